@@ -1,0 +1,308 @@
+"""Find the photos of image folders, and fetch their bytes: one row for each file found, and never a lost one."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pyarrow import fs
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StringType, StructField, StructType, TimestampType
+
+from spark_steps import storage
+from spark_steps.errors import FruitsError
+from spark_steps.photos import UnusablePhotoError
+
+PHOTO_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff")
+
+RAW_IMAGES_SCHEMA = StructType(
+    [
+        StructField("path", StringType(), nullable=False),
+        StructField("label", StringType(), nullable=False),
+        StructField("length", LongType(), nullable=False),
+        StructField("modification_time", TimestampType(), nullable=False),
+        StructField("error", StringType()),
+    ]
+)
+
+_FOUND_SCHEMA = StructType([*RAW_IMAGES_SCHEMA.fields[:1], *RAW_IMAGES_SCHEMA.fields[2:4]])
+_LISTERS = 16
+
+
+@dataclass(frozen=True)
+class ImageFolders:
+    """What lies below an images root.
+
+    Attributes:
+        photos: Photos of each folder that holds any, by the folder's path relative to the root, sorted.
+        root_photos: Photos at the root itself; they belong to no folder and are not processed.
+    """
+
+    photos: dict[str, int] = field(default_factory=dict)
+    root_photos: int = 0
+
+
+@dataclass(frozen=True)
+class FoundPhotos:
+    """The files of some image folders.
+
+    Attributes:
+        rows: The photos: ``RAW_IMAGES_SCHEMA`` and ``folder``.
+        others: Names of the files that are no photos, by folder.
+    """
+
+    rows: DataFrame
+    others: dict[str, list[str]]
+
+
+def is_photo(name: str) -> bool:
+    """Returns whether a file's name is that of a photo: a known extension in any case, and not hidden by a dot."""
+    return not name.startswith(".") and "." in name and name.rsplit(".", 1)[1].lower() in PHOTO_EXTENSIONS
+
+
+def list_image_folders(images: str) -> ImageFolders:
+    """Lists the folders below an images root, at any depth, that hold at least one photo.
+
+    Directories whose name begins with a dot are passed over.
+
+    Args:
+        images: The images root, a normalised place.
+
+    Raises:
+        FruitsError: There is no such folder, it is a file, or it cannot be listed.
+    """
+    check_images_root(images)
+    filesystem, root = storage.filesystem_of(images)
+    photos: dict[str, int] = {}
+    try:
+        found = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
+    except OSError as error:
+        raise FruitsError(f"{images} cannot be listed: {error}. Check its permissions.") from error
+    for info in found:
+        if info.type == fs.FileType.File and is_photo(info.base_name):
+            folder = info.path[len(root) : -len(info.base_name)].strip("/")
+            if not any(part.startswith(".") for part in folder.split("/")):
+                photos[folder] = photos.get(folder, 0) + 1
+    root_photos = photos.pop("", 0)
+    return ImageFolders(dict(sorted(photos.items())), root_photos)
+
+
+def check_images_root(images: str) -> None:
+    """Raises a FruitsError unless the images root is a folder."""
+    kind = storage.file_type(images)
+    if kind == fs.FileType.NotFound:
+        raise FruitsError(f"The images folder {images} does not exist. Check the path.")
+    if kind != fs.FileType.Directory:
+        raise FruitsError(f"{images} is a file. Give the folder whose subfolders hold the photos, one folder a label.")
+
+
+def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_bytes: int) -> FoundPhotos:
+    """Finds the files of image folders with Spark's ``binaryFile``, without opening one.
+
+    A photo that is empty or longer than ``max_bytes`` gets its reason in ``error``. Files of subfolders belong to
+    the subfolders. ``label`` is the last component of the folder.
+
+    Args:
+        spark: The session.
+        images: The images root, a normalised place.
+        folders: Folders relative to the root.
+        max_bytes: Length above which a photo is not read.
+
+    Raises:
+        FruitsError: The root or one of the folders does not exist.
+    """
+    check_images_root(images)
+    filesystem, root = storage.filesystem_of(images)
+    missing = [f for f in folders if filesystem.get_file_info(f"{root}/{f}").type != fs.FileType.Directory]
+    if missing:
+        raise FruitsError(
+            f"{len(missing)} of the folders are no longer under {images}, the first is {missing[0]!r}. "
+            "Run the job sync_image_folders to drop them."
+        )
+    found = _spark_listing(spark, images, folders)
+    unseen, others = _listing_of_names_hidden_from_spark(images, folders)
+    if unseen:
+        found = found.unionByName(spark.createDataFrame(unseen, _FOUND_SCHEMA))
+    rows = _with_folder(found, images).where(F.col("folder").isin(list(folders)))
+    name, visible_others = F.substring_index("path", "/", -1), rows.where(~_is_photo(F.col("path")))
+    for row in visible_others.select("folder", name.alias("name")).collect():
+        others.setdefault(row["folder"], []).append(row["name"])
+    photos = (
+        rows.where(_is_photo(F.col("path")))
+        .withColumn("label", F.substring_index("folder", "/", -1))
+        .withColumn("error", _listing_error(F.col("length"), max_bytes))
+    )
+    return FoundPhotos(photos, {folder: sorted(names) for folder, names in others.items()})
+
+
+def _spark_listing(spark: SparkSession, images: str, folders: Sequence[str]) -> DataFrame:
+    if not folders:
+        return spark.createDataFrame([], _FOUND_SCHEMA)
+    reader = (
+        spark.read.format("binaryFile")
+        .option("recursiveFileLookup", "true")
+        # A file deleted after it was listed was not found; it should not end the job.
+        .option("ignoreMissingFiles", "true")
+    )
+    listing = reader.load([storage.spark_path(f"{images}/{folder}") for folder in listing_roots(folders)]).select(
+        # Spark says file:/a for /a and s3a: for s3:.
+        F.regexp_replace(F.regexp_replace("path", "^file:/+", "/"), "^s3a:", "s3:").alias("path"),
+        "length",
+        F.col("modificationTime").alias("modification_time"),
+    )
+    # binaryFile plans its tasks as if it read the files: 4 MiB and more a photo. Here nothing is read, so as many
+    # tasks as cores are enough. The plan is made at the first action, hence the cache inside the bracket.
+    with _settings(
+        spark, {"spark.sql.files.openCostInBytes": "1", "spark.sql.files.maxPartitionBytes": str(1 << 50)}
+    ):
+        listing = listing.cache()
+        listing.count()
+    return listing
+
+
+def listing_roots(folders: Iterable[str]) -> list[str]:
+    """Returns the folders from which a recursive listing by Spark reaches all the named ones, each once.
+
+    A folder below another named one is reached from there, unless Spark hides it (see ``hidden_from_spark``).
+    """
+    roots: list[str] = []
+    wanted = set(folders)
+    for folder in sorted(wanted):
+        parts = folder.split("/")
+        below = ("/".join(parts[:depth]) for depth in range(len(parts) - 1, 0, -1))
+        reached = False
+        for depth, ancestor in zip(range(len(parts) - 1, 0, -1), below, strict=True):
+            if hidden_from_spark(parts[depth]):
+                break
+            if ancestor in wanted:
+                reached = True
+                break
+        if not reached:
+            roots.append(folder)
+    return roots
+
+
+def hidden_from_spark(name: str) -> bool:
+    """Returns whether Spark's file sources pass over a name, without a word.
+
+    The rule is ``HadoopFSUtils.shouldFilterOutPathName`` of Spark 3.5. It hides ``_DSC1234.JPG``, the name that many
+    cameras give to photos in Adobe RGB.
+    """
+    return (name.startswith("_") and "=" not in name) or name.startswith(".") or name.endswith("._COPYING_")
+
+
+def _listing_of_names_hidden_from_spark(
+    images: str, folders: Sequence[str]
+) -> tuple[list[tuple[object, ...]], dict[str, list[str]]]:
+    filesystem, root = storage.filesystem_of(images)
+
+    def hidden_files(folder: str) -> list[fs.FileInfo]:
+        selector = fs.FileSelector(f"{root}/{folder}", allow_not_found=True)
+        infos = filesystem.get_file_info(selector)
+        return [i for i in infos if i.type == fs.FileType.File and hidden_from_spark(i.base_name)]
+
+    photos: list[tuple[object, ...]] = []
+    others: dict[str, list[str]] = {}
+    with ThreadPoolExecutor(_LISTERS) as pool:
+        for folder, infos in zip(folders, pool.map(hidden_files, folders), strict=True):
+            for info in infos:
+                if is_photo(info.base_name):
+                    # binaryFile gives milliseconds.
+                    modified = info.mtime.replace(microsecond=info.mtime.microsecond // 1000 * 1000)
+                    photos.append((f"{images}/{folder}/{info.base_name}", info.size, modified))
+                else:
+                    others.setdefault(folder, []).append(info.base_name)
+    return photos, others
+
+
+def _with_folder(found: DataFrame, images: str) -> DataFrame:
+    name_length = F.length(F.substring_index("path", "/", -1))
+    start = len(images) + 2
+    return found.withColumn("folder", F.col("path").substr(F.lit(start), F.length("path") - name_length - start))
+
+
+def _is_photo(path: Column) -> Column:
+    name = F.substring_index(path, "/", -1)
+    extension = F.lower(F.substring_index(name, ".", -1))
+    return ~name.startswith(".") & name.contains(".") & extension.isin(*PHOTO_EXTENSIONS)
+
+
+def _listing_error(length: Column, max_bytes: int) -> Column:
+    too_large = F.format_string(f"too large: %d bytes, and at most {max_bytes} are read", length)
+    return F.when(length == 0, F.lit("empty: the file has no bytes")).when(length > max_bytes, too_large)
+
+
+@contextmanager
+def _settings(spark: SparkSession, settings: dict[str, str]) -> Iterator[None]:
+    before = {key: spark.conf.get(key, None) for key in settings}
+    for key, value in settings.items():
+        spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key, old in before.items():
+            if old is None:
+                spark.conf.unset(key)
+            else:
+                spark.conf.set(key, old)
+
+
+@dataclass(frozen=True)
+class FetchLimits:
+    """How much is read ahead of the network, in each worker process.
+
+    Attributes:
+        photos: Photos on their way at the same time; hides the latency of an object store.
+        total_bytes: Bytes on their way at the same time; one photo is always let through.
+        max_bytes: Bytes above which a photo is refused, were it to have grown since it was listed.
+    """
+
+    photos: int = 8
+    total_bytes: int = 64 * 1024 * 1024
+    max_bytes: int = 64 * 1024 * 1024
+
+
+def fetch(
+    photos: Iterable[tuple[str, int]], limits: FetchLimits
+) -> Iterator[bytes | UnusablePhotoError]:
+    """Reads photos ahead of their use, several at a time, in their order and with bounded memory.
+
+    Args:
+        photos: Path and listed length of each.
+        limits: How many at a time.
+
+    Yields:
+        The bytes of each photo, or why there are none.
+    """
+    on_the_way: deque[tuple[int, Future[bytes | UnusablePhotoError]]] = deque()
+    bytes_ahead = 0
+    with ThreadPoolExecutor(limits.photos) as pool:
+        for path, length in photos:
+            while on_the_way and (
+                len(on_the_way) >= limits.photos or bytes_ahead + length > limits.total_bytes
+            ):
+                done_length, done = on_the_way.popleft()
+                yield done.result()
+                bytes_ahead -= done_length
+            on_the_way.append((length, pool.submit(_read, path, limits.max_bytes)))
+            bytes_ahead += length
+        while on_the_way:
+            yield on_the_way.popleft()[1].result()
+
+
+def _read(path: str, max_bytes: int) -> bytes | UnusablePhotoError:
+    try:
+        filesystem, inner = storage.filesystem_of(path)
+        with filesystem.open_input_stream(inner) as stream:
+            data = stream.read(max_bytes + 1)
+    except FileNotFoundError:
+        return UnusablePhotoError("vanished", "it was listed, and is gone")
+    except (OSError, FruitsError) as error:
+        return UnusablePhotoError("unreadable", str(error))
+    if not data:
+        return UnusablePhotoError("empty", "the file has no bytes")
+    if len(data) > max_bytes:
+        return UnusablePhotoError("too large", f"it has grown since it was listed, above {max_bytes} bytes")
+    return bytes(data)

@@ -1,0 +1,125 @@
+"""The one place that imports TensorFlow: download ImageNet weights, convert a Keras MobileNetV2 to LiteRT.
+
+Run as a process of its own by ``spark_steps.weights``; the last line it prints is a JSON object: the result, or
+``{"error": "..."}``.
+"""
+
+import hashlib
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from spark_steps.errors import FruitsError
+from spark_steps.photos import SIDE
+from spark_steps.weights import FEATURES, RANDOM_PREFIX
+
+# The file that keras.applications.MobileNetV2(weights="imagenet", include_top=False) downloads.
+_IMAGENET_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+_IMAGENET_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{_IMAGENET_FILE}"
+_DOWNLOAD_TIMEOUT_SECONDS = 30
+
+
+def download_imagenet() -> Path:
+    """Returns Keras' own copy of the ImageNet weights, downloaded at the first call.
+
+    Raises:
+        FruitsError: They cannot be downloaded.
+    """
+    import keras
+
+    # Without it a firewall that drops packets makes the download hang for ever.
+    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_SECONDS)
+    try:
+        return Path(keras.utils.get_file(_IMAGENET_FILE, _IMAGENET_URL, cache_subdir="models"))
+    except Exception as error:
+        raise FruitsError(
+            f"The ImageNet weights cannot be downloaded ({error}). Bring {_IMAGENET_FILE} from a machine that can, "
+            "and name it: --weights FILE."
+        ) from error
+
+
+def build_model(weights: str, source: str) -> Any:
+    """Returns the Keras model of a weights file or of ``random:<seed>``.
+
+    Args:
+        weights: Path of an .h5 or .keras file, or ``random:<seed>``.
+        source: The weights as they were asked for, to name them in errors.
+
+    Raises:
+        FruitsError: The file is not that of a MobileNetV2 1.0/224 without its classifier.
+    """
+    import keras
+
+    def mobilenet(file: str | None) -> Any:
+        return keras.applications.MobileNetV2(
+            input_shape=(SIDE, SIDE, 3), weights=file, include_top=False, pooling="avg"
+        )
+
+    if weights.startswith(RANDOM_PREFIX):
+        keras.utils.set_random_seed(int(weights.removeprefix(RANDOM_PREFIX)))
+        return mobilenet(None)
+    try:
+        model = mobilenet(weights) if _holds_weights_only(weights) else keras.models.load_model(weights, compile=False)
+    # Keras and h5py raise half a dozen kinds for a file that is not theirs, and all mean the same here.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise FruitsError(
+            f"{source} does not hold the weights of MobileNetV2 1.0/224 with include_top=False: {reason}"
+        ) from error
+    if tuple(model.output_shape[1:]) != (FEATURES,) or tuple(model.input_shape[1:]) != (SIDE, SIDE, 3):
+        raise FruitsError(
+            f"{source} is another model: it takes {model.input_shape} and gives {model.output_shape}, and this "
+            f"platform needs (None, {SIDE}, {SIDE}, 3) and (None, {FEATURES})."
+        )
+    return model
+
+
+def _holds_weights_only(file: str) -> bool:
+    if not file.lower().endswith(".h5"):
+        return False
+    import h5py
+
+    with h5py.File(file) as content:
+        return "model_config" not in content.attrs
+
+
+def convert(model: Any) -> bytes:
+    """Returns a Keras model as a LiteRT flatbuffer, float32, batch norm folded, for any batch size."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    shape = tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32)
+    function = tf.function(lambda pixels: model(pixels, training=False)).get_concrete_function(shape)
+    # Converting the function as it is leaves the weights out without a word (TensorFlow 2.21 with Keras 3): the
+    # model then gives NaN. Constants go in whole, and ten times faster than TFLiteConverter.from_keras_model.
+    frozen = convert_variables_to_constants_v2(function)
+    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert())
+
+
+def _weights_sha256(model: Any, weights: str) -> str:
+    if not weights.startswith(RANDOM_PREFIX):
+        return hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    for array in model.get_weights():
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def main(arguments: list[str]) -> dict[str, str]:
+    """Carries out ``download``, or ``convert WEIGHTS TARGET SOURCE``, and returns what to print."""
+    if arguments[0] == "download":
+        return {"path": str(download_imagenet())}
+    _, weights, target, source = arguments
+    model = build_model(weights, source)
+    Path(target).write_bytes(convert(model))
+    return {"weights_sha256": _weights_sha256(model, weights)}
+
+
+if __name__ == "__main__":
+    try:
+        outcome = main(sys.argv[1:])
+    except FruitsError as problem:
+        outcome = {"error": str(problem)}
+    sys.stdout.write("\n" + json.dumps(outcome) + "\n")

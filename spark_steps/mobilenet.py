@@ -1,0 +1,288 @@
+"""From photos to 1280 MobileNetV2 features each, on Spark: only what is new is run, and no row is lost."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark import Accumulator, SparkContext
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    FloatType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+from spark_steps.images import FetchLimits, fetch
+from spark_steps.photos import PASSING_REASONS, Photo, UnusablePhotoError, decode, network_input
+from spark_steps.weights import FEATURES, MobileNetModel
+
+FEATURES_SCHEMA = StructType(
+    [
+        StructField("image_id", StringType()),
+        StructField("path", StringType(), nullable=False),
+        StructField("label", StringType(), nullable=False),
+        StructField("length", LongType(), nullable=False),
+        StructField("modification_time", TimestampType(), nullable=False),
+        StructField("format", StringType()),
+        StructField("width", IntegerType()),
+        StructField("height", IntegerType()),
+        StructField("features", ArrayType(FloatType(), containsNull=False)),
+        StructField("model", StringType(), nullable=False),
+        StructField("error", StringType()),
+    ]
+)
+_OUTPUT_SCHEMA = StructType([*FEATURES_SCHEMA.fields, StructField("folder", StringType())])
+_ARROW_SCHEMA = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("path", pa.string()),
+        ("label", pa.string()),
+        ("length", pa.int64()),
+        ("modification_time", pa.timestamp("us", tz="UTC")),
+        ("format", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("features", pa.list_(pa.float32())),
+        ("model", pa.string()),
+        ("error", pa.string()),
+        ("folder", pa.string()),
+    ]
+)
+# A warm Python task costs 50 to 80 ms and a photo 10: with so many a task its cost is about 1 %.
+PHOTOS_PER_TASK = 512
+# Rows of 5 KB that leave the worker together.
+_ROWS_PER_BATCH = 256
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What a worker process will decode.
+
+    Attributes:
+        fetch: How much is read ahead.
+        max_pixels: Width times height above which a photo is refused: 120 million take 360 MB as RGB.
+    """
+
+    fetch: FetchLimits = field(default_factory=FetchLimits)
+    max_pixels: int = 120_000_000
+
+
+@dataclass(frozen=True)
+class FolderWork:
+    """What one folder needs.
+
+    Attributes:
+        kept: Rows that stay as they are.
+        computed: Photos that are new, changed, or to be tried again.
+        outdated: Rows there were for photos that are gone or have changed.
+    """
+
+    kept: int
+    computed: int
+    outdated: int
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the folder's rows are right as they stand."""
+        return self.computed == 0 and self.outdated == 0
+
+
+@dataclass(frozen=True)
+class FeatureUpdate:
+    """The rows that bring folders up to date, not yet computed.
+
+    Attributes:
+        rows: All rows of the folders that change: those kept, and those that the write will compute.
+        work: What each folder needs, those without a photo included.
+        inferences: Counts, as the rows are computed, the photos that went through the network.
+    """
+
+    rows: DataFrame
+    work: dict[str, FolderWork]
+    inferences: Accumulator[int]
+
+    @property
+    def changed(self) -> list[str]:
+        """The folders whose rows are to be replaced."""
+        return [folder for folder, work in self.work.items() if not work.is_current]
+
+
+def update_features(
+    raw: DataFrame,
+    existing: DataFrame,
+    folders: list[str],
+    model: MobileNetModel,
+    limits: DecodeLimits,
+    *,
+    full_refresh: bool = False,
+) -> FeatureUpdate:
+    """Plans the rows of mobilenet_features for folders of raw_images; the network runs when they are written.
+
+    A row stays when its photo's path, length and modification time, the model, and what the listing thought of the
+    photo are the same, unless its error was one that may pass (vanished, unreadable).
+
+    Args:
+        raw: The folders' rows of raw_images.
+        existing: The folders' rows of mobilenet_features so far.
+        folders: The folders.
+        model: The network.
+        limits: What workers may read and decode.
+        full_refresh: Compute every row again.
+    """
+    spark = raw.sparkSession
+    keys = ["folder", "path", "length", "modification_time", "listing_error"]
+    # A null never equals a null in a join.
+    listed = raw.withColumn("listing_error", F.coalesce("error", F.lit("")))
+    reusable = existing.where(F.lit(not full_refresh) & (F.col("model") == model.fingerprint) & ~_may_pass())
+    reusable = reusable.withColumn("listing_error", _listing_error_of_features())
+    pairs = (
+        listed.select(*keys, F.lit(1).alias("listed"))
+        .join(reusable.select(*keys, F.lit(1).alias("reusable")), keys, "full_outer")
+        .groupBy("folder")
+        .agg(
+            F.count(F.when(F.col("listed").isNotNull() & F.col("reusable").isNotNull(), 1)).alias("kept"),
+            F.count(F.when(F.col("reusable").isNull(), 1)).alias("computed"),
+        )
+    )
+    before = {row["folder"]: row["count"] for row in existing.groupBy("folder").count().collect()}
+    work = {folder: FolderWork(0, 0, before.get(folder, 0)) for folder in folders}
+    for row in pairs.collect():
+        kept = row["kept"]
+        work[row["folder"]] = FolderWork(kept, row["computed"], before.get(row["folder"], 0) - kept)
+
+    changed = F.col("folder").isin([folder for folder, one in work.items() if not one.is_current])
+    kept_rows = sum(one.kept for one in work.values() if not one.is_current)
+    new_rows = sum(one.computed for one in work.values())
+    new = listed.where(changed)
+    if kept_rows:
+        new = new.join(reusable.where(changed).select(keys), keys, "left_anti")
+    inferences = spark.sparkContext.accumulator(0)
+    rows = _compute(new, new_rows, model, limits, inferences)
+    if kept_rows:
+        kept = reusable.where(changed).join(listed.select(keys), keys, "left_semi").select(_OUTPUT_SCHEMA.names)
+        rows = rows.unionByName(_in_folder_order(kept, kept_rows))
+    return FeatureUpdate(rows, work, inferences)
+
+
+def _may_pass() -> Column:
+    passing = F.lit(False)
+    for reason in PASSING_REASONS:
+        passing = passing | F.col("error").startswith(f"{reason}:")
+    return F.coalesce(passing, F.lit(False))
+
+
+def _listing_error_of_features() -> Column:
+    # Only errors of the listing come without an image_id: a photo that was read has one.
+    return F.when(F.col("image_id").isNull(), F.coalesce("error", F.lit(""))).otherwise(F.lit(""))
+
+
+def _in_folder_order(rows: DataFrame, count: int) -> DataFrame:
+    """Spreads rows evenly over tasks that each hold a run of folders, so that each folder gets few files."""
+    cores = rows.sparkSession.sparkContext.defaultParallelism
+    tasks = max(cores, math.ceil(count / PHOTOS_PER_TASK / cores) * cores)
+    return rows.repartitionByRange(min(tasks, max(1, count)), "folder", "path")
+
+
+def _compute(
+    listed: DataFrame, count: int, model: MobileNetModel, limits: DecodeLimits, inferences: Accumulator[int]
+) -> DataFrame:
+    spark: SparkSession = listed.sparkSession
+    context: SparkContext = spark.sparkContext
+    broadcast = context.broadcast(model.flatbuffer)
+    fingerprint = model.fingerprint
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        extractor = FeatureExtractor.of_process(fingerprint, broadcast)
+        counted = 0
+        rows: list[dict[str, Any]] = []
+        for row in _extracted(batches, extractor, limits):
+            counted += row["features"] is not None
+            rows.append({**row, "model": fingerprint})
+            if len(rows) == _ROWS_PER_BATCH:
+                yield pa.RecordBatch.from_pylist(rows, schema=_ARROW_SCHEMA)
+                rows = []
+        inferences.add(counted)
+        yield pa.RecordBatch.from_pylist(rows, schema=_ARROW_SCHEMA)
+
+    ordered = _in_folder_order(listed.select("folder", "path", "label", "length", "modification_time", "error"), count)
+    return ordered.mapInArrow(run, _OUTPUT_SCHEMA)
+
+
+def _extracted(
+    batches: Iterator[pa.RecordBatch], extractor: "FeatureExtractor", limits: DecodeLimits
+) -> Iterator[dict[str, Any]]:
+    """Yields each listed photo with its features or its error."""
+    for batch in batches:
+        rows = batch.to_pylist()
+        # Those that the listing has refused are not opened.
+        contents = fetch(((row["path"], row["length"]) for row in rows if row["error"] is None), limits.fetch)
+        for row in rows:
+            content = next(contents) if row["error"] is None else None
+            yield {**row, **_features_of(content, extractor, limits)} if content is not None else {**_EMPTY, **row}
+
+
+_EMPTY = dict.fromkeys(("image_id", "format", "width", "height", "features", "error"))
+
+
+def _features_of(
+    content: bytes | UnusablePhotoError, extractor: "FeatureExtractor", limits: DecodeLimits
+) -> dict[str, Any]:
+    if isinstance(content, UnusablePhotoError):
+        return {**_EMPTY, "error": str(content)}
+    image_id = hashlib.sha256(content).hexdigest()
+    try:
+        photo = decode(content, limits.max_pixels)
+    except UnusablePhotoError as error:
+        return {**_EMPTY, "image_id": image_id, "error": str(error)}
+    features = extractor.extract(photo)
+    about = {"image_id": image_id, "format": photo.format, "width": photo.width, "height": photo.height}
+    return {**_EMPTY, **about, "features": features}
+
+
+class FeatureExtractor:
+    """The network in one process: one interpreter of one thread, kept from task to task."""
+
+    _of_this_process: tuple[str, "FeatureExtractor"] | None = None
+
+    def __init__(self, flatbuffer: bytes) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
+        self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        self._output = self._interpreter.get_output_details()[0]["index"]
+
+    @classmethod
+    def of_process(cls, fingerprint: str, flatbuffer: Any) -> "FeatureExtractor":
+        """Returns this process's extractor for a model, made at the first call.
+
+        Args:
+            fingerprint: The model's.
+            flatbuffer: The broadcast of its bytes, opened only where the extractor has to be made.
+        """
+        if cls._of_this_process is None or cls._of_this_process[0] != fingerprint:
+            cls._of_this_process = (fingerprint, cls(flatbuffer.value))
+        return cls._of_this_process[1]
+
+    def extract(self, photo: Photo) -> NDArray[np.float32]:
+        """Returns the features of a photo, float32 of shape (1280,).
+
+        One photo at a time: batches of 2, 4 and 8 are no faster with one thread, and a photo's features then
+        cannot depend on its neighbours.
+        """
+        self._interpreter.set_tensor(self._input, network_input(photo))
+        self._interpreter.invoke()
+        features: NDArray[np.float32] = self._interpreter.get_tensor(self._output)[0]
+        assert features.shape == (FEATURES,)  # noqa: S101
+        return features

@@ -1,0 +1,213 @@
+"""Standardised PCA of the features: one pass to fit, exact, with any number of components from the same fit."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pyspark.sql import SparkSession
+from pyspark.sql.types import BinaryType, StringType, StructField, StructType
+
+from spark_steps import storage
+from spark_steps.errors import FruitsError
+from spark_steps.moments import Matrix, Moments, merge_in_pairs, version_of
+from spark_steps.tables import DataFile, FolderTable, contiguous_shares, map_files
+from spark_steps.weights import FEATURES
+
+ANALYSED_COMPONENTS = 350
+DEFAULT_COMPONENTS = 50
+_ROWS_AT_A_TIME = 2048
+# Each task sends 6.6 MB to the driver, whose results are limited to 1 GB.
+_MOST_TASKS = 64
+_PARTIAL_SCHEMA = StructType(
+    [StructField("first_file", StringType()), StructField("model", StringType()), StructField("moments", BinaryType())]
+)
+
+
+@dataclass(frozen=True)
+class PcaSettings:
+    """How many components to keep.
+
+    Attributes:
+        components: Components to keep, where no variance is asked for.
+        variance: Keep as many components as explain this share of the variance, in (0, 1].
+    """
+
+    components: int = DEFAULT_COMPONENTS
+    variance: float | None = None
+
+
+@dataclass(frozen=True)
+class PcaModel:
+    """A standardised PCA; ``reduced = ((x - mean) / scale) @ components[:k].T``.
+
+    Attributes:
+        version: Name of the model: the same for the same photos, features' model and settings.
+        features_model: Fingerprint of the network that made the features.
+        rows: Photos it was fitted on.
+        folders: Folders they came from.
+        k: Components kept.
+        asked_components: Components asked for; more than ``k`` where the photos do not span as many.
+        asked_variance: Share of variance asked for, or None.
+        mean: Mean of each feature, of shape (1280,).
+        scale: Standard deviation (population) of each feature, 1 where it is constant, of shape (1280,).
+        components: Unit vectors, of shape (max(k, at most 350), 1280); the largest loading of each is positive.
+        explained_variance_ratio: Share of the variance that each possible component explains, up to 1280.
+        weights: Where the network's weights came from: ``source`` and ``sha256``.
+    """
+
+    version: str
+    features_model: str
+    rows: int
+    folders: list[str]
+    k: int
+    asked_components: int
+    asked_variance: float | None
+    mean: Matrix
+    scale: Matrix
+    components: Matrix
+    explained_variance_ratio: Matrix
+    weights: dict[str, str] = field(default_factory=dict)
+
+    def explained_at(self, components: int) -> float:
+        """Returns the share of the variance that so many components keep."""
+        return float(self.explained_variance_ratio[:components].sum())
+
+    def components_for(self, variance: float) -> int:
+        """Returns how many components keep a share of the variance."""
+        return _components_for(self.explained_variance_ratio, variance)
+
+    def project(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Returns the reduced features, float32 of shape (N, k), of features of shape (N, 1280)."""
+        standardised = (features - self.mean) / self.scale
+        reduced: NDArray[np.float32] = (standardised @ self.components[: self.k].T).astype(np.float32)
+        return reduced
+
+
+def _components_for(ratios: Matrix, variance: float) -> int:
+    # The last component rounds to a hair below 1 in total; nobody asking for 100 % wants one more than there is.
+    return min(int(np.searchsorted(np.cumsum(ratios), variance - 1e-12)) + 1, len(ratios))
+
+
+def fit(spark: SparkSession, features: FolderTable, settings: PcaSettings) -> PcaModel:
+    """Fits a PCA to all rows of mobilenet_features that have features, in one pass over its files.
+
+    Args:
+        spark: The session.
+        features: The table mobilenet_features.
+        settings: How many components to keep.
+
+    Raises:
+        FruitsError: There are no two different photos, or features of different networks are mixed.
+    """
+    files = features.files()
+    moments, model = _fold(spark, features, files)
+    if moments.count < 2:
+        raise FruitsError("A PCA needs at least 2 usable photos, and there is 1. Add photos.")
+    return solve(moments, model, settings, sorted({file.folder for file in files if file.rows}))
+
+
+def _fold(spark: SparkSession, features: FolderTable, files: Sequence[DataFile]) -> tuple[Moments, str]:
+    filesystem, _ = storage.filesystem_of(features.root)
+
+    def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
+        parts: dict[str, list[Moments]] = {}
+        first = ""
+        for file in share:
+            first = first or file.path
+            for model, block, image_ids in _blocks(filesystem, file.path):
+                # A running total, not a list: a task may meet a million rows.
+                parts.setdefault(model, []).append(Moments.of_rows(block, image_ids))
+                if len(parts[model]) == 2:
+                    parts[model] = [merge_in_pairs(parts[model])]
+        rows = [{"first_file": first, "model": model, "moments": p[0].to_bytes()} for model, p in parts.items()]
+        yield pa.RecordBatch.from_pylist(
+            rows, schema=pa.schema([("first_file", pa.string()), ("model", pa.string()), ("moments", pa.binary())])
+        )
+
+    tasks = min(_MOST_TASKS, spark.sparkContext.defaultParallelism)
+    found = map_files(spark, contiguous_shares(files, tasks), run, _PARTIAL_SCHEMA).collect()
+    if not found:
+        raise FruitsError(
+            "No photo has features, so there is nothing to fit a PCA to. See the table of rejected photos of "
+            "mobilenet_features for the reasons."
+        )
+    models = sorted({row["model"] for row in found})
+    if len(models) > 1:
+        raise FruitsError(
+            f"The features were made by {len(models)} different networks ({', '.join(m[:12] for m in models)}). "
+            "Materialize mobilenet_features for all folders with the present weights."
+        )
+    parts = [Moments.from_bytes(row["moments"], FEATURES) for row in sorted(found, key=lambda row: row["first_file"])]
+    return merge_in_pairs(parts), models[0]
+
+
+def _blocks(filesystem: Any, path: str) -> Iterator[tuple[str, NDArray[np.float32], list[str]]]:
+    """Yields (model, features of shape (N, 1280), image ids) of a features file, rows with an error left out."""
+    columns = ["features", "model", "image_id"]
+    for batch in pq.ParquetFile(path, filesystem=filesystem).iter_batches(_ROWS_AT_A_TIME, columns=columns):
+        good = batch.filter(batch["features"].is_valid())
+        for model in good["model"].unique().to_pylist():
+            of_model = good.filter(pa.compute.equal(good["model"], model))
+            yield model, feature_matrix(of_model["features"]), of_model["image_id"].to_pylist()
+
+
+def feature_matrix(column: pa.ListArray) -> NDArray[np.float32]:
+    """Returns a column of feature lists without nulls as a matrix of shape (N, 1280)."""
+    matrix: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+    return matrix
+
+
+def solve(moments: Moments, features_model: str, settings: PcaSettings, folders: list[str]) -> PcaModel:
+    """Returns the PCA of moments: the eigenvectors of the correlation matrix.
+
+    Agrees with scikit-learn's ``StandardScaler`` followed by ``PCA``: population standard deviations, constant
+    columns left unscaled, sign fixed by the largest loading.
+
+    Raises:
+        FruitsError: All photos have the same features.
+    """
+    variance = np.diag(moments.cross_products) / moments.count
+    constant = _is_constant(variance, moments.mean, moments.count)
+    if constant.all():
+        raise FruitsError(
+            f"All {moments.count} usable photos have the same features, so there is no variance to keep. "
+            "Add photos that differ."
+        )
+    scale = np.where(constant, 1.0, np.sqrt(variance))
+    correlation = moments.cross_products / moments.count / np.outer(scale, scale)
+    # Without this a constant column's rounding error would count as variance.
+    correlation[constant, :] = 0.0
+    correlation[:, constant] = 0.0
+    values, vectors = np.linalg.eigh(correlation)
+    values, vectors = values[::-1].clip(min=0.0), vectors[:, ::-1].T
+    rank = min(moments.count - 1, int((~constant).sum()), int((values > values[0] * FEATURES * 1e-15).sum()))
+    ratios = values[:rank] / values.sum()
+    asked = _components_for(ratios, settings.variance) if settings.variance else settings.components
+    k = min(asked, rank)
+    components = vectors[: min(rank, max(k, ANALYSED_COMPONENTS))].copy()
+    largest = np.abs(components).argmax(axis=1)
+    components *= np.sign(components[np.arange(len(components)), largest])[:, np.newaxis]
+    return PcaModel(
+        version=version_of(moments, features_model, settings.components, settings.variance),
+        features_model=features_model,
+        rows=moments.count,
+        folders=folders,
+        k=k,
+        asked_components=settings.components,
+        asked_variance=settings.variance,
+        mean=moments.mean,
+        scale=scale,
+        components=components,
+        explained_variance_ratio=ratios,
+    )
+
+
+def _is_constant(variance: Matrix, mean: Matrix, count: int) -> NDArray[np.bool_]:
+    """Whether a column varies by no more than rounding, by scikit-learn's bound (``_is_constant_feature``)."""
+    epsilon = np.finfo(np.float64).eps
+    constant: NDArray[np.bool_] = variance <= count * epsilon * variance + (count * mean * epsilon) ** 2
+    return constant

@@ -1,0 +1,83 @@
+"""From 1280 features to k: the projection of mobilenet_features on a PCA model."""
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, StructType
+
+from spark_steps import storage
+from spark_steps.errors import FruitsError
+from spark_steps.pca import PcaModel, feature_matrix
+from spark_steps.tables import FOLDER, DataFile, FolderTable, contiguous_shares, map_files
+
+REDUCED_SCHEMA = StructType(
+    [
+        StructField("image_id", StringType(), nullable=False),
+        StructField("path", StringType(), nullable=False),
+        StructField("label", StringType(), nullable=False),
+        StructField("reduced", ArrayType(FloatType(), containsNull=False), nullable=False),
+        StructField("pca_model", StringType(), nullable=False),
+    ]
+)
+_ROWS_AT_A_TIME = 2048
+
+
+def reduce_features(
+    spark: SparkSession, features: FolderTable, folders: Sequence[str], model: PcaModel
+) -> DataFrame:
+    """Returns the rows of reduced_features of some folders: all photos that have features, and no others.
+
+    Args:
+        spark: The session.
+        features: The table mobilenet_features.
+        folders: The folders.
+        model: The PCA.
+
+    Raises:
+        FruitsError: (as the rows are computed) The features of a folder come from another network than the model's.
+    """
+    filesystem, _ = storage.filesystem_of(features.root)
+    broadcast = spark.sparkContext.broadcast(model)
+
+    def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
+        for file in share:
+            columns = ["image_id", "path", "label", "features", "model"]
+            for batch in pq.ParquetFile(file.path, filesystem=filesystem).iter_batches(_ROWS_AT_A_TIME, columns=columns):
+                yield _reduced(batch, file.folder, broadcast.value)
+
+    check_one_network(features, folders, model)
+    shares = contiguous_shares(features.files(folders), spark.sparkContext.defaultParallelism)
+    schema = StructType([*REDUCED_SCHEMA.fields, StructField(FOLDER, StringType())])
+    return map_files(spark, shares, run, schema)
+
+
+def check_one_network(features: FolderTable, folders: Sequence[str], model: PcaModel) -> None:
+    """Raises a FruitsError where features come from another network than the one the model was fitted on."""
+    table = features.arrow(["folder", "model"], folders)
+    other = table.filter(pa.compute.not_equal(table["model"], model.features_model))
+    if other.num_rows:
+        raise FruitsError(
+            f"The features of folder {other['folder'][0].as_py()!r} come from another network than the PCA model "
+            f"{model.version}. Materialize mobilenet_features for all folders, then pca_model."
+        )
+
+
+def _reduced(batch: pa.RecordBatch, folder: str, model: PcaModel) -> pa.RecordBatch:
+    good = batch.filter(batch["features"].is_valid())
+    numbers = model.project(feature_matrix(good["features"])) if good.num_rows else []
+    rows = len(numbers)
+    flat = pa.array(numbers.ravel() if rows else [], pa.float32())
+    reduced = pa.ListArray.from_arrays(pa.array(range(0, (rows + 1) * model.k, model.k), pa.int32()), flat)
+    return pa.RecordBatch.from_arrays(
+        [
+            good["image_id"],
+            good["path"],
+            good["label"],
+            reduced,
+            pa.array([model.version] * rows, pa.string()),
+            pa.array([folder] * rows, pa.string()),
+        ],
+        names=[*REDUCED_SCHEMA.names, FOLDER],
+    )

