@@ -210,13 +210,27 @@ def _compute(
             counted += row["features"] is not None
             rows.append({**row, "model": fingerprint})
             if len(rows) == _ROWS_PER_BATCH:
-                yield pa.RecordBatch.from_pylist(rows, schema=_ARROW_SCHEMA)
+                yield _record_batch(rows)
                 rows = []
         inferences.add(counted)
-        yield pa.RecordBatch.from_pylist(rows, schema=_ARROW_SCHEMA)
+        yield _record_batch(rows)
 
     ordered = _in_folder_order(listed.select("folder", "path", "label", "length", "modification_time", "error"), count)
     return ordered.mapInArrow(run, _OUTPUT_SCHEMA)
+
+
+def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    """Returns rows as Arrow; the features as one block, which takes a thousandth of the time of number by number."""
+    features = [row["features"] for row in rows]
+    lengths = [0, *(0 if one is None else len(one) for one in features)]
+    block = np.concatenate([one for one in features if one is not None] or [np.empty(0, np.float32)])
+    columns = [
+        pa.ListArray.from_arrays(np.cumsum(lengths, dtype=np.int32), block, mask=pa.array([one is None for one in features]))
+        if field.name == "features"
+        else pa.array([row[field.name] for row in rows], field.type)
+        for field in _ARROW_SCHEMA
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=_ARROW_SCHEMA)
 
 
 def _extracted(
