@@ -25,6 +25,7 @@ from pyspark.sql.types import (
 
 from spark_steps.images import FetchLimits, fetch
 from spark_steps.photos import PASSING_REASONS, Photo, UnusablePhotoError, decode, network_input
+from spark_steps.quiet import quiet_standard_error
 from spark_steps.weights import FEATURES, MobileNetModel
 
 FEATURES_SCHEMA = StructType(
@@ -272,7 +273,9 @@ class FeatureExtractor:
     def __init__(self, flatbuffer: bytes) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
+        # LiteRT announces its XNNPACK delegate there, once for each worker.
+        with quiet_standard_error():
+            self._interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]

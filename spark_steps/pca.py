@@ -1,7 +1,7 @@
 """Standardised PCA of the features: one pass to fit, exact, with any number of components from the same fit."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from spark_steps import storage
 from spark_steps.errors import FruitsError
 from spark_steps.moments import Matrix, Moments, merge_in_pairs, version_of
 from spark_steps.tables import DataFile, FolderTable, contiguous_shares, map_files
-from spark_steps.weights import FEATURES
+from spark_steps.weights import FEATURES, MobileNetModel
 
 ANALYSED_COMPONENTS = 350
 DEFAULT_COMPONENTS = 50
@@ -92,25 +92,27 @@ def _components_for(ratios: Matrix, variance: float) -> int:
     return min(int(np.searchsorted(np.cumsum(ratios), variance - 1e-12)) + 1, len(ratios))
 
 
-def fit(spark: SparkSession, features: FolderTable, settings: PcaSettings) -> PcaModel:
+def fit(spark: SparkSession, features: FolderTable, network: MobileNetModel, settings: PcaSettings) -> PcaModel:
     """Fits a PCA to all rows of mobilenet_features that have features, in one pass over its files.
 
     Args:
         spark: The session.
         features: The table mobilenet_features.
+        network: The network that made the features.
         settings: How many components to keep.
 
     Raises:
-        FruitsError: There are no two different photos, or features of different networks are mixed.
+        FruitsError: There are no two different photos, or some features were made by another network.
     """
     files = features.files()
-    moments, model = _fold(spark, features, files)
+    moments = _fold(spark, features, files, network.fingerprint)
     if moments.count < 2:
         raise FruitsError("A PCA needs at least 2 usable photos, and there is 1. Add photos.")
-    return solve(moments, model, settings, sorted({file.folder for file in files if file.rows}))
+    model = solve(moments, network.fingerprint, settings, sorted({file.folder for file in files if file.rows}))
+    return replace(model, weights={"source": network.source, "sha256": network.weights_sha256})
 
 
-def _fold(spark: SparkSession, features: FolderTable, files: Sequence[DataFile]) -> tuple[Moments, str]:
+def _fold(spark: SparkSession, features: FolderTable, files: Sequence[DataFile], network: str) -> Moments:
     filesystem, _ = storage.filesystem_of(features.root)
 
     def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
@@ -135,14 +137,14 @@ def _fold(spark: SparkSession, features: FolderTable, files: Sequence[DataFile])
             "No photo has features, so there is nothing to fit a PCA to. See the table of rejected photos of "
             "mobilenet_features for the reasons."
         )
-    models = sorted({row["model"] for row in found})
-    if len(models) > 1:
+    others = sorted({row["model"] for row in found} - {network})
+    if others:
         raise FruitsError(
-            f"The features were made by {len(models)} different networks ({', '.join(m[:12] for m in models)}). "
-            "Materialize mobilenet_features for all folders with the present weights."
+            f"Some features were made by another network ({others[0][:12]}) than the present one ({network[:12]}). "
+            "Materialize mobilenet_features for all folders."
         )
     parts = [Moments.from_bytes(row["moments"], FEATURES) for row in sorted(found, key=lambda row: row["first_file"])]
-    return merge_in_pairs(parts), models[0]
+    return merge_in_pairs(parts)
 
 
 def _blocks(filesystem: Any, path: str) -> Iterator[tuple[str, NDArray[np.float32], list[str]]]:

@@ -1,15 +1,15 @@
 """From the bytes of a photo to the pixels the network takes, or to the reason why there are none."""
 
 import io
-import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+
+from spark_steps.quiet import quiet_standard_error
 
 SIDE = 224
 # Changing anything below that alters pixels must change this: it is part of each feature's model fingerprint.
@@ -83,7 +83,7 @@ def decode(data: bytes, max_pixels: int) -> Photo:
         warnings.simplefilter("ignore")
         image = _open(data, max_pixels)
         try:
-            with image, _quiet_libtiff(image):
+            with image, _quiet_if_tiff(image):
                 return _to_photo(image)
         except Image.DecompressionBombError as error:
             raise UnusablePhotoError(BOMB, str(error)) from error
@@ -96,21 +96,9 @@ def decode(data: bytes, max_pixels: int) -> Photo:
             raise UnusablePhotoError(_reason(error), detail) from error
 
 
-@contextmanager
-def _quiet_libtiff(image: Image.Image) -> Iterator[None]:
-    """Keeps libtiff from writing a line to standard error for each odd tag; one damaged file brings hundreds."""
-    if image.format != "TIFF":
-        yield
-        return
-    standard_error = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(standard_error, 2)
-        os.close(standard_error)
-        os.close(nowhere)
+def _quiet_if_tiff(image: Image.Image) -> AbstractContextManager[None]:
+    # libtiff writes a line to standard error for each odd tag; one damaged file brings hundreds.
+    return quiet_standard_error() if image.format == "TIFF" else nullcontext()
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:

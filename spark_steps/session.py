@@ -41,6 +41,7 @@ def use_local_runtimes() -> None:
     # Otherwise workers take whatever python3 is first on the PATH, which may lack numpy or differ in version.
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "conf"))
 
 
 def local_spark_config(cores: str = "*", driver_memory: str = "1g") -> dict[str, str]:

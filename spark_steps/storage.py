@@ -1,6 +1,7 @@
 """Where things lie: one notation for places (an absolute path or a URI) and small files read and written there."""
 
 import json
+import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,9 @@ def normalise(location: str) -> str:
         location = unquote(parts.path)
     if "://" in location:
         return location.rstrip("/")
-    # Not resolve(): a link is a name somebody chose, and the names in the tables should be the ones people know.
-    return str(Path(location).expanduser().absolute())
+    # abspath takes out "..", as Hadoop does in the paths it lists. Not resolve(): a link is a name somebody chose,
+    # and the paths in the tables should be the ones people know.
+    return os.path.abspath(Path(location).expanduser())  # noqa: PTH100
 
 
 def filesystem_of(location: str) -> tuple[fs.FileSystem, str]:

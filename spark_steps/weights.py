@@ -19,6 +19,7 @@ from spark_steps.photos import PREPROCESSING, SIDE
 FEATURES = 1280
 IMAGENET = "imagenet"
 RANDOM_PREFIX = "random:"
+_CURRENT = "current.json"
 _FILE_SUFFIXES = (".h5", ".keras", ".tflite")
 
 
@@ -58,14 +59,36 @@ def load_model(source: str, cache: str) -> MobileNetModel:
         else:
             weights = _imagenet_file() if source == IMAGENET else _local_copy(source, Path(scratch))
             key = _sha256(Path(weights).read_bytes())
-        if storage.file_type(f"{cache}/{key}.json") == fs.FileType.NotFound:
+        known = f"{cache}/weights-{key}.json"
+        if storage.file_type(known) == fs.FileType.NotFound:
             flatbuffer, sha256 = _convert(weights, source, Path(scratch))
-            storage.write_bytes(f"{cache}/{key}.tflite", flatbuffer)
+            storage.write_bytes(f"{cache}/{_fingerprint(flatbuffer)}.tflite", flatbuffer)
             # Last: it says that the other file is whole.
-            storage.write_json(f"{cache}/{key}.json", {"weights_sha256": sha256, "model": _fingerprint(flatbuffer)})
-    flatbuffer = storage.read_bytes(f"{cache}/{key}.tflite")
-    sha256 = storage.read_json(f"{cache}/{key}.json")["weights_sha256"]
-    return MobileNetModel(flatbuffer, _fingerprint(flatbuffer), source, sha256)
+            storage.write_json(known, {"model": _fingerprint(flatbuffer), "weights_sha256": sha256})
+    return _from_cache(cache, storage.read_json(known), source)
+
+
+def _from_cache(cache: str, known: dict[str, Any], source: str) -> MobileNetModel:
+    flatbuffer = storage.read_bytes(f"{cache}/{known['model']}.tflite")
+    return MobileNetModel(flatbuffer, known["model"], source, known["weights_sha256"])
+
+
+def make_current(model: MobileNetModel, cache: str) -> None:
+    """Notes a model of the cache as the one that the next features are made with."""
+    document = {"model": model.fingerprint, "source": model.source, "weights_sha256": model.weights_sha256}
+    storage.write_json(f"{cache}/{_CURRENT}", document)
+
+
+def current_model(cache: str) -> MobileNetModel:
+    """Returns the model that the next features are made with.
+
+    Raises:
+        FruitsError: There is none yet.
+    """
+    if storage.file_type(f"{cache}/{_CURRENT}") == fs.FileType.NotFound:
+        raise FruitsError(f"There is no model under {cache}. Materialize mobilenet_model first.")
+    document = storage.read_json(f"{cache}/{_CURRENT}")
+    return _from_cache(cache, document, document["source"])
 
 
 def _seed(source: str) -> int:

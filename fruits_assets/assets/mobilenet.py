@@ -1,0 +1,63 @@
+"""The network, and the 1280 features that it makes of each photo."""
+
+import time
+
+import dagster as dg
+from pydantic import Field
+from pyspark.sql import DataFrame
+
+from fruits_assets.assets.common import GROUP, StepLauncher, folder_table
+from fruits_assets.io_managers import TableUpdate
+from fruits_assets.settings import Settings
+from spark_steps.mobilenet import FEATURES_SCHEMA, update_features
+from spark_steps.store import Store
+from spark_steps.weights import MobileNetModel, load_model
+
+
+class WeightsConfig(dg.Config):
+    """Which weights the network has."""
+
+    weights: str | None = Field(
+        None,
+        description="imagenet, a path of an .h5, .keras or .tflite file, or random:<seed>; left out: FRUITS_WEIGHTS.",
+    )
+
+
+class FeaturesConfig(dg.Config):
+    """What is computed."""
+
+    full_refresh: bool = Field(False, description="Run every photo through the network again, new or not.")
+
+
+@dg.asset(io_manager_key="mobilenet_models", kinds={"tensorflow"}, **GROUP)
+def mobilenet_model(
+    config: WeightsConfig, settings: dg.ResourceParam[Settings], store: dg.ResourceParam[Store]
+) -> MobileNetModel:
+    """MobileNetV2 without its classifier, read once and converted to the 9 MB that are broadcast to the workers."""
+    return load_model(config.weights or settings.weights, store.mobilenet_models)
+
+
+@dg.asset(**folder_table("mobilenet_features", FEATURES_SCHEMA))
+def mobilenet_features(
+    context: dg.AssetExecutionContext,
+    config: FeaturesConfig,
+    raw_images: DataFrame,
+    mobilenet_model: MobileNetModel,
+    settings: dg.ResourceParam[Settings],
+    store: dg.ResourceParam[Store],
+    pyspark_step_launcher: StepLauncher,
+) -> TableUpdate:
+    """1280 features of each photo, or the reason why it has none; only new and changed photos are run."""
+    started = time.perf_counter()
+    folders = list(context.partition_keys)
+    update = update_features(
+        raw_images,
+        store.mobilenet_features.read(raw_images.sparkSession, folders),
+        folders,
+        mobilenet_model,
+        settings.decode_limits,
+        full_refresh=config.full_refresh,
+    )
+    computed = {folder: work.computed for folder, work in update.work.items()}
+    notes = {folder: {"photos_kept": work.kept} for folder, work in update.work.items()}
+    return TableUpdate(update.rows, update.changed, started, computed=computed, notes=notes)

@@ -1,0 +1,68 @@
+"""The PCA model, and the photos reduced by it."""
+
+import time
+
+import dagster as dg
+from dagster_pyspark import LazyPySparkResource
+from pydantic import Field
+
+from fruits_assets.assets.common import GROUP, StepLauncher, folder_table
+from fruits_assets.io_managers import TableUpdate
+from fruits_assets.settings import Settings
+from spark_steps.pca import PcaModel, PcaSettings, fit
+from spark_steps.reduce import REDUCED_SCHEMA, reduce_features
+from spark_steps.tables import FolderTable
+from spark_steps.weights import MobileNetModel
+
+
+class PcaConfig(dg.Config):
+    """How many components are kept."""
+
+    components: int | None = Field(None, ge=1, le=1280, description="Components; left out: FRUITS_COMPONENTS.")
+    variance: float | None = Field(
+        None, gt=0, le=1, description="Share of variance to keep instead; left out: FRUITS_VARIANCE."
+    )
+
+    def resolve(self, settings: PcaSettings) -> PcaSettings:
+        """Returns what is asked for here, and from the settings what is not."""
+        if self.components is None and self.variance is None:
+            return settings
+        return PcaSettings(self.components or settings.components, self.variance)
+
+
+@dg.asset(io_manager_key="pca_models", kinds={"spark", "numpy"}, **GROUP)
+def pca_model(
+    context: dg.AssetExecutionContext,
+    config: PcaConfig,
+    mobilenet_features: FolderTable,
+    mobilenet_model: MobileNetModel,
+    pyspark: LazyPySparkResource,
+    settings: dg.ResourceParam[Settings],
+    pyspark_step_launcher: StepLauncher,
+) -> PcaModel:
+    """A standardised PCA of all photos of all folders, fitted in one pass; it says how much variance it keeps."""
+    wanted = config.resolve(settings.pca)
+    model = fit(pyspark.spark_session, mobilenet_features, mobilenet_model, wanted)
+    if wanted.variance is None and model.k < wanted.components:
+        context.log.warning(
+            f"{wanted.components} components were asked for, and {model.rows} photos span {model.k}: {model.k} are kept."
+        )
+    return model
+
+
+@dg.asset(**folder_table("reduced_features", REDUCED_SCHEMA))
+def reduced_features(
+    context: dg.AssetExecutionContext,
+    mobilenet_features: FolderTable,
+    pca_model: PcaModel,
+    pyspark: LazyPySparkResource,
+    pyspark_step_launcher: StepLauncher,
+) -> TableUpdate:
+    """The k numbers of each photo that has features, ready to train on."""
+    started = time.perf_counter()
+    folders = list(context.partition_keys)
+    rows = reduce_features(pyspark.spark_session, mobilenet_features, folders, pca_model)
+    counts = {folder: 0 for folder in folders}
+    for file in mobilenet_features.files(folders):
+        counts[file.folder] += file.rows
+    return TableUpdate(rows, folders, started, computed=counts)

@@ -1,0 +1,41 @@
+"""The photos found, one row each."""
+
+import time
+
+import dagster as dg
+from dagster_pyspark import LazyPySparkResource
+
+from fruits_assets.assets.common import StepLauncher, folder_table
+from fruits_assets.io_managers import TableUpdate
+from fruits_assets.metadata import REJECTED_SHOWN
+from fruits_assets.settings import Settings
+from spark_steps.images import RAW_IMAGES_SCHEMA, find_photos
+from spark_steps.store import Store
+
+
+@dg.asset(**folder_table("raw_images", RAW_IMAGES_SCHEMA))
+def raw_images(
+    context: dg.AssetExecutionContext,
+    pyspark: LazyPySparkResource,
+    settings: dg.ResourceParam[Settings],
+    store: dg.ResourceParam[Store],
+    pyspark_step_launcher: StepLauncher,
+) -> TableUpdate:
+    """The photos of each folder: where, how large, how old, and whether the listing already tells them unusable.
+
+    Nothing is opened and nothing copied. Files that are no photos are counted and named in the metadata.
+    """
+    started = time.perf_counter()
+    store.check_images(settings.images)
+    folders = list(context.partition_keys)
+    limit = settings.decode_limits.fetch.max_bytes
+    found = find_photos(pyspark.spark_session, settings.images, folders, limit)
+    counts = {row["folder"]: row["count"] for row in found.rows.groupBy("folder").count().collect()}
+    notes = {folder: other_files(found.others.get(folder, [])) for folder in folders}
+    return TableUpdate(found.rows, folders, started, computed=counts, notes=notes)
+
+
+def other_files(names: list[str]) -> dict[str, object]:
+    """Returns the metadata on the files of a folder that are no photos."""
+    shown = ", ".join(names[:REJECTED_SHOWN]) + (", ..." if len(names) > REJECTED_SHOWN else "")
+    return {"other_files": len(names), **({"other_files_named": shown} if names else {})}

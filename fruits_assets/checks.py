@@ -1,0 +1,155 @@
+"""Asset checks: the promises of the tables, each told as a sentence."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+import pyarrow.dataset as ds
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+from dagster_pyspark import LazyPySparkResource
+
+from fruits_assets.assets import mobilenet_features, pca_model, reduced_features
+from fruits_assets.partitions import IMAGE_FOLDERS
+from fruits_assets.settings import Settings
+from spark_steps import pca_store
+from spark_steps.pca import PcaModel
+from spark_steps.quality import feature_quality
+from spark_steps.store import Store
+from spark_steps.tables import FolderTable
+from spark_steps.weights import FEATURES
+
+
+def folders_of_run(context: dg.AssetCheckExecutionContext, table: FolderTable) -> list[str]:
+    """Returns the folders that the check's run is about: those of its partitions, or all that the table has."""
+    tags = context.run.tags
+    if key := tags.get(PARTITION_NAME_TAG):
+        return [key]
+    first, last = tags.get(ASSET_PARTITION_RANGE_START_TAG), tags.get(ASSET_PARTITION_RANGE_END_TAG)
+    if first and last:
+        keys = list(context.instance.get_dynamic_partitions(IMAGE_FOLDERS))
+        return keys[keys.index(first) : keys.index(last) + 1]
+    return table.folders()
+
+
+def differing_folders(one: FolderTable, other: FolderTable, folders: Sequence[str], *, usable: bool = False) -> list[str]:
+    """Returns the folders in which two tables do not hold the same photos the same number of times, sorted.
+
+    Args:
+        one: A table.
+        other: A table that should hold the same photos.
+        folders: The folders to compare.
+        usable: Leave out the first table's rows that have an error.
+    """
+
+    def photos(table: FolderTable, where: ds.Expression | None) -> Counter[tuple[str, str]]:
+        columns = table.arrow(["folder", "path"], folders, where=where).to_pydict()
+        return Counter(zip(columns["folder"], columns["path"], strict=True))
+
+    left, right = photos(one, ds.field("error").is_null() if usable else None), photos(other, None)
+    return sorted({folder for folder, _ in (left - right) + (right - left)})
+
+
+def same_photos(folders: Sequence[str], differing: Sequence[str], what: str) -> dg.AssetCheckResult:
+    """Returns the outcome of a comparison of photos as a sentence."""
+    if not differing:
+        return dg.AssetCheckResult(passed=True, description=f"{what} in all {len(folders):,} folders.")
+    named = ", ".join(repr(folder) for folder in differing[:5])
+    return dg.AssetCheckResult(
+        passed=False,
+        description=f"Not so in {len(differing):,} of {len(folders):,} folders, such as {named}: {what}. "
+        "Materialize raw_images, mobilenet_features and reduced_features for them.",
+        metadata={"folders": dg.MetadataValue.json(list(differing))},
+    )
+
+
+@dg.asset_check(asset=mobilenet_features, name="no_photo_lost")
+def no_photo_lost(context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
+    """Every photo found has exactly one row, with its features or the reason why it has none."""
+    folders = folders_of_run(context, store.mobilenet_features)
+    differing = differing_folders(store.raw_images, store.mobilenet_features, folders)
+    return same_photos(folders, differing, "every photo found has exactly one row")
+
+
+@dg.multi_asset_check(
+    specs=[
+        dg.AssetCheckSpec(
+            "features_are_1280_finite_numbers",
+            asset=mobilenet_features,
+            description="Every row without an error has 1280 features, none of them NaN or infinite.",
+        ),
+        dg.AssetCheckSpec(
+            "features_tell_photos_apart",
+            asset=mobilenet_features,
+            description="At least half of the features differ between photos; those of a broken network do not.",
+        ),
+    ]
+)
+def features_are_sound(
+    context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store], pyspark: LazyPySparkResource
+) -> Iterator[dg.AssetCheckResult]:
+    """Both in one pass over the features."""
+    table = store.mobilenet_features
+    quality = feature_quality(pyspark.spark_session, table, folders_of_run(context, table))
+    wrong = quality.wrong_length + quality.not_finite
+    yield dg.AssetCheckResult(
+        asset_key=mobilenet_features.key,
+        check_name="features_are_1280_finite_numbers",
+        passed=wrong == 0,
+        description=f"{quality.rows - wrong:,} of {quality.rows:,} rows have {FEATURES} finite features.",
+        metadata={"wrong_length": quality.wrong_length, "not_finite": quality.not_finite},
+    )
+    yield dg.AssetCheckResult(
+        asset_key=mobilenet_features.key,
+        check_name="features_tell_photos_apart",
+        passed=not quality.degenerate,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{quality.constant:,} of {FEATURES} features are the same in all {quality.rows:,} rows.",
+        metadata={"constant_features": quality.constant},
+    )
+
+
+@dg.asset_check(asset=pca_model, name="variance_is_kept")
+def variance_is_kept(pca_model: PcaModel, settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
+    """The components kept hold as much of the variance as was asked for, or as FRUITS_VARIANCE_WARNING wants."""
+    wanted = pca_model.asked_variance or settings.variance_warning
+    kept = pca_model.explained_at(pca_model.k)
+    return dg.AssetCheckResult(
+        passed=kept >= wanted - 1e-9,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{pca_model.k} components keep {kept:.1%} of the variance; {wanted:.0%} needs "
+        f"{pca_model.components_for(wanted)}.",
+        metadata={"variance_kept": kept, "variance_wanted": wanted},
+    )
+
+
+@dg.asset_check(asset=reduced_features, name="one_pca_model")
+def one_pca_model(store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
+    """All photos of all folders are reduced by the current PCA model; numbers of different models do not compare."""
+    current = pca_store.current_version(store.pca_models)
+    table = store.reduced_features.arrow(["folder", "pca_model"], where=ds.field("pca_model") != (current or ""))
+    stale = sorted(set(table["folder"].to_pylist()))
+    return dg.AssetCheckResult(
+        passed=not stale,
+        description=f"All rows are of PCA model {current}."
+        if not stale
+        else f"{len(stale):,} folders are of another PCA model than {current}, such as {stale[0]!r}. "
+        "Materialize reduced_features for them.",
+        metadata={"folders": dg.MetadataValue.json(stale)},
+    )
+
+
+@dg.asset_check(asset=reduced_features, name="only_good_photos_and_all_of_them")
+def reduced_rows_match(
+    context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store]
+) -> dg.AssetCheckResult:
+    """Every photo with features has exactly one reduced row, and no other photo has one."""
+    folders = folders_of_run(context, store.reduced_features)
+    differing = differing_folders(store.mobilenet_features, store.reduced_features, folders, usable=True)
+    return same_photos(folders, differing, "every photo with features has exactly one reduced row")
+
+
+ALL_CHECKS = [no_photo_lost, features_are_sound, variance_is_kept, one_pca_model, reduced_rows_match]

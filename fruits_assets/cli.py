@@ -1,0 +1,169 @@
+"""The command ``fruits``: thin commands over the same assets and jobs."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec
+
+import click
+import dagster as dg
+
+from fruits_assets.home import WORKSPACE, ensure_dagster_home
+from fruits_assets.report import as_text, read_report
+from fruits_assets.sample import write_sample
+from fruits_assets.settings import Settings, read_settings
+from spark_steps import storage
+from spark_steps.errors import FruitsError
+from spark_steps.weights import IMAGENET, load_model
+
+P = ParamSpec("P")
+RANDOM_WEIGHTS = "random:0"
+
+
+def tells_problems_in_a_sentence(command: Callable[P, None]) -> Callable[P, None]:
+    """Shows a FruitsError as its message, with exit code 1, in place of a stack trace."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except FruitsError as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="fruits")
+def main() -> None:
+    """Folders of fruit photos to compact feature tables, as a Dagster asset graph on Spark."""
+
+
+@main.command()
+@click.option("--images", help="Folder whose subfolders hold the photos, one folder a label.  [env: FRUITS_IMAGES]")
+@click.option("--store", help="Folder of all results.  [env: FRUITS_STORE]")
+@click.option("--weights", help="imagenet, a .h5, .keras or .tflite file, or random:<seed>.  [env: FRUITS_WEIGHTS]")
+@click.option("--folders", default="*", show_default=True, help="Shell pattern of the folders to featurise.")
+@click.option("--components", type=int, help="PCA components to keep (50 where nothing is said).")
+@click.option("--variance", type=float, help="Share of variance to keep instead, such as 0.95.")
+@tells_problems_in_a_sentence
+def run(
+    images: str | None,
+    store: str | None,
+    weights: str | None,
+    folders: str,
+    components: int | None,
+    variance: float | None,
+) -> None:
+    """Register the folders and materialize everything; only new and changed photos are run.
+
+    \b
+    Examples:
+      fruits run --images photos --store results
+      fruits run --images photos --store results --folders 'Apple*' --variance 0.95
+    """
+    if components is not None and variance is not None:
+        raise click.UsageError("--components and --variance exclude each other.")
+    settings = read_settings(images=images, store=store, weights=weights, components=components, variance=variance)
+    _run_and_report(settings, folders)
+
+
+def _run_and_report(settings: Settings, pattern: str = "*") -> None:
+    # Imported here: it brings all of Dagster's definitions, which the small commands do without.
+    from fruits_assets.pipeline import run_pipeline
+
+    ensure_dagster_home()
+    with dg.DagsterInstance.get() as instance:
+        run_pipeline(settings, instance, pattern, lambda line: click.echo(line, err=True))
+    click.echo(as_text(read_report(settings.store)))
+    click.echo(f"\nTo look at the runs and their metadata: make ui   (or: {_ui_command(settings)})")
+
+
+def _ui_command(settings: Settings) -> str:
+    return f"fruits ui --images '{settings.images}' --store '{settings.store}'"
+
+
+@main.command()
+@tells_problems_in_a_sentence
+def demo() -> None:
+    """Generate sample photos, run the whole pipeline on them, and print the report."""
+    images, store = Path("sample/photos"), Path("sample/store")
+    count = write_sample(images)
+    click.echo(f"{count} generated photos in {images}", err=True)
+    settings = read_settings(images=str(images), store=str(store))
+    if settings.weights == IMAGENET:
+        settings = read_settings(images=str(images), store=str(store), weights=_weights_for_demonstration(settings))
+    _run_and_report(settings)
+
+
+def _weights_for_demonstration(settings: Settings) -> str:
+    from spark_steps.store import Store
+
+    try:
+        load_model(IMAGENET, Store(settings.store).mobilenet_models)
+    except FruitsError as error:
+        click.secho(
+            "*** RANDOM WEIGHTS: the demonstration goes on, but its features mean nothing. ***", fg="red", err=True
+        )
+        click.echo(f"    {error}", err=True)
+        return RANDOM_WEIGHTS
+    return IMAGENET
+
+
+@main.command()
+@click.option("--store", help="Folder of the results.  [env: FRUITS_STORE]")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@tells_problems_in_a_sentence
+def report(store: str | None, as_json: bool) -> None:
+    """Print what a store holds."""
+    told = read_report(read_settings(store=store).store)
+    click.echo(json.dumps(told.as_json(), indent=2, ensure_ascii=False) if as_json else as_text(told))
+
+
+@main.command()
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
+@click.option("--photos", default=24, show_default=True, type=click.IntRange(1), help="Photos of each fruit.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Other seeds, other photos.")
+def sample(out: Path, photos: int, seed: int) -> None:
+    """Write generated photos of eight fruits, a folder each; the same for the same seed."""
+    count = write_sample(out, photos, seed)
+    click.echo(f"{count} photos in {out}")
+
+
+@main.command()
+@click.option("--images", help="Images root for runs started in the UI.  [env: FRUITS_IMAGES; else of the last run]")
+@click.option("--store", help="Store for them.  [env: FRUITS_STORE; else of the last run]")
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
+@tells_problems_in_a_sentence
+def ui(images: str | None, store: str | None, port: int) -> None:
+    """Start Dagster's webserver and daemon on the asset graph."""
+    ensure_dagster_home()
+    last_images, last_store = _places_of_last_run()
+    # They become environment variables for Dagster's processes, so a wrong one is told here rather than there.
+    settings = read_settings(
+        images=images or (None if "FRUITS_IMAGES" in os.environ else last_images),
+        store=store or (None if "FRUITS_STORE" in os.environ else last_store),
+    )
+    os.environ |= {"FRUITS_IMAGES": settings.images, "FRUITS_STORE": settings.store}
+    click.echo(f"Images {settings.images}, store {settings.store}; http://127.0.0.1:{port}", err=True)
+    where = ["-w", str(WORKSPACE)] if WORKSPACE.exists() else ["-m", "fruits_assets.definitions"]
+    command = [sys.executable, "-m", "dagster", "dev", *where, "-h", "127.0.0.1", "-p", str(port)]
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606
+
+
+def _places_of_last_run() -> tuple[str | None, str | None]:
+    from fruits_assets.pipeline import IMAGES_TAG, STORE_TAG
+
+    with dg.DagsterInstance.get() as instance:
+        for run in instance.get_runs(limit=50):
+            if STORE_TAG in run.tags and storage.file_type(run.tags[STORE_TAG]).name == "Directory":
+                return run.tags.get(IMAGES_TAG), run.tags[STORE_TAG]
+    return None, None
+
+
+if __name__ == "__main__":
+    main()

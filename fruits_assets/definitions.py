@@ -1,0 +1,28 @@
+"""The code location: assets, checks, jobs, sensors, and the resources of the chosen deployment."""
+
+import dagster as dg
+
+from fruits_assets.assets import ALL_ASSETS
+from fruits_assets.checks import ALL_CHECKS
+from fruits_assets.jobs import ALL_JOBS
+from fruits_assets.progress import progress_logger
+from fruits_assets.resources import RESOURCES
+from fruits_assets.sensors import image_folders_sensor
+from fruits_assets.settings import Settings, read_settings
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Returns the code location for some settings."""
+    return dg.Definitions(
+        assets=ALL_ASSETS,
+        asset_checks=ALL_CHECKS,
+        jobs=ALL_JOBS,
+        sensors=[image_folders_sensor],
+        resources=RESOURCES[settings.deployment](settings),
+        loggers={"console": dg.colored_console_logger, "progress": progress_logger},
+        # One process for all steps of a run: one JVM in place of five, at 5 s each to start.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions(read_settings())

@@ -1,0 +1,141 @@
+"""What each materialization says of itself, from Parquet footers and a few narrow columns."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import pyarrow.dataset as ds
+from pyspark.sql.types import StructType
+
+from fruits_assets.charts import as_markdown, variance_curve
+from fruits_assets.costs import LocalCost, shares
+from spark_steps.pca import ANALYSED_COMPONENTS, PcaModel
+from spark_steps.tables import FolderTable
+from spark_steps.weights import MobileNetModel
+
+REJECTED_SHOWN = 20
+COLUMNS = {
+    "image_id": "sha256 of the photo's bytes, hexadecimal",
+    "path": "where the photo lies",
+    "folder": "folder relative to the images root; the partition",
+    "label": "last component of the folder",
+    "length": "bytes of the photo",
+    "modification_time": "when the photo was last changed, UTC",
+    "error": "why the photo cannot be used, null when it can",
+    "format": "format the bytes are in, whatever the file is called",
+    "width": "pixels across, upright",
+    "height": "pixels down, upright",
+    "features": "1280 MobileNetV2 features, null when there is an error",
+    "model": "fingerprint of the network and its preprocessing",
+    "reduced": "the photo's k numbers",
+    "pca_model": "version of the PCA model",
+}
+
+
+def column_schema(schema: StructType) -> dg.TableSchema:
+    """Returns a table's columns as the Dagster UI shows them, the partition column with them."""
+    columns = [dg.TableColumn(f.name, f.dataType.simpleString(), description=COLUMNS[f.name]) for f in schema]
+    return dg.TableSchema(columns=[*columns, dg.TableColumn("folder", "string", description=COLUMNS["folder"])])
+
+
+def rejected_by_folder(table: FolderTable, folders: Sequence[str]) -> dict[str, list[dict[str, str]]]:
+    """Returns the path and error of each rejected photo, by folder; nothing for tables without errors."""
+    if "error" not in table.schema.names:
+        return {}
+    rejected = table.arrow(["folder", "path", "error"], folders, where=ds.field("error").is_valid())
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in rejected.sort_by("path").to_pylist():
+        found.setdefault(row["folder"], []).append({"path": row["path"], "error": row["error"]})
+    return found
+
+
+def reasons(errors: Sequence[str]) -> Counter[str]:
+    """Counts errors by their reason, the part before the colon."""
+    return Counter(error.split(":", 1)[0] for error in errors)
+
+
+def of_folders(
+    table: FolderTable, folders: Sequence[str], computed: Mapping[str, int], cost: LocalCost
+) -> dict[str, dict[str, Any]]:
+    """Returns the metadata of each folder of a run.
+
+    Args:
+        table: The table as it stands after the write.
+        folders: The folders of the run.
+        computed: Photos worked on, by folder.
+        cost: The cost of the run; each folder bears its share.
+    """
+    files: dict[str, list[Any]] = {folder: [] for folder in folders}
+    for file in table.files(folders):
+        files[file.folder].append(file)
+    rejected = rejected_by_folder(table, folders)
+    share = shares({folder: computed.get(folder, 0) for folder in folders})
+    rate = sum(computed.values()) / cost.seconds if cost.seconds else 0.0
+    described: dict[str, dict[str, Any]] = {}
+    for folder, of_folder in files.items():
+        rows = sum(file.rows for file in of_folder)
+        described[folder] = {
+            "dagster/partition_row_count": rows,
+            "photos": rows,
+            "table_bytes": sum(file.size for file in of_folder),
+            "files": len(of_folder),
+            "photos_worked_on": computed.get(folder, 0),
+            "images_per_second": rate,
+            "seconds": cost.seconds * share[folder],
+            "run_cost_eur": 0.0,
+            "equivalent_cluster_cost_eur": cost.equivalent_eur * share[folder],
+            "cost_computed_from": f"{cost.told}; this folder's share {share[folder]:.1%}",
+            "dagster/uri": table.directory(folder),
+        }
+        if "error" in table.schema.names:
+            described[folder] |= _rejected_entries(rejected.get(folder, []))
+    return described
+
+
+def _rejected_entries(rejected: list[dict[str, str]]) -> dict[str, Any]:
+    entries: dict[str, Any] = {"rejected": len(rejected)}
+    if rejected:
+        entries["rejected_by_reason"] = dict(reasons([row["error"] for row in rejected]))
+        entries["rejected_photos"] = table_of(rejected[:REJECTED_SHOWN], ["path", "error"])
+    return entries
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dg.TableMetadataValue:
+    """Returns rows as a table of strings for the Dagster UI."""
+    return dg.MetadataValue.table(
+        records=[dg.TableRecord({name: str(row[name]) for name in columns}) for row in rows],
+        schema=dg.TableSchema(columns=[dg.TableColumn(name, "string") for name in columns]),
+    )
+
+
+def of_mobilenet_model(model: MobileNetModel) -> dict[str, Any]:
+    """Returns the metadata of a network."""
+    return {
+        "weights_source": model.source,
+        "weights_sha256": model.weights_sha256,
+        "fingerprint": model.fingerprint,
+        "broadcast_bytes": len(model.flatbuffer),
+    }
+
+
+def of_pca_model(model: PcaModel, root: str) -> dict[str, Any]:
+    """Returns the metadata of a PCA model, the variance it really keeps first."""
+    return {
+        "variance_kept": model.explained_at(model.k),
+        "components": model.k,
+        "components_asked_for": model.asked_components if model.asked_variance is None else str(model.asked_variance),
+        "variance_at_50": model.explained_at(50),
+        f"variance_at_{ANALYSED_COMPONENTS}": model.explained_at(ANALYSED_COMPONENTS),
+        "components_for_90_percent": model.components_for(0.90),
+        "components_for_95_percent": model.components_for(0.95),
+        "components_for_99_percent": model.components_for(0.99),
+        "variance_curve": as_markdown(variance_curve(model), "variance kept against components"),
+        "photos": model.rows,
+        "folders": len(model.folders),
+        "version": model.version,
+        "features_model": model.features_model,
+        "weights_source": model.weights.get("source", ""),
+        "weights_sha256": model.weights.get("sha256", ""),
+        "dagster/uri": f"{root}/{model.version}",
+    }

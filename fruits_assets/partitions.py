@@ -1,0 +1,102 @@
+"""Image folders as partitions: which to add, which to drop, and the runs of neighbours among them."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+from dagster._core.definitions.partitions.utils.base import INVALID_PARTITION_SUBSTRINGS
+
+from spark_steps.errors import FruitsError
+from spark_steps.images import ImageFolders
+from spark_steps.store import Store
+
+IMAGE_FOLDERS = "image_folders"
+image_folders = dg.DynamicPartitionsDefinition(name=IMAGE_FOLDERS)
+
+
+@dataclass(frozen=True)
+class FolderChanges:
+    """What makes the partitions those of the folders found.
+
+    Attributes:
+        add: Folders that are new, sorted.
+        drop: Partitions whose folder is gone, sorted.
+        refused: Folders whose name Dagster takes for no partition key, sorted.
+    """
+
+    add: list[str] = field(default_factory=list)
+    drop: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def is_partition_key(folder: str) -> bool:
+    """Returns whether Dagster accepts a folder's name as a partition key."""
+    return not any(forbidden in folder for forbidden in INVALID_PARTITION_SUBSTRINGS)
+
+
+def folder_changes(found: Iterable[str], registered: Iterable[str]) -> FolderChanges:
+    """Compares the folders found with the partitions there are.
+
+    Args:
+        found: Folders that hold photos.
+        registered: The partition keys so far.
+    """
+    usable = {folder for folder in found if is_partition_key(folder)}
+    return FolderChanges(
+        add=sorted(usable - set(registered)),
+        drop=sorted(set(registered) - usable),
+        refused=sorted(set(found) - usable),
+    )
+
+
+def contiguous_ranges(wanted: Collection[str], registered: Sequence[str]) -> list[tuple[str, str]]:
+    """Returns the wanted partitions as (first, last) of runs of neighbours in the order of registration.
+
+    A Dagster run takes one range of partitions, and the range of a dynamic definition follows insertion order.
+    """
+    ranges: list[tuple[str, str]] = []
+    previous_wanted = False
+    for key in registered:
+        if key in wanted:
+            ranges = [*ranges[:-1], (ranges[-1][0], key)] if previous_wanted else [*ranges, (key, key)]
+        previous_wanted = key in wanted
+    return ranges
+
+
+def refuse_to_empty(found: ImageFolders, registered: Sequence[str], images: str) -> None:
+    """Raises a FruitsError where not one photo is found and there are partitions.
+
+    An images root without photos is more often a disk that is not mounted than photos that are all gone.
+    """
+    if not found.photos and registered:
+        raise FruitsError(
+            f"There is no photo below {images}, and {len(registered)} folders are registered. Nothing is dropped: "
+            "check that the folder is the right one and its disk is there."
+        )
+
+
+def synchronise(instance: dg.DagsterInstance, store: Store, images: str, found: ImageFolders) -> FolderChanges:
+    """Registers new folders as partitions, and drops those that are gone together with their rows in every table.
+
+    Args:
+        instance: The Dagster instance.
+        store: The store.
+        images: The images root, to name it.
+        found: What lies below it.
+
+    Raises:
+        FruitsError: No photo is found at all, though folders are registered, or the store holds other photos.
+    """
+    registered = list(instance.get_dynamic_partitions(IMAGE_FOLDERS))
+    refuse_to_empty(found, registered, images)
+    store.check_images(images)
+    changes = folder_changes(found.photos, registered)
+    # Folders of the store that are no partitions here were registered with another Dagster instance.
+    gone = sorted({*changes.drop, *(set(store.raw_images.folders()) - set(found.photos))})
+    for table in store.tables.values():
+        table.drop(gone)
+    if changes.add:
+        instance.add_dynamic_partitions(IMAGE_FOLDERS, changes.add)
+    for folder in changes.drop:
+        instance.delete_dynamic_partition(IMAGE_FOLDERS, folder)
+    return changes

@@ -1,0 +1,131 @@
+"""The whole way from folders to reduced features, as runs of the same jobs that the UI starts."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+from fruits_assets.definitions import build_definitions
+from fruits_assets.partitions import IMAGE_FOLDERS, contiguous_ranges, synchronise
+from fruits_assets.settings import Settings
+from spark_steps.errors import FruitsError
+from spark_steps.images import PHOTO_EXTENSIONS, list_image_folders
+from spark_steps.store import Store
+
+IMAGES_TAG, STORE_TAG = "fruits/images", "fruits/store"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One job of the pipeline.
+
+    Attributes:
+        job: Its name.
+        title: What it does.
+        per_folder: Whether it runs on ranges of folders.
+    """
+
+    job: str
+    title: str
+    per_folder: bool
+
+
+EXTRACT = Stage("extract_features", "photos to features", per_folder=True)
+FIT = Stage("fit_pca", "features to a PCA model", per_folder=False)
+REDUCE = Stage("reduce_folders", "features to reduced features", per_folder=True)
+
+
+def run_pipeline(
+    settings: Settings, instance: dg.DagsterInstance, pattern: str = "*", say: Callable[[str], None] = print
+) -> None:
+    """Registers the folders, featurises those that match, refits the PCA and projects all folders that have features.
+
+    Args:
+        settings: Where the photos and the store are, which weights, how many components.
+        instance: The Dagster instance that keeps the runs.
+        pattern: Shell pattern of the folders to featurise.
+        say: Takes progress, a line at a time.
+
+    Raises:
+        FruitsError: There is nothing to do, or a run has failed; the message says why.
+    """
+    wanted = register_folders(settings, instance, pattern, say)
+    definitions = build_definitions(settings)
+    _run_stage(EXTRACT, wanted, definitions, settings, instance, say)
+    _run_stage(FIT, [], definitions, settings, instance, say)
+    # All of them, not only those that match: numbers of different PCA models do not compare.
+    featurised = [folder for folder in Store(settings.store).mobilenet_features.folders()]
+    _run_stage(REDUCE, featurised, definitions, settings, instance, say)
+
+
+def register_folders(
+    settings: Settings, instance: dg.DagsterInstance, pattern: str, say: Callable[[str], None]
+) -> list[str]:
+    """Makes the partitions those of the folders, and returns the folders that match a pattern.
+
+    Raises:
+        FruitsError: There is no photo, or none in a folder that matches.
+    """
+    found = list_image_folders(settings.images)
+    if not found.photos:
+        at_root = f" {found.root_photos} lie at the root itself: move them into a folder." if found.root_photos else ""
+        raise FruitsError(
+            f"There is no photo in a folder below {settings.images}.{at_root} Photos are files ending in "
+            f".{', .'.join(PHOTO_EXTENSIONS)}, in folders named by their label."
+        )
+    changes = synchronise(instance, Store(settings.store), settings.images, found)
+    say(f"{sum(found.photos.values()):,} photos in {len(found.photos):,} folders of {settings.images}")
+    if found.root_photos:
+        say(f"  warning: {found.root_photos} photos lie at the root, belong to no folder, and are not processed")
+    for folder in changes.refused:
+        say(f"  warning: folder {folder!r} is not processed: Dagster takes no such name; rename it")
+    if changes.drop:
+        say(f"  dropped, because they are gone: {', '.join(changes.drop)}")
+    wanted = [folder for folder in found.photos if fnmatchcase(folder, pattern) and folder not in changes.refused]
+    if not wanted:
+        raise FruitsError(f"None of the {len(found.photos)} folders below {settings.images} matches {pattern!r}.")
+    return wanted
+
+
+def _run_stage(
+    stage: Stage,
+    folders: Sequence[str],
+    definitions: dg.Definitions,
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    say: Callable[[str], None],
+) -> None:
+    say(stage.title)
+    tags = {IMAGES_TAG: settings.images, STORE_TAG: settings.store}
+    if not stage.per_folder:
+        _run(stage.job, tags, definitions, instance)
+        return
+    registered = list(instance.get_dynamic_partitions(IMAGE_FOLDERS))
+    for first, last in contiguous_ranges(set(folders), registered):
+        partition_tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+        _run(stage.job, tags | partition_tags, definitions, instance)
+
+
+def _run(job: str, tags: dict[str, str], definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+    result = definitions.resolve_job_def(job).execute_in_process(
+        run_config={"loggers": {"progress": {}}}, instance=instance, tags=tags, raise_on_error=False
+    )
+    if result.success:
+        return
+    raise FruitsError(f"The run {result.run_id} of {job} failed: {_reason(result)} It is there to see in the UI.")
+
+
+def _reason(result: dg.ExecuteInProcessResult) -> str:
+    """Returns the message of the first step that failed: its innermost error, the one that we or Spark raised."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error and error.cause:
+                error = error.cause
+            if error:
+                lines = [line for line in error.message.splitlines() if line.strip()]
+                return re.sub(r"^([\w.]+\.)?(FruitsError: )?", "", lines[0]) if lines else str(error.cls_name)
+    return "no step says why."

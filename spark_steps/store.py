@@ -1,0 +1,71 @@
+"""Where everything lies in a store: the layout that Dagster, the command line and notebooks share."""
+
+from dataclasses import dataclass
+
+from spark_steps.errors import FruitsError
+from spark_steps.images import RAW_IMAGES_SCHEMA
+from spark_steps.mobilenet import FEATURES_SCHEMA
+from spark_steps.reduce import REDUCED_SCHEMA
+from spark_steps.tables import FolderTable
+
+
+@dataclass(frozen=True)
+class Store:
+    """The places of a store.
+
+    Attributes:
+        root: A normalised place.
+    """
+
+    root: str
+
+    def check_images(self, images: str) -> None:
+        """Raises a FruitsError if the store holds photos of another images root: one store, one root.
+
+        Args:
+            images: The images root, a normalised place.
+        """
+        files = self.raw_images.files()
+        with_rows = next((file for file in files if file.rows), None)
+        if with_rows is None:
+            return
+        path = str(self.raw_images.arrow(["path"], [with_rows.folder])["path"][0])
+        if not path.startswith(f"{images}/"):
+            raise FruitsError(
+                f"The store {self.root} holds photos from elsewhere, such as {path}, and none below {images}. "
+                "Use another store for these photos."
+            )
+
+    @property
+    def raw_images(self) -> FolderTable:
+        """One row for each photo found."""
+        return FolderTable(f"{self.root}/Results/raw_images", RAW_IMAGES_SCHEMA)
+
+    @property
+    def mobilenet_features(self) -> FolderTable:
+        """One row for each row of raw_images: 1280 features, or the reason why not."""
+        return FolderTable(f"{self.root}/Results/mobilenet_features", FEATURES_SCHEMA)
+
+    @property
+    def reduced_features(self) -> FolderTable:
+        """One row for each photo with features: its k numbers."""
+        return FolderTable(f"{self.root}/PCA_Results/reduced_features", REDUCED_SCHEMA)
+
+    @property
+    def tables(self) -> dict[str, FolderTable]:
+        """The tables by name, in the order in which they are made."""
+        return {
+            "raw_images": self.raw_images,
+            "mobilenet_features": self.mobilenet_features,
+            "reduced_features": self.reduced_features,
+        }
+
+    @property
+    def mobilenet_models(self) -> str:
+        """Directory of the converted networks."""
+        return f"{self.root}/Results/mobilenet_model"
+
+    @property
+    def pca_models(self) -> str:
+        """Directory of the PCA models."""
+        return f"{self.root}/PCA_Results/pca_model"
