@@ -12,10 +12,11 @@ from dagster._core.storage.tags import (
 )
 from dagster_pyspark import LazyPySparkResource
 
-from fruits_assets.assets import mobilenet_features, pca_model, reduced_features
+from fruits_assets.assets import mobilenet_features, pca_model, raw_images, reduced_features
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.settings import Settings
 from spark_steps import pca_store
+from spark_steps.images import list_image_folders
 from spark_steps.pca import PcaModel
 from spark_steps.quality import feature_quality
 from spark_steps.store import Store
@@ -35,7 +36,9 @@ def folders_of_run(context: dg.AssetCheckExecutionContext, table: FolderTable) -
     return table.folders()
 
 
-def differing_folders(one: FolderTable, other: FolderTable, folders: Sequence[str], *, usable: bool = False) -> list[str]:
+def differing_folders(
+    one: FolderTable, other: FolderTable, folders: Sequence[str], *, usable: bool = False
+) -> list[str]:
     """Returns the folders in which two tables do not hold the same photos the same number of times, sorted.
 
     Args:
@@ -64,6 +67,18 @@ def same_photos(folders: Sequence[str], differing: Sequence[str], what: str) -> 
         "Materialize raw_images, mobilenet_features and reduced_features for them.",
         metadata={"folders": dg.MetadataValue.json(list(differing))},
     )
+
+
+@dg.asset_check(asset=raw_images, name="every_photo_is_listed")
+def every_photo_is_listed(
+    context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store], settings: dg.ResourceParam[Settings]
+) -> dg.AssetCheckResult:
+    """A second listing, not by Spark, finds the same photos in each folder."""
+    folders = folders_of_run(context, store.raw_images)
+    listed = Counter(store.raw_images.arrow(["folder"], folders)["folder"].to_pylist())
+    found = list_image_folders(settings.images).photos
+    differing = [folder for folder in folders if listed[folder] != found.get(folder, 0)]
+    return same_photos(folders, differing, "raw_images has one row for each photo there is")
 
 
 @dg.asset_check(asset=mobilenet_features, name="no_photo_lost")
@@ -143,13 +158,18 @@ def one_pca_model(store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset=reduced_features, name="only_good_photos_and_all_of_them")
-def reduced_rows_match(
-    context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store]
-) -> dg.AssetCheckResult:
+def reduced_rows_match(context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
     """Every photo with features has exactly one reduced row, and no other photo has one."""
     folders = folders_of_run(context, store.reduced_features)
     differing = differing_folders(store.mobilenet_features, store.reduced_features, folders, usable=True)
     return same_photos(folders, differing, "every photo with features has exactly one reduced row")
 
 
-ALL_CHECKS = [no_photo_lost, features_are_sound, variance_is_kept, one_pca_model, reduced_rows_match]
+ALL_CHECKS = [
+    every_photo_is_listed,
+    no_photo_lost,
+    features_are_sound,
+    variance_is_kept,
+    one_pca_model,
+    reduced_rows_match,
+]

@@ -1,7 +1,9 @@
 """What work costs: nothing here, and what it would cost on the cluster, from a dated price table."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 # US dollars for an hour of one m5.xlarge in eu-west-3, EC2 on demand and the EMR surcharge, as commonly quoted;
 # not read from the Price List API.
@@ -46,10 +48,44 @@ def local_cost(seconds: float, cores: int, core_nodes: int, usd_to_eur: float) -
     equivalent = cluster_seconds / 3600 * hourly
     told = (
         f"{seconds:.1f} s on {cores} local cores would be {cluster_seconds:.1f} s on {cluster_cores} cluster cores of "
-        f"the same speed; 1 + {core_nodes} m5.xlarge at {hourly:.2f} EUR/h (table of {PRICES_DATE}, {usd_to_eur} EUR/USD, "
-        "start-up left out)"
+        f"the same speed; 1 + {core_nodes} m5.xlarge at {hourly:.2f} EUR/h (table of {PRICES_DATE}, "
+        f"{usd_to_eur} EUR/USD, start-up left out)"
     )
     return LocalCost(seconds, cores, cluster_seconds, equivalent, told)
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """What turns seconds on this machine into money.
+
+    Attributes:
+        cores: Cores of this machine that Spark uses.
+        core_nodes: Core nodes of the cluster that costs are estimated for.
+        usd_to_eur: Euros for a dollar.
+    """
+
+    cores: int
+    core_nodes: int
+    usd_to_eur: float
+
+    @classmethod
+    def of(cls, cores: str, core_nodes: int, usd_to_eur: float) -> "CostModel":
+        """Returns the model for Spark's notation of cores, a number or ``*``."""
+        return cls((os.cpu_count() or 1) if cores == "*" else int(cores), core_nodes, usd_to_eur)
+
+    def of_seconds(self, seconds: float) -> LocalCost:
+        """Returns the cost of so many seconds of work."""
+        return local_cost(seconds, self.cores, self.core_nodes, self.usd_to_eur)
+
+
+def entries(cost: LocalCost, share: float = 1.0) -> dict[str, Any]:
+    """Returns the metadata of a cost, or of a folder's share of it."""
+    return {
+        "seconds": cost.seconds * share,
+        "run_cost_eur": 0.0,
+        "equivalent_cluster_cost_eur": cost.equivalent_eur * share,
+        "cost_computed_from": cost.told + (f"; this folder's share {share:.1%}" if share < 1 else ""),
+    }
 
 
 def shares(weights: Mapping[str, int]) -> dict[str, float]:

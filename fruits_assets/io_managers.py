@@ -1,6 +1,7 @@
 """Tables and models of the store as inputs and outputs of assets."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from dagster_pyspark import LazyPySparkResource
 from pyspark.sql import DataFrame
 
 from fruits_assets import metadata
-from fruits_assets.costs import local_cost
+from fruits_assets.costs import CostModel
 from spark_steps import pca_store, weights
 from spark_steps.pca import PcaModel
 from spark_steps.store import Store
@@ -26,90 +27,88 @@ class TableUpdate:
         rows: The rows of the folders that change; not read where none does.
         changed: The folders whose rows they replace.
         started: ``time.perf_counter()`` when the work began.
-        computed: Photos worked on, by folder; what the rate and the shares of the cost are computed from.
+        computed: Photos worked on, by folder, where they are not all that are written; the rate and the shares of the
+            cost are computed from them.
         notes: More metadata, by folder.
     """
 
     rows: DataFrame
     changed: Sequence[str]
     started: float
-    computed: Mapping[str, int]
+    computed: Mapping[str, int] | None = None
     notes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-class FolderTableIOManager(dg.ConfigurableIOManager):
+class FolderTableIOManager(dg.IOManager):
     """Parquet tables partitioned by image folder: writes the folders that change, reads those of the run."""
 
-    store: str
-    pyspark: dg.ResourceDependency[LazyPySparkResource]
-    cores: int
-    core_nodes: int
-    usd_to_eur: float
-
-    def _table(self, key: dg.AssetKey) -> FolderTable:
-        return Store(self.store).tables[key.path[-1]]
+    def __init__(self, store: Store, pyspark: LazyPySparkResource, costs: CostModel) -> None:
+        self._tables = store.tables
+        self._pyspark = pyspark
+        self._costs = costs
 
     def handle_output(self, context: dg.OutputContext, obj: TableUpdate) -> None:
         """Replaces the changed folders, and gives each folder of the run its own metadata."""
-        table = self._table(context.asset_key)
+        name = context.asset_key.path[-1]
+        table = self._tables[name]
         if obj.changed:
             table.write(obj.rows, obj.changed)
-        seconds = time.perf_counter() - obj.started
-        cost = local_cost(seconds, self.cores, self.core_nodes, self.usd_to_eur)
-        described = metadata.of_folders(table, context.asset_partition_keys, obj.computed, cost)
-        for folder, entries in described.items():
+        cost = self._costs.of_seconds(time.perf_counter() - obj.started)
+        files = table.files(context.asset_partition_keys)
+        rows = Counter({file.folder: 0 for file in files})
+        for file in files:
+            rows[file.folder] += file.rows
+        computed = rows if obj.computed is None else obj.computed
+        described = metadata.of_folders(table, files, context.asset_partition_keys, computed, cost)
+        for folder, of_folder in described.items():
             # The step's context, because an IO manager's own metadata is the same for all partitions of a run.
-            context.step_context.add_asset_metadata({**entries, **obj.notes.get(folder, {})}, partition_key=folder)
-        photos = sum(obj.computed.values())
+            context.step_context.add_asset_metadata({**of_folder, **obj.notes.get(folder, {})}, partition_key=folder)
         context.log.info(
-            f"{table_name(context)}: {len(described):,} folders, {photos:,} photos worked on, "
-            f"{len(obj.changed):,} folders written, {seconds:.1f} s"
+            f"{name}: {len(described):,} folders, {sum(computed.values()):,} photos worked on, "
+            f"{len(obj.changed):,} folders written, {cost.seconds:.1f} s"
         )
 
     def load_input(self, context: dg.InputContext) -> DataFrame | FolderTable:
         """Returns the rows of the folders of the run; the table itself where the asset asks for a FolderTable."""
-        table = self._table(context.asset_key)
+        table = self._tables[context.asset_key.path[-1]]
         if context.dagster_type.typing_type is FolderTable:
             return table
         folders = context.asset_partition_keys if context.has_asset_partitions else None
-        return table.read(self.pyspark.spark_session, folders)
+        return table.read(self._pyspark.spark_session, folders)
 
 
-def table_name(context: dg.OutputContext) -> str:
-    """Returns the name of the table that an output is written to."""
-    return context.asset_key.path[-1]
-
-
-class MobileNetModelIOManager(dg.ConfigurableIOManager):
+class MobileNetModelIOManager(dg.IOManager):
     """The network that features are made with: a note of which of the converted ones it is."""
 
-    store: str
+    def __init__(self, store: Store) -> None:
+        self._cache = store.mobilenet_models
 
     def handle_output(self, context: dg.OutputContext, obj: MobileNetModel) -> None:
         """Makes the model the current one."""
-        weights.make_current(obj, Store(self.store).mobilenet_models)
+        weights.make_current(obj, self._cache)
         context.add_output_metadata(metadata.of_mobilenet_model(obj))
         context.log.info(f"mobilenet_model: {obj.source}, weights {obj.weights_sha256[:12]}")
 
     def load_input(self, context: dg.InputContext) -> MobileNetModel:
         """Returns the current model."""
-        return weights.current_model(Store(self.store).mobilenet_models)
+        return weights.current_model(self._cache)
 
 
-class PcaModelIOManager(dg.ConfigurableIOManager):
+class PcaModelIOManager(dg.IOManager):
     """PCA models by version; the last one fitted is the current one."""
 
-    store: str
-    pyspark: dg.ResourceDependency[LazyPySparkResource]
+    def __init__(self, store: Store, pyspark: LazyPySparkResource) -> None:
+        self._root = store.pca_models
+        self._pyspark = pyspark
 
     def handle_output(self, context: dg.OutputContext, obj: PcaModel) -> None:
         """Writes the model where it is new, and makes it the current one."""
-        pca_store.save(self.pyspark.spark_session, obj, Store(self.store).pca_models)
-        context.add_output_metadata(metadata.of_pca_model(obj, Store(self.store).pca_models))
+        pca_store.save(self._pyspark.spark_session, obj, self._root)
+        context.add_output_metadata(metadata.of_pca_model(obj, self._root))
         context.log.info(
             f"pca_model: {obj.rows:,} photos, {obj.k} components keep {obj.explained_at(obj.k):.1%} of the variance"
         )
 
     def load_input(self, context: dg.InputContext) -> PcaModel:
         """Returns the current model."""
-        return pca_store.load(Store(self.store).pca_models)
+        return pca_store.load(self._root)

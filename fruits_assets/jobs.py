@@ -1,5 +1,7 @@
 """The jobs: the whole graph, its three stages, and the upkeep of the partitions."""
 
+from typing import Any
+
 import dagster as dg
 
 from fruits_assets.assets import mobilenet_features, mobilenet_model, pca_model, raw_images, reduced_features
@@ -49,4 +51,4 @@ def sync_image_folders() -> None:
     compare_folders_with_partitions()
 
 
-ALL_JOBS = [whole_pipeline, extract_features, fit_pca, reduce_folders, sync_image_folders]
+ALL_JOBS: list[Any] = [whole_pipeline, extract_features, fit_pca, reduce_folders, sync_image_folders]

@@ -9,9 +9,9 @@ import pyarrow.dataset as ds
 from pyspark.sql.types import StructType
 
 from fruits_assets.charts import as_markdown, variance_curve
-from fruits_assets.costs import LocalCost, shares
+from fruits_assets.costs import LocalCost, entries, shares
 from spark_steps.pca import ANALYSED_COMPONENTS, PcaModel
-from spark_steps.tables import FolderTable
+from spark_steps.tables import DataFile, FolderTable
 from spark_steps.weights import MobileNetModel
 
 REJECTED_SHOWN = 20
@@ -56,18 +56,23 @@ def reasons(errors: Sequence[str]) -> Counter[str]:
 
 
 def of_folders(
-    table: FolderTable, folders: Sequence[str], computed: Mapping[str, int], cost: LocalCost
+    table: FolderTable,
+    table_files: Sequence[DataFile],
+    folders: Sequence[str],
+    computed: Mapping[str, int],
+    cost: LocalCost,
 ) -> dict[str, dict[str, Any]]:
     """Returns the metadata of each folder of a run.
 
     Args:
         table: The table as it stands after the write.
+        table_files: Its files of these folders.
         folders: The folders of the run.
         computed: Photos worked on, by folder.
         cost: The cost of the run; each folder bears its share.
     """
-    files: dict[str, list[Any]] = {folder: [] for folder in folders}
-    for file in table.files(folders):
+    files: dict[str, list[DataFile]] = {folder: [] for folder in folders}
+    for file in table_files:
         files[file.folder].append(file)
     rejected = rejected_by_folder(table, folders)
     share = shares({folder: computed.get(folder, 0) for folder in folders})
@@ -82,10 +87,7 @@ def of_folders(
             "files": len(of_folder),
             "photos_worked_on": computed.get(folder, 0),
             "images_per_second": rate,
-            "seconds": cost.seconds * share[folder],
-            "run_cost_eur": 0.0,
-            "equivalent_cluster_cost_eur": cost.equivalent_eur * share[folder],
-            "cost_computed_from": f"{cost.told}; this folder's share {share[folder]:.1%}",
+            **entries(cost, share[folder]),
             "dagster/uri": table.directory(folder),
         }
         if "error" in table.schema.names:
@@ -94,11 +96,11 @@ def of_folders(
 
 
 def _rejected_entries(rejected: list[dict[str, str]]) -> dict[str, Any]:
-    entries: dict[str, Any] = {"rejected": len(rejected)}
+    described: dict[str, Any] = {"rejected": len(rejected)}
     if rejected:
-        entries["rejected_by_reason"] = dict(reasons([row["error"] for row in rejected]))
-        entries["rejected_photos"] = table_of(rejected[:REJECTED_SHOWN], ["path", "error"])
-    return entries
+        described["rejected_by_reason"] = dict(reasons([row["error"] for row in rejected]))
+        described["rejected_photos"] = table_of(rejected[:REJECTED_SHOWN], ["path", "error"])
+    return described
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dg.TableMetadataValue:

@@ -57,8 +57,7 @@ def run_pipeline(
     _run_stage(EXTRACT, wanted, definitions, settings, instance, say)
     _run_stage(FIT, [], definitions, settings, instance, say)
     # All of them, not only those that match: numbers of different PCA models do not compare.
-    featurised = [folder for folder in Store(settings.store).mobilenet_features.folders()]
-    _run_stage(REDUCE, featurised, definitions, settings, instance, say)
+    _run_stage(REDUCE, Store(settings.store).mobilenet_features.folders(), definitions, settings, instance, say)
 
 
 def register_folders(

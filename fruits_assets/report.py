@@ -66,12 +66,14 @@ def read_report(root: str) -> StoreReport:
     store = Store(root)
     files = store.raw_images.files()
     if not files:
-        raise FruitsError(f"There is no store at {root}, or no photo in it. Make one: fruits run --images DIR --store DIR")
+        raise FruitsError(
+            f"There is no store at {root}, or no photo in it. Make one: fruits run --images DIR --store DIR"
+        )
     by_folder: dict[str, int] = {}
     for file in files:
         by_folder[file.folder] = by_folder.get(file.folder, 0) + file.rows
     errors = store.mobilenet_features.arrow(["error"])["error"]
-    rejected = reasons([error for error in errors.drop_null().to_pylist()])
+    rejected = reasons(errors.drop_null().to_pylist())
     return StoreReport(
         store=root,
         folders=len(by_folder),
@@ -117,14 +119,16 @@ def as_text(report: StoreReport) -> str:
     ]
     if report.pca_model:
         at, needed = report.variance_at, report.components_for
+        most = str(ANALYSED_COMPONENTS)
         lines += [
-            f"PCA model   {report.pca_model}: {report.components} components keep {report.variance_kept:.1%} of the variance",
-            f"            50 components keep {at['50']:.1%}, {ANALYSED_COMPONENTS} keep {at[str(ANALYSED_COMPONENTS)]:.1%}",
+            f"PCA model   {report.pca_model}",
+            f"Variance    {report.variance_kept:.1%} kept by {report.components} components",
+            f"            {at['50']:.1%} by 50, {at[most]:.1%} by {most}",
             "            " + ", ".join(f"{share} needs {count}" for share, count in needed.items()) + " components",
             f"Weights     {report.weights.get('source')}, sha256 {report.weights.get('sha256')}",
         ]
     sizes = report.bytes
-    line = f"Size        photos {human(sizes['photos'])}, features {human(sizes['features'])}, reduced {human(sizes['reduced'])}"
+    line = "Size        " + ", ".join(f"{name} {human(size)}" for name, size in sizes.items())
     if sizes["photos"] and sizes["reduced"]:
         line += f" ({sizes['reduced'] / sizes['photos']:.1%} of the photos)"
     return "\n".join([*lines, line])

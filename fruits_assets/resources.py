@@ -1,12 +1,12 @@
 """The resources of each deployment."""
 
-import os
 from typing import Any
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 from pyspark.sql import SparkSession
 
+from fruits_assets.costs import CostModel
 from fruits_assets.io_managers import FolderTableIOManager, MobileNetModelIOManager, PcaModelIOManager
 from fruits_assets.settings import Settings
 from spark_steps.session import local_spark_config, use_local_runtimes
@@ -28,22 +28,17 @@ def local_resources(settings: Settings) -> dict[str, Any]:
     """Returns the resources for a folder store and Spark on this machine."""
     store = Store(settings.store)
     pyspark = LocalPySparkResource(spark_config=local_spark_config(settings.cores, settings.driver_memory))
-    cores = (os.cpu_count() or 1) if settings.cores == "*" else int(settings.cores)
+    costs = CostModel.of(settings.cores, settings.core_nodes, settings.usd_to_eur)
     return {
         "settings": dg.ResourceDefinition.hardcoded_resource(settings),
         "store": dg.ResourceDefinition.hardcoded_resource(store),
+        "costs": dg.ResourceDefinition.hardcoded_resource(costs),
         "pyspark": pyspark,
         # A step launcher sends steps to a cluster; here they run where they are.
         "pyspark_step_launcher": dg.ResourceDefinition.none_resource(),
-        "tables": FolderTableIOManager(
-            store=settings.store,
-            pyspark=pyspark,
-            cores=cores,
-            core_nodes=settings.core_nodes,
-            usd_to_eur=settings.usd_to_eur,
-        ),
-        "mobilenet_models": MobileNetModelIOManager(store=settings.store),
-        "pca_models": PcaModelIOManager(store=settings.store, pyspark=pyspark),
+        "tables": FolderTableIOManager(store, pyspark, costs),
+        "mobilenet_models": MobileNetModelIOManager(store),
+        "pca_models": PcaModelIOManager(store, pyspark),
     }
 
 

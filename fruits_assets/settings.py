@@ -1,6 +1,6 @@
 """Every setting of the platform, from the environment (``FRUITS_*``) or a ``.env`` file, checked when it is read."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,7 +20,9 @@ def _local_place(location: str) -> str:
     except FruitsError as error:
         raise ValueError(str(error)) from error
     if "://" in place:
-        raise ValueError(f"{place} is no folder of this machine, and the local deployment works on folders. Give a path.")
+        raise ValueError(
+            f"{place} is no folder of this machine, and the local deployment works on folders. Give a path."
+        )
     return place
 
 
@@ -33,9 +35,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FRUITS_", env_file=".env", extra="ignore", frozen=True)
 
     deployment: Literal["local"] = Field("local", description="Where the steps run.")
-    images: Place = Field("sample/photos", description="Folder whose subfolders hold the photos.", validate_default=True)
+    images: Place = Field(
+        "sample/photos", description="Folder whose subfolders hold the photos.", validate_default=True
+    )
     store: Place = Field("sample/store", description="Folder of all results.", validate_default=True)
-    weights: str = Field("imagenet", description="imagenet, a path of an .h5, .keras or .tflite file, or random:<seed>.")
+    weights: str = Field(
+        "imagenet", description="imagenet, a path of an .h5, .keras or .tflite file, or random:<seed>."
+    )
     components: int = Field(DEFAULT_COMPONENTS, ge=1, le=1280, description="PCA components to keep.")
     variance: float | None = Field(
         None, gt=0, le=1, description="Share of variance to keep, in place of a number of components."
@@ -69,7 +75,7 @@ class Settings(BaseSettings):
         return PcaSettings(self.components, self.variance)
 
 
-def read_settings(**given: object) -> Settings:
+def read_settings(**given: Any) -> Settings:
     """Returns the settings, those given before those of the environment.
 
     Raises:

@@ -121,16 +121,20 @@ def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_by
             f"{len(missing)} of the folders are no longer under {images}, the first is {missing[0]!r}. "
             "Run the job sync_image_folders to drop them."
         )
-    found = _spark_listing(spark, images, folders)
+    listed = _spark_listing(spark, images, folders)
     unseen, others = _listing_of_names_hidden_from_spark(images, folders)
+    wanted = F.col("folder").isin(list(folders))
+    listed = _with_folder(listed, images).where(wanted).cache()
+    name = F.substring_index("path", "/", -1).alias("name")
+    # binaryFile plans its tasks as if it read the files: 4 MiB and more a photo. Here nothing is read, so as many
+    # tasks as cores are enough. The plan is made at the first action, which fills the cache.
+    with _settings(spark, {"spark.sql.files.openCostInBytes": "1", "spark.sql.files.maxPartitionBytes": str(1 << 50)}):
+        for row in listed.where(~_is_photo(F.col("path"))).select("folder", name).collect():
+            others.setdefault(row["folder"], []).append(row["name"])
     if unseen:
-        found = found.unionByName(spark.createDataFrame(unseen, _FOUND_SCHEMA))
-    rows = _with_folder(found, images).where(F.col("folder").isin(list(folders)))
-    name, visible_others = F.substring_index("path", "/", -1), rows.where(~_is_photo(F.col("path")))
-    for row in visible_others.select("folder", name.alias("name")).collect():
-        others.setdefault(row["folder"], []).append(row["name"])
+        listed = listed.unionByName(_with_folder(spark.createDataFrame(unseen, _FOUND_SCHEMA), images))
     photos = (
-        rows.where(_is_photo(F.col("path")))
+        listed.where(_is_photo(F.col("path")))
         .withColumn("label", F.substring_index("folder", "/", -1))
         .withColumn("error", _listing_error(F.col("length"), max_bytes))
     )
@@ -146,20 +150,12 @@ def _spark_listing(spark: SparkSession, images: str, folders: Sequence[str]) -> 
         # A file deleted after it was listed was not found; it should not end the job.
         .option("ignoreMissingFiles", "true")
     )
-    listing = reader.load([storage.spark_path(f"{images}/{folder}") for folder in listing_roots(folders)]).select(
+    return reader.load([storage.spark_path(f"{images}/{folder}") for folder in listing_roots(folders)]).select(
         # Spark says file:/a for /a and s3a: for s3:.
         F.regexp_replace(F.regexp_replace("path", "^file:/+", "/"), "^s3a:", "s3:").alias("path"),
         "length",
         F.col("modificationTime").alias("modification_time"),
     )
-    # binaryFile plans its tasks as if it read the files: 4 MiB and more a photo. Here nothing is read, so as many
-    # tasks as cores are enough. The plan is made at the first action, hence the cache inside the bracket.
-    with _settings(
-        spark, {"spark.sql.files.openCostInBytes": "1", "spark.sql.files.maxPartitionBytes": str(1 << 50)}
-    ):
-        listing = listing.cache()
-        listing.count()
-    return listing
 
 
 def listing_roots(folders: Iterable[str]) -> list[str]:
@@ -264,9 +260,7 @@ class FetchLimits:
     max_bytes: int = 64 * 1024 * 1024
 
 
-def fetch(
-    photos: Iterable[tuple[str, int]], limits: FetchLimits
-) -> Iterator[bytes | UnusablePhotoError]:
+def fetch(photos: Iterable[tuple[str, int]], limits: FetchLimits) -> Iterator[bytes | UnusablePhotoError]:
     """Reads photos ahead of their use, several at a time, in their order and with bounded memory.
 
     Args:
@@ -280,9 +274,7 @@ def fetch(
     bytes_ahead = 0
     with ThreadPoolExecutor(limits.photos) as pool:
         for path, length in photos:
-            while on_the_way and (
-                len(on_the_way) >= limits.photos or bytes_ahead + length > limits.total_bytes
-            ):
+            while on_the_way and (len(on_the_way) >= limits.photos or bytes_ahead + length > limits.total_bytes):
                 done_length, done = on_the_way.popleft()
                 yield done.result()
                 bytes_ahead -= done_length

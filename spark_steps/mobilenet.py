@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -203,7 +203,7 @@ def _compute(
     broadcast = context.broadcast(model.flatbuffer)
     fingerprint = model.fingerprint
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         extractor = FeatureExtractor.of_process(fingerprint, broadcast)
         counted = 0
         rows: list[dict[str, Any]] = []
@@ -226,7 +226,9 @@ def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
     lengths = [0, *(0 if one is None else len(one) for one in features)]
     block = np.concatenate([one for one in features if one is not None] or [np.empty(0, np.float32)])
     columns = [
-        pa.ListArray.from_arrays(np.cumsum(lengths, dtype=np.int32), block, mask=pa.array([one is None for one in features]))
+        pa.ListArray.from_arrays(
+            np.cumsum(lengths, dtype=np.int32), block, mask=pa.array([one is None for one in features])
+        )
         if field.name == "features"
         else pa.array([row[field.name] for row in rows], field.type)
         for field in _ARROW_SCHEMA
@@ -235,7 +237,7 @@ def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
 
 
 def _extracted(
-    batches: Iterator[pa.RecordBatch], extractor: "FeatureExtractor", limits: DecodeLimits
+    batches: Iterable[pa.RecordBatch], extractor: "FeatureExtractor", limits: DecodeLimits
 ) -> Iterator[dict[str, Any]]:
     """Yields each listed photo with its features or its error."""
     for batch in batches:
@@ -276,7 +278,7 @@ class FeatureExtractor:
         # LiteRT announces its XNNPACK delegate there, once for each worker.
         with quiet_standard_error():
             self._interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
-        self._interpreter.allocate_tensors()
+            self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
 

@@ -159,7 +159,7 @@ def _blocks(filesystem: Any, path: str) -> Iterator[tuple[str, NDArray[np.float3
 
 def feature_matrix(column: pa.ListArray) -> NDArray[np.float32]:
     """Returns a column of feature lists without nulls as a matrix of shape (N, 1280)."""
-    matrix: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+    matrix: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), FEATURES)
     return matrix
 
 

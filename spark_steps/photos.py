@@ -113,9 +113,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     except Exception as error:
         raise UnusablePhotoError(_reason(error), str(error) or type(error).__name__) from error
     if image.width * image.height > max_pixels:
-        raise UnusablePhotoError(
-            BOMB, f"{image.width} x {image.height} pixels, and at most {max_pixels} are decoded"
-        )
+        raise UnusablePhotoError(BOMB, f"{image.width} x {image.height} pixels, and at most {max_pixels} are decoded")
     return image
 
 

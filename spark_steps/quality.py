@@ -45,9 +45,7 @@ class FeatureQuality:
         return self.rows > 1 and self.constant > FEATURES // 2
 
 
-def feature_quality(
-    spark: SparkSession, features: FolderTable, folders: Sequence[str] | None = None
-) -> FeatureQuality:
+def feature_quality(spark: SparkSession, features: FolderTable, folders: Sequence[str] | None = None) -> FeatureQuality:
     """Reads the features of some folders, or of all, once, where the cores are.
 
     Args:

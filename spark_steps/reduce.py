@@ -24,9 +24,7 @@ REDUCED_SCHEMA = StructType(
 _ROWS_AT_A_TIME = 2048
 
 
-def reduce_features(
-    spark: SparkSession, features: FolderTable, folders: Sequence[str], model: PcaModel
-) -> DataFrame:
+def reduce_features(spark: SparkSession, features: FolderTable, folders: Sequence[str], model: PcaModel) -> DataFrame:
     """Returns the rows of reduced_features of some folders: all photos that have features, and no others.
 
     Args:
@@ -44,7 +42,9 @@ def reduce_features(
     def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
         for file in share:
             columns = ["image_id", "path", "label", "features", "model"]
-            for batch in pq.ParquetFile(file.path, filesystem=filesystem).iter_batches(_ROWS_AT_A_TIME, columns=columns):
+            for batch in pq.ParquetFile(file.path, filesystem=filesystem).iter_batches(
+                _ROWS_AT_A_TIME, columns=columns
+            ):
                 yield _reduced(batch, file.folder, broadcast.value)
 
     check_one_network(features, folders, model)
@@ -66,10 +66,10 @@ def check_one_network(features: FolderTable, folders: Sequence[str], model: PcaM
 
 def _reduced(batch: pa.RecordBatch, folder: str, model: PcaModel) -> pa.RecordBatch:
     good = batch.filter(batch["features"].is_valid())
-    numbers = model.project(feature_matrix(good["features"])) if good.num_rows else []
+    numbers = model.project(feature_matrix(good["features"]))
     rows = len(numbers)
-    flat = pa.array(numbers.ravel() if rows else [], pa.float32())
-    reduced = pa.ListArray.from_arrays(pa.array(range(0, (rows + 1) * model.k, model.k), pa.int32()), flat)
+    offsets = pa.array(range(0, (rows + 1) * model.k, model.k), pa.int32())
+    reduced = pa.ListArray.from_arrays(offsets, pa.array(numbers.ravel()))
     return pa.RecordBatch.from_arrays(
         [
             good["image_id"],

@@ -58,6 +58,9 @@ def local_spark_config(cores: str = "*", driver_memory: str = "1g") -> dict[str,
         # Both, so that a machine whose host name does not resolve, or resolves to a VPN, still works.
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
+        # The JVM only plans and writes; the first compiler is enough. The second took a quarter of the time of a
+        # short run (22 s to 16 s for listing and writing 3,000 rows, start-up included, on 2 cores).
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         **SESSION_CONFIG,

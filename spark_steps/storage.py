@@ -46,7 +46,9 @@ def filesystem_of(location: str) -> tuple[fs.FileSystem, str]:
     try:
         filesystem, path = fs.FileSystem.from_uri(location)
     except (OSError, ValueError) as error:
-        raise FruitsError(f"{location} cannot be opened: {error}. Give a folder, or a URI that pyarrow reads.") from error
+        raise FruitsError(
+            f"{location} cannot be opened: {error}. Give a folder, or a URI that pyarrow reads."
+        ) from error
     return filesystem, path
 
 

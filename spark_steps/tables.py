@@ -192,15 +192,13 @@ def map_files(
         function: From a task's files to Arrow batches of the schema.
         schema: The columns of the result.
     """
-    tasks = [
-        (number, [(f.path, f.folder, f.size, f.rows) for f in files]) for number, files in enumerate(shares)
-    ]
+    tasks = [(number, [(f.path, f.folder, f.size, f.rows) for f in files]) for number, files in enumerate(shares)]
     plan = spark.createDataFrame(
         spark.sparkContext.parallelize(tasks, max(1, len(tasks))),
         "task int, files array<struct<path string, folder string, size bigint, rows bigint>>",
     )
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for row in batch.to_pylist():
                 yield from function(DataFile(**file) for file in row["files"])

@@ -167,7 +167,9 @@ def _run_keras(arguments: list[str]) -> dict[str, Any]:
         result: dict[str, Any] = json.loads(lines[-1])
     except (IndexError, json.JSONDecodeError) as error:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise FruitsError(f"TensorFlow could not read the weights and ended with code {done.returncode}: {last}") from error
+        raise FruitsError(
+            f"TensorFlow could not read the weights and ended with code {done.returncode}: {last}"
+        ) from error
     if "error" in result:
         raise FruitsError(result["error"])
     return result

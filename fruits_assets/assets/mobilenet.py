@@ -7,6 +7,7 @@ from pydantic import Field
 from pyspark.sql import DataFrame
 
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table
+from fruits_assets.costs import CostModel, entries
 from fruits_assets.io_managers import TableUpdate
 from fruits_assets.settings import Settings
 from spark_steps.mobilenet import FEATURES_SCHEMA, update_features
@@ -31,10 +32,17 @@ class FeaturesConfig(dg.Config):
 
 @dg.asset(io_manager_key="mobilenet_models", kinds={"tensorflow"}, **GROUP)
 def mobilenet_model(
-    config: WeightsConfig, settings: dg.ResourceParam[Settings], store: dg.ResourceParam[Store]
+    context: dg.AssetExecutionContext,
+    config: WeightsConfig,
+    settings: dg.ResourceParam[Settings],
+    store: dg.ResourceParam[Store],
+    costs: dg.ResourceParam[CostModel],
 ) -> MobileNetModel:
     """MobileNetV2 without its classifier, read once and converted to the 9 MB that are broadcast to the workers."""
-    return load_model(config.weights or settings.weights, store.mobilenet_models)
+    started = time.perf_counter()
+    model = load_model(config.weights or settings.weights, store.mobilenet_models)
+    context.add_output_metadata(entries(costs.of_seconds(time.perf_counter() - started)))
+    return model
 
 
 @dg.asset(**folder_table("mobilenet_features", FEATURES_SCHEMA))

@@ -7,6 +7,7 @@ from dagster_pyspark import LazyPySparkResource
 from pydantic import Field
 
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table
+from fruits_assets.costs import CostModel, entries
 from fruits_assets.io_managers import TableUpdate
 from fruits_assets.settings import Settings
 from spark_steps.pca import PcaModel, PcaSettings, fit
@@ -38,15 +39,17 @@ def pca_model(
     mobilenet_model: MobileNetModel,
     pyspark: LazyPySparkResource,
     settings: dg.ResourceParam[Settings],
+    costs: dg.ResourceParam[CostModel],
     pyspark_step_launcher: StepLauncher,
 ) -> PcaModel:
     """A standardised PCA of all photos of all folders, fitted in one pass; it says how much variance it keeps."""
-    wanted = config.resolve(settings.pca)
+    started, wanted = time.perf_counter(), config.resolve(settings.pca)
     model = fit(pyspark.spark_session, mobilenet_features, mobilenet_model, wanted)
     if wanted.variance is None and model.k < wanted.components:
         context.log.warning(
-            f"{wanted.components} components were asked for, and {model.rows} photos span {model.k}: {model.k} are kept."
+            f"{wanted.components} components were asked for; {model.rows} photos span only {model.k}, which are kept."
         )
+    context.add_output_metadata(entries(costs.of_seconds(time.perf_counter() - started)))
     return model
 
 
@@ -62,7 +65,4 @@ def reduced_features(
     started = time.perf_counter()
     folders = list(context.partition_keys)
     rows = reduce_features(pyspark.spark_session, mobilenet_features, folders, pca_model)
-    counts = {folder: 0 for folder in folders}
-    for file in mobilenet_features.files(folders):
-        counts[file.folder] += file.rows
-    return TableUpdate(rows, folders, started, computed=counts)
+    return TableUpdate(rows, folders, started)

@@ -30,9 +30,8 @@ def raw_images(
     folders = list(context.partition_keys)
     limit = settings.decode_limits.fetch.max_bytes
     found = find_photos(pyspark.spark_session, settings.images, folders, limit)
-    counts = {row["folder"]: row["count"] for row in found.rows.groupBy("folder").count().collect()}
     notes = {folder: other_files(found.others.get(folder, [])) for folder in folders}
-    return TableUpdate(found.rows, folders, started, computed=counts, notes=notes)
+    return TableUpdate(found.rows, folders, started, notes=notes)
 
 
 def other_files(names: list[str]) -> dict[str, object]:

@@ -1,0 +1,32 @@
+# make run and make test are each enough on a fresh clone: they set up what they need.
+PYTHON := $(shell command -v python3.11 || command -v python3)
+# uv makes the locked environment; where it is missing it is installed into a folder of the project.
+UV := $(shell command -v uv || echo .uv/bin/uv)
+
+.PHONY: setup run test ui lint clean
+
+setup: .venv/.locked
+
+.venv/.locked: uv.lock pyproject.toml
+	@test -x "$$(command -v $(UV))" || ($(PYTHON) -m venv .uv && .uv/bin/python -m pip install --quiet uv)
+	$(UV) sync --locked --quiet
+	@touch $@
+
+run: setup
+	.venv/bin/fruits demo
+
+test: lint
+	$(UV) lock --check --quiet
+	.venv/bin/pytest
+
+lint: setup
+	.venv/bin/ruff format --check --quiet .
+	.venv/bin/ruff check --quiet .
+	.venv/bin/mypy
+
+# IMAGES and STORE: those of the last run where they are not given.
+ui: setup
+	.venv/bin/fruits ui $(if $(IMAGES),--images "$(IMAGES)") $(if $(STORE),--store "$(STORE)")
+
+clean:
+	rm -rf .venv .uv .dagster sample .pytest_cache .ruff_cache .mypy_cache
