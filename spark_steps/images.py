@@ -122,7 +122,7 @@ def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_by
             "Run the job sync_image_folders to drop them."
         )
     listed = _spark_listing(spark, images, folders)
-    unseen, others = _listing_of_names_hidden_from_spark(images, folders)
+    unseen, others = _listing_of_what_spark_passes_over(images, folders)
     wanted = F.col("folder").isin(list(folders))
     listed = _with_folder(listed, images).where(wanted).cache()
     name = F.substring_index("path", "/", -1).alias("name")
@@ -189,20 +189,22 @@ def hidden_from_spark(name: str) -> bool:
     return (name.startswith("_") and "=" not in name) or name.startswith(".") or name.endswith("._COPYING_")
 
 
-def _listing_of_names_hidden_from_spark(
+def _listing_of_what_spark_passes_over(
     images: str, folders: Sequence[str]
 ) -> tuple[list[tuple[object, ...]], dict[str, list[str]]]:
     filesystem, root = storage.filesystem_of(images)
 
-    def hidden_files(folder: str) -> list[fs.FileInfo]:
+    def passed_over(folder: str) -> list[fs.FileInfo]:
         selector = fs.FileSelector(f"{root}/{folder}", allow_not_found=True)
         infos = filesystem.get_file_info(selector)
-        return [i for i in infos if i.type == fs.FileType.File and hidden_from_spark(i.base_name)]
+        files = (info for info in infos if info.type == fs.FileType.File)
+        # PartitioningAwareFileIndex.isNonEmptyFile: to Spark an empty file is not there.
+        return [info for info in files if hidden_from_spark(info.base_name) or info.size == 0]
 
     photos: list[tuple[object, ...]] = []
     others: dict[str, list[str]] = {}
     with ThreadPoolExecutor(_LISTERS) as pool:
-        for folder, infos in zip(folders, pool.map(hidden_files, folders), strict=True):
+        for folder, infos in zip(folders, pool.map(passed_over, folders), strict=True):
             for info in infos:
                 if is_photo(info.base_name):
                     # binaryFile gives milliseconds.

@@ -97,7 +97,7 @@ class FolderTable:
         if not wanted:
             return spark.createDataFrame([], schema)
         directories = [storage.spark_path(self.directory(folder)) for folder in wanted]
-        return spark.read.schema(schema).option("basePath", storage.spark_path(self.root)).parquet(*directories)
+        return spark.read.schema(schema).option("basePath", self.root).parquet(*directories)
 
     def arrow(
         self, columns: Sequence[str], folders: Iterable[str] | None = None, where: ds.Expression | None = None

@@ -1,0 +1,1 @@
+"""Tests: real Spark, real Dagster instances, real Parquet."""

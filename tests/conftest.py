@@ -1,0 +1,84 @@
+"""What the tests share: one Spark session, one random network, and photos of both kinds."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pytest
+from PIL import Image
+from pyspark.sql import SparkSession
+
+from fruits_assets.resources import LocalPySparkResource
+from fruits_assets.sample import write_sample
+from fruits_assets.settings import Settings, read_settings
+from spark_steps.session import local_spark_config
+from spark_steps.weights import MobileNetModel, load_model
+
+SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+REAL_WEIGHTS = SHARED_DATA / "weights" / "mobilenet_v2_imagenet_int8_no_top.h5"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_settings_from_outside() -> None:
+    """Keeps the developer's own FRUITS_* settings out of the tests."""
+    for name in [name for name in os.environ if name.startswith("FRUITS_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def spark() -> SparkSession:
+    """The session of this process, two cores."""
+    return LocalPySparkResource(spark_config=local_spark_config("2")).spark_session
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory: pytest.TempPathFactory) -> MobileNetModel:
+    """MobileNetV2 with random weights, converted by TensorFlow once for all tests."""
+    return load_model("random:0", str(tmp_path_factory.mktemp("network")))
+
+
+@pytest.fixture(scope="session")
+def network_file(network: MobileNetModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a weights file that needs no TensorFlow."""
+    file = tmp_path_factory.mktemp("weights") / "random.tflite"
+    file.write_bytes(network.flatbuffer)
+    return file
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """An images root with eight folders of four generated photos."""
+    write_sample(tmp_path / "photos", photos_per_folder=4)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def settings(photos: Path, tmp_path: Path, network_file: Path) -> Settings:
+    """Settings for the generated photos and a new store."""
+    return read_settings(images=str(photos), store=str(tmp_path / "store"), weights=str(network_file), cores="2")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A real Dagster instance that forgets everything."""
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The shared real photos and weights; the test is skipped where they are missing."""
+    if not SHARED_DATA.exists():
+        pytest.skip(f"the shared data is not at {SHARED_DATA}")
+    return SHARED_DATA
+
+
+def save_photo(path: Path, colour: int = 0, size: tuple[int, int] = (60, 40), **options: object) -> Path:
+    """Writes a photo with a gradient, in the format of the path's extension."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    x, y = np.meshgrid(np.linspace(0, 255, size[0]), np.linspace(0, 255, size[1]))
+    pixels = np.stack([x, y, np.full_like(x, colour % 256)], axis=2).astype(np.uint8)
+    Image.fromarray(pixels).save(path, **options)  # type: ignore[arg-type]
+    return path
