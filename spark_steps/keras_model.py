@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spark_steps.errors import FruitsError
 from spark_steps.photos import SIDE
 from spark_steps.weights import FEATURES, RANDOM_PREFIX
@@ -58,8 +60,9 @@ def build_model(weights: str, source: str) -> Any:
         )
 
     if weights.startswith(RANDOM_PREFIX):
-        keras.utils.set_random_seed(int(weights.removeprefix(RANDOM_PREFIX)))
-        return mobilenet(None)
+        model = mobilenet(None)
+        randomise(model, int(weights.removeprefix(RANDOM_PREFIX)))
+        return model
     try:
         model = mobilenet(weights) if _holds_weights_only(weights) else keras.models.load_model(weights, compile=False)
     # Keras and h5py raise half a dozen kinds for a file that is not theirs, and all mean the same here.
@@ -74,6 +77,22 @@ def build_model(weights: str, source: str) -> Any:
             f"platform needs (None, {SIDE}, {SIDE}, 3) and (None, {FEATURES})."
         )
     return model
+
+
+def randomise(model: Any, seed: int) -> None:
+    """Gives a MobileNetV2 random kernels of He et al. (2015): variance 2 / inputs before a ReLU, 1 / inputs elsewhere.
+
+    Keras' own initial kernels shrink the signal at every layer: the features come out near 1e-11.
+    """
+    random = np.random.default_rng(seed)
+    for layer in model.layers:
+        kernels = [weight for weight in layer.trainable_weights if len(weight.shape) == 4]
+        for kernel in kernels:
+            height, width, inputs, _ = kernel.shape
+            depthwise = "depthwise" in layer.name
+            gain = 1 if layer.name.endswith("project") else 2
+            scale = np.sqrt(gain / (height * width * (1 if depthwise else inputs)))
+            kernel.assign(random.normal(0, scale, kernel.shape).astype(np.float32))
 
 
 def _holds_weights_only(file: str) -> bool:

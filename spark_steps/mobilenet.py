@@ -38,7 +38,7 @@ FEATURES_SCHEMA = StructType(
         StructField("format", StringType()),
         StructField("width", IntegerType()),
         StructField("height", IntegerType()),
-        StructField("features", ArrayType(FloatType(), containsNull=False)),
+        StructField("features", ArrayType(FloatType())),
         StructField("model", StringType(), nullable=False),
         StructField("error", StringType()),
     ]

@@ -17,7 +17,7 @@ REDUCED_SCHEMA = StructType(
         StructField("image_id", StringType(), nullable=False),
         StructField("path", StringType(), nullable=False),
         StructField("label", StringType(), nullable=False),
-        StructField("reduced", ArrayType(FloatType(), containsNull=False), nullable=False),
+        StructField("reduced", ArrayType(FloatType()), nullable=False),
         StructField("pca_model", StringType(), nullable=False),
     ]
 )

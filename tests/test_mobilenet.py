@@ -1,0 +1,158 @@
+"""Features: one row for each photo, and only new photos are run."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+from spark_steps.images import find_photos
+from spark_steps.mobilenet import DecodeLimits, FeatureExtractor, FeatureUpdate, update_features
+from spark_steps.photos import decode
+from spark_steps.store import Store
+from spark_steps.weights import MobileNetModel
+from tests.conftest import save_photo
+
+LIMITS = DecodeLimits()
+
+
+class Platform:
+    """A store brought up to date by the plain steps."""
+
+    def __init__(self, spark: SparkSession, images: Path, root: Path, network: MobileNetModel) -> None:
+        self.spark, self.images, self.network = spark, images, network
+        self.store = Store(str(root))
+
+    def update(self, *folders: str, full_refresh: bool = False) -> FeatureUpdate:
+        names = list(folders)
+        found = find_photos(self.spark, str(self.images), names, LIMITS.fetch.max_bytes)
+        self.store.raw_images.write(found.rows, names)
+        raw, features = (t.read(self.spark, names) for t in (self.store.raw_images, self.store.mobilenet_features))
+        update = update_features(raw, features, names, self.network, LIMITS, full_refresh=full_refresh)
+        if update.changed:
+            self.store.mobilenet_features.write(update.rows, update.changed)
+        return update
+
+    def rows(self) -> dict[str, dict[str, object]]:
+        columns = self.store.mobilenet_features.schema.names
+        return {Path(r["path"]).name: r for r in self.store.mobilenet_features.arrow(columns).to_pylist()}
+
+
+@pytest.fixture
+def platform(spark: SparkSession, tmp_path: Path, network: MobileNetModel) -> Platform:
+    for number in range(3):
+        save_photo(tmp_path / "images" / "Apple" / f"a{number}.jpg", colour=80 * number)
+        save_photo(tmp_path / "images" / "Pear" / f"p{number}.png", colour=80 * number + 40)
+    return Platform(spark, tmp_path / "images", tmp_path / "store", network)
+
+
+def test_each_photo_gets_the_features_the_network_gives_it(platform: Platform) -> None:
+    update = platform.update("Apple", "Pear")
+    assert update.inferences.value == 6
+    extractor = FeatureExtractor(platform.network.flatbuffer)
+    rows = platform.rows()
+    assert len(rows) == 6
+    for row in rows.values():
+        data = Path(str(row["path"])).read_bytes()
+        assert row["error"] is None
+        assert (row["width"], row["height"], row["length"]) == (60, 40, len(data))
+        assert row["model"] == platform.network.fingerprint
+        np.testing.assert_array_equal(np.float32(row["features"]), extractor.extract(decode(data, 10**8)))
+
+
+def test_unusable_photos_carry_their_reason_and_do_not_disturb_their_neighbours(platform: Platform) -> None:
+    apple = platform.images / "Apple"
+    (apple / "text.jpg").write_text("a letter")
+    (apple / "half.jpg").write_bytes(save_photo(apple / "whole.jpg", size=(400, 300)).read_bytes()[:3000])
+    (apple / "empty.jpg").touch()
+    update = platform.update("Apple")
+    rows = platform.rows()
+    reasons = {name: str(row["error"]).split(":")[0] for name, row in rows.items() if row["error"]}
+    assert reasons == {"text.jpg": "not an image", "half.jpg": "truncated", "empty.jpg": "empty"}
+    assert all((row["features"] is None) == (row["error"] is not None) for row in rows.values())
+    assert rows["text.jpg"]["image_id"] is not None
+    assert rows["empty.jpg"]["image_id"] is None
+    assert update.inferences.value == 4
+
+
+def test_a_second_run_computes_nothing_and_writes_nothing(platform: Platform) -> None:
+    (platform.images / "Apple" / "text.jpg").write_text("a letter")
+    (platform.images / "Apple" / "empty.jpg").touch()
+    platform.update("Apple", "Pear")
+    files = platform.store.mobilenet_features.paths()
+    update = platform.update("Apple", "Pear")
+    assert update.changed == []
+    assert update.inferences.value == 0
+    assert platform.store.mobilenet_features.paths() == files
+
+
+def test_only_new_and_changed_photos_are_run(platform: Platform) -> None:
+    platform.update("Apple", "Pear")
+    before = platform.rows()
+    save_photo(platform.images / "Apple" / "new.jpg", colour=7)
+    save_photo(platform.images / "Apple" / "a1.jpg", colour=9, size=(64, 64))
+    (platform.images / "Apple" / "a2.jpg").unlink()
+    update = platform.update("Apple", "Pear")
+    assert update.changed == ["Apple"]
+    assert (update.work["Apple"].kept, update.work["Apple"].computed, update.work["Apple"].outdated) == (1, 2, 2)
+    assert update.inferences.value == 2
+    after = platform.rows()
+    assert set(after) == {"a0.jpg", "a1.jpg", "new.jpg", "p0.png", "p1.png", "p2.png"}
+    assert after["a0.jpg"] == before["a0.jpg"]
+    assert after["a1.jpg"]["image_id"] != before["a1.jpg"]["image_id"]
+
+
+def test_a_folder_that_has_lost_all_its_photos_has_no_rows(platform: Platform) -> None:
+    platform.update("Apple", "Pear")
+    for file in (platform.images / "Apple").iterdir():
+        file.unlink()
+    platform.update("Apple", "Pear")
+    assert platform.store.mobilenet_features.folders() == ["Pear"]
+
+
+def test_another_network_or_a_full_refresh_computes_everything_again(platform: Platform) -> None:
+    platform.update("Pear")
+    assert platform.update("Pear", full_refresh=True).inferences.value == 3
+    platform.network = replace(platform.network, fingerprint="another" * 9)
+    assert platform.update("Pear").inferences.value == 3
+    assert {row["model"] for row in platform.rows().values()} == {platform.network.fingerprint}
+
+
+def test_a_photo_that_vanished_is_tried_again_and_a_broken_one_is_not(
+    platform: Platform, spark: SparkSession, network: MobileNetModel
+) -> None:
+    apple, names = platform.images / "Apple", ["Apple"]
+    (apple / "text.jpg").write_text("a letter")
+    found = find_photos(spark, str(platform.images), names, LIMITS.fetch.max_bytes)
+    platform.store.raw_images.write(found.rows, names)
+    moved, stat = platform.images / "a0.jpg", (apple / "a0.jpg").stat()
+    (apple / "a0.jpg").rename(moved)
+    raw = platform.store.raw_images.read(spark, names)
+    update = update_features(raw, platform.store.mobilenet_features.read(spark, names), names, network, LIMITS)
+    platform.store.mobilenet_features.write(update.rows, names)
+    assert str(platform.rows()["a0.jpg"]["error"]).startswith("vanished:")
+    moved.rename(apple / "a0.jpg")
+    os.utime(apple / "a0.jpg", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    update = platform.update("Apple")
+    assert update.work["Apple"].computed == 1
+    assert platform.rows()["a0.jpg"]["error"] is None
+
+
+def test_rows_are_the_same_in_any_order_of_folders(platform: Platform, tmp_path: Path) -> None:
+    platform.update("Apple", "Pear")
+    other = Platform(platform.spark, platform.images, tmp_path / "other", platform.network)
+    other.update("Pear")
+    other.update("Apple")
+    assert other.rows() == platform.rows()
+
+
+def test_a_folder_gets_few_files_however_many_tasks_there_are(platform: Platform) -> None:
+    for folder in range(12):
+        for number in range(6):
+            save_photo(platform.images / f"F{folder:02d}" / f"{number}.jpg", colour=number)
+    folders = [f"F{folder:02d}" for folder in range(12)]
+    platform.update(*folders)
+    tasks = platform.spark.sparkContext.defaultParallelism
+    assert len(platform.store.mobilenet_features.paths()) <= len(folders) + tasks

@@ -1,0 +1,124 @@
+"""Weights: the flat model gives what Keras gives, is converted once, and what is no MobileNetV2 is refused."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spark_steps import weights
+from spark_steps.errors import FruitsError
+from spark_steps.mobilenet import FeatureExtractor
+from spark_steps.photos import decode, network_input
+from spark_steps.weights import MobileNetModel, current_model, load_model, make_current
+from tests.conftest import REAL_WEIGHTS, save_photo
+
+_KERAS_REFERENCE = """
+import sys, numpy as np
+from spark_steps.keras_model import build_model
+pixels = np.load(sys.argv[2])
+np.save(sys.argv[3], build_model(sys.argv[1], sys.argv[1]).predict(pixels, verbose=0))
+"""
+
+
+def keras_features(source: str, pixels: np.ndarray, scratch: Path) -> np.ndarray:
+    """Features by Keras' own predict, in a process that takes TensorFlow with it."""
+    np.save(scratch / "pixels.npy", pixels)
+    arguments = [source, str(scratch / "pixels.npy"), str(scratch / "features.npy")]
+    subprocess.run([sys.executable, "-c", _KERAS_REFERENCE, *arguments], check=True, capture_output=True)
+    features: np.ndarray = np.load(scratch / "features.npy")
+    return features
+
+
+def test_random_weights_give_the_features_that_keras_gives(network: MobileNetModel, tmp_path: Path) -> None:
+    photos = [decode(save_photo(tmp_path / f"{c}.jpg", c).read_bytes(), 10**8) for c in (0, 90, 250)]
+    expected = keras_features("random:0", np.concatenate([network_input(photo) for photo in photos]), tmp_path)
+    extractor = FeatureExtractor(network.flatbuffer)
+    found = np.stack([extractor.extract(photo) for photo in photos])
+    assert found.shape == (3, 1280)
+    assert np.ptp(expected, axis=0).max() > 1e-3
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_real_weights_give_the_features_that_keras_gives(real_data: Path, tmp_path: Path) -> None:
+    files = [next(folder.iterdir()) for folder in sorted((real_data / "fruits360").iterdir())]
+    photos = [decode(file.read_bytes(), 10**8) for file in files]
+    expected = keras_features(str(REAL_WEIGHTS), np.concatenate([network_input(p) for p in photos]), tmp_path)
+    model = load_model(str(REAL_WEIGHTS), str(tmp_path / "cache"))
+    assert model.weights_sha256 == "1926c6e918078c4da7ab2b05149acdfad5a219d7670e56614bdafca80498254e"
+    extractor = FeatureExtractor(model.flatbuffer)
+    found = np.stack([extractor.extract(photo) for photo in photos])
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_a_converted_model_is_not_converted_again(network_file: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first = load_model(str(network_file), str(cache))
+    written = {file: file.stat().st_mtime_ns for file in cache.iterdir()}
+    again = load_model(str(network_file), str(cache))
+    assert first == again
+    assert {file: file.stat().st_mtime_ns for file in cache.iterdir()} == written
+
+
+def test_the_same_seed_gives_the_same_model_and_the_fingerprint_tells_preprocessing_apart(
+    network: MobileNetModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = weights._fingerprint(network.flatbuffer)
+    assert before == network.fingerprint
+    monkeypatch.setattr(weights, "PREPROCESSING", "another")
+    assert weights._fingerprint(network.flatbuffer) != before
+
+
+def test_the_current_model_is_the_one_made_current(network_file: Path, tmp_path: Path) -> None:
+    cache = str(tmp_path)
+    with pytest.raises(FruitsError, match="Materialize mobilenet_model first"):
+        current_model(cache)
+    model = load_model(str(network_file), cache)
+    make_current(model, cache)
+    assert current_model(cache) == model
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nowhere.h5", "There is no weights file .*nowhere.h5"),
+        ("weights.txt", "none of: imagenet, random:<seed>"),
+        ("random:many", "names no seed"),
+        ("random:-1", "names no seed"),
+    ],
+)
+def test_weights_that_cannot_be_are_refused_with_the_remedy(source: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(FruitsError, match=message):
+        load_model(source, str(tmp_path))
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "not.tflite").write_bytes(b"not a model at all")
+    with pytest.raises(FruitsError, match=r"not\.tflite is no LiteRT model"):
+        load_model(str(tmp_path / "not.tflite"), str(tmp_path))
+    (tmp_path / "not.h5").write_bytes(b"not a model at all")
+    with pytest.raises(FruitsError, match=r"not\.h5 does not hold the weights of MobileNetV2"):
+        load_model(str(tmp_path / "not.h5"), str(tmp_path))
+
+
+def test_weights_of_another_model_are_refused_by_name(tmp_path: Path) -> None:
+    # Both in one process: TensorFlow takes 20 s to start.
+    script = """
+import keras, sys
+from spark_steps.errors import FruitsError
+from spark_steps.keras_model import build_model
+narrow, dense = sys.argv[1:]
+keras.applications.MobileNetV2(weights=None, alpha=0.35, include_top=False, pooling="avg").save_weights(narrow)
+keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)]).save(dense)
+for file in (narrow, dense):
+    try:
+        build_model(file, file)
+    except FruitsError as error:
+        print(error)
+"""
+    files = [tmp_path / "narrow.weights.h5", tmp_path / "dense.keras"]
+    done = subprocess.run([sys.executable, "-c", script, *files], check=True, capture_output=True, text=True)
+    narrow, dense = [line for line in done.stdout.splitlines() if str(tmp_path) in line]
+    assert "narrow.weights.h5 does not hold the weights of MobileNetV2 1.0/224" in narrow
+    assert "dense.keras is another model: it takes (None, 8)" in dense
