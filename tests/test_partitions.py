@@ -1,0 +1,90 @@
+"""Partitions: what to add, what to drop, what to leave alone."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from pyspark.sql import SparkSession
+
+from fruits_assets.partitions import (
+    IMAGE_FOLDERS,
+    FolderChanges,
+    contiguous_ranges,
+    folder_changes,
+    image_folders,
+    is_partition_key,
+    synchronise,
+)
+from spark_steps.errors import FruitsError
+from spark_steps.images import ImageFolders, find_photos, list_image_folders
+from spark_steps.store import Store
+from tests.conftest import save_photo
+
+
+def test_new_folders_are_added_and_gone_ones_dropped() -> None:
+    assert folder_changes(["B", "C", "A"], ["B", "D"]) == FolderChanges(add=["A", "C"], drop=["D"])
+
+
+def test_a_name_that_dagster_refuses_is_set_apart() -> None:
+    changes = folder_changes(["A", "B...C", "new\nline"], [])
+    assert (changes.add, changes.refused) == (["A"], ["B...C", "new\nline"])
+
+
+def test_dagster_itself_agrees_on_the_names_it_refuses() -> None:
+    for name in ("A", "a/b", "k=v", "50%", "é", "a,b", "[x]", "a..b"):
+        assert is_partition_key(name)
+        image_folders.build_add_request([name])
+    for name in ("a...b", "a\nb", "a\tb"):
+        assert not is_partition_key(name)
+        with pytest.raises(dg.DagsterInvalidDefinitionError):
+            image_folders.build_add_request([name])
+
+
+def test_wanted_partitions_become_runs_of_neighbours_in_the_order_of_registration() -> None:
+    registered = ["C", "A", "B", "E", "D"]
+    assert contiguous_ranges(registered, registered) == [("C", "D")]
+    assert contiguous_ranges({"A", "B", "D"}, registered) == [("A", "B"), ("D", "D")]
+    assert contiguous_ranges(set(), registered) == []
+
+
+def store_with(spark: SparkSession, images: Path, root: Path) -> Store:
+    store = Store(str(root))
+    folders = list(list_image_folders(str(images)).photos)
+    store.raw_images.write(find_photos(spark, str(images), folders, 1 << 20).rows, folders)
+    return store
+
+
+def test_a_folder_that_is_gone_loses_its_rows_and_the_others_keep_theirs(
+    spark: SparkSession, photos: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    store = store_with(spark, photos, tmp_path / "store")
+    synchronise(instance, store, str(photos), list_image_folders(str(photos)))
+    kept = store.raw_images.paths(["Lemon"])
+    for file in (photos / "Banana").iterdir():
+        file.unlink()
+    changes = synchronise(instance, store, str(photos), list_image_folders(str(photos)))
+    assert changes.drop == ["Banana"]
+    assert "Banana" not in store.raw_images.folders()
+    assert "Banana" not in instance.get_dynamic_partitions(IMAGE_FOLDERS)
+    assert store.raw_images.paths(["Lemon"]) == kept
+
+
+def test_an_images_root_without_any_photo_drops_nothing(
+    spark: SparkSession, photos: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    store = store_with(spark, photos, tmp_path / "store")
+    synchronise(instance, store, str(photos), list_image_folders(str(photos)))
+    with pytest.raises(FruitsError, match="Nothing is dropped"):
+        synchronise(instance, store, str(photos), ImageFolders())
+    assert len(store.raw_images.folders()) == 8
+
+
+def test_a_store_of_other_photos_is_left_alone(
+    spark: SparkSession, photos: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    store = store_with(spark, photos, tmp_path / "store")
+    elsewhere = tmp_path / "elsewhere"
+    save_photo(elsewhere / "Pear" / "1.jpg")
+    with pytest.raises(FruitsError, match=r"holds photos from elsewhere.*Use another store"):
+        synchronise(instance, store, str(elsewhere), list_image_folders(str(elsewhere)))
+    assert len(store.raw_images.folders()) == 8

@@ -1,0 +1,249 @@
+"""The whole graph, in process: every photo accounted for, nothing done twice, every promise checked."""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+from dagster import AssetKey, DagsterInstance
+
+from fruits_assets.assets import ALL_ASSETS
+from fruits_assets.checks import ALL_CHECKS
+from fruits_assets.definitions import build_definitions
+from fruits_assets.partitions import IMAGE_FOLDERS
+from fruits_assets.pipeline import run_pipeline
+from fruits_assets.report import as_text, read_report
+from fruits_assets.resources import local_resources
+from fruits_assets.settings import Settings, read_settings
+from spark_steps.errors import FruitsError
+from spark_steps.store import Store
+from tests.conftest import REAL_WEIGHTS, save_photo
+
+TABLES = ("raw_images", "mobilenet_features", "reduced_features")
+
+
+def run(settings: Settings, instance: DagsterInstance, pattern: str = "*") -> list[str]:
+    told: list[str] = []
+    run_pipeline(settings, instance, pattern, told.append)
+    return told
+
+
+def metadata_of(instance: DagsterInstance, asset: str, folder: str | None = None) -> dict[str, object]:
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(AssetKey(asset), asset_partitions=[folder]) if folder else AssetKey(asset), limit=1
+    ).records
+    materialization = records[0].asset_materialization
+    assert materialization is not None
+    return {name: value.value for name, value in materialization.metadata.items()}
+
+
+def checks_of(instance: DagsterInstance) -> dict[str, tuple[bool, str]]:
+    found = {}
+    for run_record in reversed(instance.get_runs()):
+        for entry in instance.all_logs(run_record.run_id):
+            event = entry.dagster_event
+            if event and event.event_type_value == "ASSET_CHECK_EVALUATION":
+                evaluation = event.asset_check_evaluation_data
+                found[evaluation.check_name] = (evaluation.passed, evaluation.description or "")
+    return found
+
+
+def computed(instance: DagsterInstance, folders: list[str]) -> dict[str, object]:
+    found = {folder: metadata_of(instance, "mobilenet_features", folder)["photos_worked_on"] for folder in folders}
+    return {folder: count for folder, count in found.items() if count}
+
+
+def test_every_photo_is_accounted_for_and_only_new_work_is_done(
+    settings: Settings, photos: Path, instance: DagsterInstance
+) -> None:
+    store = Store(settings.store)
+    run(settings, instance)
+    assert [sum(f.rows for f in store.tables[name].files()) for name in TABLES] == [32, 32, 32]
+    first = read_report(settings.store)
+    assert (first.folders, first.photos, first.usable, first.reduced, first.components) == (8, 32, 32, 32, 31)
+    assert all(passed for passed, _ in checks_of(instance).values()), checks_of(instance)
+
+    # Again: the same rows, no duplicates, the same model, and no photo through the network.
+    files = store.mobilenet_features.paths()
+    run(settings, instance)
+    assert read_report(settings.store) == first
+    assert store.mobilenet_features.paths() == files
+    assert computed(instance, list(first.photos_by_folder)) == {}
+
+    # A folder more, and three photos more in another: only those.
+    for number in range(5):
+        save_photo(photos / "Kiwi" / f"{number}.jpg", colour=30 * number)
+    for number in range(3):
+        save_photo(photos / "Lemon" / f"new{number}.png", colour=50 * number)
+    run(settings, instance)
+    assert computed(instance, [*first.photos_by_folder, "Kiwi"]) == {"Kiwi": 5, "Lemon": 3}
+    grown = read_report(settings.store)
+    assert (grown.folders, grown.photos, grown.reduced) == (9, 40, 40)
+    assert grown.pca_model != first.pca_model
+    assert all(passed for passed, _ in checks_of(instance).values()), checks_of(instance)
+
+    # Plain pandas reads it all, without any of our code.
+    reduced = pd.read_parquet(f"{settings.store}/PCA_Results/reduced_features")
+    assert set(reduced.columns) == {"image_id", "path", "label", "reduced", "pca_model", "folder"}
+    assert np.stack(reduced["reduced"].tolist()).shape == (40, grown.components)
+    assert (reduced["label"] == reduced["folder"].astype(str)).all()
+    features = pd.read_parquet(f"{settings.store}/Results/mobilenet_features", columns=["features", "error"])
+    assert np.stack(features["features"].tolist()).shape == (40, 1280)
+    model = json.loads(Path(settings.store, "PCA_Results", "pca_model", str(grown.pca_model), "model.json").read_text())
+    assert model["k"] == grown.components
+
+
+def test_all_folders_go_through_one_run_and_each_tells_its_own_numbers(
+    settings: Settings, photos: Path, instance: DagsterInstance
+) -> None:
+    (photos / "Lemon" / "letter.jpg").write_text("not a photo")
+    (photos / "Lemon" / "notes.txt").write_text("x")
+    run(settings, instance)
+    assert sorted(r.job_name for r in instance.get_runs()) == ["extract_features", "fit_pca", "reduce_folders"]
+    lemon = metadata_of(instance, "mobilenet_features", "Lemon")
+    assert (lemon["photos"], lemon["rejected"], lemon["photos_worked_on"]) == (5, 1, 5)
+    assert lemon["rejected_by_reason"] == {"not an image": 1}
+    (record,) = lemon["rejected_photos"].records  # type: ignore[attr-defined]
+    assert record.data["path"] == str(photos / "Lemon" / "letter.jpg")
+    assert record.data["error"].startswith("not an image: ")
+    plum = metadata_of(instance, "mobilenet_features", "Plum")
+    assert (plum["photos"], plum["rejected"], plum["run_cost_eur"]) == (4, 0, 0.0)
+    assert plum["equivalent_cluster_cost_eur"] > 0  # type: ignore[operator]
+    assert "m5.xlarge" in str(plum["cost_computed_from"])
+    assert plum["dagster/partition_row_count"] == 4
+    assert metadata_of(instance, "raw_images", "Lemon")["other_files_named"] == "notes.txt"
+    pca = metadata_of(instance, "pca_model")
+    assert pca["variance_kept"] == pytest.approx(1)
+    assert str(pca["variance_curve"]).startswith("![variance kept against components](data:image/png;base64,")
+    assert pca["run_cost_eur"] == 0.0
+    assert metadata_of(instance, "mobilenet_model")["weights_source"] == settings.weights
+
+
+def test_folders_by_pattern_are_featurised_and_all_are_projected_on_the_new_model(
+    settings: Settings, instance: DagsterInstance
+) -> None:
+    run(settings, instance, "Apple*")
+    assert read_report(settings.store).photos_by_folder == {"Apple Green": 4, "Apple Red": 4}
+    run(settings, instance, "[LO]*")
+    report = read_report(settings.store)
+    assert report.reduced == 16
+    passed, told = checks_of(instance)["one_pca_model"]
+    assert passed, told
+
+
+def test_a_folder_that_is_gone_disappears_from_every_table(
+    settings: Settings, photos: Path, instance: DagsterInstance
+) -> None:
+    run(settings, instance)
+    for file in (photos / "Plum").iterdir():
+        file.unlink()
+    told = run(settings, instance)
+    assert any("Plum" in line for line in told)
+    assert all("Plum" not in Store(settings.store).tables[name].folders() for name in TABLES)
+    assert read_report(settings.store).photos == 28
+
+
+def test_the_graph_materializes_in_process_one_partition_at_a_time(
+    settings: Settings, instance: DagsterInstance
+) -> None:
+    instance.add_dynamic_partitions(IMAGE_FOLDERS, ["Lemon", "Plum"])
+    for folder in ("Lemon", "Plum"):
+        result = dg.materialize(
+            ALL_ASSETS, instance=instance, resources=local_resources(settings), partition_key=folder
+        )
+        assert result.success
+    report = read_report(settings.store)
+    assert report.photos_by_folder == {"Lemon": 4, "Plum": 4}
+    # Lemon was projected on the model of Lemon alone.
+    result = (
+        build_definitions(settings)
+        .resolve_job_def("reduce_folders")
+        .execute_in_process(instance=instance, partition_key="Plum", raise_on_error=False)
+    )
+    assert result.success
+    passed, told = checks_of(instance)["one_pca_model"]
+    assert not passed
+    assert "'Lemon'" in told
+
+
+def test_a_lost_row_fails_the_check_that_promises_none_is_lost(settings: Settings, instance: DagsterInstance) -> None:
+    run(settings, instance)
+    store = Store(settings.store)
+    for _, path in store.mobilenet_features.paths(["Lemon"]):
+        table = pd.read_parquet(path, columns=store.mobilenet_features.schema.names)
+        table.iloc[1:].to_parquet(path)
+    lost = dg.materialize(
+        [*ALL_ASSETS, *ALL_CHECKS],
+        instance=instance,
+        resources=local_resources(settings),
+        selection=dg.AssetSelection.checks(dg.AssetCheckKey(AssetKey("mobilenet_features"), "no_photo_lost")),
+    )
+    (evaluation,) = lost.get_asset_check_evaluations()
+    assert not evaluation.passed
+    assert "'Lemon'" in str(evaluation.description)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        ("empty", "There is no photo in a folder below"),
+        ("only at the root", "1 lie at the root itself: move them into a folder"),
+        ("missing", "does not exist"),
+        ("a file", "is a file"),
+        ("one photo", "at least 2 usable photos, and there is 1"),
+        ("all alike", "All 3 usable photos have the same features"),
+        ("all broken", "No photo has features"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    prepare: str, message: str, settings: Settings, tmp_path: Path, instance: DagsterInstance
+) -> None:
+    images = tmp_path / "images"
+    if prepare != "missing":
+        images.mkdir()
+    if prepare == "only at the root":
+        save_photo(images / "a.jpg")
+    if prepare == "a file":
+        images = save_photo(images / "a.jpg")
+    if prepare == "one photo":
+        save_photo(images / "Apple" / "a.jpg")
+    if prepare == "all alike":
+        for number in range(3):
+            save_photo(images / "Apple" / f"{number}.jpg")
+    if prepare == "all broken":
+        (images / "Apple").mkdir()
+        (images / "Apple" / "a.jpg").write_text("a letter")
+    with pytest.raises(FruitsError, match=message):
+        run(settings.model_copy(update={"images": str(images)}), instance)
+
+
+def test_weights_that_are_not_there_stop_the_run(settings: Settings, instance: DagsterInstance) -> None:
+    with pytest.raises(FruitsError, match=r"There is no weights file /nowhere\.h5"):
+        run(settings.model_copy(update={"weights": "/nowhere.h5"}), instance)
+
+
+def test_awkward_files_among_real_photos_have_a_row_each_and_crash_nothing(
+    real_data: Path, tmp_path: Path, instance: DagsterInstance
+) -> None:
+    images = tmp_path / "images"
+    copy(real_data / "messy", images / "messy")
+    for label in ("Banana", "Walnut"):
+        copy(real_data / "fruits360" / label, images / label, at_most=40)
+    settings = read_settings(images=str(images), store=str(tmp_path / "store"), weights=str(REAL_WEIGHTS), cores="2")
+    run(settings, instance)
+    report = read_report(settings.store)
+    assert report.photos_by_folder == {"Banana": 40, "Walnut": 40, "messy": 43}
+    assert report.rejected == {"truncated": 3, "not an image": 2, "damaged": 1, "empty": 1}
+    assert report.reduced == report.usable == 116
+    # Real weights tell photos apart; random ones do not need half as many components.
+    assert report.components_for["90%"] > 25
+    assert report.weights["sha256"].startswith("1926c6e9")
+    assert "116 usable" in as_text(report)
+
+
+def copy(source: Path, target: Path, at_most: int | None = None) -> None:
+    target.mkdir(parents=True)
+    for file in sorted(source.iterdir())[:at_most]:
+        (target / file.name).write_bytes(file.read_bytes())

