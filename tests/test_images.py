@@ -106,7 +106,7 @@ def test_files_that_are_no_photos_are_named_and_have_no_row(spark: SparkSession,
 
 
 def test_a_folder_that_is_gone_is_named_with_the_remedy(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(FruitsError, match="'Pear'.*sync_image_folders"):
+    with pytest.raises(FruitsError, match=r"'Pear'.*sync_image_folders"):
         find_photos(spark, str(tmp_path), ["Pear"], MAX_BYTES)
 
 

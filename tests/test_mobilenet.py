@@ -59,7 +59,7 @@ def test_each_photo_gets_the_features_the_network_gives_it(platform: Platform) -
         assert row["error"] is None
         assert (row["width"], row["height"], row["length"]) == (60, 40, len(data))
         assert row["model"] == platform.network.fingerprint
-        np.testing.assert_array_equal(np.float32(row["features"]), extractor.extract(decode(data, 10**8)))
+        np.testing.assert_array_equal(np.array(row["features"], np.float32), extractor.extract(decode(data, 10**8)))
 
 
 def test_unusable_photos_carry_their_reason_and_do_not_disturb_their_neighbours(platform: Platform) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
@@ -175,8 +176,8 @@ def test_spark_ml_loads_the_model_and_reduces_to_the_same_numbers(
     root = str(tmp_path / "pca_model")
     pca_store.save(spark, model, root)
     pipeline = PipelineModel.load(f"{root}/{model.version}/pipeline")
-    usable = table.read(spark).where("error IS NULL").withColumn("features", array_to_vector("features"))
-    reduced = pipeline.transform(usable).select("path", vector_to_array("reduced").alias("reduced")).collect()
+    usable = table.read(spark).where("error IS NULL").withColumn("features", array_to_vector(F.col("features")))
+    reduced = pipeline.transform(usable).select("path", vector_to_array(F.col("reduced")).alias("reduced")).collect()
     ours = {row["path"]: row["reduced"] for row in reduce_features(spark, table, ["F0", "F1"], model).collect()}
     assert len(reduced) == len(ours) == 60
     for row in reduced:

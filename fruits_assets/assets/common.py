@@ -8,7 +8,13 @@ from pyspark.sql.types import StructType
 from fruits_assets.metadata import column_schema
 from fruits_assets.partitions import image_folders
 
-GROUP: dict[str, Any] = {"group_name": "fruit_features", "owners": ["team:fruits-data"]}
+GROUP: dict[str, Any] = {
+    "group_name": "fruit_features",
+    "owners": ["team:fruits-data"],
+    # Any number of folders in one run. The assets without folders have it too: dagster's command line takes a range
+    # of partitions only where all selected assets do.
+    "backfill_policy": dg.BackfillPolicy.single_run(),
+}
 # Dagster sends a step to a step launcher among the resources that the step requires: an asset with a parameter
 # ``pyspark_step_launcher`` of this type runs on the cluster where there is one, and where it is where there is none.
 StepLauncher = dg.ResourceParam[Any]
@@ -19,7 +25,6 @@ def folder_table(name: str, schema: StructType) -> dict[str, Any]:
     return {
         "name": name,
         "partitions_def": image_folders,
-        "backfill_policy": dg.BackfillPolicy.single_run(),
         "io_manager_key": "tables",
         "kinds": {"spark", "parquet"},
         "metadata": {"dagster/column_schema": column_schema(schema), "dagster/table_name": name},
