@@ -1,7 +1,6 @@
 """Tables and models of the store as inputs and outputs of assets."""
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ from fruits_assets.costs import CostModel
 from spark_steps import pca_store, weights
 from spark_steps.pca import PcaModel
 from spark_steps.store import Store
-from spark_steps.tables import FolderTable
+from spark_steps.tables import FolderTable, rows_by_folder
 from spark_steps.weights import MobileNetModel
 
 
@@ -55,10 +54,7 @@ class FolderTableIOManager(dg.IOManager):
             table.write(obj.rows, obj.changed)
         cost = self._costs.of_seconds(time.perf_counter() - obj.started)
         files = table.files(context.asset_partition_keys)
-        rows = Counter({file.folder: 0 for file in files})
-        for file in files:
-            rows[file.folder] += file.rows
-        computed = rows if obj.computed is None else obj.computed
+        computed = rows_by_folder(files) if obj.computed is None else obj.computed
         described = metadata.of_folders(table, files, context.asset_partition_keys, computed, cost)
         for folder, of_folder in described.items():
             # The step's context, because an IO manager's own metadata is the same for all partitions of a run.

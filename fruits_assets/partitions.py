@@ -30,7 +30,11 @@ class FolderChanges:
 
 
 def is_partition_key(folder: str) -> bool:
-    """Returns whether Dagster accepts a folder's name as a partition key."""
+    """Returns whether Dagster can work with a folder's name as a partition key.
+
+    The rule is that of its static partitions. Dynamic ones take any name, and then fail where it is used: ``...``
+    separates the ends of a range, and a line break those of a list.
+    """
     return not any(forbidden in folder for forbidden in INVALID_PARTITION_SUBSTRINGS)
 
 

@@ -14,6 +14,7 @@ from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 from spark_steps.images import PHOTO_EXTENSIONS, list_image_folders
 from spark_steps.store import Store
+from spark_steps.weights import check_source
 
 IMAGES_TAG, STORE_TAG = "fruits/images", "fruits/store"
 
@@ -52,6 +53,8 @@ def run_pipeline(
     Raises:
         FruitsError: There is nothing to do, or a run has failed; the message says why.
     """
+    # Before any work: a wrong path should not come to light after the listing of a million photos.
+    check_source(settings.weights)
     wanted = register_folders(settings, instance, pattern, say)
     definitions = build_definitions(settings)
     _run_stage(EXTRACT, wanted, definitions, settings, instance, say)

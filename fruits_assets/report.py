@@ -11,6 +11,7 @@ from spark_steps import pca_store, storage
 from spark_steps.errors import FruitsError
 from spark_steps.pca import ANALYSED_COMPONENTS
 from spark_steps.store import Store
+from spark_steps.tables import rows_by_folder
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,7 @@ def read_report(root: str) -> StoreReport:
         raise FruitsError(
             f"There is no store at {root}, or no photo in it. Make one: fruits run --images DIR --store DIR"
         )
-    by_folder: dict[str, int] = {}
-    for file in files:
-        by_folder[file.folder] = by_folder.get(file.folder, 0) + file.rows
+    by_folder = dict(rows_by_folder(files))
     errors = store.mobilenet_features.arrow(["error"])["error"]
     rejected = reasons(errors.drop_null().to_pylist())
     return StoreReport(

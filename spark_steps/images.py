@@ -137,6 +137,8 @@ def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_by
         listed.where(_is_photo(F.col("path")))
         .withColumn("label", F.substring_index("folder", "/", -1))
         .withColumn("error", _listing_error(F.col("length"), max_bytes))
+        # The rows are narrow: one file for each folder, where each task would write one for each folder it meets.
+        .repartition("folder")
     )
     return FoundPhotos(photos, {folder: sorted(names) for folder, names in others.items()})
 

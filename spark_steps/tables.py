@@ -1,5 +1,6 @@
 """Parquet tables with one directory per image folder: ``<root>/folder=<folder>/part-*.parquet``."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -154,6 +155,14 @@ def _arrow_field(field: StructField) -> pa.Field:
     from pyspark.sql.pandas.types import to_arrow_type
 
     return pa.field(field.name, to_arrow_type(field.dataType))
+
+
+def rows_by_folder(files: Iterable[DataFile]) -> Counter[str]:
+    """Returns how many rows each folder has."""
+    rows: Counter[str] = Counter()
+    for file in files:
+        rows[file.folder] += file.rows
+    return rows
 
 
 def contiguous_shares(files: Sequence[DataFile], shares: int) -> list[list[DataFile]]:

@@ -52,9 +52,9 @@ def load_model(source: str, cache: str) -> MobileNetModel:
         FruitsError: The weights are not there, cannot be downloaded, or are not those of a MobileNetV2 with 1280
             features for 224 x 224 photos.
     """
+    check_source(source)
     with tempfile.TemporaryDirectory(prefix="fruits-weights-") as scratch:
         if source.startswith(RANDOM_PREFIX):
-            _seed(source)
             weights, key = source, source.replace(":", "-")
         else:
             weights = _imagenet_file() if source == IMAGENET else _local_copy(source, Path(scratch))
@@ -91,14 +91,21 @@ def current_model(cache: str) -> MobileNetModel:
     return _from_cache(cache, document, document["source"])
 
 
-def _seed(source: str) -> int:
-    try:
-        seed = int(source.removeprefix(RANDOM_PREFIX))
-    except ValueError:
-        seed = -1
-    if not 0 <= seed < 2**32:
-        raise FruitsError(f"{source!r} names no seed: write random:0, or another whole number below 2^32.")
-    return seed
+def check_source(source: str) -> None:
+    """Raises a FruitsError where a weights source can be told to be wrong without reading it."""
+    if source.startswith(RANDOM_PREFIX):
+        seed = source.removeprefix(RANDOM_PREFIX)
+        if not (seed.isascii() and seed.isdigit() and int(seed) < 2**32):
+            raise FruitsError(f"{source!r} names no seed: write random:0, or another whole number below 2^32.")
+    elif source != IMAGENET:
+        location = storage.normalise(source)
+        if not location.lower().endswith(_FILE_SUFFIXES):
+            raise FruitsError(
+                f"Weights {source!r} are none of: imagenet, random:<seed>, or a file ending in "
+                f"{', '.join(_FILE_SUFFIXES)}."
+            )
+        if storage.file_type(location) != fs.FileType.File:
+            raise FruitsError(f"There is no weights file {location}. Check the path, or use --weights imagenet.")
 
 
 def _sha256(data: bytes) -> str:
@@ -111,12 +118,6 @@ def _fingerprint(flatbuffer: bytes) -> str:
 
 def _local_copy(source: str, scratch: Path) -> str:
     location = storage.normalise(source)
-    if not location.lower().endswith(_FILE_SUFFIXES):
-        raise FruitsError(
-            f"Weights {source!r} are none of: imagenet, random:<seed>, or a file ending in {', '.join(_FILE_SUFFIXES)}."
-        )
-    if storage.file_type(location) != fs.FileType.File:
-        raise FruitsError(f"There is no weights file {location}. Check the path, or use --weights imagenet.")
     if "://" not in location:
         return location
     copy = scratch / location.rsplit("/", 1)[1]

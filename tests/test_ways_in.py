@@ -18,6 +18,7 @@ import pytest
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.sample import write_sample
 from spark_steps.store import Store
+from spark_steps.tables import rows_by_folder
 from tests.conftest import save_photo
 
 PROJECT = Path(__file__).parent.parent
@@ -52,7 +53,7 @@ class Place:
         return done
 
     def reduced(self) -> dict[str, int]:
-        return {file.folder: file.rows for file in self.store.reduced_features.files()}
+        return dict(rows_by_folder(self.store.reduced_features.files()))
 
     def instance(self) -> dg.DagsterInstance:
         os.environ["DAGSTER_HOME"] = str(self.home)
@@ -148,7 +149,7 @@ class Ui:
 
     def query(self, query: str, **variables: Any) -> Any:
         body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(  # noqa: S310
+        request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/graphql", body, {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
