@@ -28,6 +28,7 @@ class TableUpdate:
         started: ``time.perf_counter()`` when the work began.
         computed: Photos worked on, by folder, where they are not all that are written; the rate and the shares of the
             cost are computed from them.
+        photo_bytes: Bytes of the photos, by folder, where the table itself does not tell.
         notes: More metadata, by folder.
     """
 
@@ -35,6 +36,7 @@ class TableUpdate:
     changed: Sequence[str]
     started: float
     computed: Mapping[str, int] | None = None
+    photo_bytes: Mapping[str, int] | None = None
     notes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -55,7 +57,8 @@ class FolderTableIOManager(dg.IOManager):
         cost = self._costs.of_seconds(time.perf_counter() - obj.started)
         files = table.files(context.asset_partition_keys)
         computed = rows_by_folder(files) if obj.computed is None else obj.computed
-        described = metadata.of_folders(table, files, context.asset_partition_keys, computed, cost)
+        sizes = table.photo_bytes(context.asset_partition_keys) if obj.photo_bytes is None else obj.photo_bytes
+        described = metadata.of_folders(table, files, context.asset_partition_keys, computed, sizes, cost)
         for folder, of_folder in described.items():
             # The step's context, because an IO manager's own metadata is the same for all partitions of a run.
             context.step_context.add_asset_metadata({**of_folder, **obj.notes.get(folder, {})}, partition_key=folder)

@@ -60,6 +60,7 @@ def of_folders(
     table_files: Sequence[DataFile],
     folders: Sequence[str],
     computed: Mapping[str, int],
+    photo_bytes: Mapping[str, int],
     cost: LocalCost,
 ) -> dict[str, dict[str, Any]]:
     """Returns the metadata of each folder of a run.
@@ -69,6 +70,7 @@ def of_folders(
         table_files: Its files of these folders.
         folders: The folders of the run.
         computed: Photos worked on, by folder.
+        photo_bytes: Bytes of the photos, by folder.
         cost: The cost of the run; each folder bears its share.
     """
     files: dict[str, list[DataFile]] = {folder: [] for folder in folders}
@@ -79,11 +81,14 @@ def of_folders(
     rate = sum(computed.values()) / cost.seconds if cost.seconds else 0.0
     described: dict[str, dict[str, Any]] = {}
     for folder, of_folder in files.items():
-        rows = sum(file.rows for file in of_folder)
+        rows, table_bytes = sum(file.rows for file in of_folder), sum(file.size for file in of_folder)
+        before = photo_bytes.get(folder, 0)
         described[folder] = {
             "dagster/partition_row_count": rows,
             "photos": rows,
-            "table_bytes": sum(file.size for file in of_folder),
+            "photo_bytes": before,
+            "table_bytes": table_bytes,
+            "storage_saved": 1 - table_bytes / before if before else 0.0,
             "files": len(of_folder),
             "photos_worked_on": computed.get(folder, 0),
             "images_per_second": rate,

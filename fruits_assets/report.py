@@ -3,9 +3,6 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from fruits_assets.metadata import reasons
 from spark_steps import pca_store, storage
 from spark_steps.errors import FruitsError
@@ -82,16 +79,12 @@ def read_report(root: str) -> StoreReport:
         rejected=dict(rejected.most_common()),
         reduced=sum(file.rows for file in store.reduced_features.files()),
         bytes={
-            "photos": _total(store.raw_images.arrow(["length"])["length"]),
+            "photos": sum(store.raw_images.photo_bytes().values()),
             "features": storage.directory_size(store.mobilenet_features.root),
             "reduced": storage.directory_size(store.reduced_features.root),
         },
         **_pca_figures(store),
     )
-
-
-def _total(column: pa.ChunkedArray) -> int:
-    return int(pc.sum(column).as_py() or 0)
 
 
 def _pca_figures(store: Store) -> dict[str, Any]:

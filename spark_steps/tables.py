@@ -120,6 +120,11 @@ class FolderTable:
         dataset = ds.FileSystemDataset(fragments, schema, ds.ParquetFileFormat(), filesystem)
         return dataset.to_table(columns=list(columns), filter=where)
 
+    def photo_bytes(self, folders: Iterable[str] | None = None) -> dict[str, int]:
+        """Returns the bytes of the photos of each folder, for tables with a column ``length``."""
+        lengths = self.arrow([FOLDER, "length"], folders).group_by(FOLDER).aggregate([("length", "sum")]).to_pydict()
+        return dict(zip(lengths[FOLDER], lengths["length_sum"], strict=True))
+
     def write(self, rows: DataFrame, folders: Sequence[str]) -> None:
         """Replaces the rows of the named folders by those given; other folders stay as they are.
 

@@ -65,4 +65,4 @@ def reduced_features(
     started = time.perf_counter()
     folders = list(context.partition_keys)
     rows = reduce_features(pyspark.spark_session, mobilenet_features, folders, pca_model)
-    return TableUpdate(rows, folders, started)
+    return TableUpdate(rows, folders, started, photo_bytes=mobilenet_features.photo_bytes(folders))
