@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -11,11 +12,10 @@ from typing import ParamSpec
 import click
 import dagster as dg
 
-from fruits_assets.home import WORKSPACE, ensure_dagster_home
+from fruits_assets.home import WORKSPACE, ensure_dagster_home, last_store
 from fruits_assets.report import as_text, read_report
 from fruits_assets.sample import write_sample
 from fruits_assets.settings import Settings, read_settings
-from spark_steps import storage
 from spark_steps.errors import FruitsError
 from spark_steps.weights import IMAGENET, load_model
 
@@ -75,7 +75,7 @@ def _run_and_report(settings: Settings, pattern: str = "*") -> None:
     # Imported here: it brings all of Dagster's definitions, which the small commands do without.
     from fruits_assets.pipeline import run_pipeline
 
-    ensure_dagster_home()
+    ensure_dagster_home(settings.store)
     with dg.DagsterInstance.get() as instance:
         run_pipeline(settings, instance, pattern, lambda line: click.echo(line, err=True))
     click.echo(as_text(read_report(settings.store)))
@@ -83,7 +83,7 @@ def _run_and_report(settings: Settings, pattern: str = "*") -> None:
 
 
 def _ui_command(settings: Settings) -> str:
-    return f"fruits ui --images '{settings.images}' --store '{settings.store}'"
+    return f"fruits ui --images {shlex.quote(settings.images)} --store {shlex.quote(settings.store)}"
 
 
 @main.command()
@@ -140,13 +140,12 @@ def sample(out: Path, photos: int, seed: int) -> None:
 @tells_problems_in_a_sentence
 def ui(images: str | None, store: str | None, port: int) -> None:
     """Start Dagster's webserver and daemon on the asset graph."""
-    ensure_dagster_home()
-    last_images, last_store = _places_of_last_run()
-    # They become environment variables for Dagster's processes, so a wrong one is told here rather than there.
-    settings = read_settings(
-        images=images or (None if "FRUITS_IMAGES" in os.environ else last_images),
-        store=store or (None if "FRUITS_STORE" in os.environ else last_store),
-    )
+    if store is None and "FRUITS_STORE" not in os.environ:
+        store = last_store()
+    settings = read_settings(images=images, store=store)
+    ensure_dagster_home(settings.store)
+    if images is None and "FRUITS_IMAGES" not in os.environ:
+        settings = read_settings(images=_images_of_last_run(), store=settings.store)
     os.environ |= {"FRUITS_IMAGES": settings.images, "FRUITS_STORE": settings.store}
     click.echo(f"Images {settings.images}, store {settings.store}; http://127.0.0.1:{port}", err=True)
     where = ["-w", str(WORKSPACE)] if WORKSPACE.exists() else ["-m", "fruits_assets.definitions"]
@@ -155,14 +154,23 @@ def ui(images: str | None, store: str | None, port: int) -> None:
     os.execv(command[0], command)  # noqa: S606
 
 
-def _places_of_last_run() -> tuple[str | None, str | None]:
-    from fruits_assets.pipeline import IMAGES_TAG, STORE_TAG
+def _images_of_last_run() -> str | None:
+    from fruits_assets.pipeline import IMAGES_TAG
 
     with dg.DagsterInstance.get() as instance:
-        for run in instance.get_runs(limit=50):
-            if STORE_TAG in run.tags and storage.file_type(run.tags[STORE_TAG]).name == "Directory":
-                return run.tags.get(IMAGES_TAG), run.tags[STORE_TAG]
-    return None, None
+        return next((run.tags[IMAGES_TAG] for run in instance.get_runs(limit=50) if IMAGES_TAG in run.tags), None)
+
+
+@main.command()
+@click.option("--images", help="Folder whose subfolders hold the photos.  [env: FRUITS_IMAGES]")
+@click.option("--store", help="Folder of all results.  [env: FRUITS_STORE]")
+@tells_problems_in_a_sentence
+def env(images: str | None, store: str | None) -> None:
+    r"""Print what dagster's and dg's own commands need: eval "$(fruits env --images DIR --store DIR)"."""
+    settings = read_settings(images=images, store=store)
+    home = ensure_dagster_home(settings.store)
+    for name, value in (("FRUITS_IMAGES", settings.images), ("FRUITS_STORE", settings.store), ("DAGSTER_HOME", home)):
+        click.echo(f"export {name}={shlex.quote(str(value))}")
 
 
 if __name__ == "__main__":

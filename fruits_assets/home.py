@@ -1,5 +1,6 @@
-"""Where Dagster keeps its runs: DAGSTER_HOME, made and set up where it is missing."""
+"""Where Dagster keeps its runs: a home for each store, made and set up where it is missing."""
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -8,16 +9,39 @@ _PROJECT = Path(__file__).parent.parent
 WORKSPACE = _PROJECT / "workspace.yaml"
 
 
-def ensure_dagster_home() -> Path:
-    """Returns the Dagster home, set in the environment for this process and its children.
+def ensure_dagster_home(store: str) -> Path:
+    """Returns the Dagster home of a store, set in the environment for this process and its children.
 
-    It is that of ``DAGSTER_HOME``, else ``.dagster`` of the checkout, else ``~/.fruits``. One without a
-    ``dagster.yaml`` gets ours: Dagster's default sends telemetry to the United States.
+    It is that of ``DAGSTER_HOME``, else one below ``.dagster`` of the checkout, else one below ``~/.fruits``. Each
+    store has its own, because a home has one set of partitions, and the folders of one store would replace those of
+    another.
+    A home without a ``dagster.yaml`` gets ours: Dagster's default sends telemetry to the United States.
+
+    Args:
+        store: A normalised place.
     """
-    default = _PROJECT / ".dagster" if WORKSPACE.exists() else Path.home() / ".fruits"
-    home = Path(os.environ.get("DAGSTER_HOME") or default).expanduser().absolute()
+    own = f"{Path(store).name}-{hashlib.sha256(store.encode()).hexdigest()[:8]}"
+    home = Path(os.environ.get("DAGSTER_HOME") or _homes() / own).expanduser().absolute()
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         shutil.copyfile(Path(__file__).parent / "dagster.yaml", home / "dagster.yaml")
+    # For last_store: which store was worked on, and by the file's time when.
+    (home / "store.txt").write_text(store)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+def last_store() -> str | None:
+    """Returns the store that was worked on last, None where there is none yet or it is no more."""
+    given = os.environ.get("DAGSTER_HOME")
+    notes = [Path(given) / "store.txt"] if given else list(_homes().glob("*/store.txt"))
+    stores = [note.read_text() for note in sorted(notes, key=_modified, reverse=True) if note.exists()]
+    return next((store for store in stores if Path(store).is_dir()), None)
+
+
+def _homes() -> Path:
+    return _PROJECT / ".dagster" if WORKSPACE.exists() else Path.home() / ".fruits"
+
+
+def _modified(file: Path) -> float:
+    return file.stat().st_mtime if file.exists() else 0.0

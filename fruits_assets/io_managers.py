@@ -62,10 +62,9 @@ class FolderTableIOManager(dg.IOManager):
         for folder, of_folder in described.items():
             # The step's context, because an IO manager's own metadata is the same for all partitions of a run.
             context.step_context.add_asset_metadata({**of_folder, **obj.notes.get(folder, {})}, partition_key=folder)
-        context.log.info(
-            f"{name}: {len(described):,} folders, {sum(computed.values()):,} photos worked on, "
-            f"{len(obj.changed):,} folders written, {cost.seconds:.1f} s"
-        )
+        photos = sum(rows_by_folder(files).values())
+        new = "" if obj.computed is None else f", {sum(computed.values()):,} of them new or changed"
+        context.log.info(f"{name}: {photos:,} photos, folders: {len(described):,}{new}; {cost.seconds:.1f} s")
 
     def load_input(self, context: dg.InputContext) -> DataFrame | FolderTable:
         """Returns the rows of the folders of the run; the table itself where the asset asks for a FolderTable."""

@@ -9,8 +9,11 @@ from dagster._core.definitions.partitions.utils.base import INVALID_PARTITION_SU
 from spark_steps.errors import FruitsError
 from spark_steps.images import ImageFolders
 from spark_steps.store import Store
+from spark_steps.tables import directory_name
 
 IMAGE_FOLDERS = "image_folders"
+# Of one name on ext4, xfs, APFS and NTFS. A folder's whole path, escaped, is the name of one directory of a table.
+_LONGEST_NAME_BYTES = 255
 image_folders = dg.DynamicPartitionsDefinition(name=IMAGE_FOLDERS)
 
 
@@ -21,7 +24,7 @@ class FolderChanges:
     Attributes:
         add: Folders that are new, sorted.
         drop: Partitions whose folder is gone, sorted.
-        refused: Folders whose name Dagster takes for no partition key, sorted.
+        refused: Folders whose name can be no partition key, sorted.
     """
 
     add: list[str] = field(default_factory=list)
@@ -30,12 +33,13 @@ class FolderChanges:
 
 
 def is_partition_key(folder: str) -> bool:
-    """Returns whether Dagster can work with a folder's name as a partition key.
+    """Returns whether a folder can be a partition: Dagster can work with its name, and a file system can hold it.
 
     The rule is that of its static partitions. Dynamic ones take any name, and then fail where it is used: ``...``
     separates the ends of a range, and a line break those of a list.
     """
-    return not any(forbidden in folder for forbidden in INVALID_PARTITION_SUBSTRINGS)
+    writable = len(directory_name(folder).encode()) <= _LONGEST_NAME_BYTES
+    return writable and not any(forbidden in folder for forbidden in INVALID_PARTITION_SUBSTRINGS)
 
 
 def folder_changes(found: Iterable[str], registered: Iterable[str]) -> FolderChanges:

@@ -1,5 +1,6 @@
 """The whole way from folders to reduced features, as runs of the same jobs that the UI starts."""
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -83,12 +84,15 @@ def register_folders(
     if found.root_photos:
         say(f"  warning: {found.root_photos} photos lie at the root, belong to no folder, and are not processed")
     for folder in changes.refused:
-        say(f"  warning: folder {folder!r} is not processed: Dagster takes no such name; rename it")
+        say(f"  warning: folder {folder!r} is not processed: no partition can have such a name; rename it")
     if changes.drop:
-        say(f"  dropped, because they are gone: {', '.join(changes.drop)}")
+        say(f"  no longer partitions, because they are not below {settings.images}: {', '.join(changes.drop)}")
     wanted = [folder for folder in found.photos if fnmatchcase(folder, pattern) and folder not in changes.refused]
     if not wanted:
-        raise FruitsError(f"None of the {len(found.photos)} folders below {settings.images} matches {pattern!r}.")
+        some = ", ".join(repr(folder) for folder in list(found.photos)[:5])
+        raise FruitsError(
+            f"None of the {len(found.photos)} folders below {settings.images} matches {pattern!r}. There are {some}..."
+        )
     return wanted
 
 
@@ -103,21 +107,36 @@ def _run_stage(
     say(stage.title)
     tags = {IMAGES_TAG: settings.images, STORE_TAG: settings.store}
     if not stage.per_folder:
-        _run(stage.job, tags, definitions, instance)
+        _run(stage.job, tags, definitions, instance, say)
         return
     registered = list(instance.get_dynamic_partitions(IMAGE_FOLDERS))
+    if missing := sorted(set(folders) - set(registered)):
+        raise FruitsError(
+            f"{len(missing)} folders, such as {missing[0]!r}, are no partitions of {instance.root_directory} any more: "
+            "another run with other images has dropped them. Run again, or give each store a DAGSTER_HOME of its own."
+        )
     for first, last in contiguous_ranges(set(folders), registered):
         partition_tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
-        _run(stage.job, tags | partition_tags, definitions, instance)
+        _run(stage.job, tags | partition_tags, definitions, instance, say)
 
 
-def _run(job: str, tags: dict[str, str], definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+def _run(
+    job: str,
+    tags: dict[str, str],
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    say: Callable[[str], None],
+) -> None:
     result = definitions.resolve_job_def(job).execute_in_process(
         run_config={"loggers": {"progress": {}}}, instance=instance, tags=tags, raise_on_error=False
     )
-    if result.success:
-        return
-    raise FruitsError(f"The run {result.run_id} of {job} failed: {_reason(result)} It is there to see in the UI.")
+    if not result.success:
+        raise FruitsError(f"The run {result.run_id} of {job} failed. {_reason(result)}")
+    failed = [evaluation for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
+    for evaluation in failed:
+        say(f"  {evaluation.severity.value.lower()}: {evaluation.check_name}: {evaluation.description}")
+    if broken := [evaluation for evaluation in failed if evaluation.severity == dg.AssetCheckSeverity.ERROR]:
+        raise FruitsError(f"The check {broken[0].check_name} failed. {broken[0].description}")
 
 
 def _reason(result: dg.ExecuteInProcessResult) -> str:
@@ -128,6 +147,19 @@ def _reason(result: dg.ExecuteInProcessResult) -> str:
             while error and error.cause:
                 error = error.cause
             if error:
-                lines = [line for line in error.message.splitlines() if line.strip()]
-                return re.sub(r"^([\w.]+\.)?(FruitsError: )?", "", lines[0]) if lines else str(error.cls_name)
-    return "no step says why."
+                return readable(error.message)
+    return "No step says why."
+
+
+def readable(message: str) -> str:
+    """Returns what an error says, without the names of exceptions that wrap ours and without a stack trace.
+
+    Args:
+        message: As Dagster keeps it, ``module.Name: text``; Java's causes and traces follow on lines of their own.
+    """
+    if own := re.search(r"FruitsError: (.+)", message):
+        return own.group(1)
+    lines = [line.strip() for line in message.strip().splitlines() if line.strip()]
+    java = next((line[2:] for line in lines if line.startswith(": ")), None)
+    before_trace = itertools.takewhile(lambda line: not line.startswith(("at ", "JVM stacktrace")), lines)
+    return java or " ".join(before_trace)

@@ -8,6 +8,9 @@ import dagster as dg
 
 class _OwnMessagesOnly(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
+        # After a failure Dagster names every step that is not reached; the failure itself is what matters.
+        if "Dependencies for step" in record.getMessage():
+            return False
         # Dagster's own events carry this; there are a dozen of them for each step.
         return getattr(record, "dagster_event", None) is None and not getattr(record, "dagster_meta", {}).get(
             "dagster_event"

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     driver_memory: str = Field("1g", pattern=r"^[1-9]\d*[mg]$", description="Heap of Spark's JVM.")
     max_photo_megabytes: int = Field(64, ge=1, le=1024, description="Larger photos are not read.")
     max_photo_megapixels: int = Field(
-        120, ge=1, le=1000, description="Photos of more pixels are not decoded; 120 take 360 MB in a worker."
+        120, ge=1, le=1000, description="Photos of more pixels are not decoded; 120 take about 600 MB in a worker."
     )
     photos_ahead: int = Field(8, ge=1, le=256, description="Photos a worker fetches ahead of the network.")
     megabytes_ahead: int = Field(64, ge=1, le=4096, description="Bytes a worker holds ahead of the network.")
@@ -82,7 +82,11 @@ def read_settings(**given: Any) -> Settings:
         FruitsError: One is out of bounds; the message names it.
     """
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        values = {name: value for name, value in given.items() if value is not None}
+        if "components" in values:
+            # Asking for a number of components here goes before a share of variance asked for in the environment.
+            values.setdefault("variance", None)
+        return Settings(**values)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])

@@ -89,6 +89,19 @@ def list_image_folders(images: str) -> ImageFolders:
     return ImageFolders(dict(sorted(photos.items())), root_photos)
 
 
+def count_photos(images: str, folders: Iterable[str]) -> dict[str, int]:
+    """Returns how many photos lie in each of some folders, by a listing that is not Spark's."""
+    filesystem, root = storage.filesystem_of(images)
+
+    def count(folder: str) -> int:
+        infos = filesystem.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
+        return sum(info.type == fs.FileType.File and is_photo(info.base_name) for info in infos)
+
+    names = list(folders)
+    with ThreadPoolExecutor(_LISTERS) as pool:
+        return dict(zip(names, pool.map(count, names), strict=True))
+
+
 def check_images_root(images: str) -> None:
     """Raises a FruitsError unless the images root is a folder."""
     kind = storage.file_type(images)
@@ -151,8 +164,9 @@ def _spark_listing(spark: SparkSession, images: str, folders: Sequence[str]) -> 
         .option("recursiveFileLookup", "true")
         # A file deleted after it was listed was not found; it should not end the job.
         .option("ignoreMissingFiles", "true")
+        .options(**storage.PLAIN_PATHS)
     )
-    return reader.load([storage.spark_path(f"{images}/{folder}") for folder in listing_roots(folders)]).select(
+    return reader.load([f"{images}/{folder}" for folder in listing_roots(folders)]).select(
         # Spark says file:/a for /a and s3a: for s3:.
         F.regexp_replace(F.regexp_replace("path", "^file:/+", "/"), "^s3a:", "s3:").alias("path"),
         "length",
@@ -199,16 +213,16 @@ def _listing_of_what_spark_passes_over(
     def passed_over(folder: str) -> list[fs.FileInfo]:
         selector = fs.FileSelector(f"{root}/{folder}", allow_not_found=True)
         infos = filesystem.get_file_info(selector)
-        files = (info for info in infos if info.type == fs.FileType.File)
-        # PartitioningAwareFileIndex.isNonEmptyFile: to Spark an empty file is not there.
-        return [info for info in files if hidden_from_spark(info.base_name) or info.size == 0]
+        files = (info for info in infos if info.type != fs.FileType.Directory)
+        # PartitioningAwareFileIndex.isNonEmptyFile: to Spark an empty file is not there. A link to nothing has no size.
+        return [info for info in files if hidden_from_spark(info.base_name) or not info.size]
 
     photos: list[tuple[object, ...]] = []
     others: dict[str, list[str]] = {}
     with ThreadPoolExecutor(_LISTERS) as pool:
         for folder, infos in zip(folders, pool.map(passed_over, folders), strict=True):
             for info in infos:
-                if is_photo(info.base_name):
+                if is_photo(info.base_name) and info.type == fs.FileType.File:
                     # binaryFile gives milliseconds.
                     modified = info.mtime.replace(microsecond=info.mtime.microsecond // 1000 * 1000)
                     photos.append((f"{images}/{folder}/{info.base_name}", info.size, modified))

@@ -69,7 +69,8 @@ def build_model(weights: str, source: str) -> Any:
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise FruitsError(
-            f"{source} does not hold the weights of MobileNetV2 1.0/224 with include_top=False: {reason}"
+            f"{source} does not hold the weights of MobileNetV2 1.0/224 with include_top=False ({reason}). "
+            "Use another file, or --weights imagenet."
         ) from error
     if tuple(model.output_shape[1:]) != (FEATURES,) or tuple(model.input_shape[1:]) != (SIDE, SIDE, 3):
         raise FruitsError(

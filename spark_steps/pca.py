@@ -55,7 +55,7 @@ class PcaModel:
         mean: Mean of each feature, of shape (1280,).
         scale: Standard deviation (population) of each feature, 1 where it is constant, of shape (1280,).
         components: Unit vectors, of shape (max(k, at most 350), 1280); the largest loading of each is positive.
-        explained_variance_ratio: Share of the variance that each possible component explains, up to 1280.
+        explained_variance_ratio: Share of the variance that each component explains that the photos span, at most 1280.
         weights: Where the network's weights came from: ``source`` and ``sha256``.
     """
 
@@ -170,8 +170,13 @@ def solve(moments: Moments, features_model: str, settings: PcaSettings, folders:
     columns left unscaled, sign fixed by the largest loading.
 
     Raises:
-        FruitsError: All photos have the same features.
+        FruitsError: All photos have the same features, or some features are not finite.
     """
+    if not np.isfinite(moments.cross_products).all():
+        raise FruitsError(
+            "Some features are NaN or infinite, so no PCA can be fitted. The check features_are_1280_finite_numbers "
+            "says how many; the weights are most likely broken."
+        )
     variance = np.diag(moments.cross_products) / moments.count
     constant = _is_constant(variance, moments.mean, moments.count)
     if constant.all():
@@ -194,7 +199,7 @@ def solve(moments: Moments, features_model: str, settings: PcaSettings, folders:
     largest = np.abs(components).argmax(axis=1)
     components *= np.sign(components[np.arange(len(components)), largest])[:, np.newaxis]
     return PcaModel(
-        version=version_of(moments, features_model, settings.components, settings.variance),
+        version=version_of(moments, features_model, settings.variance or settings.components),
         features_model=features_model,
         rows=moments.count,
         folders=folders,

@@ -41,6 +41,10 @@ def use_local_runtimes() -> None:
     # Otherwise workers take whatever python3 is first on the PATH, which may lack numpy or differ in version.
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    # Java takes the encoding of file names from the locale; under LC_ALL=C, as in cron, a folder Café is not there.
+    locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
+    if "utf-8" not in locale.lower() and "utf8" not in locale.lower():
+        os.environ["LC_ALL"] = "C.UTF-8"
     os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "conf"))
 
 

@@ -5,11 +5,15 @@ import os
 import uuid
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pyarrow import fs
 
 from spark_steps.errors import FruitsError
+
+# Option of Spark's readers (DataSource.GLOB_PATHS_KEY of Spark 3.5): take paths as they are, not as patterns. Escaping
+# the patterns' characters instead fails where a name holds a colon too: Hadoop's Globber cannot parse it.
+PLAIN_PATHS = {"__globPaths__": "false"}
 
 
 def normalise(location: str) -> str:
@@ -24,15 +28,28 @@ def normalise(location: str) -> str:
     if not location.strip():
         raise FruitsError("An empty path was given: name a folder.")
     if location.startswith("file:"):
-        parts = urlsplit(location)
-        if parts.netloc not in ("", "localhost"):
-            raise FruitsError(f"{location!r} names the host {parts.netloc!r}: write file:///path, with three slashes.")
-        location = unquote(parts.path)
+        host, path = _file_uri(location)
+        if host not in ("", "localhost"):
+            raise FruitsError(f"{location!r} names the host {host!r}: write file:///path, with three slashes.")
+        location = path
     if "://" in location:
         return location.rstrip("/")
     # abspath takes out "..", as Hadoop does in the paths it lists. Not resolve(): a link is a name somebody chose,
     # and the paths in the tables should be the ones people know.
-    return os.path.abspath(Path(location).expanduser())  # noqa: PTH100
+    place = os.path.abspath(Path(location).expanduser())  # noqa: PTH100
+    place = "/" + place.lstrip("/")
+    if place == "/":
+        raise FruitsError("The root of the file system was given: name a folder below it.")
+    return place
+
+
+def _file_uri(uri: str) -> tuple[str, str]:
+    # Not urlsplit: a name may hold # and ?, and people write them as they are.
+    rest = uri.removeprefix("file:")
+    if not rest.startswith("//"):
+        return "", unquote(rest)
+    host, slash, path = rest[2:].partition("/")
+    return host, unquote(slash + path)
 
 
 def filesystem_of(location: str) -> tuple[fs.FileSystem, str]:
@@ -50,15 +67,6 @@ def filesystem_of(location: str) -> tuple[fs.FileSystem, str]:
             f"{location} cannot be opened: {error}. Give a folder, or a URI that pyarrow reads."
         ) from error
     return filesystem, path
-
-
-def spark_path(location: str) -> str:
-    """Returns a normalised place as Spark's readers want it, with the characters of a glob pattern escaped.
-
-    Hadoop takes ``\\c`` for a plain ``c`` (documented at ``FileSystem.globStatus``); without it a folder named
-    ``apple [red]`` is a pattern that matches nothing.
-    """
-    return "".join(f"\\{character}" if character in "\\*?[]{}" else character for character in location)
 
 
 def file_type(location: str) -> fs.FileType:

@@ -30,9 +30,10 @@ class Store:
         if with_rows is None:
             return
         path = str(self.raw_images.arrow(["path"], [with_rows.folder])["path"][0])
-        if not path.startswith(f"{images}/"):
+        # The whole folder, not only a prefix: the parent of the root, or a subfolder, is another root too.
+        if path.rpartition("/")[0] != f"{images}/{with_rows.folder}":
             raise FruitsError(
-                f"The store {self.root} holds photos from elsewhere, such as {path}, and none below {images}. "
+                f"The store {self.root} holds photos from elsewhere, such as {path}, and not from {images} itself. "
                 "Use another store for these photos."
             )
 

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -22,6 +21,11 @@ FOLDER = "folder"
 # (org.apache.spark.sql.catalyst.catalog.ExternalCatalogUtils.escapePathName, Spark 3.5).
 _ESCAPED = {chr(code) for code in range(1, 0x20)} | set("\"#%'*/:=?\\\x7f{[]^")
 _FOOTER_READERS = 16
+
+
+def directory_name(folder: str) -> str:
+    """Returns the name of the directory that holds a folder's rows, escaped as Spark does."""
+    return f"{FOLDER}=" + "".join(f"%{ord(one):02X}" if one in _ESCAPED else one for one in folder)
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,7 @@ class FolderTable:
 
     def directory(self, folder: str) -> str:
         """Returns the directory of one folder's rows."""
-        escaped = "".join(f"%{ord(character):02X}" if character in _ESCAPED else character for character in folder)
-        return f"{self.root}/{FOLDER}={escaped}"
+        return f"{self.root}/{directory_name(folder)}"
 
     def folders(self) -> list[str]:
         """Returns the folders that have a directory, sorted."""
@@ -97,8 +100,8 @@ class FolderTable:
         schema = self.spark_schema()
         if not wanted:
             return spark.createDataFrame([], schema)
-        directories = [storage.spark_path(self.directory(folder)) for folder in wanted]
-        return spark.read.schema(schema).option("basePath", self.root).parquet(*directories)
+        directories = [self.directory(folder) for folder in wanted]
+        return spark.read.schema(schema).options(basePath=self.root, **storage.PLAIN_PATHS).parquet(*directories)
 
     def arrow(
         self, columns: Sequence[str], folders: Iterable[str] | None = None, where: ds.Expression | None = None
@@ -140,7 +143,6 @@ class FolderTable:
             .write.mode("overwrite")
             .option("partitionOverwriteMode", "dynamic")
             .partitionBy(FOLDER)
-            # Not spark_path: a path that is written is taken as it is.
             .parquet(self.root)
         )
         # Dynamic overwrite replaces the folders that have rows, and leaves those that have none untouched.
@@ -218,8 +220,3 @@ def map_files(
                 yield from function(DataFile(**file) for file in row["files"])
 
     return plan.mapInArrow(run, schema)
-
-
-def base_name(path: str) -> str:
-    """Returns the last component of a path or URI."""
-    return PurePosixPath(path).name

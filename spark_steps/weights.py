@@ -62,20 +62,22 @@ def load_model(source: str, cache: str) -> MobileNetModel:
         known = f"{cache}/weights-{key}.json"
         if storage.file_type(known) == fs.FileType.NotFound:
             flatbuffer, sha256 = _convert(weights, source, Path(scratch))
-            storage.write_bytes(f"{cache}/{_fingerprint(flatbuffer)}.tflite", flatbuffer)
+            storage.write_bytes(f"{cache}/{_sha256(flatbuffer)}.tflite", flatbuffer)
             # Last: it says that the other file is whole.
-            storage.write_json(known, {"model": _fingerprint(flatbuffer), "weights_sha256": sha256})
+            storage.write_json(known, {"flatbuffer": _sha256(flatbuffer), "weights_sha256": sha256})
     return _from_cache(cache, storage.read_json(known), source)
 
 
 def _from_cache(cache: str, known: dict[str, Any], source: str) -> MobileNetModel:
-    flatbuffer = storage.read_bytes(f"{cache}/{known['model']}.tflite")
-    return MobileNetModel(flatbuffer, known["model"], source, known["weights_sha256"])
+    flatbuffer = storage.read_bytes(f"{cache}/{known['flatbuffer']}.tflite")
+    # Not from the cache: the fingerprint is that of today's preprocessing too.
+    return MobileNetModel(flatbuffer, _fingerprint(flatbuffer), source, known["weights_sha256"])
 
 
 def make_current(model: MobileNetModel, cache: str) -> None:
     """Notes a model of the cache as the one that the next features are made with."""
-    document = {"model": model.fingerprint, "source": model.source, "weights_sha256": model.weights_sha256}
+    flatbuffer = _sha256(model.flatbuffer)
+    document = {"flatbuffer": flatbuffer, "source": model.source, "weights_sha256": model.weights_sha256}
     storage.write_json(f"{cache}/{_CURRENT}", document)
 
 

@@ -39,6 +39,7 @@ HOSTILE_FOLDERS = (
     "Training",
     "Training/Sub one",
     "Training/_hidden/deeper",
+    "c:d [x]",
 )
 HOSTILE_NAMES = ("x 1.jpg", "_DSC1234.JPG", "%41.jpeg", "a?b#c.PNG", "é+=.tiff", "n\nl.gif")
 

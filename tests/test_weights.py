@@ -61,13 +61,16 @@ def test_a_converted_model_is_not_converted_again(network_file: Path, tmp_path: 
     assert {file: file.stat().st_mtime_ns for file in cache.iterdir()} == written
 
 
-def test_the_same_seed_gives_the_same_model_and_the_fingerprint_tells_preprocessing_apart(
-    network: MobileNetModel, monkeypatch: pytest.MonkeyPatch
+def test_another_treatment_of_pixels_is_another_fingerprint(
+    network_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = weights._fingerprint(network.flatbuffer)
-    assert before == network.fingerprint
+    before = load_model(str(network_file), str(tmp_path))
+    make_current(before, str(tmp_path))
     monkeypatch.setattr(weights, "PREPROCESSING", "another")
-    assert weights._fingerprint(network.flatbuffer) != before
+    # Also where the conversion is found in the cache, as after an upgrade.
+    after = load_model(str(network_file), str(tmp_path))
+    assert after.fingerprint != before.fingerprint
+    assert current_model(str(tmp_path)) == after
 
 
 def test_the_current_model_is_the_one_made_current(network_file: Path, tmp_path: Path) -> None:
