@@ -87,3 +87,19 @@ def test_a_store_of_other_photos_is_left_alone(
     with pytest.raises(FruitsError, match=r"holds photos from elsewhere.*Use another store"):
         synchronise(instance, store, str(elsewhere), list_image_folders(str(elsewhere)))
     assert len(store.raw_images.folders()) == 8
+
+
+def test_the_parent_of_the_images_root_and_its_subfolder_are_other_roots(
+    spark: SparkSession, photos: Path, tmp_path: Path
+) -> None:
+    save_photo(photos / "Nested" / "Deeper" / "1.jpg")
+    store = store_with(spark, photos, tmp_path / "store")
+    store.check_images(str(photos))
+    for other in (photos.parent, photos / "Nested"):
+        with pytest.raises(FruitsError, match="Use another store"):
+            store.check_images(str(other))
+
+
+def test_a_folder_whose_path_is_too_long_for_a_directory_is_refused() -> None:
+    assert is_partition_key("n" * 240)
+    assert folder_changes(["/".join(["n" * 90] * 3), "日" * 85], []).add == []

@@ -205,6 +205,13 @@ def test_features_of_another_network_than_the_models_are_not_reduced(
         reduce_features(spark, table, ["F0"], model)
 
 
+def test_features_that_are_not_finite_are_refused() -> None:
+    features = features_like(30)
+    features[3, 7] = np.nan
+    with pytest.raises(FruitsError, match="NaN or infinite"):
+        solve(Moments.of_rows(features), "n", PcaSettings(), ["A"])
+
+
 def test_solving_needs_no_spark() -> None:
     model = solve(Moments.of_rows(features_like(30)), "n", PcaSettings(components=5), ["A"])
     assert model.components.shape == (29, 1280)

@@ -10,7 +10,7 @@ import pytest
 from dagster import AssetKey, DagsterInstance
 
 from fruits_assets.assets import ALL_ASSETS
-from fruits_assets.checks import ALL_CHECKS
+from fruits_assets.checks import ALL_CHECKS, differing_folders
 from fruits_assets.definitions import build_definitions
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.pipeline import run_pipeline
@@ -187,6 +187,12 @@ def test_a_lost_row_fails_the_check_that_promises_none_is_lost(settings: Setting
     (evaluation,) = lost.get_asset_check_evaluations()
     assert not evaluation.passed
     assert "'Lemon'" in str(evaluation.description)
+    # A folder that is missing altogether is no less lost.
+    store.mobilenet_features.drop(["Plum"])
+    assert differing_folders(store.raw_images, store.mobilenet_features, store.raw_images.folders()) == [
+        "Lemon",
+        "Plum",
+    ]
 
 
 @pytest.mark.parametrize(

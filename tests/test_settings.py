@@ -1,5 +1,6 @@
 """Settings, costs and runtimes: each wrong value is named with its remedy."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,33 @@ def test_settings_come_from_the_environment_and_what_is_given_comes_first(
     assert read_settings(components=7).components == 7
 
 
+def test_components_given_go_before_a_variance_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRUITS_VARIANCE", "0.95")
+    assert read_settings().pca.variance == 0.95
+    assert read_settings(components=10).pca.variance is None
+
+
+def test_names_with_hash_and_question_mark_survive_a_file_uri_and_slashes_collapse() -> None:
+    assert read_settings(images="file:///a#b/c?d").images == "/a#b/c?d"
+    assert read_settings(images="//data/photos/").images == "/data/photos"
+
+
+def test_spark_gets_a_locale_that_knows_accents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    session.use_local_runtimes()
+    assert os.environ["LC_ALL"] == "C.UTF-8"
+    monkeypatch.setenv("LC_ALL", "fr_FR.UTF-8")
+    session.use_local_runtimes()
+    assert os.environ["LC_ALL"] == "fr_FR.UTF-8"
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"components": 0}, r"components \(FRUITS_COMPONENTS\) = 0"),
         ({"variance": 1.5}, "FRUITS_VARIANCE"),
         ({"images": ""}, "FRUITS_IMAGES.*name a folder"),
+        ({"images": "/"}, "FRUITS_IMAGES.*root of the file system"),
         ({"store": "s3://bucket/store"}, "FRUITS_STORE.*no folder of this machine"),
         ({"images": "file://host/x"}, "three slashes"),
         ({"cores": "two"}, "FRUITS_CORES"),
