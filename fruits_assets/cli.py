@@ -173,5 +173,21 @@ def env(images: str | None, store: str | None) -> None:
         click.echo(f"export {name}={shlex.quote(str(value))}")
 
 
+def entry() -> None:
+    """Runs the command line and ends the process without waiting for the threads of C++ libraries.
+
+    Their teardown has aborted a run (SIGABRT, "terminate called without an active exception") that had done all its
+    work and printed its report. Spark's JVM ends by itself when its parent does.
+    """
+    code = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    main()
+    entry()

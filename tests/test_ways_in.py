@@ -25,7 +25,7 @@ from tests.conftest import save_photo
 
 PROJECT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
-DEADLINE_SECONDS = 240
+DEADLINE_SECONDS = 600
 
 
 class Place:
