@@ -3,7 +3,7 @@ PYTHON := $(shell command -v python3.11 || command -v python3)
 # uv makes the locked environment; where it is missing it is installed into a folder of the project.
 UV := $(shell command -v uv || echo .uv/bin/uv)
 
-.PHONY: setup run test ui lint clean
+.PHONY: setup run test ui lint emr-emulator clean
 
 setup: .venv/.locked
 
@@ -15,9 +15,12 @@ setup: .venv/.locked
 run: setup
 	.venv/bin/fruits demo
 
+# Spark's connector for S3 is fetched before, because Ivy is not made for two at once. Files, not tests, are shared out: their
+# fixtures take longer than most tests.
 test: lint
 	$(UV) lock --check --quiet
-	.venv/bin/pytest
+	.venv/bin/python -c "from tests.emr_emulator.spark import s3_jars; s3_jars()"
+	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	.venv/bin/ruff format --check --quiet .
@@ -28,5 +31,9 @@ lint: setup
 ui: setup
 	.venv/bin/fruits ui $(if $(IMAGES),--images "$(IMAGES)") $(if $(STORE),--store "$(STORE)")
 
+# AWS on this machine, for trying the emr deployment; what to paste into another terminal is printed.
+emr-emulator: setup
+	.venv/bin/python -m tests.emr_emulator --port 5555 --directory .emr-emulator --stack --photos
+
 clean:
-	rm -rf .venv .uv .dagster sample .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .uv .dagster .emr-emulator sample .pytest_cache .ruff_cache .mypy_cache

@@ -13,6 +13,7 @@ from dagster._core.storage.tags import (
 from dagster_pyspark import LazyPySparkResource
 
 from fruits_assets.assets import mobilenet_features, pca_model, raw_images, reduced_features
+from fruits_assets.assets.common import StepLauncher
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.settings import Settings
 from spark_steps import pca_store
@@ -111,7 +112,10 @@ def no_photo_lost(context: dg.AssetCheckExecutionContext, store: dg.ResourcePara
     ]
 )
 def features_are_sound(
-    context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store], pyspark: LazyPySparkResource
+    context: dg.AssetCheckExecutionContext,
+    store: dg.ResourceParam[Store],
+    pyspark: LazyPySparkResource,
+    pyspark_step_launcher: StepLauncher,
 ) -> Iterator[dg.AssetCheckResult]:
     """Both in one pass over the features."""
     table = store.mobilenet_features

@@ -4,36 +4,24 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import ParamSpec
 
 import click
 import dagster as dg
 
+from fruits_assets.emr.clusters import clusters_command
+from fruits_assets.emr.deploy import deploy_command
+from fruits_assets.emr.doctor import doctor_command
+from fruits_assets.emr.estimate import estimate_command
 from fruits_assets.home import WORKSPACE, ensure_dagster_home, last_store
 from fruits_assets.report import as_text, read_report
 from fruits_assets.sample import write_sample
 from fruits_assets.settings import Settings, read_settings
+from fruits_assets.terminal import tells_problems_in_a_sentence
 from spark_steps.errors import FruitsError
 from spark_steps.weights import IMAGENET, load_model
 
-P = ParamSpec("P")
 RANDOM_WEIGHTS = "random:0"
-
-
-def tells_problems_in_a_sentence(command: Callable[P, None]) -> Callable[P, None]:
-    """Shows a FruitsError as its message, with exit code 1, in place of a stack trace."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except FruitsError as error:
-            raise click.ClickException(str(error)) from error
-
-    return wrapped
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -171,6 +159,12 @@ def env(images: str | None, store: str | None) -> None:
     home = ensure_dagster_home(settings.store)
     for name, value in (("FRUITS_IMAGES", settings.images), ("FRUITS_STORE", settings.store), ("DAGSTER_HOME", home)):
         click.echo(f"export {name}={shlex.quote(str(value))}")
+
+
+main.add_command(deploy_command)
+main.add_command(doctor_command)
+main.add_command(estimate_command)
+main.add_command(clusters_command)
 
 
 def entry() -> None:

@@ -1,6 +1,8 @@
-"""What work costs: nothing here, and what it would cost on the cluster, from a dated price table."""
+"""What work costs: on the cluster what its nodes cost for that time, here nothing, and what it would cost there."""
 
+import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,28 +13,141 @@ PRICES_DATE = "2026-09"
 EC2_USD_PER_HOUR = 0.224
 EMR_USD_PER_HOUR = 0.048
 CORES_PER_NODE = 4
+# Carries the cost model of the cluster to a step that runs there.
+COST_VARIABLE = "FRUITS_CLUSTER_COST"
+NOT_IN_A_STEP = "the cluster's start-up and idle time are not in it; fruits clusters shows them"
 
 
 @dataclass(frozen=True)
-class LocalCost:
-    """The cost of work done on this machine.
+class Euros:
+    """An amount, by what it is paid for.
+
+    Attributes:
+        ec2: The machines.
+        emr: EMR's own fee on them.
+        ebs: Their disks.
+    """
+
+    ec2: float = 0.0
+    emr: float = 0.0
+    ebs: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.ec2 + self.emr + self.ebs
+
+    def __add__(self, other: "Euros") -> "Euros":
+        return Euros(self.ec2 + other.ec2, self.emr + other.emr, self.ebs + other.ebs)
+
+    def __mul__(self, factor: float) -> "Euros":
+        return Euros(self.ec2 * factor, self.emr * factor, self.ebs * factor)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of a step.
 
     Attributes:
         seconds: Time it took.
-        cores: Cores it ran on.
-        cluster_seconds: Time that the core nodes of the cluster would take, were their cores as fast and all busy.
-        equivalent_eur: What the whole cluster would cost for that time, start-up left out.
-        told: The same as a sentence with the numbers it was computed from.
+        paid: What is paid for it; nothing on this machine.
+        told: A sentence with the numbers it was computed from.
+        cluster_seconds: For work on this machine: time that the core nodes of the cluster would take, were their
+            cores as fast and all busy.
+        equivalent_eur: For work on this machine: what the whole cluster would cost for that time, start-up left out.
     """
 
     seconds: float
-    cores: int
-    cluster_seconds: float
-    equivalent_eur: float
+    paid: Euros
     told: str
+    cluster_seconds: float | None = None
+    equivalent_eur: float | None = None
 
 
-def local_cost(seconds: float, cores: int, core_nodes: int, usd_to_eur: float) -> LocalCost:
+class CostModel(ABC):
+    """What turns seconds of work into money, wherever the work is done."""
+
+    @abstractmethod
+    def of_seconds(self, seconds: float) -> Cost:
+        """Returns the cost of so many seconds of work."""
+
+    @staticmethod
+    def of(cores: str, core_nodes: int, usd_to_eur: float) -> "LocalCostModel":
+        """Returns the model of this machine, for Spark's notation of cores, a number or ``*``."""
+        return LocalCostModel((os.cpu_count() or 1) if cores == "*" else int(cores), core_nodes, usd_to_eur)
+
+
+@dataclass(frozen=True)
+class LocalCostModel(CostModel):
+    """The model of this machine.
+
+    Attributes:
+        cores: Cores of this machine that Spark uses.
+        core_nodes: Core nodes of the cluster that costs are estimated for.
+        usd_to_eur: Euros for a dollar.
+    """
+
+    cores: int
+    core_nodes: int
+    usd_to_eur: float
+
+    def of_seconds(self, seconds: float) -> Cost:
+        """Returns no cost, and what a cluster would have cost."""
+        return local_cost(seconds, self.cores, self.core_nodes, self.usd_to_eur)
+
+
+@dataclass(frozen=True)
+class ClusterCostModel(CostModel):
+    """The model of a cluster, shipped with each step as JSON.
+
+    Attributes:
+        cluster_id: ``j-...``.
+        nodes: How many there are of each kind when the step is submitted: ``{"master": 1, "core": 2}``.
+        instance_type: Of all of them.
+        eur_per_node_hour: Price of one for an hour.
+        prices: Where the prices come from, with their date.
+    """
+
+    cluster_id: str
+    nodes: Mapping[str, int]
+    instance_type: str
+    eur_per_node_hour: Euros
+    prices: str
+
+    def of_seconds(self, seconds: float) -> Cost:
+        """Returns the cost of all nodes for that time, busy or not."""
+        nodes = sum(self.nodes.values())
+        kinds = " + ".join(f"{count} {kind}" for kind, count in self.nodes.items())
+        told = (
+            f"{seconds:.1f} s x {nodes} {self.instance_type} ({kinds}) x {self.eur_per_node_hour.total:.4f} EUR/h "
+            f"({self.prices}); cluster {self.cluster_id}; {NOT_IN_A_STEP}"
+        )
+        return Cost(seconds, self.eur_per_node_hour * (nodes * seconds / 3600), told)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the model as JSON takes it."""
+        price = self.eur_per_node_hour
+        return {
+            "cluster_id": self.cluster_id,
+            "nodes": dict(self.nodes),
+            "instance_type": self.instance_type,
+            "eur_per_node_hour": {"ec2": price.ec2, "emr": price.emr, "ebs": price.ebs},
+            "prices": self.prices,
+        }
+
+    @classmethod
+    def of_this_step(cls) -> "ClusterCostModel | None":
+        """Returns the model that this process was started with, None where it is no step of a cluster."""
+        given = os.environ.get(COST_VARIABLE)
+        return cls.from_json(json.loads(given)) if given else None
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> "ClusterCostModel":
+        """Returns the model that ``to_json`` gave."""
+        return cls(**{**given, "eur_per_node_hour": Euros(**given["eur_per_node_hour"])})
+
+
+def local_cost(seconds: float, cores: int, core_nodes: int, usd_to_eur: float) -> Cost:
     """Estimates what local work would have cost on a cluster of one master and some core nodes.
 
     Args:
@@ -45,47 +160,36 @@ def local_cost(seconds: float, cores: int, core_nodes: int, usd_to_eur: float) -
     cluster_seconds = seconds * cores / cluster_cores
     nodes = 1 + core_nodes
     hourly = nodes * (EC2_USD_PER_HOUR + EMR_USD_PER_HOUR) * usd_to_eur
-    equivalent = cluster_seconds / 3600 * hourly
     told = (
         f"{seconds:.1f} s on {cores} local cores would be {cluster_seconds:.1f} s on {cluster_cores} cluster cores of "
         f"the same speed; 1 + {core_nodes} m5.xlarge at {hourly:.2f} EUR/h (table of {PRICES_DATE}, "
-        f"{usd_to_eur} EUR/USD, start-up left out)"
+        f"{usd_to_eur} EUR/USD, start-up and disks left out)"
     )
-    return LocalCost(seconds, cores, cluster_seconds, equivalent, told)
+    return Cost(seconds, Euros(), told, cluster_seconds, cluster_seconds / 3600 * hourly)
 
 
-@dataclass(frozen=True)
-class CostModel:
-    """What turns seconds on this machine into money.
+def entries(cost: Cost, share: float = 1.0, images: int = 0) -> dict[str, Any]:
+    """Returns the metadata of a cost, or of a folder's share of it.
 
-    Attributes:
-        cores: Cores of this machine that Spark uses.
-        core_nodes: Core nodes of the cluster that costs are estimated for.
-        usd_to_eur: Euros for a dollar.
+    Args:
+        cost: Of the step.
+        share: The folder's share of it, 1 for all.
+        images: Photos worked on for that share; with none there is no cost per photo.
     """
-
-    cores: int
-    core_nodes: int
-    usd_to_eur: float
-
-    @classmethod
-    def of(cls, cores: str, core_nodes: int, usd_to_eur: float) -> "CostModel":
-        """Returns the model for Spark's notation of cores, a number or ``*``."""
-        return cls((os.cpu_count() or 1) if cores == "*" else int(cores), core_nodes, usd_to_eur)
-
-    def of_seconds(self, seconds: float) -> LocalCost:
-        """Returns the cost of so many seconds of work."""
-        return local_cost(seconds, self.cores, self.core_nodes, self.usd_to_eur)
-
-
-def entries(cost: LocalCost, share: float = 1.0) -> dict[str, Any]:
-    """Returns the metadata of a cost, or of a folder's share of it."""
-    return {
+    paid = cost.paid * share
+    described: dict[str, Any] = {
         "seconds": cost.seconds * share,
-        "run_cost_eur": 0.0,
-        "equivalent_cluster_cost_eur": cost.equivalent_eur * share,
+        "run_cost_eur": paid.total,
+        "run_cost_ec2_eur": paid.ec2,
+        "run_cost_emr_eur": paid.emr,
+        "run_cost_ebs_eur": paid.ebs,
         "cost_computed_from": cost.told + (f"; this folder's share {share:.1%}" if share < 1 else ""),
     }
+    if cost.equivalent_eur is not None:
+        described["equivalent_cluster_cost_eur"] = cost.equivalent_eur * share
+    if images:
+        described["cost_per_1000_images_eur"] = paid.total / images * 1000
+    return described
 
 
 def shares(weights: Mapping[str, int]) -> dict[str, float]:

@@ -4,6 +4,7 @@ import dagster as dg
 
 from fruits_assets.assets import ALL_ASSETS
 from fruits_assets.checks import ALL_CHECKS
+from fruits_assets.emr.guards import cluster_guard_sensor
 from fruits_assets.jobs import ALL_JOBS
 from fruits_assets.progress import progress_logger
 from fruits_assets.resources import RESOURCES
@@ -17,7 +18,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         assets=ALL_ASSETS,
         asset_checks=ALL_CHECKS,
         jobs=ALL_JOBS,
-        sensors=[image_folders_sensor],
+        sensors=[image_folders_sensor, *([cluster_guard_sensor] if settings.deployment == "emr" else [])],
         resources=RESOURCES[settings.deployment](settings),
         loggers={"console": dg.colored_console_logger, "progress": progress_logger},
         # One process for all steps of a run: one JVM in place of five, at 5 s each to start.

@@ -5,6 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
+from spark_steps.s3 import is_s3
+
 _PROJECT = Path(__file__).parent.parent
 WORKSPACE = _PROJECT / "workspace.yaml"
 
@@ -32,11 +34,14 @@ def ensure_dagster_home(store: str) -> Path:
 
 
 def last_store() -> str | None:
-    """Returns the store that was worked on last, None where there is none yet or it is no more."""
+    """Returns the store that was worked on last, None where there is none yet or it is no more.
+
+    One in S3 counts as being there: to ask takes credentials, and who opens it is told.
+    """
     given = os.environ.get("DAGSTER_HOME")
     notes = [Path(given) / "store.txt"] if given else list(_homes().glob("*/store.txt"))
     stores = [note.read_text() for note in sorted(notes, key=_modified, reverse=True) if note.exists()]
-    return next((store for store in stores if Path(store).is_dir()), None)
+    return next((store for store in stores if is_s3(store) or Path(store).is_dir()), None)
 
 
 def _homes() -> Path:

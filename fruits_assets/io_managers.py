@@ -54,10 +54,11 @@ class FolderTableIOManager(dg.IOManager):
         table = self._tables[name]
         if obj.changed:
             table.write(obj.rows, obj.changed)
-        cost = self._costs.of_seconds(time.perf_counter() - obj.started)
         files = table.files(context.asset_partition_keys)
         computed = rows_by_folder(files) if obj.computed is None else obj.computed
         sizes = table.photo_bytes(context.asset_partition_keys) if obj.photo_bytes is None else obj.photo_bytes
+        # After what the metadata take: with thousands of folders in S3 that is a part of the bill.
+        cost = self._costs.of_seconds(time.perf_counter() - obj.started)
         described = metadata.of_folders(table, files, context.asset_partition_keys, computed, sizes, cost)
         for folder, of_folder in described.items():
             # The step's context, because an IO manager's own metadata is the same for all partitions of a run.

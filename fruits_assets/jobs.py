@@ -6,6 +6,7 @@ import dagster as dg
 
 from fruits_assets.assets import mobilenet_features, mobilenet_model, pca_model, raw_images, reduced_features
 from fruits_assets.partitions import synchronise
+from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from spark_steps.images import list_image_folders
 from spark_steps.store import Store
@@ -37,6 +38,7 @@ def compare_folders_with_partitions(context: dg.OpExecutionContext) -> None:
     """Registers folders that are new; drops those that are gone, tables included."""
     settings: Settings = context.resources.settings
     store: Store = context.resources.store
+    check_residency(settings)
     changes = synchronise(context.instance, store, settings.images, list_image_folders(settings.images))
     context.add_output_metadata({"added": changes.add, "dropped": changes.drop, "refused": changes.refused})
     context.log.info(

@@ -9,7 +9,7 @@ import pyarrow.dataset as ds
 from pyspark.sql.types import StructType
 
 from fruits_assets.charts import as_markdown, variance_curve
-from fruits_assets.costs import LocalCost, entries, shares
+from fruits_assets.costs import Cost, entries, shares
 from spark_steps.pca import ANALYSED_COMPONENTS, PcaModel
 from spark_steps.tables import DataFile, FolderTable
 from spark_steps.weights import MobileNetModel
@@ -61,7 +61,7 @@ def of_folders(
     folders: Sequence[str],
     computed: Mapping[str, int],
     photo_bytes: Mapping[str, int],
-    cost: LocalCost,
+    cost: Cost,
 ) -> dict[str, dict[str, Any]]:
     """Returns the metadata of each folder of a run.
 
@@ -92,7 +92,7 @@ def of_folders(
             "files": len(of_folder),
             "photos_worked_on": computed.get(folder, 0),
             "images_per_second": rate,
-            **entries(cost, share[folder]),
+            **entries(cost, share[folder], computed.get(folder, 0)),
             "dagster/uri": table.directory(folder),
         }
         if "error" in table.schema.names:

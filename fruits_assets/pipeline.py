@@ -10,7 +10,9 @@ import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from fruits_assets.definitions import build_definitions
+from fruits_assets.emr.guards import one_cluster_for_all
 from fruits_assets.partitions import IMAGE_FOLDERS, contiguous_ranges, synchronise
+from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 from spark_steps.images import PHOTO_EXTENSIONS, list_image_folders
@@ -54,14 +56,17 @@ def run_pipeline(
     Raises:
         FruitsError: There is nothing to do, or a run has failed; the message says why.
     """
+    check_residency(settings)
     # Before any work: a wrong path should not come to light after the listing of a million photos.
     check_source(settings.weights)
     wanted = register_folders(settings, instance, pattern, say)
     definitions = build_definitions(settings)
-    _run_stage(EXTRACT, wanted, definitions, settings, instance, say)
-    _run_stage(FIT, [], definitions, settings, instance, say)
-    # All of them, not only those that match: numbers of different PCA models do not compare.
-    _run_stage(REDUCE, Store(settings.store).mobilenet_features.folders(), definitions, settings, instance, say)
+    with one_cluster_for_all(settings, instance, say) as cluster_tags:
+        tags = {IMAGES_TAG: settings.images, STORE_TAG: settings.store, **cluster_tags}
+        _run_stage(EXTRACT, wanted, definitions, tags, instance, say)
+        _run_stage(FIT, [], definitions, tags, instance, say)
+        # All of them, not only those that match: numbers of different PCA models do not compare.
+        _run_stage(REDUCE, Store(settings.store).mobilenet_features.folders(), definitions, tags, instance, say)
 
 
 def register_folders(
@@ -100,12 +105,11 @@ def _run_stage(
     stage: Stage,
     folders: Sequence[str],
     definitions: dg.Definitions,
-    settings: Settings,
+    tags: dict[str, str],
     instance: dg.DagsterInstance,
     say: Callable[[str], None],
 ) -> None:
     say(stage.title)
-    tags = {IMAGES_TAG: settings.images, STORE_TAG: settings.store}
     if not stage.per_folder:
         _run(stage.job, tags, definitions, instance, say)
         return
@@ -157,8 +161,8 @@ def readable(message: str) -> str:
     Args:
         message: As Dagster keeps it, ``module.Name: text``; Java's causes and traces follow on lines of their own.
     """
-    if own := re.search(r"FruitsError: (.+)", message):
-        return own.group(1)
+    if own := re.search(r"FruitsError: (.+)", message) or re.search(r"StepError: (.+)", message, re.DOTALL):
+        return own.group(1).strip()
     lines = [line.strip() for line in message.strip().splitlines() if line.strip()]
     java = next((line[2:] for line in lines if line.startswith(": ")), None)
     before_trace = itertools.takewhile(lambda line: not line.startswith(("at ", "JVM stacktrace")), lines)

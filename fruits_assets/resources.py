@@ -1,15 +1,18 @@
 """The resources of each deployment."""
 
+import os
 from typing import Any
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 from pyspark.sql import SparkSession
 
-from fruits_assets.costs import CostModel
+from fruits_assets.costs import ClusterCostModel, CostModel
+from fruits_assets.emr.aws import s3_resource
+from fruits_assets.emr.launcher import emr_step_launcher
 from fruits_assets.io_managers import FolderTableIOManager, MobileNetModelIOManager, PcaModelIOManager
 from fruits_assets.settings import Settings
-from spark_steps.session import local_spark_config, use_local_runtimes
+from spark_steps.session import SESSION_CONFIG, local_spark_config, use_local_runtimes
 from spark_steps.store import Store
 
 
@@ -25,21 +28,34 @@ class LocalPySparkResource(LazyPySparkResource):
 
 
 def local_resources(settings: Settings) -> dict[str, Any]:
-    """Returns the resources for a folder store and Spark on this machine."""
+    """Returns the resources for Spark on this machine; a step launcher sends steps to a cluster, and there is none."""
+    places = [settings.images, settings.store]
+    pyspark = LocalPySparkResource(spark_config=local_spark_config(settings.cores, settings.driver_memory, places))
+    return {**_resources(settings, pyspark), "pyspark_step_launcher": dg.ResourceDefinition.none_resource()}
+
+
+def emr_resources(settings: Settings) -> dict[str, Any]:
+    """Returns the resources for steps on EMR, in the launching process and on the cluster alike."""
+    # On the cluster spark-submit has said everything about the session; in the launching process none is started.
+    pyspark = LazyPySparkResource(spark_config=SESSION_CONFIG)
+    return {**_resources(settings, pyspark), "pyspark_step_launcher": emr_step_launcher(settings)}
+
+
+def _resources(settings: Settings, pyspark: LazyPySparkResource) -> dict[str, Any]:
+    # S3 is reached from Spark's workers too, which know the environment and no settings.
+    os.environ["FRUITS_REGION"] = settings.region
     store = Store(settings.store)
-    pyspark = LocalPySparkResource(spark_config=local_spark_config(settings.cores, settings.driver_memory))
-    costs = CostModel.of(settings.cores, settings.core_nodes, settings.usd_to_eur)
+    costs = ClusterCostModel.of_this_step() or CostModel.of(settings.cores, settings.core_nodes, settings.usd_to_eur)
     return {
         "settings": dg.ResourceDefinition.hardcoded_resource(settings),
         "store": dg.ResourceDefinition.hardcoded_resource(store),
         "costs": dg.ResourceDefinition.hardcoded_resource(costs),
         "pyspark": pyspark,
-        # A step launcher sends steps to a cluster; here they run where they are.
-        "pyspark_step_launcher": dg.ResourceDefinition.none_resource(),
+        "s3": s3_resource(settings.region),
         "tables": FolderTableIOManager(store, pyspark, costs),
         "mobilenet_models": MobileNetModelIOManager(store),
         "pca_models": PcaModelIOManager(store, pyspark),
     }
 
 
-RESOURCES = {"local": local_resources}
+RESOURCES = {"local": local_resources, "emr": emr_resources}

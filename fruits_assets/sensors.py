@@ -5,6 +5,7 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
 from fruits_assets.jobs import sync_image_folders
 from fruits_assets.partitions import IMAGE_FOLDERS, folder_changes
+from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 from spark_steps.images import list_image_folders
@@ -22,6 +23,7 @@ def image_folders_sensor(
 ) -> dg.RunRequest | dg.SkipReason:
     """Compares the folders with the partitions; a listing that fails changes nothing."""
     try:
+        check_residency(settings)
         found = list_image_folders(settings.images)
         store.check_images(settings.images)
     except FruitsError as error:

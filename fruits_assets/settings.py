@@ -1,8 +1,9 @@
 """Every setting of the platform, from the environment (``FRUITS_*``) or a ``.env`` file, checked when it is read."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from spark_steps import storage
@@ -14,19 +15,36 @@ from spark_steps.pca import DEFAULT_COMPONENTS, PcaSettings
 MEBIBYTE = 1024 * 1024
 
 
-def _local_place(location: str) -> str:
+# The AWS regions in member states of the European Union; London (eu-west-2) and Zurich (eu-central-2) are not.
+EU_REGIONS = ("eu-west-3", "eu-west-1", "eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2")
+
+
+def _place(location: str) -> str:
     try:
         place = storage.normalise(location)
     except FruitsError as error:
         raise ValueError(str(error)) from error
-    if "://" in place:
-        raise ValueError(
-            f"{place} is no folder of this machine, and the local deployment works on folders. Give a path."
-        )
+    if "://" in place and not place.startswith("s3://"):
+        raise ValueError(f"{place} is neither a folder nor in S3. Give a path, or s3://bucket/prefix.")
     return place
 
 
-Place = Annotated[str, AfterValidator(_local_place)]
+def _eu_region(region: str) -> str:
+    if region not in EU_REGIONS:
+        raise ValueError(f"photos stay in the European Union. Choose one of {', '.join(EU_REGIONS)}.")
+    return region
+
+
+def _x86_instance(instance_type: str) -> str:
+    if not re.fullmatch(r"[a-z]+\d[a-z0-9-]*\.[a-z0-9-]+", instance_type):
+        raise ValueError("this is no instance type. Give one such as m5.xlarge.")
+    # A g after the generation is Graviton.
+    if re.match(r"[a-z]+\d+g", instance_type):
+        raise ValueError("the cluster's environment is for x86_64, and this is an ARM instance. Choose m5.xlarge, say.")
+    return instance_type
+
+
+Place = Annotated[str, AfterValidator(_place)]
 
 
 class Settings(BaseSettings):
@@ -34,11 +52,15 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FRUITS_", env_file=".env", extra="ignore", frozen=True)
 
-    deployment: Literal["local"] = Field("local", description="Where the steps run.")
+    deployment: Literal["local", "emr"] = Field("local", description="Where the steps run.")
     images: Place = Field(
-        "sample/photos", description="Folder whose subfolders hold the photos.", validate_default=True
+        "sample/photos",
+        description="Folder whose subfolders hold the photos, or s3://bucket/prefix.",
+        validate_default=True,
     )
-    store: Place = Field("sample/store", description="Folder of all results.", validate_default=True)
+    store: Place = Field(
+        "sample/store", description="Folder of all results, or s3://bucket/prefix.", validate_default=True
+    )
     weights: str = Field(
         "imagenet", description="imagenet, a path of an .h5, .keras or .tflite file, or random:<seed>."
     )
@@ -59,8 +81,55 @@ class Settings(BaseSettings):
     photos_ahead: int = Field(8, ge=1, le=256, description="Photos a worker fetches ahead of the network.")
     megabytes_ahead: int = Field(64, ge=1, le=4096, description="Bytes a worker holds ahead of the network.")
 
-    core_nodes: int = Field(2, ge=2, le=4, description="Core nodes of the cluster that costs are estimated for.")
+    region: Annotated[str, AfterValidator(_eu_region)] = Field(
+        "eu-west-3", description="AWS region of clusters and buckets; only regions in the European Union."
+    )
+    stack: str = Field(
+        "fruits",
+        pattern=r"^[a-z][a-z0-9-]{0,28}$",
+        description="Name of the CloudFormation stack, and of its clusters.",
+    )
+    core_nodes: int = Field(2, ge=2, le=4, description="Core nodes that a cluster starts with.")
+    core_nodes_most: int = Field(4, ge=2, le=4, description="Core nodes that managed scaling may reach.")
+    spot: bool = Field(False, description="Spot instances for the core nodes; never for the master.")
+    instance_type: Annotated[str, AfterValidator(_x86_instance)] = Field(
+        "m5.xlarge", description="Instances of the cluster."
+    )
+    emr_release: str = Field("emr-7.14.0", pattern=r"^emr-7\.\d+\.\d+$", description="EMR release; 7 has Spark 3.5.")
+    jupyterhub: bool = Field(False, description="JupyterHub on the cluster, its notebooks kept in S3.")
+    idle_minutes: int = Field(5, ge=1, le=60, description="EMR ends a cluster that has been idle for so long.")
+    max_age_minutes: int = Field(
+        120, ge=15, le=1440, description="A cluster ends itself at this age, whatever it does."
+    )
+    step_minutes: int = Field(60, ge=1, le=1440, description="A step that runs for longer is cancelled.")
+    step_retries: int = Field(
+        1, ge=0, le=5, description="Times that a step is tried again which was lost with its driver, nodes or cluster."
+    )
+    executor_cores: int = Field(4, ge=1, description="Cores of a Spark executor on the cluster, a Python worker each.")
+    executor_memory: str = Field("4g", pattern=r"^[1-9]\d*[mg]$", description="Heap of a Spark executor there.")
+    executor_overhead: str = Field(
+        "5g", pattern=r"^[1-9]\d*[mg]$", description="Memory of an executor's Python workers, all together."
+    )
+    budget_eur: float = Field(10.0, ge=0, description="Most that clusters may cost in a calendar month.")
     usd_to_eur: float = Field(0.92, gt=0, description="Euros for a dollar, for prices quoted in dollars.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Settings":
+        if self.core_nodes_most < self.core_nodes:
+            raise ValueError(f"core_nodes_most ({self.core_nodes_most}) is less than core_nodes ({self.core_nodes}).")
+        if self.deployment == "emr":
+            for name, place in (("images", self.images), ("store", self.store)):
+                if not place.startswith("s3://"):
+                    raise ValueError(
+                        f"{name} is {place}, which a cluster cannot reach. "
+                        f"Give FRUITS_{name.upper()}=s3://bucket/prefix; fruits deploy prints the buckets."
+                    )
+        return self
+
+    def as_environment(self) -> dict[str, str]:
+        """Returns the environment variables that make the same settings elsewhere; there is no secret among them."""
+        given = {name: value for name, value in self.model_dump().items() if value is not None}
+        return {f"FRUITS_{name.upper()}": str(value) for name, value in given.items()}
 
     @property
     def decode_limits(self) -> DecodeLimits:
@@ -89,6 +158,10 @@ def read_settings(**given: Any) -> Settings:
         return Settings(**values)
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:
+            raise FruitsError(
+                f"The settings do not go together: {first['msg'].removeprefix('Value error, ')}"
+            ) from error
         name = str(first["loc"][0])
         raise FruitsError(
             f"Setting {name} (FRUITS_{name.upper()}) = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"

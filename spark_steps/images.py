@@ -1,7 +1,7 @@
 """Find the photos of image folders, and fetch their bytes: one row for each file found, and never a lost one."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StringType, StructField, StructType, TimestampType
 
-from spark_steps import storage
+from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
 from spark_steps.photos import UnusablePhotoError
 
@@ -74,16 +74,19 @@ def list_image_folders(images: str) -> ImageFolders:
         FruitsError: There is no such folder, it is a file, or it cannot be listed.
     """
     check_images_root(images)
-    filesystem, root = storage.filesystem_of(images)
+    _, root = storage.filesystem_of(images)
     photos: dict[str, int] = {}
     try:
-        found = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
+        found = storage.list_files(images, recursive=True)
     except OSError as error:
         raise FruitsError(f"{images} cannot be listed: {error}. Check its permissions.") from error
     for info in found:
         if info.type == fs.FileType.File and is_photo(info.base_name):
-            folder = info.path[len(root) : -len(info.base_name)].strip("/")
-            if not any(part.startswith(".") for part in folder.split("/")):
+            folder = info.path[len(root) + 1 : -len(info.base_name) - 1]
+            parts = folder.split("/")
+            # A key in S3 may have a part without a name (a//b.jpg), which is in no folder that could be listed.
+            folder = folder if all(parts) else ""
+            if not any(part.startswith(".") for part in parts):
                 photos[folder] = photos.get(folder, 0) + 1
     root_photos = photos.pop("", 0)
     return ImageFolders(dict(sorted(photos.items())), root_photos)
@@ -91,10 +94,9 @@ def list_image_folders(images: str) -> ImageFolders:
 
 def count_photos(images: str, folders: Iterable[str]) -> dict[str, int]:
     """Returns how many photos lie in each of some folders, by a listing that is not Spark's."""
-    filesystem, root = storage.filesystem_of(images)
 
     def count(folder: str) -> int:
-        infos = filesystem.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
+        infos = storage.list_files(f"{images}/{folder}")
         return sum(info.type == fs.FileType.File and is_photo(info.base_name) for info in infos)
 
     names = list(folders)
@@ -112,7 +114,10 @@ def check_images_root(images: str) -> None:
 
 
 def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_bytes: int) -> FoundPhotos:
-    """Finds the files of image folders with Spark's ``binaryFile``, without opening one.
+    """Finds the files of image folders without opening one: with Spark's ``binaryFile``, in S3 by S3's own listing.
+
+    ``binaryFile`` asks for the status of each file again, one after the other in each task, which in S3 is a request
+    for each photo; a listing gives 1,000 of them for a request.
 
     A photo that is empty or longer than ``max_bytes`` gets its reason in ``error``. Files of subfolders belong to
     the subfolders. ``label`` is the last component of the folder.
@@ -127,25 +132,26 @@ def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_by
         FruitsError: The root or one of the folders does not exist.
     """
     check_images_root(images)
-    filesystem, root = storage.filesystem_of(images)
-    missing = [f for f in folders if filesystem.get_file_info(f"{root}/{f}").type != fs.FileType.Directory]
-    if missing:
+    files = _files_of(images, folders)
+    if missing := [folder for folder in folders if files[folder] is None]:
         raise FruitsError(
             f"{len(missing)} of the folders are no longer under {images}, the first is {missing[0]!r}. "
             "Run the job sync_image_folders to drop them."
         )
-    listed = _spark_listing(spark, images, folders)
-    unseen, others = _listing_of_what_spark_passes_over(images, folders)
-    wanted = F.col("folder").isin(list(folders))
-    listed = _with_folder(listed, images).where(wanted).cache()
-    name = F.substring_index("path", "/", -1).alias("name")
-    # binaryFile plans its tasks as if it read the files: 4 MiB and more a photo. Here nothing is read, so as many
-    # tasks as cores are enough. The plan is made at the first action, which fills the cache.
-    with _settings(spark, {"spark.sql.files.openCostInBytes": "1", "spark.sql.files.maxPartitionBytes": str(1 << 50)}):
-        for row in listed.where(~_is_photo(F.col("path"))).select("folder", name).collect():
-            others.setdefault(row["folder"], []).append(row["name"])
-    if unseen:
-        listed = listed.unionByName(_with_folder(spark.createDataFrame(unseen, _FOUND_SCHEMA), images))
+    seen_by_spark = not s3.is_s3(images)
+    unseen, others = _rows_of(images, files, passed_over_only=seen_by_spark)
+    listed = _with_folder(spark.createDataFrame(unseen, _FOUND_SCHEMA), images)
+    if seen_by_spark:
+        found = _with_folder(_spark_listing(spark, images, folders), images)
+        found = found.where(F.col("folder").isin(list(folders))).cache()
+        name = F.substring_index("path", "/", -1).alias("name")
+        # binaryFile plans its tasks as if it read the files: 4 MiB and more a photo. Here nothing is read, so as many
+        # tasks as cores are enough. The plan is made at the first action, which fills the cache.
+        few = {"spark.sql.files.openCostInBytes": "1", "spark.sql.files.maxPartitionBytes": str(1 << 50)}
+        with _settings(spark, few):
+            for row in found.where(~_is_photo(F.col("path"))).select("folder", name).collect():
+                others.setdefault(row["folder"], []).append(row["name"])
+        listed = found.unionByName(listed) if unseen else found
     photos = (
         listed.where(_is_photo(F.col("path")))
         .withColumn("label", F.substring_index("folder", "/", -1))
@@ -167,8 +173,8 @@ def _spark_listing(spark: SparkSession, images: str, folders: Sequence[str]) -> 
         .options(**storage.PLAIN_PATHS)
     )
     return reader.load([f"{images}/{folder}" for folder in listing_roots(folders)]).select(
-        # Spark says file:/a for /a and s3a: for s3:.
-        F.regexp_replace(F.regexp_replace("path", "^file:/+", "/"), "^s3a:", "s3:").alias("path"),
+        # Spark says file:/a for /a.
+        F.regexp_replace("path", "^file:/+", "/").alias("path"),
         "length",
         F.col("modificationTime").alias("modification_time"),
     )
@@ -179,21 +185,15 @@ def listing_roots(folders: Iterable[str]) -> list[str]:
 
     A folder below another named one is reached from there, unless Spark hides it (see ``hidden_from_spark``).
     """
-    roots: list[str] = []
     wanted = set(folders)
-    for folder in sorted(wanted):
-        parts = folder.split("/")
-        below = ("/".join(parts[:depth]) for depth in range(len(parts) - 1, 0, -1))
-        reached = False
-        for depth, ancestor in zip(range(len(parts) - 1, 0, -1), below, strict=True):
-            if hidden_from_spark(parts[depth]):
-                break
-            if ancestor in wanted:
-                reached = True
-                break
-        if not reached:
-            roots.append(folder)
-    return roots
+    return sorted(folder for folder in wanted if not _is_reached(folder, wanted))
+
+
+def _is_reached(folder: str, wanted: set[str]) -> bool:
+    parent, _, name = folder.rpartition("/")
+    if not parent or hidden_from_spark(name):
+        return False
+    return parent in wanted or _is_reached(parent, wanted)
 
 
 def hidden_from_spark(name: str) -> bool:
@@ -205,29 +205,37 @@ def hidden_from_spark(name: str) -> bool:
     return (name.startswith("_") and "=" not in name) or name.startswith(".") or name.endswith("._COPYING_")
 
 
-def _listing_of_what_spark_passes_over(
-    images: str, folders: Sequence[str]
+def _files_of(images: str, folders: Sequence[str]) -> dict[str, list[fs.FileInfo] | None]:
+    """Returns the files of each folder, None for a folder that is not there."""
+
+    def files(folder: str) -> list[fs.FileInfo] | None:
+        try:
+            return storage.list_files(f"{images}/{folder}", must_exist=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    with ThreadPoolExecutor(_LISTERS) as pool:
+        return dict(zip(folders, pool.map(files, folders), strict=True))
+
+
+def _rows_of(
+    images: str, files: Mapping[str, Iterable[fs.FileInfo] | None], *, passed_over_only: bool
 ) -> tuple[list[tuple[object, ...]], dict[str, list[str]]]:
-    filesystem, root = storage.filesystem_of(images)
-
-    def passed_over(folder: str) -> list[fs.FileInfo]:
-        selector = fs.FileSelector(f"{root}/{folder}", allow_not_found=True)
-        infos = filesystem.get_file_info(selector)
-        files = (info for info in infos if info.type != fs.FileType.Directory)
-        # PartitioningAwareFileIndex.isNonEmptyFile: to Spark an empty file is not there. A link to nothing has no size.
-        return [info for info in files if hidden_from_spark(info.base_name) or not info.size]
-
+    """Returns the rows of photos and the names of other files by folder; on request only what Spark passes over."""
     photos: list[tuple[object, ...]] = []
     others: dict[str, list[str]] = {}
-    with ThreadPoolExecutor(_LISTERS) as pool:
-        for folder, infos in zip(folders, pool.map(passed_over, folders), strict=True):
-            for info in infos:
-                if is_photo(info.base_name) and info.type == fs.FileType.File:
-                    # binaryFile gives milliseconds.
-                    modified = info.mtime.replace(microsecond=info.mtime.microsecond // 1000 * 1000)
-                    photos.append((f"{images}/{folder}/{info.base_name}", info.size, modified))
-                else:
-                    others.setdefault(folder, []).append(info.base_name)
+    for folder, infos in files.items():
+        for info in infos or ():
+            # PartitioningAwareFileIndex.isNonEmptyFile: to Spark an empty file is not there. A link to nothing has no
+            # size.
+            if passed_over_only and info.size and not hidden_from_spark(info.base_name):
+                continue
+            if is_photo(info.base_name) and info.type == fs.FileType.File:
+                # binaryFile gives milliseconds.
+                modified = info.mtime.replace(microsecond=info.mtime.microsecond // 1000 * 1000)
+                photos.append((f"{images}/{folder}/{info.base_name}", info.size, modified))
+            else:
+                others.setdefault(folder, []).append(info.base_name)
     return photos, others
 
 
@@ -304,9 +312,12 @@ def fetch(photos: Iterable[tuple[str, int]], limits: FetchLimits) -> Iterator[by
 
 def _read(path: str, max_bytes: int) -> bytes | UnusablePhotoError:
     try:
-        filesystem, inner = storage.filesystem_of(path)
-        with filesystem.open_input_stream(inner) as stream:
-            data = stream.read(max_bytes + 1)
+        if s3.is_s3(path):
+            data = s3.read(path, max_bytes + 1)
+        else:
+            filesystem, inner = storage.filesystem_of(path)
+            with filesystem.open_input_stream(inner) as stream:
+                data = stream.read(max_bytes + 1)
     except FileNotFoundError:
         return UnusablePhotoError("vanished", "it was listed, and is gone")
     except (OSError, FruitsError) as error:

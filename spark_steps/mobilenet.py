@@ -147,6 +147,25 @@ def update_features(
     listed = raw.withColumn("listing_error", F.coalesce("error", F.lit("")))
     reusable = existing.where(F.lit(not full_refresh) & (F.col("model") == model.fingerprint) & ~_may_pass())
     reusable = reusable.withColumn("listing_error", _listing_error_of_features())
+    work = _compare(listed, reusable, existing, folders, keys)
+
+    changed = F.col("folder").isin([folder for folder, one in work.items() if not one.is_current])
+    kept_rows = sum(one.kept for one in work.values() if not one.is_current)
+    new_rows = sum(one.computed for one in work.values())
+    new = listed.where(changed)
+    if kept_rows:
+        new = new.join(reusable.where(changed).select(keys), keys, "left_anti")
+    inferences = spark.sparkContext.accumulator(0)
+    rows = _compute(new, new_rows, model, limits, inferences)
+    if kept_rows:
+        kept = reusable.where(changed).join(listed.select(keys), keys, "left_semi").select(_OUTPUT_SCHEMA.names)
+        rows = rows.unionByName(_in_folder_order(kept, kept_rows))
+    return FeatureUpdate(rows, work, inferences)
+
+
+def _compare(
+    listed: DataFrame, reusable: DataFrame, existing: DataFrame, folders: list[str], keys: list[str]
+) -> dict[str, FolderWork]:
     pairs = (
         listed.select(*keys, F.lit(1).alias("listed"))
         .join(reusable.select(*keys, F.lit(1).alias("reusable")), keys, "full_outer")
@@ -161,19 +180,7 @@ def update_features(
     for row in pairs.collect():
         kept = row["kept"]
         work[row["folder"]] = FolderWork(kept, row["computed"], before.get(row["folder"], 0) - kept)
-
-    changed = F.col("folder").isin([folder for folder, one in work.items() if not one.is_current])
-    kept_rows = sum(one.kept for one in work.values() if not one.is_current)
-    new_rows = sum(one.computed for one in work.values())
-    new = listed.where(changed)
-    if kept_rows:
-        new = new.join(reusable.where(changed).select(keys), keys, "left_anti")
-    inferences = spark.sparkContext.accumulator(0)
-    rows = _compute(new, new_rows, model, limits, inferences)
-    if kept_rows:
-        kept = reusable.where(changed).join(listed.select(keys), keys, "left_semi").select(_OUTPUT_SCHEMA.names)
-        rows = rows.unionByName(_in_folder_order(kept, kept_rows))
-    return FeatureUpdate(rows, work, inferences)
+    return work
 
 
 def _may_pass() -> Column:

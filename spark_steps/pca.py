@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -113,14 +112,14 @@ def fit(spark: SparkSession, features: FolderTable, network: MobileNetModel, set
 
 
 def _fold(spark: SparkSession, features: FolderTable, files: Sequence[DataFile], network: str) -> Moments:
-    filesystem, _ = storage.filesystem_of(features.root)
+    root = features.root
 
     def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
         parts: dict[str, list[Moments]] = {}
         first = ""
         for file in share:
             first = first or file.path
-            for model, block, image_ids in _blocks(filesystem, file.path):
+            for model, block, image_ids in _blocks(root, file.path):
                 # A running total, not a list: a task may meet a million rows.
                 parts.setdefault(model, []).append(Moments.of_rows(block, image_ids))
                 if len(parts[model]) == 2:
@@ -147,9 +146,11 @@ def _fold(spark: SparkSession, features: FolderTable, files: Sequence[DataFile],
     return merge_in_pairs(parts)
 
 
-def _blocks(filesystem: Any, path: str) -> Iterator[tuple[str, NDArray[np.float32], list[str]]]:
+def _blocks(root: str, path: str) -> Iterator[tuple[str, NDArray[np.float32], list[str]]]:
     """Yields (model, features of shape (N, 1280), image ids) of a features file, rows with an error left out."""
     columns = ["features", "model", "image_id"]
+    # Here, in the worker: a filesystem sent along would take the credentials with it.
+    filesystem, _ = storage.filesystem_of(root)
     for batch in pq.ParquetFile(path, filesystem=filesystem).iter_batches(_ROWS_AT_A_TIME, columns=columns):
         good = batch.filter(batch["features"].is_valid())
         for model in good["model"].unique().to_pylist():

@@ -53,9 +53,11 @@ def feature_quality(spark: SparkSession, features: FolderTable, folders: Sequenc
         features: The table mobilenet_features.
         folders: The folders, None for all.
     """
-    filesystem, _ = storage.filesystem_of(features.root)
+    root = features.root
 
     def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
+        # Opened here: credentials do not travel with tasks.
+        filesystem, _ = storage.filesystem_of(root)
         rows = wrong_length = not_finite = 0
         least, most = np.full(FEATURES, np.inf, np.float32), np.full(FEATURES, -np.inf, np.float32)
         for file in share:

@@ -36,12 +36,14 @@ def reduce_features(spark: SparkSession, features: FolderTable, folders: Sequenc
     Raises:
         FruitsError: (as the rows are computed) The features of a folder come from another network than the model's.
     """
-    filesystem, _ = storage.filesystem_of(features.root)
+    root = features.root
     broadcast = spark.sparkContext.broadcast(model)
 
     def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
         for file in share:
             columns = ["image_id", "path", "label", "features", "model"]
+            # Here, in the worker: a filesystem sent along would take the credentials with it.
+            filesystem, _ = storage.filesystem_of(root)
             for batch in pq.ParquetFile(file.path, filesystem=filesystem).iter_batches(
                 _ROWS_AT_A_TIME, columns=columns
             ):

@@ -4,7 +4,10 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+
+from spark_steps import s3
 
 SPARK_JAVA_VERSION = "17"
 
@@ -46,14 +49,24 @@ def use_local_runtimes() -> None:
     if "utf-8" not in locale.lower() and "utf8" not in locale.lower():
         os.environ["LC_ALL"] = "C.UTF-8"
     os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "conf"))
+    s3.use_boto3_credentials_in_java()
 
 
-def local_spark_config(cores: str = "*", driver_memory: str = "1g") -> dict[str, str]:
+def hadoop_version() -> str:
+    """Returns the version of Hadoop that this Spark comes with, which a connector for S3 must match."""
+    import pyspark
+
+    jars = (Path(pyspark.__file__).parent / "jars").glob("hadoop-client-api-*.jar")
+    return next(jars).stem.removeprefix("hadoop-client-api-")
+
+
+def local_spark_config(cores: str = "*", driver_memory: str = "1g", places: Iterable[str] = ()) -> dict[str, str]:
     """Returns the settings of a session on this machine alone.
 
     Args:
         cores: Cores to use: a number, or ``*`` for all.
         driver_memory: Heap of the one JVM, in Spark's notation (``2g``); photos never pass through it.
+        places: Normalised places to be read and written; with one in S3 the session has the connector.
     """
     return {
         "spark.master": f"local[{cores}]",
@@ -68,13 +81,13 @@ def local_spark_config(cores: str = "*", driver_memory: str = "1g") -> dict[str,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         **SESSION_CONFIG,
+        **(s3.spark_config(hadoop_version()) if any(map(s3.is_s3, places)) else {}),
     }
 
 
 # What the steps rely on wherever they run.
 SESSION_CONFIG = {
     "spark.sql.session.timeZone": "UTC",
-    "spark.sql.sources.partitionOverwriteMode": "dynamic",
     # A folder called 0123 is not the number 123.
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     # Rows travel to Python in batches of this many; Spark's 10,000 would hold 50 MB of features at once.

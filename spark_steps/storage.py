@@ -2,13 +2,18 @@
 
 import json
 import os
+import shutil
 import uuid
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import pyarrow as pa
 from pyarrow import fs
 
+from spark_steps import s3
 from spark_steps.errors import FruitsError
 
 # Option of Spark's readers (DataSource.GLOB_PATHS_KEY of Spark 3.5): take paths as they are, not as patterns. Escaping
@@ -23,7 +28,7 @@ def normalise(location: str) -> str:
         location: A path, relative or absolute, a ``file:`` URI, or another URI such as ``s3://bucket/prefix``.
 
     Raises:
-        FruitsError: The place is empty, or a ``file:`` URI names another host.
+        FruitsError: The place is empty, a ``file:`` URI names another host, or another URI names nothing.
     """
     if not location.strip():
         raise FruitsError("An empty path was given: name a folder.")
@@ -33,6 +38,8 @@ def normalise(location: str) -> str:
             raise FruitsError(f"{location!r} names the host {host!r}: write file:///path, with three slashes.")
         location = path
     if "://" in location:
+        if not location.partition("://")[2].strip("/"):
+            raise FruitsError(f"{location!r} names no bucket: write s3://bucket/prefix.")
         return location.rstrip("/")
     # abspath takes out "..", as Hadoop does in the paths it lists. Not resolve(): a link is a name somebody chose,
     # and the paths in the tables should be the ones people know.
@@ -55,11 +62,16 @@ def _file_uri(uri: str) -> tuple[str, str]:
 def filesystem_of(location: str) -> tuple[fs.FileSystem, str]:
     """Returns the pyarrow filesystem of a normalised place, and the place's path on it.
 
+    The filesystem is for the moment's use, in this process: it may hold credentials that expire.
+
     Raises:
-        FruitsError: The URI's scheme is none that pyarrow can read.
+        FruitsError: The URI's scheme is none that pyarrow can read, or there are no credentials for it.
     """
     if "://" not in location:
         return fs.LocalFileSystem(), location
+    if s3.is_s3(location):
+        # Not from_uri, which decodes %20 and takes # and ? for what they are in a URL: keys may hold them.
+        return s3.filesystem(), location.removeprefix(s3.SCHEME)
     try:
         filesystem, path = fs.FileSystem.from_uri(location)
     except (OSError, ValueError) as error:
@@ -72,7 +84,8 @@ def filesystem_of(location: str) -> tuple[fs.FileSystem, str]:
 def file_type(location: str) -> fs.FileType:
     """Returns whether a place is a file, a directory or nothing at all."""
     filesystem, path = filesystem_of(location)
-    return filesystem.get_file_info(path).type
+    with s3.in_sentences(location):
+        return filesystem.get_file_info(path).type
 
 
 def read_bytes(location: str) -> bytes:
@@ -82,21 +95,28 @@ def read_bytes(location: str) -> bytes:
         FileNotFoundError: There is no such file.
     """
     filesystem, path = filesystem_of(location)
-    with filesystem.open_input_stream(path) as stream:
+    with s3.in_sentences(location), filesystem.open_input_stream(path) as stream:
         return bytes(stream.read())
 
 
 def write_bytes(location: str, data: bytes) -> None:
     """Writes a whole small file, so that a reader sees the old one or the new one and never a part."""
-    filesystem, path = filesystem_of(location)
-    filesystem.create_dir(str(Path(path).parent), recursive=True)
     # A put to an object store is atomic by itself; only a local file needs the detour over another name.
-    local = isinstance(filesystem, fs.LocalFileSystem)
-    target = f"{path}.{uuid.uuid4().hex}.partial" if local else path
-    with filesystem.open_output_stream(target) as stream:
+    filesystem, path = filesystem_of(location)
+    partial = f".{uuid.uuid4().hex}.partial" if isinstance(filesystem, fs.LocalFileSystem) else ""
+    with s3.in_sentences(location), open_output(location + partial) as stream:
         stream.write(data)
-    if local:
-        filesystem.move(target, path)
+    if partial:
+        filesystem.move(path + partial, path)
+
+
+def open_output(location: str) -> pa.NativeFile:
+    """Returns a new file to write to, in a directory that is made where one is needed."""
+    filesystem, path = filesystem_of(location)
+    # An object store has no directories; to make one would leave an empty object.
+    if isinstance(filesystem, fs.LocalFileSystem):
+        filesystem.create_dir(str(Path(path).parent), recursive=True)
+    return filesystem.open_output_stream(path)
 
 
 def read_json(location: str) -> dict[str, Any]:
@@ -115,14 +135,109 @@ def write_json(location: str, document: dict[str, Any]) -> None:
 
 
 def delete_directory(location: str) -> None:
-    """Deletes a directory and all in it; one that is not there is no error."""
+    """Deletes a directory and all in it; what is not there, or goes in the meantime, is no error."""
+    if s3.is_s3(location):
+        s3.delete_below(location)
+        return
     filesystem, path = filesystem_of(location)
-    if filesystem.get_file_info(path).type == fs.FileType.Directory:
+    if isinstance(filesystem, fs.LocalFileSystem):
+        shutil.rmtree(path, onerror=_unless_gone)
+    elif filesystem.get_file_info(path).type == fs.FileType.Directory:
         filesystem.delete_dir(path)
+
+
+def _unless_gone(function: Any, path: str, raised: tuple[Any, BaseException, Any]) -> None:
+    if not isinstance(raised[1], FileNotFoundError):
+        raise raised[1]
+
+
+def delete_empty_directory(location: str) -> None:
+    """Deletes a directory that holds nothing; one that holds anything, or is not there, is no error."""
+    if s3.is_s3(location):
+        # Without files there is no directory, except where a console has made its marker.
+        delete_files(location, [""])
+        return
+    filesystem, path = filesystem_of(location)
+    if isinstance(filesystem, fs.LocalFileSystem):
+        # Not a listing first: a file may come between that and the deletion.
+        with suppress(OSError):
+            Path(path).rmdir()
+
+
+def list_files(location: str, *, recursive: bool = False, must_exist: bool = False) -> list[fs.FileInfo]:
+    """Returns what lies in a directory and is not a directory.
+
+    Args:
+        location: The directory, a normalised place.
+        recursive: Those of its subdirectories too.
+        must_exist: Whether a directory that is not there is an error; else it is an empty one.
+
+    Raises:
+        FileNotFoundError: There is no such directory.
+    """
+    return [info for info in _list(location, recursive, must_exist) if info.type != fs.FileType.Directory]
+
+
+def list_directories(location: str) -> list[str]:
+    """Returns the names of the directories in a directory; none where there is no such directory."""
+    return [info.base_name for info in _list(location, False, False) if info.type == fs.FileType.Directory]
+
+
+def _list(location: str, recursive: bool, must_exist: bool) -> list[fs.FileInfo]:
+    filesystem, path = filesystem_of(location)
+    with s3.in_sentences(location):
+        found: list[fs.FileInfo] = filesystem.get_file_info(
+            fs.FileSelector(path, recursive=recursive, allow_not_found=not must_exist)
+        )
+    return found
 
 
 def directory_size(location: str) -> int:
     """Returns the bytes of all files below a directory, 0 where there is none."""
-    filesystem, path = filesystem_of(location)
-    selector = fs.FileSelector(path, recursive=True, allow_not_found=True)
-    return sum(info.size for info in filesystem.get_file_info(selector) if info.type == fs.FileType.File)
+    return sum(info.size for info in list_files(location, recursive=True) if info.type == fs.FileType.File)
+
+
+def move_files(source: str, target: str, names: Iterable[str]) -> None:
+    """Moves files from one directory to another; one that has been moved before is no error.
+
+    On S3 they are copied, and stay where they were as well.
+
+    Args:
+        source: A directory, a normalised place.
+        target: Another, on the same filesystem.
+        names: Names of the files.
+
+    Raises:
+        FileNotFoundError: A file is in neither directory.
+    """
+    for name in names:
+        try:
+            _move_file(source, target, name)
+        except FileNotFoundError:
+            if file_type(f"{target}/{name}") == fs.FileType.File:
+                continue
+            # Another process may have deleted the target, empty, just before the file came.
+            _move_file(source, target, name)
+
+
+def _move_file(source: str, target: str, name: str) -> None:
+    filesystem, from_path = filesystem_of(source)
+    _, to_path = filesystem_of(target)
+    with s3.in_sentences(target):
+        if isinstance(filesystem, fs.LocalFileSystem):
+            filesystem.create_dir(to_path, recursive=True)
+            filesystem.move(f"{from_path}/{name}", f"{to_path}/{name}")
+        else:
+            filesystem.copy_file(f"{from_path}/{name}", f"{to_path}/{name}")
+
+
+def delete_files(directory: str, names: Iterable[str]) -> None:
+    """Deletes files of a directory; one that is not there is no error."""
+    if s3.is_s3(directory):
+        bucket, key = s3.bucket_and_key(directory)
+        s3.delete_keys(bucket, [f"{key}/{name}" for name in names])
+        return
+    filesystem, path = filesystem_of(directory)
+    for name in names:
+        with suppress(FileNotFoundError):
+            filesystem.delete_file(f"{path}/{name}")

@@ -25,13 +25,14 @@ class Store:
         Args:
             images: The images root, a normalised place.
         """
-        files = self.raw_images.files()
-        with_rows = next((file for file in files if file.rows), None)
-        if with_rows is None:
+        # The first folder says it, in nearly all stores; the footers of all would be thousands of requests on S3.
+        found = ((folder, self.raw_images.arrow(["path"], [folder])) for folder in self.raw_images.folders())
+        folder, paths = next(((folder, paths) for folder, paths in found if paths.num_rows), ("", None))
+        if paths is None:
             return
-        path = str(self.raw_images.arrow(["path"], [with_rows.folder])["path"][0])
+        path = str(paths["path"][0])
         # The whole folder, not only a prefix: the parent of the root, or a subfolder, is another root too.
-        if path.rpartition("/")[0] != f"{images}/{with_rows.folder}":
+        if path.rpartition("/")[0] != f"{images}/{folder}":
             raise FruitsError(
                 f"The store {self.root} holds photos from elsewhere, such as {path}, and not from {images} itself. "
                 "Use another store for these photos."

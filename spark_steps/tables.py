@@ -1,26 +1,53 @@
-"""Parquet tables with one directory per image folder: ``<root>/folder=<folder>/part-*.parquet``."""
+"""Parquet tables with one directory per image folder: ``<root>/folder=<folder>/part-*.parquet``.
 
+Folders are replaced so that whatever ends a process, no folder is left with half of its rows, or with rows twice:
+
+1. The tasks write the new files to ``<root>/_replacing/<id>``, where no reader looks, and tell the driver their names;
+   a name is used once, so that what a task that failed has left there counts for nothing;
+   what a process that was killed has left there is deleted by a write a day later.
+2. ``<root>/_replacing/<id>.json`` says which files come and which go. It appears in one piece, and is the moment at
+   which the new rows replace the old ones.
+3. The files come and go, then that directory and the note are deleted.
+
+Whoever meets a note that is still there does the third step again, which changes nothing where it has been done. Other
+readers, such as pandas, see ``folder=*`` alone; in the third step they may see a folder's old files and its new ones.
+Spark's dynamic overwrite deletes and renames one directory after the other, and on S3, where a rename is a copy, takes
+25 requests for each file.
+"""
+
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import chain, groupby
+from operator import itemgetter
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow import fs
+from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from spark_steps import storage
+from spark_steps import s3, storage
+from spark_steps.errors import FruitsError
 
 FOLDER = "folder"
+# Spark, pandas and pyarrow pass over names with an underscore.
+_REPLACING = "_replacing"
 # The characters that Spark escapes in a partition's directory name
 # (org.apache.spark.sql.catalyst.catalog.ExternalCatalogUtils.escapePathName, Spark 3.5).
 _ESCAPED = {chr(code) for code in range(1, 0x20)} | set("\"#%'*/:=?\\\x7f{[]^")
-_FOOTER_READERS = 16
+_FILES_AT_A_TIME = 16
+# No task takes that long: files without a note are then those of a process that was killed.
+_LEFT_OVER_AFTER = timedelta(days=1)
+# 40 MB of features.
+_ROWS_OF_ROW_GROUP = 8192
 
 
 def directory_name(folder: str) -> str:
@@ -63,36 +90,37 @@ class FolderTable:
 
     def folders(self) -> list[str]:
         """Returns the folders that have a directory, sorted."""
-        filesystem, path = storage.filesystem_of(self.root)
-        found = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        self.finish_replacements()
         prefix = f"{FOLDER}="
-        names = (info.base_name for info in found if info.type == fs.FileType.Directory)
+        names = storage.list_directories(self.root)
         return sorted(unquote(name.removeprefix(prefix)) for name in names if name.startswith(prefix))
 
     def paths(self, folders: Iterable[str] | None = None) -> list[tuple[str, str]]:
         """Returns (folder, path) of each Parquet file of the named folders, or of all, in a stable order."""
-        filesystem, _ = storage.filesystem_of(self.root)
+        return [(folder, info.path) for folder, info in self._found(folders)]
 
-        def files_of(folder: str) -> list[tuple[str, str]]:
-            selector = fs.FileSelector(storage.filesystem_of(self.directory(folder))[1], allow_not_found=True)
-            found = (info.path for info in filesystem.get_file_info(selector) if info.extension == "parquet")
-            return [(folder, path) for path in sorted(found)]
+    def _found(self, folders: Iterable[str] | None = None) -> list[tuple[str, fs.FileInfo]]:
+        self.finish_replacements()
 
-        with ThreadPoolExecutor(_FOOTER_READERS) as pool:
-            names = sorted(set(self.folders() if folders is None else folders))
+        def files_of(folder: str) -> list[tuple[str, fs.FileInfo]]:
+            infos = (info for info in storage.list_files(self.directory(folder)) if info.extension == "parquet")
+            return [(folder, info) for info in sorted(infos, key=lambda info: str(info.path))]
+
+        names = sorted(set(self.folders() if folders is None else folders))
+        with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
             return [file for files in pool.map(files_of, names) for file in files]
 
     def files(self, folders: Iterable[str] | None = None) -> list[DataFile]:
         """Returns the Parquet files of the named folders, or of all, with their row counts from the footers."""
-        filesystem, _ = storage.filesystem_of(self.root)
 
-        def describe(found: tuple[str, str]) -> DataFile:
-            folder, path = found
-            rows = pq.read_metadata(path, filesystem=filesystem).num_rows
-            return DataFile(path=path, folder=folder, size=filesystem.get_file_info(path).size, rows=rows)
+        def describe(found: tuple[str, fs.FileInfo]) -> DataFile:
+            folder, info = found
+            filesystem, _ = storage.filesystem_of(self.root)
+            rows = pq.read_metadata(info.path, filesystem=filesystem).num_rows
+            return DataFile(path=info.path, folder=folder, size=info.size, rows=rows)
 
-        with ThreadPoolExecutor(_FOOTER_READERS) as pool:
-            return list(pool.map(describe, self.paths(folders)))
+        with s3.in_sentences(self.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+            return list(pool.map(describe, self._found(folders)))
 
     def read(self, spark: SparkSession, folders: Iterable[str] | None = None) -> DataFrame:
         """Returns the rows of the named folders, or of all; folders without rows are no error."""
@@ -121,7 +149,8 @@ class FolderTable:
             for folder, path in self.paths(folders)
         ]
         dataset = ds.FileSystemDataset(fragments, schema, ds.ParquetFileFormat(), filesystem)
-        return dataset.to_table(columns=list(columns), filter=where)
+        with s3.in_sentences(self.root):
+            return dataset.to_table(columns=list(columns), filter=where)
 
     def photo_bytes(self, folders: Iterable[str] | None = None) -> dict[str, int]:
         """Returns the bytes of the photos of each folder, for tables with a column ``length``."""
@@ -132,30 +161,134 @@ class FolderTable:
         """Replaces the rows of the named folders by those given; other folders stay as they are.
 
         Args:
-            rows: Rows with the schema's columns and ``folder``; those of other folders than named are refused by
-                nobody, so the caller gives none.
+            rows: Rows with the schema's columns and ``folder``, none of other folders than those named.
             folders: The folders replaced; one that has no rows any more loses its directory.
         """
-        before = {path for _, path in self.paths(folders)}
+        self.finish_replacements()
+        self._delete_leftovers()
+        new = f"{self.root}/{_REPLACING}/{uuid.uuid4().hex}"
         columns = [F.col(field.name).cast(field.dataType).alias(field.name) for field in self.schema]
-        (
-            rows.select(*columns, FOLDER)
-            .write.mode("overwrite")
-            .option("partitionOverwriteMode", "dynamic")
-            .partitionBy(FOLDER)
-            .parquet(self.root)
-        )
-        # Dynamic overwrite replaces the folders that have rows, and leaves those that have none untouched.
-        self.drop({folder for folder, path in self.paths(folders) if path in before})
+        # Each folder's rows together, so that a task has one file open at a time.
+        ordered = rows.select(*columns, FOLDER).sortWithinPartitions(FOLDER)
+        try:
+            written = ordered.mapInArrow(_file_writer(new), "folder string, name string").collect()
+        except BaseException:
+            storage.delete_directory(new)
+            raise
+        replacement: dict[str, dict[str, list[str]]] = {folder: {"come": [], "go": []} for folder in folders}
+        for folder, name in written:
+            replacement[folder]["come"].append(name)
+        for folder, info in self._found(folders):
+            replacement[folder]["go"].append(info.base_name)
+        storage.write_json(f"{new}.json", {"folders": replacement})
+        self.finish_replacements()
+
+    def finish_replacements(self) -> None:
+        """Puts the files of finished writes in place; all that reads or writes the table does so first."""
+        for info in storage.list_files(f"{self.root}/{_REPLACING}"):
+            if info.extension == "json":
+                self._finish(f"{self.root}/{_REPLACING}", info.base_name)
+
+    def _finish(self, notes: str, note: str) -> None:
+        try:
+            replacement = storage.read_json(f"{notes}/{note}")["folders"]
+        except FileNotFoundError:
+            return  # Another process has finished it in the meantime.
+        new = f"{notes}/{note.removesuffix('.json')}"
+
+        def replace(folder: str) -> None:
+            directory, names = self.directory(folder), replacement[folder]
+            try:
+                storage.move_files(f"{new}/{directory_name(folder)}", directory, names["come"])
+            except FileNotFoundError as error:
+                if storage.file_type(f"{notes}/{note}") == fs.FileType.NotFound:
+                    return  # Another process has finished it, and a later write may have replaced those files.
+                raise FruitsError(
+                    f"New rows of the folder {folder!r} are lost: {notes}/{note} names files that are neither in {new} "
+                    f"nor in {directory}. The old rows are kept: delete {notes}/{note}, and compute the folder again."
+                ) from error
+            storage.delete_files(directory, names["go"])
+            if not names["come"]:
+                storage.delete_empty_directory(directory)
+
+        with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+            list(pool.map(replace, replacement))
+        storage.delete_directory(new)
+        storage.delete_files(notes, [note])
+
+    def _delete_leftovers(self) -> None:
+        """Deletes the files of writes that were killed before they had a note."""
+        replacing = f"{self.root}/{_REPLACING}"
+        _, path = storage.filesystem_of(replacing)
+        newest: dict[str, datetime] = {}
+        notes = set()
+        for info in storage.list_files(replacing, recursive=True):
+            name, below, _ = info.path.removeprefix(f"{path}/").partition("/")
+            if below:
+                newest[name] = max(info.mtime, newest.get(name, info.mtime))
+            else:
+                notes.add(name)
+        oldest_kept = datetime.now(UTC) - _LEFT_OVER_AFTER
+        for name, modified in newest.items():
+            if f"{name}.json" not in notes and modified < oldest_kept:
+                storage.delete_directory(f"{replacing}/{name}")
 
     def drop(self, folders: Iterable[str]) -> None:
         """Deletes the rows of the named folders; one that has none is no error."""
+        self.finish_replacements()
         for folder in folders:
             storage.delete_directory(self.directory(folder))
 
     def spark_schema(self) -> StructType:
         """Returns the columns with ``folder`` last, as the readers give them."""
         return StructType([*self.schema.fields, StructField(FOLDER, StringType())])
+
+
+def _file_writer(directory: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Returns what a task does with its rows, sorted by folder: a file for each folder, told as (folder, name)."""
+
+    def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        context = TaskContext.get()
+        name = f"part-{context.partitionId() if context else 0:05d}-{uuid.uuid4().hex}.parquet"
+        folders = []
+        for folder, parts in groupby(_runs(batches), key=itemgetter(0)):
+            tables = _tables_of(part for _, part in parts)
+            first = next(tables)
+            with (
+                storage.open_output(f"{directory}/{directory_name(folder)}/{name}") as stream,
+                pq.ParquetWriter(stream, first.schema) as writer,
+            ):
+                for table in chain([first], tables):
+                    writer.write_table(table)
+            folders.append(folder)
+        yield pa.RecordBatch.from_pydict(
+            {"folder": pa.array(folders, pa.string()), "name": pa.array([name] * len(folders), pa.string())}
+        )
+
+    return write
+
+
+def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Yields (folder, rows without that column) of batches sorted by folder."""
+    for batch in batches:
+        columns = [name for name in batch.schema.names if name != FOLDER]
+        start = 0
+        for folder, run in groupby(batch[FOLDER].to_pylist()):
+            length = sum(1 for _ in run)
+            yield folder, batch.select(columns).slice(start, length)
+            start += length
+
+
+def _tables_of(parts: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Yields rows in tables of a size for a row group."""
+    held: list[pa.RecordBatch] = []
+    for part in parts:
+        held.append(part)
+        if sum(one.num_rows for one in held) >= _ROWS_OF_ROW_GROUP:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def _arrow_field(field: StructField) -> pa.Field:

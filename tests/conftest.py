@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import dagster as dg
 import numpy as np
 import pytest
@@ -25,6 +26,12 @@ def no_settings_from_outside() -> None:
     """Keeps the developer's own FRUITS_* settings out of the tests."""
     for name in [name for name in os.environ if name.startswith("FRUITS_")]:
         del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def no_credentials_of_the_test_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has boto3 look for credentials anew: it keeps those of a process's first client."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
 
 @pytest.fixture(scope="session")

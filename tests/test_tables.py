@@ -1,12 +1,21 @@
 """Tables: what is written is what is read, by Spark and by anybody."""
 
+import json
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.functions import expr
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
+from spark_steps import storage
+from spark_steps.errors import FruitsError
 from spark_steps.tables import DataFile, FolderTable, contiguous_shares
 from tests.test_images import HOSTILE_FOLDERS
 
@@ -75,3 +84,103 @@ def test_files_are_cut_into_even_runs_in_their_order() -> None:
 def test_there_are_no_more_shares_than_files() -> None:
     assert len(contiguous_shares([DataFile("f", "A", 1, 1000)], 8)) == 1
     assert contiguous_shares([], 8) == []
+
+
+def test_a_write_that_fails_leaves_the_old_rows_and_nothing_else(spark: SparkSession, table: FolderTable) -> None:
+    table.write(frame(spark, ("a", 1, "A")), ["A"])
+    rows = frame(spark, *((f"p{n}", n, "A") for n in range(10))).repartition(2)
+    with pytest.raises(Exception, match="too much"):
+        table.write(rows.withColumn("length", expr("if(length = 9, raise_error('too much'), length)")), ["A"])
+    assert [(r["path"], r["length"]) for r in table.read(spark).collect()] == [("a", 1)]
+    assert not list((Path(table.root) / "_replacing").iterdir())
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+@pytest.mark.parametrize("deleted", [0, 1])
+def test_a_process_that_dies_while_files_come_and_go_leaves_each_row_once(
+    spark: SparkSession, table: FolderTable, tmp_path: Path, moved: int, deleted: int
+) -> None:
+    """The state that a death leaves is made by hand: the new files, the note, and some of what it asks for done."""
+    table.write(frame(spark, ("a", 1, "A"), ("b", 1, "B"), ("c", 1, "C")).coalesce(1), ["A", "B", "C"])
+    replacement = {folder: {"come": [], "go": [Path(path).name]} for folder, path in table.paths(["A", "B", "C"])}
+    other = FolderTable(str(tmp_path / "other"), SCHEMA)
+    other.write(frame(spark, ("a", 2, "A"), ("b", 2, "B")).coalesce(1), ["A", "B"])
+    new = Path(table.root) / "_replacing" / "0123"
+    for number, (folder, path) in enumerate(other.paths()):
+        replacement[folder]["come"].append(Path(path).name)
+        target = Path(table.directory(folder)) if number < moved else new / f"folder={folder}"
+        target.mkdir(parents=True, exist_ok=True)
+        Path(path).rename(target / Path(path).name)
+    if deleted:
+        (Path(table.directory("A")) / replacement["A"]["go"][0]).unlink()
+    (new.parent / "0123.json").write_text(json.dumps({"folders": replacement}))
+    assert table.arrow(["path", "length"]).to_pylist() == [{"path": "a", "length": 2}, {"path": "b", "length": 2}]
+    assert table.folders() == ["A", "B"]
+    assert sorted((r["path"], r["length"]) for r in table.read(spark).collect()) == [("a", 2), ("b", 2)]
+    assert not list(new.parent.iterdir())
+
+
+def test_a_note_whose_files_are_lost_is_named_and_the_old_rows_stay(spark: SparkSession, table: FolderTable) -> None:
+    table.write(frame(spark, ("a", 1, "A")), ["A"])
+    ((_, old),) = table.paths()
+    note = Path(table.root) / "_replacing" / "0123.json"
+    note.write_text(json.dumps({"folders": {"A": {"come": ["gone.parquet"], "go": [Path(old).name]}}}))
+    with pytest.raises(FruitsError, match=r"'A' are lost: .*_replacing/0123\.json.*compute the folder again"):
+        table.folders()
+    note.unlink()
+    assert table.arrow(["path", "length"]).to_pylist() == [{"path": "a", "length": 1}]
+
+
+def test_several_processes_can_finish_a_write_at_once(table: FolderTable) -> None:
+    folders = [f"F{number}" for number in range(40)]
+    together = threading.Barrier(4)
+
+    def finish() -> None:
+        together.wait()
+        table.finish_replacements()
+
+    for write in range(5):
+        new = Path(table.root) / "_replacing" / str(write)
+        for folder in folders:
+            (new / f"folder={folder}").mkdir(parents=True)
+            (new / f"folder={folder}" / f"{write}.parquet").touch()
+        names = {"come": [f"{write}.parquet"], "go": [f"{write - 1}.parquet"]}
+        Path(f"{new}.json").write_text(json.dumps({"folders": dict.fromkeys(folders, names)}))
+        with ThreadPoolExecutor(4) as pool:
+            for one in [pool.submit(finish) for _ in range(4)]:
+                one.result()
+        assert [(folder, Path(path).name) for folder, path in table.paths()] == [
+            (folder, f"{write}.parquet") for folder in sorted(folders)
+        ]
+        assert not list(new.parent.iterdir())
+
+
+def test_only_an_empty_folder_loses_its_directory(tmp_path: Path) -> None:
+    for name in ("empty", "full"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "full" / "of another.parquet").touch()
+    for name in ("empty", "full", "not there"):
+        storage.delete_empty_directory(str(tmp_path / name))
+    assert [one.name for one in tmp_path.iterdir()] == ["full"]
+
+
+def test_a_write_deletes_what_killed_writes_left_a_day_ago(spark: SparkSession, table: FolderTable) -> None:
+    replacing = Path(table.root) / "_replacing"
+    for name, hours in (("killed", 25), ("busy", 23)):
+        file = replacing / name / "folder=A" / "1.parquet"
+        file.parent.mkdir(parents=True)
+        file.touch()
+        os.utime(file, (time.time() - hours * 3600,) * 2)
+    (replacing / "old.json.0123.partial").touch()
+    os.utime(replacing / "old.json.0123.partial", (0, 0))
+    assert table.folders() == []
+    table.write(frame(spark, ("a", 1, "A")), ["A"])
+    assert sorted(one.name for one in replacing.iterdir()) == ["busy", "old.json.0123.partial"]
+
+
+def test_many_rows_of_a_folder_stay_in_one_file_of_large_row_groups(spark: SparkSession, table: FolderTable) -> None:
+    rows = spark.range(20_000).selectExpr("string(id) AS path", "id AS length", "'A' AS folder").coalesce(1)
+    table.write(rows, ["A"])
+    (file,) = table.files()
+    assert file.rows == 20_000
+    assert pq.ParquetFile(file.path).num_row_groups == 3

@@ -49,7 +49,7 @@ def pca_model(
         context.log.warning(
             f"{wanted.components} components were asked for; {model.rows} photos span only {model.k}, which are kept."
         )
-    context.add_output_metadata(entries(costs.of_seconds(time.perf_counter() - started)))
+    context.add_output_metadata(entries(costs.of_seconds(time.perf_counter() - started), images=model.rows))
     return model
 
 

@@ -3,11 +3,13 @@
 import time
 
 import dagster as dg
+from dagster_aws.s3 import S3Resource
 from dagster_pyspark import LazyPySparkResource
 
 from fruits_assets.assets.common import StepLauncher, folder_table
 from fruits_assets.io_managers import TableUpdate
 from fruits_assets.metadata import REJECTED_SHOWN
+from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from spark_steps.images import RAW_IMAGES_SCHEMA, find_photos
 from spark_steps.store import Store
@@ -17,6 +19,7 @@ from spark_steps.store import Store
 def raw_images(
     context: dg.AssetExecutionContext,
     pyspark: LazyPySparkResource,
+    s3: S3Resource,
     settings: dg.ResourceParam[Settings],
     store: dg.ResourceParam[Store],
     pyspark_step_launcher: StepLauncher,
@@ -26,6 +29,9 @@ def raw_images(
     Nothing is opened and nothing copied. Files that are no photos are counted and named in the metadata.
     """
     started = time.perf_counter()
+    if settings.deployment == "local":
+        # On a cluster the launching process has asked, and the nodes may not.
+        check_residency(settings, s3.get_client())
     store.check_images(settings.images)
     folders = list(context.partition_keys)
     limit = settings.decode_limits.fetch.max_bytes

@@ -1,0 +1,169 @@
+"""Clients of AWS, with patience for throttling, and their errors as sentences."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    ReadTimeoutError,
+)
+from dagster_aws.s3 import S3Resource
+
+from spark_steps.errors import FruitsError
+
+T = TypeVar("T")
+_ATTEMPTS = 6
+# Adaptive: once throttled, the client slows down for all its calls, which a fixed number of retries does not.
+PATIENT = Config(
+    retries={"mode": "adaptive", "total_max_attempts": _ATTEMPTS},
+    connect_timeout=10,
+    read_timeout=30,
+    user_agent_extra="fruits",
+)
+# For calls that do something each time they arrive, whether or not their answer comes back.
+NEVER_TWICE = PATIENT.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+THROTTLED = {"Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown", "TooManyRequestsException"}
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+UNKNOWN_KEY = {"InvalidClientTokenId", "InvalidAccessKeyId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
+MISSING = {"404", "NoSuchKey", "NotFound"}
+DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
+
+
+def client(service: Any, region: str, config: Config = PATIENT) -> Any:
+    """Returns a boto3 client; ``AWS_ENDPOINT_URL`` and the profile come from the environment, as boto3 reads it.
+
+    Args:
+        service: Its name, such as ``emr``.
+        region: An AWS region.
+        config: How often it tries, and how long it waits.
+    """
+    with sentences(f"open a client of {service}"):
+        return boto3.client(service, region_name=region, config=config)
+
+
+def passes(error: BaseException) -> bool:
+    """Returns whether an error of AWS may pass by itself: too many requests, a fault of AWS, a network that is away."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return error_code(error) in THROTTLED or status >= 500
+    return isinstance(error, HTTPClientError | ConnectionError)
+
+
+def once(call: Callable[[], T], look: Callable[[], T | None]) -> T:
+    """Makes a call that must not be made twice, with a client that is ``NEVER_TWICE``, and returns what it gives.
+
+    Args:
+        call: The call.
+        look: Returns what the call would have given, if it has been carried out though its answer was lost.
+
+    Raises:
+        BotoCoreError: (or ClientError) It was not carried out.
+    """
+    for wait in (1, 2, 5, 10, 20, 0):
+        try:
+            return call()
+        except (BotoCoreError, ClientError) as error:
+            if not wait or not passes(error):
+                raise
+            time.sleep(wait)
+            if error_code(error) not in THROTTLED and (given := look()) is not None:
+                return given
+    raise AssertionError("the last wait is none")
+
+
+def s3_resource(region: str) -> S3Resource:
+    """Returns dagster-aws' resource for what of S3 is not Spark's: staging, locks, and where a bucket lies."""
+    return S3Resource(region_name=region, max_attempts=_ATTEMPTS)
+
+
+def read_object(s3: Any, bucket: str, key: str) -> bytes | None:
+    """Returns an object of S3, None where there is none.
+
+    Raises:
+        ClientError: It cannot be read.
+    """
+    try:
+        return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except ClientError as error:
+        if error_code(error) in MISSING:
+            return None
+        raise
+
+
+def object_exists(s3: Any, bucket: str, key: str) -> bool:
+    """Returns whether there is an object.
+
+    Raises:
+        ClientError: S3 does not say.
+    """
+    try:
+        s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error_code(error) in MISSING:
+            return False
+        raise
+    return True
+
+
+def console_link(region: str, cluster_id: str) -> str:
+    """Returns where EMR's console shows a cluster."""
+    return f"https://{region}.console.aws.amazon.com/emr/home?region={region}#/clusterDetails/{cluster_id}"
+
+
+@contextmanager
+def sentences(what: str) -> Iterator[None]:
+    """Turns an error of AWS into a FruitsError that names what was tried, what it met, and the remedy.
+
+    Args:
+        what: What is tried, to stand after "to".
+    """
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise FruitsError(explain(error, what)) from error
+
+
+def error_code(error: BaseException) -> str:
+    """Returns the code of an AWS error, such as ``AccessDenied``; nothing for other errors."""
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def explain(error: BotoCoreError | ClientError, what: str) -> str:
+    """Returns an AWS error as a sentence with a remedy.
+
+    Args:
+        error: Of boto3.
+        what: What was tried, to stand after "to".
+    """
+    code, detail = error_code(error), str(error)
+    if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
+        return (
+            f"There are no AWS credentials to {what}. Sign in (aws sso login, or aws configure), or set AWS_PROFILE; "
+            "fruits doctor checks them."
+        )
+    if code in EXPIRED:
+        return f"The AWS credentials have expired, so it was not possible to {what}. Sign in again (aws sso login)."
+    if code in UNKNOWN_KEY:
+        return f"AWS does not know these credentials, so it was not possible to {what}. Check AWS_PROFILE: {detail}"
+    if code in DENIED:
+        return (
+            f"AWS denies to {what}: {detail}. Work under the launcher role of the stack (fruits doctor names it), or "
+            "have its policy extended."
+        )
+    if code in THROTTLED:
+        return f"AWS throttled every attempt to {what}: {detail}. Wait some minutes, and run fewer things at once."
+    if isinstance(error, EndpointConnectionError | ConnectTimeoutError | ReadTimeoutError):
+        return f"AWS could not be reached to {what}: {detail}. Check the network, FRUITS_REGION and AWS_ENDPOINT_URL."
+    return f"AWS refused to {what}: {detail}"

@@ -1,0 +1,108 @@
+"""The events of a step on the cluster, passed on to this instance: completed, and none that the next attempt repeats."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterEvent, DagsterEventType
+from dagster._core.definitions.data_version import compute_logical_data_version
+from dagster._core.events.log import EventLogEntry
+from dagster._core.execution.context.system import StepExecutionContext
+from dagster._core.execution.plan.execute_step import (
+    _build_data_version_tags,
+    _get_code_version,
+    _get_input_provenance_data,
+)
+from dagster._serdes import deserialize_value
+
+from fruits_assets.emr.failures import Cause, explain_error
+
+_RECORDS = {
+    DagsterEventType.ASSET_MATERIALIZATION,
+    DagsterEventType.ASSET_OBSERVATION,
+    DagsterEventType.ASSET_CHECK_EVALUATION,
+    DagsterEventType.STEP_OUTPUT,
+    DagsterEventType.HANDLED_OUTPUT,
+}
+_ENDS = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY}
+
+
+class EventRelay:
+    """Passes a step's events on, and keeps back its records until it is known how the step ended.
+
+    An attempt that died half way must not leave materializations that the next attempt makes again.
+
+    Attributes:
+        ended: Whether the step has said how it ended.
+        cause: What the cluster did to it, where that is why it failed.
+    """
+
+    def __init__(self, step_context: StepExecutionContext, links: Mapping[str, Any]) -> None:
+        self._step_context = step_context
+        self._links = links
+        self._kept: list[EventLogEntry] = []
+        self._versions_of_asset: dict[dg.AssetKey, dict[str, str]] = {}
+        self.ended = False
+        self.cause: Cause | None = None
+
+    def forward(self, events: list[str]) -> Iterator[DagsterEvent]:
+        """Stores serialized events in this instance, and yields those that are Dagster's own."""
+        for text in events:
+            event = deserialize_value(text, EventLogEntry)
+            kind = event.dagster_event.event_type if event.dagster_event else None
+            if kind in _RECORDS:
+                self._kept.append(event)
+                continue
+            if kind in _ENDS:
+                self.ended = True
+                self.cause = explain_error(_messages(event)) if kind == DagsterEventType.STEP_FAILURE else None
+                if self.cause:
+                    # The launcher fails or retries the step in its own words; records of this attempt are no more.
+                    return
+                if kind != DagsterEventType.STEP_UP_FOR_RETRY:
+                    yield from self._pass_on(self._kept)
+                self._kept = []
+            yield from self._pass_on([event])
+
+    def _pass_on(self, events: list[EventLogEntry]) -> Iterator[DagsterEvent]:
+        for event in events:
+            if event.dagster_event is None:
+                # Through the log of this run, which also tells people at a terminal.
+                self._step_context.log.log(event.level, event.user_message)
+                continue
+            completed = self._completed(event)
+            self._step_context.instance.handle_new_event(completed)
+            yield completed.get_dagster_event()
+
+    def _completed(self, entry: EventLogEntry) -> EventLogEntry:
+        """Returns an event; a materialization with links, and with the versions of its inputs."""
+        event = entry.dagster_event
+        if event is None or event.event_type != DagsterEventType.ASSET_MATERIALIZATION:
+            return entry
+        data = event.step_materialization_data
+        made = data.materialization
+        made = made.with_metadata({**made.metadata, **self._links})
+        made = made._replace(tags={**(made.tags or {}), **self._versions(made.asset_key)})
+        event = event._replace(event_specific_data=data._replace(materialization=made))
+        return entry._replace(dagster_event=event)
+
+    def _versions(self, asset_key: dg.AssetKey) -> dict[str, str]:
+        """Returns what Dagster tells fresh from stale by: the cluster's own instance knows nothing of the inputs."""
+        if asset_key not in self._versions_of_asset:
+            self._versions_of_asset[asset_key] = self._find_versions(asset_key)
+        return self._versions_of_asset[asset_key]
+
+    def _find_versions(self, asset_key: dg.AssetKey) -> dict[str, str]:
+        code_version = _get_code_version(asset_key, self._step_context)
+        inputs = _get_input_provenance_data(asset_key, self._step_context)
+        version = compute_logical_data_version(code_version, {key: one["data_version"] for key, one in inputs.items()})
+        return _build_data_version_tags(version, code_version, inputs, False)
+
+
+def _messages(event: EventLogEntry) -> str:
+    error = event.dagster_event.step_failure_data.error if event.dagster_event else None
+    told = []
+    while error:
+        told.append(error.message)
+        error = error.cause
+    return "\n".join(told)

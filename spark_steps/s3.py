@@ -1,0 +1,347 @@
+"""S3 for a process outside Spark and for Spark's own connector: one set of credentials, and errors as sentences."""
+
+import atexit
+import json
+import os
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pyarrow import fs
+
+from spark_steps.errors import FruitsError
+
+SCHEME = "s3://"
+DEFAULT_REGION = "eu-west-3"
+_ATTEMPTS = 8
+_CONNECT_SECONDS = 10
+_ANSWER_SECONDS = 60
+_CONNECTIONS = 16
+_DOWNLOADS = 3
+# What S3 says of single keys in an answer that it gives with 200, which no SDK tries again.
+_PASSING_ERRORS = {"InternalError", "ServiceUnavailable", "SlowDown"}
+_PAUSES_SECONDS = (0.5, 1, 2, 4)
+_KEYS_PER_DELETION = 1000
+# Hadoop's connector for s3:// speaks AWS SDK 1, which knows neither IAM Identity Center nor everything else that boto3
+# does. It can ask a command for credentials, though, and asks again when they expire.
+_CREDENTIALS_FILE_OF_SDK_1 = "AWS_CREDENTIAL_PROFILES_FILE"
+# boto3 renews what has less than 10 minutes left, so what it hands out lasts for this long at least.
+_GOOD_FOR = timedelta(minutes=9)
+_SEARCH = threading.Lock()
+
+
+def is_s3(location: str) -> bool:
+    """Returns whether a normalised place lies in S3."""
+    return location.startswith(SCHEME)
+
+
+def region() -> str:
+    """Returns the region of the buckets: FRUITS_REGION, else that of AWS's own variables, else Paris."""
+    names = ("FRUITS_REGION", "AWS_REGION", "AWS_DEFAULT_REGION")
+    return next((value for name in names if (value := os.environ.get(name))), DEFAULT_REGION)
+
+
+def endpoint() -> str | None:
+    """Returns the address of an S3 that is not AWS's, None where it is."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+
+
+def filesystem() -> fs.S3FileSystem:
+    """Returns the filesystem of S3, with credentials that last for minutes: ask again rather than keep it.
+
+    Raises:
+        FruitsError: There are no credentials.
+    """
+    return _filesystem_of_minute(int(time.monotonic() // 60), _environment(), region())
+
+
+@lru_cache(maxsize=1)
+def _filesystem_of_minute(minute: int, environment: tuple[tuple[str, str], ...], region: str) -> fs.S3FileSystem:
+    # pyarrow's own search for credentials passes over profiles that assume a role, and never renews what it is given.
+    # boto3 finds whatever the aws command finds, and renews it; a new filesystem is made only when it has. Not asked
+    # for each photo: in its last 15 minutes boto3 tries to renew a session at every question.
+    frozen = _credentials().get_frozen_credentials()
+    return _filesystem(frozen.access_key, frozen.secret_key, frozen.token, region, endpoint())
+
+
+@lru_cache(maxsize=2)
+def _filesystem(
+    access_key: str, secret_key: str, token: str | None, region: str, endpoint: str | None
+) -> fs.S3FileSystem:
+    return fs.S3FileSystem(
+        access_key=access_key,
+        secret_key=secret_key,
+        session_token=token,
+        region=region,
+        endpoint_override=endpoint,
+        # A small file then takes one request and not three.
+        allow_delayed_open=True,
+        # pyarrow's own are 1 second and 3.
+        connect_timeout=_CONNECT_SECONDS,
+        request_timeout=_ANSWER_SECONDS,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
+    )
+
+
+def _credentials() -> Any:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        # Threads that fetch photos all begin here at once, and a search may take a second.
+        with _SEARCH:
+            found = _session(_environment(), region()).get_credentials()
+        if found is not None:
+            found.get_frozen_credentials()
+    except (BotoCoreError, ClientError) as error:
+        raise FruitsError(
+            f"The AWS credentials cannot be used: {str(error).rstrip('.')}. Sign in again (aws sso login), or check "
+            "AWS_PROFILE and the role that it assumes."
+        ) from error
+    if found is None:
+        raise FruitsError(
+            "There are no AWS credentials to reach S3. Sign in (aws sso login, or aws configure), or set AWS_PROFILE."
+        )
+    return found
+
+
+def _environment() -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+
+
+@lru_cache(maxsize=2)
+def _session(environment: tuple[tuple[str, str], ...], region: str) -> Any:
+    # boto3 reads the environment by itself; a process that changes it gets another session.
+    import boto3
+
+    return boto3.Session(region_name=region)
+
+
+@lru_cache(maxsize=2)
+def _client(environment: tuple[tuple[str, str], ...], region: str) -> Any:
+    from botocore.config import Config
+
+    patient = Config(
+        retries={"mode": "adaptive", "total_max_attempts": _ATTEMPTS},
+        max_pool_connections=_CONNECTIONS,
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_ANSWER_SECONDS,
+    )
+    return _session(environment, region).client("s3", region_name=region, config=patient)
+
+
+def client() -> Any:
+    """Returns boto3's client of S3, for what pyarrow does not do.
+
+    Raises:
+        FruitsError: There are no credentials.
+    """
+    _credentials()
+    with _SEARCH:
+        return _client(_environment(), region())
+
+
+def read(location: str, most_bytes: int) -> bytes:
+    """Returns the first bytes of an object, by one request unless an answer breaks off; threads may call it at once.
+
+    Args:
+        location: The object.
+        most_bytes: How many of its bytes, where it has so many.
+
+    Raises:
+        FileNotFoundError: There is no such object.
+        FruitsError: S3 refused.
+    """
+    # Not pyarrow, whose streams ask for the object's status first.
+    from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+    with in_sentences(location):
+        for _ in range(_DOWNLOADS - 1):
+            # boto3 tries again what fails before the answer begins, and not what breaks off.
+            with suppress(IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
+                return _download(location, most_bytes)
+        return _download(location, most_bytes)
+
+
+def _download(location: str, most_bytes: int) -> bytes:
+    from botocore.exceptions import IncompleteReadError
+
+    bucket, key = bucket_and_key(location)
+    answer = client().get_object(Bucket=bucket, Key=key)
+    # No range: one of an empty object is an error. Closing ends what is not read.
+    with closing(answer["Body"]) as body:
+        data = bytes(body.read(most_bytes))
+    expected = min(most_bytes, answer["ContentLength"])
+    if len(data) < expected:
+        raise IncompleteReadError(actual_bytes=len(data), expected_bytes=expected)
+    return data
+
+
+def delete_below(location: str) -> None:
+    """Deletes every object below a prefix, and the markers that consoles make of it; none is no error."""
+    # Not pyarrow: it leaves an empty object in place of the parent directory of what it deletes.
+    bucket, key = bucket_and_key(location)
+    with in_sentences(location):
+        pages = client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{key}/")
+        delete_keys(bucket, (item["Key"] for page in pages for item in page.get("Contents", [])))
+
+
+def delete_keys(bucket: str, keys: Iterable[str]) -> None:
+    """Deletes objects; one that is not there is no error.
+
+    Raises:
+        FruitsError: S3 refused.
+    """
+    names = list(keys)
+    for start in range(0, len(names), _KEYS_PER_DELETION):
+        refused = _refused_deletions(bucket, names[start : start + _KEYS_PER_DELETION])
+        for pause in _PAUSES_SECONDS:
+            if not refused or any(one["Code"] not in _PASSING_ERRORS for one in refused):
+                break
+            time.sleep(pause)
+            refused = _refused_deletions(bucket, [one["Key"] for one in refused])
+        if refused:
+            first = refused[0]
+            raise FruitsError(_sentence(f"{SCHEME}{bucket}/{first['Key']}", f"{first['Code']}: {first['Message']}"))
+
+
+def _refused_deletions(bucket: str, keys: list[str]) -> list[dict[str, str]]:
+    objects = [{"Key": key} for key in keys]
+    with in_sentences(f"{SCHEME}{bucket}"):
+        answer = client().delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+    refused: list[dict[str, str]] = answer.get("Errors", [])
+    return refused
+
+
+def bucket_and_key(location: str) -> tuple[str, str]:
+    """Returns the bucket and the key of a place in S3; the key is taken as it stands, never decoded."""
+    bucket, _, key = location.removeprefix(SCHEME).partition("/")
+    return bucket, key
+
+
+@contextmanager
+def in_sentences(location: str) -> Iterator[None]:
+    """Turns what S3 answers into a FruitsError that names the place and the remedy; a missing file stays one.
+
+    Args:
+        location: What is read or written; errors of a folder on this machine pass as they are.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, BotoCoreError, ClientError) as error:
+        if not is_s3(location):
+            raise
+        if _says("NO_SUCH_KEY|NoSuchKey", str(error)):
+            raise FileNotFoundError(location) from error
+        raise FruitsError(_sentence(location, str(error))) from error
+
+
+_REMEDIES = (
+    (
+        r"NO_SUCH_BUCKET|NoSuchBucket",
+        "there is no such bucket. Check its name; fruits deploy makes one and prints it.",
+    ),
+    (r"EXPIRED_TOKEN|ExpiredToken|RequestExpired", "the AWS credentials have expired. Sign in again (aws sso login)."),
+    (
+        r"INVALID_ACCESS_KEY_ID|InvalidAccessKeyId|INVALID_CLIENT_TOKEN_ID|INVALID_SIGNATURE|SignatureDoesNotMatch"
+        r"|InvalidToken",
+        "AWS does not know these credentials. Check AWS_PROFILE and AWS_ACCESS_KEY_ID.",
+    ),
+    (
+        r"PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraint|301",
+        "the bucket lies in another region. Set FRUITS_REGION to that of the bucket.",
+    ),
+    (
+        r"ACCESS_DENIED|AccessDenied|403",
+        "AWS denies access. Check AWS_PROFILE, and that its role may read there, and write where the store is.",
+    ),
+    (
+        r"SLOW_DOWN|SlowDown|THROTTLING|ServiceUnavailable|SERVICE_UNAVAILABLE|503",
+        "S3 throttled every attempt. Wait some minutes, and run fewer things at once.",
+    ),
+    (
+        r"NETWORK_CONNECTION|REQUEST_TIMEOUT|RequestTimeout|Could not connect|Connect timeout|Read timeout"
+        r"|Connection was closed",
+        "S3 could not be reached. Check the network, FRUITS_REGION and AWS_ENDPOINT_URL.",
+    ),
+)
+
+
+def _says(codes: str, detail: str) -> bool:
+    # Only where the SDKs put S3's code, or begin their own sentence: a key that holds "403" is in the text as well.
+    return bool(re.search(rf"(?:^|AWS Error |\(HTTP status |An error occurred \()(?:{codes})\b", detail))
+
+
+def _sentence(location: str, detail: str) -> str:
+    for pattern, remedy in _REMEDIES:
+        if _says(pattern, detail):
+            return f"{location}: {remedy}"
+    return f"{location}: S3 refused. {detail}"
+
+
+def spark_config(hadoop_version: str) -> dict[str, str]:
+    """Returns the settings that make a local Spark read and write s3://, which it cannot by itself.
+
+    The first session with them fetches 280 MB from Maven Central, into ``~/.ivy2``.
+
+    Args:
+        hadoop_version: That of Spark's own jars.
+    """
+    own_endpoint = endpoint()
+    return {
+        "spark.jars.packages": f"org.apache.hadoop:hadoop-aws:{hadoop_version}",
+        "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        # Named even where it is AWS's own: without it the connector asks the one in the United States first.
+        "spark.hadoop.fs.s3a.endpoint": own_endpoint or f"https://s3.{region()}.amazonaws.com",
+        "spark.hadoop.fs.s3a.endpoint.region": region(),
+        "spark.hadoop.fs.s3a.path.style.access": str(own_endpoint is not None).lower(),
+        "spark.hadoop.fs.s3a.connection.ssl.enabled": str(not (own_endpoint or "").startswith("http://")).lower(),
+        "spark.hadoop.fs.s3a.aws.credentials.provider": "com.amazonaws.auth.profile.ProfileCredentialsProvider",
+        "spark.hadoop.fs.s3a.bucket.probe": "0",
+    }
+
+
+@lru_cache(maxsize=1)
+def use_boto3_credentials_in_java() -> None:
+    """Lets Spark's JVM ask this module for credentials, and writes none down; must come before the JVM starts."""
+    directory = tempfile.mkdtemp(prefix="fruits-aws-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    file = Path(directory) / "credentials"
+    command = f"{shlex.quote(sys.executable)} -m {__name__}"
+    profiles = {"default", os.environ.get("AWS_PROFILE") or "default"}
+    file.write_text("".join(f"[{profile}]\ncredential_process = {command}\n" for profile in sorted(profiles)))
+    os.environ[_CREDENTIALS_FILE_OF_SDK_1] = str(file)
+
+
+def _credential_process() -> None:
+    """Prints the credentials as AWS's ``credential_process`` defines it."""
+    from botocore.credentials import RefreshableCredentials
+
+    found = _credentials()
+    frozen = found.get_frozen_credentials()
+    answer = {"Version": 1, "AccessKeyId": frozen.access_key, "SecretAccessKey": frozen.secret_key}
+    if frozen.token:
+        answer["SessionToken"] = frozen.token
+    if isinstance(found, RefreshableCredentials):
+        answer["Expiration"] = (datetime.now(UTC) + _GOOD_FOR).strftime("%Y-%m-%dT%H:%M:%SZ")
+    sys.stdout.write(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    try:
+        _credential_process()
+    except FruitsError as error:
+        sys.exit(str(error))

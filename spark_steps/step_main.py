@@ -1,0 +1,168 @@
+"""What spark-submit runs on the cluster: a step staged as a document, its events and its outcome sent back through S3.
+
+It stands alone until the document's entry point is called: what goes wrong before that, a missing module or a wrong
+Python, must be told too.
+"""
+
+import importlib
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+EVENTS = "events"
+OUTCOME = "outcome.json"
+PUBLISH_SECONDS = 1.0
+_LAST_ATTEMPTS = 5
+# Of a stack trace, from its end; enough for a person, and small beside an event.
+_TRACE_CHARACTERS = 8000
+
+
+class Staging:
+    """The folder in S3 that a step and its launcher share.
+
+    Attributes:
+        bucket: Its bucket.
+        prefix: Its key, without a trailing slash.
+    """
+
+    def __init__(self, document_uri: str, region: str) -> None:
+        import boto3
+
+        self.bucket, _, key = document_uri.removeprefix("s3://").partition("/")
+        self.prefix = str(PurePosixPath(key).parent)
+        self._name = PurePosixPath(key).name
+        self._s3 = boto3.client("s3", region_name=region)
+
+    def document(self) -> dict[str, Any]:
+        """Returns the document that describes the step."""
+        body = self._s3.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{self._name}")["Body"]
+        document: dict[str, Any] = json.loads(body.read())
+        return document
+
+    def write(self, name: str, value: Any) -> None:
+        """Writes a value as JSON."""
+        body = json.dumps(value, ensure_ascii=False).encode()
+        self._s3.put_object(Bucket=self.bucket, Key=f"{self.prefix}/{name}", Body=body)
+
+
+class Publisher:
+    """Sends events as they come, in numbered files of those that are new: each is sent once."""
+
+    def __init__(self, write: Callable[[str, Any], None]) -> None:
+        self._write = write
+        self._events: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._unsent: list[str] = []
+        self._files = 0
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="event-publisher", daemon=True)
+        self._thread.start()
+
+    def put(self, event: str) -> None:
+        """Takes an event to be sent within about a second."""
+        self._events.put(event)
+
+    def close(self) -> None:
+        """Sends what is left.
+
+        Raises:
+            Exception: What is left cannot be sent.
+        """
+        self._closed.set()
+        self._thread.join()
+        for _ in range(_LAST_ATTEMPTS - 1):
+            try:
+                return self._send()
+            except Exception:
+                time.sleep(PUBLISH_SECONDS)
+        return self._send()
+
+    def _run(self) -> None:
+        while not self._closed.wait(PUBLISH_SECONDS):
+            try:
+                self._send()
+            except Exception as error:
+                print(f"events cannot be sent for now: {error}", file=sys.stderr)
+
+    def _send(self) -> None:
+        while self._unsent or not self._events.empty():
+            # A file whose answer was lost may be there: it is sent again as it was, and newer events in the next.
+            self._unsent = self._unsent or self._waiting()
+            self._write(f"{EVENTS}/{self._files + 1:06}.json", self._unsent)
+            self._files += 1
+            self._unsent = []
+
+    def _waiting(self) -> list[str]:
+        events: list[str] = []
+        while not self._events.empty():
+            events.append(self._events.get())
+        return events
+
+
+def main(document_uri: str, region: str) -> int:
+    """Runs a step.
+
+    Args:
+        document_uri: ``s3://bucket/prefix/step.json``: entry point, environment, and what the entry point takes.
+        region: AWS region of the bucket.
+
+    Returns:
+        The exit code: 0 if the entry point says that the step has succeeded.
+    """
+    staging = Staging(document_uri, region)
+    document = staging.document()
+    try:
+        succeeded = _run(document, staging)
+    except BaseException as error:
+        staging.write(OUTCOME, {"succeeded": False, "error": described(error)})
+        traceback.print_exc()
+        return 1
+    staging.write(OUTCOME, {"succeeded": succeeded, "error": None})
+    return 0 if succeeded else 1
+
+
+def _run(document: dict[str, Any], staging: Staging) -> bool:
+    check_python(document["python"])
+    os.environ.update(document["environment"])
+    module, _, function = document["entry_point"].partition(":")
+    entry_point = getattr(importlib.import_module(module), function)
+    publisher = Publisher(staging.write)
+    try:
+        return bool(entry_point(document, publisher.put))
+    finally:
+        publisher.close()
+
+
+def check_python(wanted: str) -> None:
+    """Raises a RuntimeError unless this is the wanted minor version of Python, such as 3.11."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if here != wanted:
+        raise RuntimeError(f"wrong Python: the step needs {wanted}, and {sys.executable} is {here}")
+
+
+def described(error: BaseException) -> dict[str, Any]:
+    """Returns an error as JSON takes it: its innermost cause, and the end of the stack trace."""
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    trace = "".join(traceback.format_exception(error))
+    return {
+        "type": type(cause).__name__,
+        "message": str(cause)[-_TRACE_CHARACTERS:],
+        "module": getattr(cause, "name", None) if isinstance(cause, ImportError) else None,
+        "trace": trace[-_TRACE_CHARACTERS:],
+    }
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1], sys.argv[2])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: the teardown of C++ threads has aborted processes that had done all their work.
+    os._exit(code)

@@ -1,0 +1,152 @@
+"""The emulator as tests use it: a process of its own, and what can be asked of it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, Literal
+
+PROJECT = Path(__file__).parent.parent.parent
+REGION = "eu-west-3"
+
+
+class Emulator:
+    """AWS on this machine: S3, IAM, STS, CloudFormation, EC2 and Budgets by moto, EMR that really runs steps."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", endpoint: str, directory: Path) -> None:
+        self.process = process
+        self.endpoint = endpoint
+        self.directory = directory
+
+    @classmethod
+    def start(
+        cls,
+        directory: Path,
+        startup_seconds: float = 1.0,
+        clock_speed: float = 1.0,
+        environment: Literal["venv", "archive"] = "venv",
+        stack: bool = False,
+    ) -> "Emulator":
+        """Starts an emulator and waits until it answers.
+
+        Args:
+            directory: For its clusters, nodes and logs (``emulator.log``).
+            startup_seconds: How long a cluster takes to be ready, besides Spark's own start.
+            clock_speed: By how much idle timeouts and timers of bootstrap actions run faster.
+            environment: ``venv`` has this project's packages stand in for the archive of the environment.
+            stack: Makes the stack of infra/fruits.yaml.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        output, log = directory / "emulator.out", directory / "emulator.log"
+        options = ["--startup-seconds", str(startup_seconds), "--clock-speed", str(clock_speed)]
+        command = [sys.executable, "-m", "tests.emr_emulator", "--directory", str(directory), *options]
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "FRUITS_"))}
+        with output.open("wb") as out, log.open("wb") as err:
+            process = subprocess.Popen(
+                [*command, "--environment", environment, *(["--stack"] if stack else [])],
+                cwd=PROJECT, env=clean, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+            )  # fmt: skip
+        # The first start on a machine fetches the jars of S3A.
+        until = time.monotonic() + 600
+        while time.monotonic() < until:
+            if output.read_text().endswith("}\n"):
+                return cls(process, json.loads(output.read_text())["endpoint"], directory)
+            if process.poll() is not None:
+                raise RuntimeError(f"the emulator did not start: {log.read_text()[-3000:]}")
+            time.sleep(0.05)
+        process.terminate()
+        raise RuntimeError(f"the emulator did not start in time: {log.read_text()[-3000:]}")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a process needs in its environment to meet the emulator instead of AWS."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    @property
+    def root_environ(self) -> dict[str, str]:
+        """The same with a key that may do everything, also while permissions are enforced."""
+        return {**self.environ, "AWS_ACCESS_KEY_ID": self._ask("root")["key"]}
+
+    def client(self, service: Any, region: str = REGION, environ: dict[str, str] | None = None) -> Any:
+        """Returns a boto3 client of the emulator.
+
+        Args:
+            service: Such as ``emr``.
+            region: Of the client.
+            environ: Whose credentials it uses; those of root if not given.
+        """
+        import boto3
+
+        known = environ or self.root_environ
+        return boto3.client(
+            service,
+            region_name=region,
+            endpoint_url=self.endpoint,
+            aws_access_key_id=known["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=known["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=known.get("AWS_SESSION_TOKEN"),
+        )
+
+    def environ_of_role(self, role_arn: str) -> dict[str, str]:
+        """Returns the environment of a process that works under a role."""
+        answer = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
+        return {
+            **self.environ,
+            "AWS_ACCESS_KEY_ID": answer["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": answer["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": answer["SessionToken"],
+        }
+
+    def throttle(self, action: str, times: int) -> None:
+        """Has the next calls of an action answered with throttling (``DescribeStep``, ``s3:PutObject``)."""
+        self._ask("throttle", action=action, times=times)
+
+    def lose_node(self, cluster: str, role: Literal["core", "master"]) -> None:
+        """Loses a node: a core node is replaced, without its master a cluster ends."""
+        self._ask("lose-node", cluster=cluster, role=role)
+
+    def kill_step(self, step: str, what: Literal["driver", "executor", "python"], signal: int = 9) -> list[int]:
+        """Really kills a step's driver, its executors, or the executors' Python workers; returns their process ids."""
+        killed: list[int] = self._ask("kill-step", step=step, what=what, signal=signal)["killed"]
+        return killed
+
+    def keep_busy(self, cluster: str, busy: bool = True) -> None:
+        """Has a live notebook keep a cluster from counting as idle."""
+        self._ask("keep-busy", cluster=cluster, busy=busy)
+
+    def enforce_iam(self, on: bool) -> None:
+        """Turns the checks of permissions on or off, for all services."""
+        self._ask("enforce-iam", on=on)
+
+    def state(self) -> dict[str, Any]:
+        """Returns clusters with their steps, instances and living processes, and the number of calls of each action."""
+        return self._ask("state")
+
+    def stop(self) -> None:
+        """Ends the emulator and every process of its clusters."""
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _ask(self, name: str, **body: Any) -> dict[str, Any]:
+        request = urllib.request.Request(f"{self.endpoint}/emulator/{name}", json.dumps(body).encode())  # noqa: S310
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+                content: dict[str, Any] = json.loads(answer.read())
+                return content
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(f"/emulator/{name}: {error.read().decode()}") from error

@@ -1,0 +1,201 @@
+"""One WSGI application: EMR and prices of our own, the control API, and moto for all else."""
+
+import json
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from xml.sax.saxutils import escape
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from tests.emr_emulator import processes
+from tests.emr_emulator.api import ApiError, ElasticMapReduce
+from tests.emr_emulator.authorization import Authorization, Call, read_call
+from tests.emr_emulator.clusters import ENDED, Cluster, World, process_count
+from tests.emr_emulator.prices import get_products
+from tests.emr_emulator.stack import CHANGES, complete_stacks
+
+log = logging.getLogger("emr_emulator")
+
+EMR, PRICES, CONTROL = "ElasticMapReduce.", "AWSPriceListService.", "/emulator/"
+# Security configurations stay moto's: CloudFormation makes them there.
+MOTO_EMR = {"CreateSecurityConfiguration", "DescribeSecurityConfiguration", "DeleteSecurityConfiguration"}
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+
+
+@dataclass
+class Fault:
+    """Calls of an action that fail with throttling."""
+
+    left: int
+
+
+class Application:
+    """The emulator's answers to HTTP."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.moto = DomainDispatcherApplication(create_backend_app)
+        self.authorization = Authorization(world.root_key)
+        self.emr = ElasticMapReduce(world, self.authorization.launch_problem)
+        self.throttled: dict[str, Fault] = {}
+        self.lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answers one request."""
+        if environ["PATH_INFO"].startswith(CONTROL):
+            return self._control(environ, start_response)
+        call = read_call(environ)
+        try:
+            self.emr.calls[call.name] += 1
+            self._throttle(call)
+            self.authorization.check(call, self.emr)
+            target = environ.get("HTTP_X_AMZ_TARGET", "")
+            if target.startswith(EMR) and call.action not in MOTO_EMR:
+                answer = self.emr.call(call.action, call.region, call.body)
+                return _json(start_response, 200, answer)
+            if target.startswith(PRICES):
+                return _json(start_response, 200, get_products(call.body))
+        except ApiError as error:
+            log.info("%s: %s: %s", call.name, error.code, error.message)
+            return _refuse(start_response, call, error)
+        except Exception as error:
+            log.exception("%s failed", call.name)
+            return _refuse(start_response, call, ApiError("InternalServerException", repr(error), 500))
+        answer_of_moto: Iterable[bytes] = self.moto(environ, start_response)
+        if call.service == "cloudformation" and call.action in CHANGES:
+            complete_stacks(self.authorization, call.region)
+        return answer_of_moto
+
+    def _throttle(self, call: Call) -> None:
+        with self.lock:
+            fault = self.throttled.get(call.action) or self.throttled.get(call.name)
+            if fault is None or fault.left <= 0:
+                return
+            fault.left -= 1
+        if call.service == "s3":
+            raise ApiError("SlowDown", "Please reduce your request rate.", 503)
+        raise ApiError("ThrottlingException", "Rate exceeded")
+
+    # The control API
+
+    def _control(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        body = json.loads(environ["wsgi.input"].read(length) or b"{}")
+        name = environ["PATH_INFO"].removeprefix(CONTROL).replace("-", "_")
+        handler: Callable[..., Any] | None = getattr(self, f"control_{name}", None)
+        if handler is None:
+            return _json(start_response, 404, {"error": f"there is no /emulator/{name}"})
+        try:
+            return _json(start_response, 200, handler(**body) or {})
+        except (KeyError, TypeError, ValueError, StopIteration) as error:
+            return _json(start_response, 400, {"error": repr(error)})
+
+    def control_state(self) -> dict[str, Any]:
+        """Tells all there is."""
+        return {
+            "clusters": {cluster.id: self._state_of(cluster) for cluster in list(self.emr.clusters.values())},
+            "calls": dict(self.emr.calls),
+        }
+
+    def _state_of(self, cluster: Cluster) -> dict[str, Any]:
+        with cluster.lock:
+            return {
+                "name": cluster.request["Name"],
+                "region": cluster.region,
+                "state": cluster.state,
+                "reason": cluster.reason,
+                "tags": cluster.tags,
+                "request": cluster.request,
+                "instances": [
+                    {"id": one.id, "role": one.role, "state": one.state, "market": one.market}
+                    for one in cluster.instances
+                ],
+                "steps": {
+                    step.id: {
+                        "name": step.config["Name"],
+                        "state": step.state,
+                        "args": step.args,
+                        "failure": step.failure,
+                        "log": str(cluster.directory / "steps" / step.id / "stderr"),
+                    }
+                    for step in cluster.steps
+                },
+                "directory": str(cluster.directory),
+                "processes": process_count(self.world, cluster.id),
+            }
+
+    def control_throttle(self, action: str, times: int) -> None:
+        """Has the next calls of an action throttled; of S3 as ``s3:PutObject``, of EMR by its name alone."""
+        with self.lock:
+            self.throttled[action] = Fault(times)
+
+    def control_lose_node(self, cluster: str, role: str) -> None:
+        """Loses a node of a role, ``core`` or ``master``."""
+        found = self.emr.clusters[cluster]
+        instance = next(iter(found.living_instances(role.upper())))
+        threading.Thread(target=found.lose, args=(instance,), daemon=True).start()
+
+    def control_lose_instance(self, instance: str) -> None:
+        """Loses the node with an EC2 id."""
+        for cluster in self.emr.clusters.values():
+            for one in cluster.instances:
+                if one.id == instance:
+                    threading.Thread(target=cluster.lose, args=(one,), daemon=True).start()
+
+    def control_kill_step(self, step: str, what: str, signal: int = 9) -> dict[str, Any]:
+        """Sends a signal to a step's driver (JVM and Python), its executors, or their Python workers."""
+        command = {"driver": "", "executor": "CoarseGrainedExecutorBackend", "python": "pyspark.daemon"}[what]
+        marks = {processes.EMULATOR: self.world.emulator, processes.STEP: step}
+        if what != "driver":
+            return {"killed": processes.kill(marks, command, signal)}
+        everything = processes.living(marks)
+        others = ("CoarseGrainedExecutorBackend", "pyspark.daemon", "pyspark.worker")
+        drivers = [one for one, line in everything.items() if not any(other in line for other in others)]
+        return {"killed": processes.kill_these(drivers, signal)}
+
+    def control_keep_busy(self, cluster: str, busy: bool = True) -> None:
+        """Has a live notebook or an open web interface keep a cluster from counting as idle."""
+        self.emr.clusters[cluster].busy = busy
+
+    def control_enforce_iam(self, on: bool) -> None:
+        """Turns the checks of permissions on or off."""
+        self.authorization.enforced = on
+
+    def control_root(self) -> dict[str, str]:
+        """Tells the key that may do everything, also while permissions are enforced."""
+        return {"key": self.world.root_key}
+
+    def has_living_clusters(self) -> bool:
+        """Tells whether any cluster has not ended."""
+        return any(cluster.state not in ENDED for cluster in self.emr.clusters.values())
+
+
+def _json(start_response: StartResponse, status: int, answer: Any) -> Iterable[bytes]:
+    body = json.dumps(answer).encode()
+    headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
+    start_response(
+        f"{status} {'OK' if status == 200 else 'Error'}", [*headers, ("x-amzn-RequestId", str(uuid.uuid4()))]
+    )
+    return [body]
+
+
+def _refuse(start_response: StartResponse, call: Call, error: ApiError) -> Iterable[bytes]:
+    """Answers with an error in the form that the client of the service reads."""
+    if call.is_json:
+        return _json(start_response, error.status, {"__type": error.code, "message": error.message})
+    details = f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
+    if call.service == "s3":
+        body = f"<Error>{details}<RequestId>emulator</RequestId></Error>"
+    elif call.service == "ec2":
+        body = f"<Response><Errors><Error>{details}</Error></Errors><RequestID>emulator</RequestID></Response>"
+    else:
+        body = (
+            f"<ErrorResponse><Error><Type>Sender</Type>{details}</Error><RequestId>emulator</RequestId></ErrorResponse>"
+        )
+    content = b"" if call.method == "HEAD" else b'<?xml version="1.0" encoding="UTF-8"?>' + body.encode()
+    start_response(f"{error.status} Error", [("Content-Type", "text/xml"), ("Content-Length", str(len(content)))])
+    return [content]

@@ -1,0 +1,163 @@
+"""The commands of a node that a bootstrap action calls and this machine must not run: they stand first on its PATH."""
+
+import sys
+from pathlib import Path
+
+from tests.emr_emulator.spark import interpreter
+
+_SUDO = """#!/bin/bash
+while [[ "$1" == -* ]]; do
+  case "$1" in -u|-g) shift 2 ;; *) shift ;; esac
+done
+while [[ "$1" == *=* ]]; do export "$1"; shift; done
+exec "$@"
+"""
+
+# The script runs at once; what it puts on a timer waits in the background, faster than the clock.
+_SYSTEMD_RUN = """#!/bin/bash
+seconds=0
+to_seconds() {
+  case "$1" in
+    *min) echo $(( ${1%min} * 60 )) ;;
+    *h) echo $(( ${1%h} * 3600 )) ;;
+    *m) echo $(( ${1%m} * 60 )) ;;
+    *s) echo "${1%s}" ;;
+    *) echo "$1" ;;
+  esac
+}
+while [[ "$1" == -* ]]; do
+  case "$1" in
+    --on-active=*|--on-boot=*) seconds=$(to_seconds "${1#*=}"); shift ;;
+    --on-active|--on-boot) seconds=$(to_seconds "$2"); shift 2 ;;
+    --setenv=*) export "${1#*=}"; shift ;;
+    -u|-p|-E|--unit|--property|--description) shift 2 ;;
+    --) shift; break ;;
+    *) shift ;;
+  esac
+done
+wait_for=$(awk "BEGIN { print $seconds / $EMR_EMULATOR_CLOCK_SPEED }")
+log="$EMR_EMULATOR_NODE_DIRECTORY/timers.log"
+( /bin/sleep "$wait_for"; exec "$@" ) </dev/null >>"$log" 2>&1 &
+disown
+echo "Running timer as unit: run-emulated.timer" >&2
+"""
+
+# A script that tries again every minute does so faster than the clock too.
+_SLEEP = """#!/bin/bash
+exec /bin/sleep "$(awk "BEGIN { print $1 / $EMR_EMULATOR_CLOCK_SPEED }")"
+"""
+
+_PYTHON = """#!/bin/bash
+exec "{python}" "$@"
+"""
+
+_SHUTDOWN = """#!/bin/bash
+exec "{python}" - <<'EOF'
+import json, os, urllib.request
+body = json.dumps({{"instance": os.environ["EMR_EMULATOR_NODE"]}}).encode()
+url = os.environ["AWS_ENDPOINT_URL"] + "/emulator/lose-instance"
+urllib.request.urlopen(urllib.request.Request(url, body, {{"Content-Type": "application/json"}}), timeout=30)
+EOF
+"""
+
+_AWS = """#!{python}
+import sys
+import boto3
+
+arguments = []
+options = {{}}
+words = iter(sys.argv[1:])
+flags = ("--only-show-errors", "--quiet", "--no-progress", "--no-cli-pager", "--recursive")
+for word in words:
+    if word.startswith("--") and "=" in word:
+        options[word.split("=")[0]] = word.split("=", 1)[1]
+    elif word in flags:
+        options[word] = ""
+    elif word.startswith("--"):
+        options[word] = next(words)
+    else:
+        arguments.append(word)
+region = options.get("--region", "{region}")
+
+
+def parts(uri):
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+try:
+    if arguments[:2] == ["s3", "cp"]:
+        s3 = boto3.client("s3", region_name=region)
+        source, target = arguments[2:4]
+        if source.startswith("s3://"):
+            bucket, key = parts(source)
+            if target == "-":
+                sys.stdout.buffer.write(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+            else:
+                import os
+                if target.endswith("/") or os.path.isdir(target):
+                    target = os.path.join(target, os.path.basename(key))
+                s3.download_file(bucket, key, target)
+        else:
+            bucket, key = parts(target)
+            if source == "-":
+                s3.put_object(Bucket=bucket, Key=key, Body=sys.stdin.buffer.read())
+            else:
+                s3.upload_file(source, bucket, key)
+    elif arguments[:2] == ["emr", "terminate-clusters"]:
+        ids = [options["--cluster-ids"], *arguments[2:]]
+        boto3.client("emr", region_name=region).terminate_job_flows(JobFlowIds=ids)
+    else:
+        known = "s3 cp and emr terminate-clusters"
+        sys.exit(f"the emulator's aws command knows {{known}} only, not " + " ".join(sys.argv[1:]))
+except Exception as error:
+    sys.exit(f"aws: {{error}}")
+"""
+
+# The archive is a file of a few bytes here; what would come out of it is laid down instead: into a directory called
+# site-packages the packages, into any other a whole environment.
+_TAR = """#!/bin/bash
+target=.
+previous=
+extract=
+for word in "$@"; do
+  [[ "$previous" == -*C || "$previous" == --directory ]] && target="$word"
+  [[ "$word" == --directory=* ]] && target="${{word#*=}}"
+  [[ "$word" == -[!-]*x* || "$word" == -x* || "$word" == x*[zf]* || "$word" == --extract ]] && extract=1
+  previous="$word"
+done
+if [[ -z "$extract" ]]; then exec /bin/tar "$@"; fi
+[[ -p /dev/stdin ]] && cat >/dev/null
+mkdir -p "$target"
+case "$target" in
+  */site-packages|*/site-packages/) cp -a "{environment}"/lib/python3.*/site-packages/. "$target/" ;;
+  *) cp -a "{environment}/." "$target/" ;;
+esac
+"""
+
+
+def make_shims(directory: Path, region: str, stand_in: Path | None) -> Path:
+    """Writes the commands of a cluster's nodes.
+
+    Args:
+        directory: Where their folder is made.
+        region: Of the cluster.
+        stand_in: What `tar` lays down instead of unpacking; without it tar is the machine's own.
+    """
+    shims = directory / "shims"
+    shims.mkdir(parents=True, exist_ok=True)
+    commands = {
+        "sudo": _SUDO,
+        "systemd-run": _SYSTEMD_RUN,
+        "sleep": _SLEEP,
+        "python3": _PYTHON.format(python=interpreter()),
+        "python3.11": _PYTHON.format(python=interpreter()),
+        "shutdown": _SHUTDOWN.format(python=sys.executable),
+        "aws": _AWS.format(python=sys.executable, region=region),
+    }
+    if stand_in is not None:
+        commands["tar"] = _TAR.format(environment=stand_in)
+    for name, text in commands.items():
+        (shims / name).write_text(text)
+        (shims / name).chmod(0o755)
+    return shims
