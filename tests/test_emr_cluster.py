@@ -14,7 +14,8 @@ from moto import mock_aws
 
 from fruits_assets.emr import lock
 from fruits_assets.emr.aws import once
-from fruits_assets.emr.cluster import Cluster, Step, cluster_request, idle_since, last_run, reusable, step_name
+from fruits_assets.emr.cluster import Cluster, Step, idle_since, last_run, reusable, step_name
+from fruits_assets.emr.cluster_request import cluster_request
 from fruits_assets.emr.environment import Environment
 from fruits_assets.emr.guards import orphans
 from fruits_assets.emr.infrastructure import Infrastructure

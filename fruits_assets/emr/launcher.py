@@ -19,7 +19,7 @@ from dagster_aws.emr import EmrJobRunner
 from dagster_aws.emr.pyspark_step_launcher import EMR_SPARK_HOME, EmrPySparkStepLauncher
 
 from fruits_assets.costs import COST_VARIABLE
-from fruits_assets.emr.aws import console_link, passes, read_object
+from fruits_assets.emr.aws import console_link, passes, read_object, sentences
 from fruits_assets.emr.cluster import ENVIRONMENT_PYTHON, UNFINISHED_STEPS, Clusters, step_name
 from fruits_assets.emr.environment import check_versions, read_environment
 from fruits_assets.emr.failures import Cause, Evidence, StepError, explain
@@ -39,6 +39,8 @@ _LOOKS_PER_CLUSTER = 5
 _LOG_PATIENCE = 120.0
 # A laptop changes its network, AWS has a bad minute: a step that works on is not given up for that.
 _AWAY_PATIENCE = 600.0
+# The process of a step ends a moment after its last event.
+_PROCESS_PATIENCE = 30.0
 _LOG_CHARACTERS = 20_000
 _SECONDS_TO_RETRY = 10
 # Runs that belong together, such as those of fruits run, keep the cluster from one to the next.
@@ -82,7 +84,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
             )
         self._settings = settings
         self._launched = False
-        self._finished_steps: set[str] = set()
+        self._finished_steps: dict[str, str] = {}
 
     @cached_property
     def _clusters(self) -> Clusters:
@@ -136,7 +138,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
         finally:
             # An interrupt, an error of ours, a caller that wants no more: nothing shall run that nobody waits for.
             if step_id not in self._finished_steps and not relay.ended:
-                self._finished_steps.add(step_id)
+                self._finished_steps[step_id] = cluster_id
                 try:
                     clusters.cancel(cluster_id, [step_id])
                 except FruitsError as error:
@@ -202,16 +204,16 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
             if state == "RUNNING" and running_since is None:
                 wait, running_since = _SHORTEST_WAIT, time.monotonic()
             if over or relay.ended:
-                self._finished_steps.add(step_id)
+                self._finished_steps[step_id] = cluster_id
             if over and not relay.ended:
                 raise StepError(where, self._cause(staging, cluster_id, step_id))
         if relay.cause:
             raise StepError(where, relay.cause)
 
     def _describe(self, cluster_id: str, step_id: str) -> dict[str, Any]:
-        status: dict[str, Any] = self._clusters.emr.describe_step(ClusterId=cluster_id, StepId=step_id)["Step"][
-            "Status"
-        ]
+        with sentences(f"describe step {step_id} of {cluster_id}"):
+            described = self._clusters.emr.describe_step(ClusterId=cluster_id, StepId=step_id)
+        status: dict[str, Any] = described["Step"]["Status"]
         return status
 
     def _is_over(self, cluster_id: str) -> bool:
@@ -263,7 +265,15 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
         if not self._launched or KEEP_CLUSTER_TAG in run.tags:
             return
         if not others_in_flight(instance, timedelta(minutes=self._settings.max_age_minutes), run.run_id):
+            self._wait_for_processes()
             self._clusters.end_idle(log.info, is_ours=runs_of(instance), ignored=self._finished_steps)
+
+    def _wait_for_processes(self) -> None:
+        """Waits for the processes of finished steps, so that EMR does not call a step that succeeded cancelled."""
+        deadline = time.monotonic() + _PROCESS_PATIENCE
+        for step_id, cluster_id in self._finished_steps.items():
+            while self._describe(cluster_id, step_id)["State"] in UNFINISHED_STEPS and time.monotonic() < deadline:
+                time.sleep(_SHORTEST_WAIT)
 
 
 def runs_of(instance: dg.DagsterInstance) -> Callable[[str], bool]:

@@ -1,4 +1,4 @@
-"""The events of a step on the cluster, passed on to this instance: completed, and none that the next attempt repeats."""
+"""The events of a step on the cluster, passed on to this instance: completed, and none that a retry repeats."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
