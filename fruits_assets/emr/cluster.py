@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -84,6 +84,19 @@ class Cluster:
     tags: dict[str, str]
     release: str
 
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> "Cluster":
+        """Returns a cluster as DescribeCluster tells of it."""
+        timeline = described["Status"]["Timeline"]
+        return cls(
+            id=described["Id"],
+            state=described["Status"]["State"],
+            created=timeline["CreationDateTime"],
+            ready=timeline.get("ReadyDateTime"),
+            tags={tag["Key"]: tag["Value"] for tag in described.get("Tags", [])},
+            release=described.get("ReleaseLabel", ""),
+        )
+
     @property
     def ends_by(self) -> datetime | None:
         """When the switch on the cluster ends it at the latest, None where it has none."""
@@ -94,6 +107,17 @@ class Cluster:
 def step_name(step_key: str, run_id: str, attempt: int) -> str:
     """Returns a step's name, from which its run can be told."""
     return f"{step_key} run {run_id} attempt {attempt + 1}"
+
+
+def steps_of(emr: Any, cluster_id: str) -> list[Step]:
+    """Returns all steps of a cluster, by a client of boto3."""
+    with sentences(f"list the steps of {cluster_id}"):
+        pages = emr.get_paginator("list_steps").paginate(ClusterId=cluster_id)
+        listed = [(one, one["Status"]) for page in pages for one in page["Steps"]]
+    return [
+        Step(one["Id"], one["Name"], status["State"], status.get("Timeline", {}).get("EndDateTime"))
+        for one, status in listed
+    ]
 
 
 def reusable(
@@ -169,28 +193,11 @@ class Clusters:
         """Returns a cluster, and why it is in its state: EMR's Code and Message."""
         with sentences(f"describe the cluster {cluster_id}"):
             described = self.emr.describe_cluster(ClusterId=cluster_id)["Cluster"]
-        timeline = described["Status"]["Timeline"]
-        cluster = Cluster(
-            id=cluster_id,
-            state=described["Status"]["State"],
-            created=timeline["CreationDateTime"],
-            ready=timeline.get("ReadyDateTime"),
-            tags={tag["Key"]: tag["Value"] for tag in described.get("Tags", [])},
-            release=described.get("ReleaseLabel", ""),
-        )
-        return cluster, described["Status"].get("StateChangeReason", {})
+        return Cluster.of(described), described["Status"].get("StateChangeReason", {})
 
     def steps(self, cluster_id: str) -> list[Step]:
         """Returns all steps of a cluster."""
-        with sentences(f"list the steps of {cluster_id}"):
-            pages = self.emr.get_paginator("list_steps").paginate(ClusterId=cluster_id)
-            return [
-                Step(
-                    one["Id"], one["Name"], one["Status"]["State"], one["Status"].get("Timeline", {}).get("EndDateTime")
-                )
-                for page in pages
-                for one in page["Steps"]
-            ]
+        return steps_of(self.emr, cluster_id)
 
     def locked(self, patience: float = LOCK_PATIENCE) -> Any:
         """Returns the lock under which clusters are chosen, created and ended."""

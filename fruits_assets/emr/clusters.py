@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fruits_assets.emr.aws import client, console_link, error_code, sentences
+from fruits_assets.emr.cluster import Cluster, idle_since, steps_of
 from fruits_assets.emr.prices import read_prices
 from fruits_assets.emr.spend import ENDED_STATES, LIVING_STATES, ClusterSpend, Spend, month_spend, stack_of
 from fruits_assets.settings import Settings, read_settings
@@ -57,15 +58,13 @@ def details(emr: Any, cluster: ClusterSpend) -> dict[str, str]:
     """
     with sentences(f"look at {cluster.id}"):
         described = emr.describe_cluster(ClusterId=cluster.id)["Cluster"]
-        told = {}
-        names = {one["Name"].lower() for one in described.get("Applications", [])}
-        if "jupyterhub" in names and (master := described.get("MasterPublicDnsName")):
-            told["jupyterhub"] = f"https://{master}:{_JUPYTERHUB_PORT}"
-        if described["Status"]["State"] == "WAITING":
-            pages = emr.get_paginator("list_steps").paginate(ClusterId=cluster.id)
-            steps = [one["Status"].get("Timeline", {}).get("EndDateTime") for page in pages for one in page["Steps"]]
-            ready = described["Status"]["Timeline"].get("ReadyDateTime") or cluster.created
-            told["idle_since"] = max([ready, *(ended for ended in steps if ended)]).astimezone(UTC).isoformat()
+    told = {}
+    names = {one["Name"].lower() for one in described.get("Applications", [])}
+    if "jupyterhub" in names and (master := described.get("MasterPublicDnsName")):
+        told["jupyterhub"] = f"https://{master}:{_JUPYTERHUB_PORT}"
+    found = Cluster.of(described)
+    if found.state == "WAITING" and (since := idle_since(found, steps_of(emr, cluster.id))):
+        told["idle_since"] = since.astimezone(UTC).isoformat()
     return told
 
 

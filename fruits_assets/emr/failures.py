@@ -9,7 +9,6 @@ from spark_steps.errors import FruitsError
 
 # Of the log, at the end of the message.
 _LINES_SHOWN = 12
-
 _LONGEST_TEXT = 8000
 
 
