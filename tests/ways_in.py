@@ -122,5 +122,9 @@ class Ui:
 
     def stop(self) -> None:
         os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait(30)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            # A busy machine is no fault of what was tested.
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.log.close()
