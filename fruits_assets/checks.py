@@ -1,7 +1,7 @@
 """Asset checks: the promises of the tables, each told as a sentence."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 import pyarrow.dataset as ds
@@ -14,6 +14,8 @@ from dagster_pyspark import LazyPySparkResource
 
 from fruits_assets.assets import mobilenet_features, pca_model, raw_images, reduced_features
 from fruits_assets.assets.common import StepLauncher
+from fruits_assets.charts import picture, rejected_by_reason
+from fruits_assets.metadata import REJECTED_SHOWN, reasons, rejected_by_folder, table_of
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.settings import Settings
 from spark_steps import pca_store
@@ -125,7 +127,8 @@ def features_are_sound(
         asset_key=mobilenet_features.key,
         check_name="features_are_1280_finite_numbers",
         passed=wrong == 0,
-        description=f"{quality.rows - wrong:,} of {quality.rows:,} rows have {FEATURES} finite features.",
+        description=f"{quality.rows - wrong:,} of {quality.rows:,} rows have {FEATURES} finite features."
+        + (" Materialize mobilenet_features with full_refresh, and with other weights if it stays so." * bool(wrong)),
         metadata={"wrong_length": quality.wrong_length, "not_finite": quality.not_finite},
     )
     yield dg.AssetCheckResult(
@@ -133,8 +136,48 @@ def features_are_sound(
         check_name="features_tell_photos_apart",
         passed=not quality.degenerate,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{quality.constant:,} of {FEATURES} features are the same in all {quality.rows:,} rows.",
+        description=f"{quality.constant:,} of {FEATURES} features are the same in all {quality.rows:,} rows."
+        + (" The photos are all alike, or mobilenet_model has the wrong weights." * quality.degenerate),
         metadata={"constant_features": quality.constant},
+    )
+
+
+@dg.asset_check(asset=mobilenet_features, name="almost_every_photo_is_usable")
+def almost_every_photo_is_usable(
+    context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store], settings: dg.ResourceParam[Settings]
+) -> dg.AssetCheckResult:
+    """No larger share of the photos is rejected than FRUITS_REJECTED_WARNING; a chart shows for which reasons."""
+    table = store.mobilenet_features
+    folders = folders_of_run(context, table)
+    photos = sum(rows_by_folder(table.files(folders)).values())
+    rejected = [photo for of_folder in rejected_by_folder(table, folders).values() for photo in of_folder]
+    return usable_photos(photos, rejected, settings.rejected_warning)
+
+
+def usable_photos(photos: int, rejected: Sequence[Mapping[str, str]], bearable: float) -> dg.AssetCheckResult:
+    """Returns the outcome of the check on rejected photos.
+
+    Args:
+        photos: Photos looked at.
+        rejected: Path and error of those that cannot be used.
+        bearable: Share of rejected photos up to which the check passes.
+    """
+    if not rejected:
+        return dg.AssetCheckResult(passed=True, description=f"All {photos:,} photos are usable.")
+    share = len(rejected) / photos
+    counts = reasons([photo["error"] for photo in rejected])
+    why = ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
+    return dg.AssetCheckResult(
+        passed=share <= bearable,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{len(rejected):,} of {photos:,} photos are rejected ({share:.1%}, {bearable:.1%} pass): {why}. "
+        "Replace or delete those files, then materialize raw_images and mobilenet_features of their folders.",
+        metadata={
+            "rejected_by_reason": picture(lambda: rejected_by_reason(counts), "rejected photos by reason"),
+            "rejected_photos": table_of(rejected[:REJECTED_SHOWN], ["path", "error"]),
+            "rejected": len(rejected),
+            "rejected_share": share,
+        },
     )
 
 
@@ -147,7 +190,8 @@ def variance_is_kept(pca_model: PcaModel, settings: dg.ResourceParam[Settings]) 
         passed=kept >= wanted - 1e-9,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{pca_model.k} components keep {kept:.1%} of the variance; {wanted:.0%} needs "
-        f"{pca_model.components_for(wanted)}.",
+        f"{pca_model.components_for(wanted)}."
+        + (" Materialize pca_model with as many, or lower FRUITS_VARIANCE_WARNING." * (kept < wanted - 1e-9)),
         metadata={"variance_kept": kept, "variance_wanted": wanted},
     )
 
@@ -184,6 +228,7 @@ ALL_CHECKS = [
     every_photo_is_listed,
     no_photo_lost,
     features_are_sound,
+    almost_every_photo_is_usable,
     variance_is_kept,
     one_pca_model,
     reduced_rows_match,

@@ -103,7 +103,6 @@ class PcaModelIOManager(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: PcaModel) -> None:
         """Writes the model where it is new, and makes it the current one."""
         pca_store.save(self._pyspark.spark_session, obj, self._root)
-        context.add_output_metadata(metadata.of_pca_model(obj, self._root))
         context.log.info(
             f"pca_model: {obj.rows:,} photos, {obj.k} components keep {obj.explained_at(obj.k):.1%} of the variance"
         )

@@ -11,23 +11,30 @@ from fruits_assets.settings import Settings
 from spark_steps.images import list_image_folders
 from spark_steps.store import Store
 
+# To filter the runs by in the UI.
+STAGE_TAG = "fruits/stage"
+
 whole_pipeline = dg.define_asset_job(
     "whole_pipeline",
+    tags={STAGE_TAG: "all"},
     selection=dg.AssetSelection.all(),
     description="Photos of the chosen folders to reduced features, with a PCA of all folders.",
 )
 extract_features = dg.define_asset_job(
     "extract_features",
+    tags={STAGE_TAG: "features"},
     selection=dg.AssetSelection.assets(raw_images, mobilenet_model, mobilenet_features),
     description="Find the photos of the chosen folders and run the new ones through the network.",
 )
 fit_pca = dg.define_asset_job(
     "fit_pca",
+    tags={STAGE_TAG: "pca"},
     selection=dg.AssetSelection.assets(pca_model),
     description="Fit the PCA to the features of all folders.",
 )
 reduce_folders = dg.define_asset_job(
     "reduce_folders",
+    tags={STAGE_TAG: "reduction"},
     selection=dg.AssetSelection.assets(reduced_features),
     description="Project the features of the chosen folders on the current PCA model.",
 )
@@ -47,7 +54,7 @@ def compare_folders_with_partitions(context: dg.OpExecutionContext) -> None:
     )
 
 
-@dg.job(description="Make the partitions those of the folders that hold photos.")
+@dg.job(description="Make the partitions those of the folders that hold photos.", tags={STAGE_TAG: "folders"})
 def sync_image_folders() -> None:
     """Compares once."""
     compare_folders_with_partitions()

@@ -8,9 +8,10 @@ import dagster as dg
 import pyarrow.dataset as ds
 from pyspark.sql.types import StructType
 
-from fruits_assets.charts import as_markdown, variance_curve
+from fruits_assets.charts import photo_map, picture, variance_curve
 from fruits_assets.costs import Cost, entries, shares
 from spark_steps.pca import ANALYSED_COMPONENTS, PcaModel
+from spark_steps.photo_map import sample_map
 from spark_steps.tables import DataFile, FolderTable
 from spark_steps.weights import MobileNetModel
 
@@ -126,9 +127,17 @@ def of_mobilenet_model(model: MobileNetModel) -> dict[str, Any]:
     }
 
 
-def of_pca_model(model: PcaModel, root: str) -> dict[str, Any]:
-    """Returns the metadata of a PCA model, the variance it really keeps first."""
+def of_pca_model(model: PcaModel, root: str, features: FolderTable) -> dict[str, Any]:
+    """Returns the metadata of a PCA model, what it really keeps first: as pictures, then as numbers.
+
+    Args:
+        model: The model.
+        root: Directory of all versions.
+        features: The table mobilenet_features, for the map of the photos.
+    """
     return {
+        "variance_curve": picture(lambda: variance_curve(model), "variance kept against components"),
+        "photo_map": picture(lambda: photo_map(sample_map(features, model), model), "photos in two components"),
         "variance_kept": model.explained_at(model.k),
         "components": model.k,
         "components_asked_for": model.asked_components if model.asked_variance is None else str(model.asked_variance),
@@ -137,7 +146,6 @@ def of_pca_model(model: PcaModel, root: str) -> dict[str, Any]:
         "components_for_90_percent": model.components_for(0.90),
         "components_for_95_percent": model.components_for(0.95),
         "components_for_99_percent": model.components_for(0.99),
-        "variance_curve": as_markdown(variance_curve(model), "variance kept against components"),
         "photos": model.rows,
         "folders": len(model.folders),
         "version": model.version,

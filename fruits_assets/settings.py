@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     variance_warning: float = Field(
         0.7, gt=0, le=1, description="Share of variance below which the check on pca_model warns."
     )
+    rejected_warning: float = Field(
+        0.01, ge=0, le=1, description="Share of rejected photos above which the check on mobilenet_features warns."
+    )
 
     cores: str = Field("*", pattern=r"^(\*|[1-9]\d*)$", description="Cores for Spark: a number, or * for all.")
     driver_memory: str = Field("1g", pattern=r"^[1-9]\d*[mg]$", description="Heap of Spark's JVM.")

@@ -4,25 +4,33 @@ import time
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from fruits_assets import metadata
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table
 from fruits_assets.costs import CostModel, entries
 from fruits_assets.io_managers import TableUpdate
 from fruits_assets.settings import Settings
 from spark_steps.pca import PcaModel, PcaSettings, fit
 from spark_steps.reduce import REDUCED_SCHEMA, reduce_features
+from spark_steps.store import Store
 from spark_steps.tables import FolderTable
 from spark_steps.weights import MobileNetModel
 
 
 class PcaConfig(dg.Config):
-    """How many components are kept."""
+    """How many components are kept: a number of them, or as many as keep a share of the variance."""
 
     components: int | None = Field(None, ge=1, le=1280, description="Components; left out: FRUITS_COMPONENTS.")
     variance: float | None = Field(
-        None, gt=0, le=1, description="Share of variance to keep instead; left out: FRUITS_VARIANCE."
+        None, gt=0, le=1, description="Share of variance to keep instead, such as 0.95; left out: FRUITS_VARIANCE."
     )
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "PcaConfig":
+        if self.components is not None and self.variance is not None:
+            raise ValueError("components and variance exclude each other: leave one out")
+        return self
 
     def resolve(self, settings: PcaSettings) -> PcaSettings:
         """Returns what is asked for here, and from the settings what is not."""
@@ -39,17 +47,23 @@ def pca_model(
     mobilenet_model: MobileNetModel,
     pyspark: LazyPySparkResource,
     settings: dg.ResourceParam[Settings],
+    store: dg.ResourceParam[Store],
     costs: dg.ResourceParam[CostModel],
     pyspark_step_launcher: StepLauncher,
 ) -> PcaModel:
-    """A standardised PCA of all photos of all folders, fitted in one pass; it says how much variance it keeps."""
+    """A standardised PCA of all photos of all folders, fitted in one pass.
+
+    Its metadata say how much variance it keeps, and show the curve of it and a map of the photos.
+    """
     started, wanted = time.perf_counter(), config.resolve(settings.pca)
     model = fit(pyspark.spark_session, mobilenet_features, mobilenet_model, wanted)
     if wanted.variance is None and model.k < wanted.components:
         context.log.warning(
             f"{wanted.components} components were asked for; {model.rows} photos span only {model.k}, which are kept."
         )
-    context.add_output_metadata(entries(costs.of_seconds(time.perf_counter() - started), images=model.rows))
+    described = metadata.of_pca_model(model, store.pca_models, mobilenet_features)
+    cost = costs.of_seconds(time.perf_counter() - started)
+    context.add_output_metadata({**described, **entries(cost, images=model.rows)})
     return model
 
 

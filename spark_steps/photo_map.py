@@ -1,0 +1,82 @@
+"""The photos in the first two components of a PCA: a sample, small enough to draw."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from spark_steps import s3, storage
+from spark_steps.pca import PcaModel, feature_matrix
+from spark_steps.tables import FolderTable
+
+# More colours than that are not told apart.
+MOST_FOLDERS = 20
+MOST_PHOTOS = 2000
+_FILES_AT_A_TIME = 8
+_ROWS_AT_A_TIME = 100
+# Pages are read as they are needed, not all rows of a file's first 40 MB.
+_BUFFER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class PhotoMap:
+    """Some photos as points.
+
+    Attributes:
+        labels: Label of each.
+        points: Their first two components, of shape (N, 2); the second is 0 where the PCA has only one.
+        folders: Folders they come from.
+    """
+
+    labels: list[str]
+    points: NDArray[np.float32]
+    folders: int
+
+
+def sample_map(features: FolderTable, model: PcaModel) -> PhotoMap:
+    """Projects the first photos of some folders, evenly spaced among those of the model; no Spark, and little read.
+
+    Args:
+        features: The table mobilenet_features.
+        model: The PCA.
+    """
+    folders = spread(model.folders, MOST_FOLDERS)
+    each = MOST_PHOTOS // max(1, len(folders))
+    paths = [[path for _, path in of_folder] for _, of_folder in groupby(features.paths(folders), key=itemgetter(0))]
+    with s3.in_sentences(features.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        parts = list(pool.map(lambda files: _first_rows(features.root, files, each), paths))
+    labels = [label for part in parts for label in part["label"].to_pylist()]
+    matrices = [feature_matrix(part["features"].combine_chunks()) for part in parts if part.num_rows]
+    points = np.zeros((len(labels), 2), np.float32)
+    if matrices:
+        reduced = ((np.concatenate(matrices) - model.mean) / model.scale) @ model.components[:2].T
+        points[:, : reduced.shape[1]] = reduced
+    return PhotoMap(labels, points, len(folders))
+
+
+def spread(names: Sequence[str], most: int) -> list[str]:
+    """Returns at most so many of some names, evenly spaced among them."""
+    if len(names) <= most:
+        return list(names)
+    return [names[round(number)] for number in np.linspace(0, len(names) - 1, most)]
+
+
+def _first_rows(root: str, paths: Sequence[str], most: int) -> pa.Table:
+    """Returns label and features of the first rows that have features."""
+    filesystem, _ = storage.filesystem_of(root)
+    schema = pa.schema([("label", pa.string()), ("features", pa.list_(pa.float32()))])
+    kept: list[pa.Table] = []
+    for path in paths:
+        with pq.ParquetFile(path, filesystem=filesystem, buffer_size=_BUFFER_BYTES) as file:
+            for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=["label", "features"]):
+                good = pa.Table.from_batches([batch.filter(batch["features"].is_valid())])
+                kept.append(good.select(schema.names).slice(0, most - sum(part.num_rows for part in kept)).cast(schema))
+                if sum(part.num_rows for part in kept) >= most:
+                    return pa.concat_tables(kept)
+    return pa.concat_tables(kept) if kept else schema.empty_table()
