@@ -15,6 +15,7 @@ from spark_steps import pca_store, weights
 from spark_steps.pca import PcaModel
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable, rows_by_folder
+from spark_steps.task_rows import TaskRows
 from spark_steps.weights import MobileNetModel
 
 
@@ -32,7 +33,7 @@ class TableUpdate:
         notes: More metadata, by folder.
     """
 
-    rows: DataFrame
+    rows: DataFrame | TaskRows
     changed: Sequence[str]
     started: float
     computed: Mapping[str, int] | None = None

@@ -26,6 +26,7 @@ from pyspark.sql.types import (
 from spark_steps.images import FetchLimits, fetch
 from spark_steps.photos import PASSING_REASONS, Photo, UnusablePhotoError, decode, network_input
 from spark_steps.quiet import quiet_standard_error
+from spark_steps.task_rows import Compute, TaskRows
 from spark_steps.weights import FEATURES, MobileNetModel
 
 FEATURES_SCHEMA = StructType(
@@ -43,7 +44,6 @@ FEATURES_SCHEMA = StructType(
         StructField("error", StringType()),
     ]
 )
-_OUTPUT_SCHEMA = StructType([*FEATURES_SCHEMA.fields, StructField("folder", StringType())])
 _ARROW_SCHEMA = pa.schema(
     [
         ("image_id", pa.string()),
@@ -62,8 +62,8 @@ _ARROW_SCHEMA = pa.schema(
 )
 # A warm Python task costs 50 to 80 ms and a photo 10: with so many a task its cost is about 1 %.
 PHOTOS_PER_TASK = 512
-# Rows of 5 KB that leave the worker together.
-_ROWS_PER_BATCH = 256
+# What makes a photo the one that it was.
+_KEYS = ["folder", "path", "length", "modification_time", "listing_error"]
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,12 @@ class FeatureUpdate:
     """The rows that bring folders up to date, not yet computed.
 
     Attributes:
-        rows: All rows of the folders that change: those kept, and those that the write will compute.
+        rows: All rows of the folders that change: those kept, and those that the write computes.
         work: What each folder needs, those without a photo included.
         inferences: Counts, as the rows are computed, the photos that went through the network.
     """
 
-    rows: DataFrame
+    rows: TaskRows
     work: dict[str, FolderWork]
     inferences: Accumulator[int]
 
@@ -141,45 +141,43 @@ def update_features(
         limits: What workers may read and decode.
         full_refresh: Compute every row again.
     """
-    spark = raw.sparkSession
-    keys = ["folder", "path", "length", "modification_time", "listing_error"]
     # A null never equals a null in a join.
     listed = raw.withColumn("listing_error", F.coalesce("error", F.lit("")))
-    reusable = existing.where(F.lit(not full_refresh) & (F.col("model") == model.fingerprint) & ~_may_pass())
-    reusable = reusable.withColumn("listing_error", _listing_error_of_features())
-    work = _compare(listed, reusable, existing, folders, keys)
+    reusable = F.lit(not full_refresh) & (F.col("model") == model.fingerprint) & ~_may_pass()
+    existing = existing.withColumn("listing_error", _listing_error_of_features()).withColumn("reusable", reusable)
+    work = _compare(listed, existing, folders)
 
     changed = F.col("folder").isin([folder for folder, one in work.items() if not one.is_current])
     kept_rows = sum(one.kept for one in work.values() if not one.is_current)
     new_rows = sum(one.computed for one in work.values())
-    new = listed.where(changed)
+    new = listed.where(changed).select(*_KEYS, "label", "error")
+    existing = existing.where(changed & F.col("reusable"))
     if kept_rows:
-        new = new.join(reusable.where(changed).select(keys), keys, "left_anti")
-    inferences = spark.sparkContext.accumulator(0)
-    rows = _compute(new, new_rows, model, limits, inferences)
+        new = new.join(existing.select(_KEYS), _KEYS, "left_anti")
+    source = _in_folder_order(new.drop("listing_error"), new_rows)
     if kept_rows:
-        kept = reusable.where(changed).join(listed.select(keys), keys, "left_semi").select(_OUTPUT_SCHEMA.names)
-        rows = rows.unionByName(_in_folder_order(kept, kept_rows))
-    return FeatureUpdate(rows, work, inferences)
+        kept = existing.join(listed.select(_KEYS), _KEYS, "left_semi").select(_ARROW_SCHEMA.names)
+        # Of other tasks, so that those that compute are of equal length.
+        source = source.unionByName(_in_folder_order(kept, kept_rows), allowMissingColumns=True)
+    inferences = raw.sparkSession.sparkContext.accumulator(0)
+    return FeatureUpdate(TaskRows(source, _computation(raw.sparkSession, model, limits, inferences)), work, inferences)
 
 
-def _compare(
-    listed: DataFrame, reusable: DataFrame, existing: DataFrame, folders: list[str], keys: list[str]
-) -> dict[str, FolderWork]:
-    pairs = (
-        listed.select(*keys, F.lit(1).alias("listed"))
-        .join(reusable.select(*keys, F.lit(1).alias("reusable")), keys, "full_outer")
-        .groupBy("folder")
-        .agg(
-            F.count(F.when(F.col("listed").isNotNull() & F.col("reusable").isNotNull(), 1)).alias("kept"),
-            F.count(F.when(F.col("reusable").isNull(), 1)).alias("computed"),
-        )
+def _compare(listed: DataFrame, existing: DataFrame, folders: list[str]) -> dict[str, FolderWork]:
+    none, one = F.lit(0), F.lit(1)
+    both = listed.select(*_KEYS, one.alias("listed"), none.alias("existing"), none.alias("reusable")).union(
+        existing.select(*_KEYS, none, one, F.col("reusable").cast("int"))
     )
-    before = {row["folder"]: row["count"] for row in existing.groupBy("folder").count().collect()}
-    work = {folder: FolderWork(0, 0, before.get(folder, 0)) for folder in folders}
-    for row in pairs.collect():
+    photos = both.groupBy(_KEYS).agg(*(F.max(name).alias(name) for name in ("listed", "existing", "reusable")))
+    counts = photos.groupBy("folder").agg(
+        F.sum(F.col("listed") * F.col("reusable")).alias("kept"),
+        F.sum("listed").alias("listed"),
+        F.sum("existing").alias("existing"),
+    )
+    work = {folder: FolderWork(0, 0, 0) for folder in folders}
+    for row in counts.collect():
         kept = row["kept"]
-        work[row["folder"]] = FolderWork(kept, row["computed"], before.get(row["folder"], 0) - kept)
+        work[row["folder"]] = FolderWork(kept, row["listed"] - kept, row["existing"] - kept)
     return work
 
 
@@ -199,32 +197,28 @@ def _in_folder_order(rows: DataFrame, count: int) -> DataFrame:
     """Spreads rows evenly over tasks that each hold a run of folders, so that each folder gets few files."""
     cores = rows.sparkSession.sparkContext.defaultParallelism
     tasks = max(cores, math.ceil(count / PHOTOS_PER_TASK / cores) * cores)
-    return rows.repartitionByRange(min(tasks, max(1, count)), "folder", "path")
+    return rows.repartitionByRange(min(tasks, max(1, count)), "folder", "path").sortWithinPartitions("folder", "path")
 
 
-def _compute(
-    listed: DataFrame, count: int, model: MobileNetModel, limits: DecodeLimits, inferences: Accumulator[int]
-) -> DataFrame:
-    spark: SparkSession = listed.sparkSession
+def _computation(
+    spark: SparkSession, model: MobileNetModel, limits: DecodeLimits, inferences: Accumulator[int]
+) -> Compute:
+    """Returns what a task does with its rows: those that have a model are kept, the others are computed."""
     context: SparkContext = spark.sparkContext
     broadcast = context.broadcast(model.flatbuffer)
     fingerprint = model.fingerprint
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        extractor = FeatureExtractor.of_process(fingerprint, broadcast)
-        counted = 0
-        rows: list[dict[str, Any]] = []
-        for row in _extracted(batches, extractor, limits):
-            counted += row["features"] is not None
-            rows.append({**row, "model": fingerprint})
-            if len(rows) == _ROWS_PER_BATCH:
-                yield _record_batch(rows)
-                rows = []
-        inferences.add(counted)
-        yield _record_batch(rows)
+        for batch in batches:
+            if "model" in batch.schema.names and batch["model"].null_count == 0:
+                yield batch.select(_ARROW_SCHEMA.names)
+                continue
+            extractor = FeatureExtractor.of_process(fingerprint, broadcast)
+            rows = [{**row, "model": fingerprint} for row in _extracted(batch, extractor, limits)]
+            inferences.add(sum(row["features"] is not None for row in rows))
+            yield _record_batch(rows)
 
-    ordered = _in_folder_order(listed.select("folder", "path", "label", "length", "modification_time", "error"), count)
-    return ordered.mapInArrow(run, _OUTPUT_SCHEMA)
+    return run
 
 
 def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
@@ -243,17 +237,14 @@ def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=_ARROW_SCHEMA)
 
 
-def _extracted(
-    batches: Iterable[pa.RecordBatch], extractor: "FeatureExtractor", limits: DecodeLimits
-) -> Iterator[dict[str, Any]]:
+def _extracted(batch: pa.RecordBatch, extractor: "FeatureExtractor", limits: DecodeLimits) -> Iterator[dict[str, Any]]:
     """Yields each listed photo with its features or its error."""
-    for batch in batches:
-        rows = batch.to_pylist()
-        # Those that the listing has refused are not opened.
-        contents = fetch(((row["path"], row["length"]) for row in rows if row["error"] is None), limits.fetch)
-        for row in rows:
-            content = next(contents) if row["error"] is None else None
-            yield {**row, **_features_of(content, extractor, limits)} if content is not None else {**_EMPTY, **row}
+    rows = batch.to_pylist()
+    # Those that the listing has refused are not opened.
+    contents = fetch(((row["path"], row["length"]) for row in rows if row["error"] is None), limits.fetch)
+    for row in rows:
+        content = next(contents) if row["error"] is None else None
+        yield {**row, **_features_of(content, extractor, limits)} if content is not None else {**_EMPTY, **row}
 
 
 _EMPTY = dict.fromkeys(("image_id", "format", "width", "height", "features", "error"))

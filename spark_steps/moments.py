@@ -67,6 +67,40 @@ class Moments:
         return cls(count, numbers[:columns].copy(), cross_products, digest)
 
 
+class RunningMoments:
+    """The moments of rows that come in pieces of any size.
+
+    Small pieces are folded together: a merge takes as long as the fold of some hundred rows, and a table of many
+    folders has many small files.
+    """
+
+    _ROWS_OF_BLOCK = 4096
+
+    def __init__(self) -> None:
+        self._total: Moments | None = None
+        self._pieces: list[NDArray[np.floating]] = []
+        self._image_ids: list[str] = []
+
+    def add(self, rows: NDArray[np.floating], image_ids: Iterable[str]) -> None:
+        """Takes a piece of shape (N, D)."""
+        self._pieces.append(rows)
+        self._image_ids.extend(image_ids)
+        if len(self._image_ids) >= self._ROWS_OF_BLOCK:
+            self._fold()
+
+    def total(self) -> Moments:
+        """Returns the moments of all rows so far, at least one."""
+        self._fold()
+        assert self._total is not None  # noqa: S101
+        return self._total
+
+    def _fold(self) -> None:
+        if self._image_ids:
+            block = Moments.of_rows(np.concatenate(self._pieces), self._image_ids)
+            self._total = block if self._total is None else self._total.merged(block)
+        self._pieces, self._image_ids = [], []
+
+
 def merge_in_pairs(parts: list[Moments]) -> Moments:
     """Returns the moments of all parts, at least one, merged as a balanced tree to keep rounding errors small."""
     while len(parts) > 1:

@@ -1,5 +1,6 @@
 """Standardised PCA of the features: one pass to fit, exact, with any number of components from the same fit."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +13,7 @@ from pyspark.sql.types import BinaryType, StringType, StructField, StructType
 
 from spark_steps import storage
 from spark_steps.errors import FruitsError
-from spark_steps.moments import Matrix, Moments, merge_in_pairs, version_of
+from spark_steps.moments import Matrix, Moments, RunningMoments, merge_in_pairs, version_of
 from spark_steps.tables import DataFile, FolderTable, contiguous_shares, map_files
 from spark_steps.weights import FEATURES, MobileNetModel
 
@@ -115,16 +116,16 @@ def _fold(spark: SparkSession, features: FolderTable, files: Sequence[DataFile],
     root = features.root
 
     def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
-        parts: dict[str, list[Moments]] = {}
+        moments: defaultdict[str, RunningMoments] = defaultdict(RunningMoments)
         first = ""
         for file in share:
             first = first or file.path
             for model, block, image_ids in _blocks(root, file.path):
-                # A running total, not a list: a task may meet a million rows.
-                parts.setdefault(model, []).append(Moments.of_rows(block, image_ids))
-                if len(parts[model]) == 2:
-                    parts[model] = [merge_in_pairs(parts[model])]
-        rows = [{"first_file": first, "model": model, "moments": p[0].to_bytes()} for model, p in parts.items()]
+                moments[model].add(block, image_ids)
+        rows = [
+            {"first_file": first, "model": model, "moments": of_model.total().to_bytes()}
+            for model, of_model in moments.items()
+        ]
         yield pa.RecordBatch.from_pylist(
             rows, schema=pa.schema([("first_file", pa.string()), ("model", pa.string()), ("moments", pa.binary())])
         )

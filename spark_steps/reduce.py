@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, StructType
 
 from spark_steps import storage
 from spark_steps.errors import FruitsError
 from spark_steps.pca import PcaModel, feature_matrix
-from spark_steps.tables import FOLDER, DataFile, FolderTable, contiguous_shares, map_files
+from spark_steps.tables import FOLDER, DataFile, FolderTable, contiguous_shares, rows_of_files
+from spark_steps.task_rows import TaskRows
 
 REDUCED_SCHEMA = StructType(
     [
@@ -24,7 +25,7 @@ REDUCED_SCHEMA = StructType(
 _ROWS_AT_A_TIME = 2048
 
 
-def reduce_features(spark: SparkSession, features: FolderTable, folders: Sequence[str], model: PcaModel) -> DataFrame:
+def reduce_features(spark: SparkSession, features: FolderTable, folders: Sequence[str], model: PcaModel) -> TaskRows:
     """Returns the rows of reduced_features of some folders: all photos that have features, and no others.
 
     Args:
@@ -51,8 +52,7 @@ def reduce_features(spark: SparkSession, features: FolderTable, folders: Sequenc
 
     check_one_network(features, folders, model)
     shares = contiguous_shares(features.files(folders), spark.sparkContext.defaultParallelism)
-    schema = StructType([*REDUCED_SCHEMA.fields, StructField(FOLDER, StringType())])
-    return map_files(spark, shares, run, schema)
+    return rows_of_files(spark, shares, run)
 
 
 def check_one_network(features: FolderTable, folders: Sequence[str], model: PcaModel) -> None:

@@ -21,21 +21,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain, groupby
-from operator import itemgetter
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow import fs
-from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
+from spark_steps.task_rows import TaskRows, rows_as_they_are
 
 FOLDER = "folder"
 # Spark, pandas and pyarrow pass over names with an underscore.
@@ -46,8 +44,6 @@ _ESCAPED = {chr(code) for code in range(1, 0x20)} | set("\"#%'*/:=?\\\x7f{[]^")
 _FILES_AT_A_TIME = 16
 # No task takes that long: files without a note are then those of a process that was killed.
 _LEFT_OVER_AFTER = timedelta(days=1)
-# 40 MB of features.
-_ROWS_OF_ROW_GROUP = 8192
 
 
 def directory_name(folder: str) -> str:
@@ -127,7 +123,7 @@ class FolderTable:
         wanted = self.folders() if folders is None else sorted(set(folders) & set(self.folders()))
         schema = self.spark_schema()
         if not wanted:
-            return spark.createDataFrame([], schema)
+            return _no_rows(spark, schema)
         directories = [self.directory(folder) for folder in wanted]
         return spark.read.schema(schema).options(basePath=self.root, **storage.PLAIN_PATHS).parquet(*directories)
 
@@ -157,21 +153,19 @@ class FolderTable:
         lengths = self.arrow([FOLDER, "length"], folders).group_by(FOLDER).aggregate([("length", "sum")]).to_pydict()
         return dict(zip(lengths[FOLDER], lengths["length_sum"], strict=True))
 
-    def write(self, rows: DataFrame, folders: Sequence[str]) -> None:
+    def write(self, rows: DataFrame | TaskRows, folders: Sequence[str]) -> None:
         """Replaces the rows of the named folders by those given; other folders stay as they are.
 
         Args:
-            rows: Rows with the schema's columns and ``folder``, none of other folders than those named.
+            rows: Rows with the schema's columns and ``folder``, none of other folders than those named. What tasks
+                compute, ``TaskRows``, they also write, without a way through the JVM.
             folders: The folders replaced; one that has no rows any more loses its directory.
         """
         self.finish_replacements()
         self._delete_leftovers()
         new = f"{self.root}/{_REPLACING}/{uuid.uuid4().hex}"
-        columns = [F.col(field.name).cast(field.dataType).alias(field.name) for field in self.schema]
-        # Each folder's rows together, so that a task has one file open at a time.
-        ordered = rows.select(*columns, FOLDER).sortWithinPartitions(FOLDER)
         try:
-            written = ordered.mapInArrow(_file_writer(new), "folder string, name string").collect()
+            written = self._as_task_rows(rows).write_files(new, directory_name)
         except BaseException:
             storage.delete_directory(new)
             raise
@@ -182,6 +176,13 @@ class FolderTable:
             replacement[folder]["go"].append(info.base_name)
         storage.write_json(f"{new}.json", {"folders": replacement})
         self.finish_replacements()
+
+    def _as_task_rows(self, rows: DataFrame | TaskRows) -> TaskRows:
+        if isinstance(rows, TaskRows):
+            return rows
+        columns = [F.col(field.name).cast(field.dataType).alias(field.name) for field in self.schema]
+        # Each folder's rows together, so that a task has one file open at a time.
+        return TaskRows(rows.select(*columns, FOLDER).sortWithinPartitions(FOLDER), rows_as_they_are)
 
     def finish_replacements(self) -> None:
         """Puts the files of finished writes in place; all that reads or writes the table does so first."""
@@ -244,51 +245,10 @@ class FolderTable:
         return StructType([*self.schema.fields, StructField(FOLDER, StringType())])
 
 
-def _file_writer(directory: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Returns what a task does with its rows, sorted by folder: a file for each folder, told as (folder, name)."""
-
-    def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        context = TaskContext.get()
-        name = f"part-{context.partitionId() if context else 0:05d}-{uuid.uuid4().hex}.parquet"
-        folders = []
-        for folder, parts in groupby(_runs(batches), key=itemgetter(0)):
-            tables = _tables_of(part for _, part in parts)
-            first = next(tables)
-            with (
-                storage.open_output(f"{directory}/{directory_name(folder)}/{name}") as stream,
-                pq.ParquetWriter(stream, first.schema) as writer,
-            ):
-                for table in chain([first], tables):
-                    writer.write_table(table)
-            folders.append(folder)
-        yield pa.RecordBatch.from_pydict(
-            {"folder": pa.array(folders, pa.string()), "name": pa.array([name] * len(folders), pa.string())}
-        )
-
-    return write
-
-
-def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Yields (folder, rows without that column) of batches sorted by folder."""
-    for batch in batches:
-        columns = [name for name in batch.schema.names if name != FOLDER]
-        start = 0
-        for folder, run in groupby(batch[FOLDER].to_pylist()):
-            length = sum(1 for _ in run)
-            yield folder, batch.select(columns).slice(start, length)
-            start += length
-
-
-def _tables_of(parts: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yields rows in tables of a size for a row group."""
-    held: list[pa.RecordBatch] = []
-    for part in parts:
-        held.append(part)
-        if sum(one.num_rows for one in held) >= _ROWS_OF_ROW_GROUP:
-            yield pa.Table.from_batches(held)
-            held = []
-    if held:
-        yield pa.Table.from_batches(held)
+def _no_rows(spark: SparkSession, schema: StructType) -> DataFrame:
+    """Returns no rows, in a way that Spark's optimiser can tell: a join with them is then no join."""
+    columns = [F.lit(None).cast(field.dataType).alias(field.name) for field in schema]
+    return spark.range(0).where(F.lit(False)).select(*columns)
 
 
 def _arrow_field(field: StructField) -> pa.Field:
@@ -324,12 +284,11 @@ def contiguous_shares(files: Sequence[DataFile], shares: int) -> list[list[DataF
     return cut
 
 
-def map_files(
+def rows_of_files(
     spark: SparkSession,
     shares: Sequence[Sequence[DataFile]],
     function: Callable[[Iterator[DataFile]], Iterator[pa.RecordBatch]],
-    schema: StructType,
-) -> DataFrame:
+) -> TaskRows:
     """Returns the rows that a function makes of Parquet files which it reads itself, one task for each share.
 
     Rows of 1280 numbers cost more to carry from the JVM to Python than to read: with pyarrow in the task they
@@ -338,8 +297,7 @@ def map_files(
     Args:
         spark: The session.
         shares: The files of each task.
-        function: From a task's files to Arrow batches of the schema.
-        schema: The columns of the result.
+        function: From a task's files to Arrow batches.
     """
     tasks = [(number, [(f.path, f.folder, f.size, f.rows) for f in files]) for number, files in enumerate(shares)]
     plan = spark.createDataFrame(
@@ -352,4 +310,21 @@ def map_files(
             for row in batch.to_pylist():
                 yield from function(DataFile(**file) for file in row["files"])
 
-    return plan.mapInArrow(run, schema)
+    return TaskRows(plan, run)
+
+
+def map_files(
+    spark: SparkSession,
+    shares: Sequence[Sequence[DataFile]],
+    function: Callable[[Iterator[DataFile]], Iterator[pa.RecordBatch]],
+    schema: StructType,
+) -> DataFrame:
+    """Returns ``rows_of_files`` as a DataFrame, for a few rows that the driver collects.
+
+    Args:
+        spark: The session.
+        shares: The files of each task.
+        function: From a task's files to Arrow batches of the schema.
+        schema: The columns of the result.
+    """
+    return rows_of_files(spark, shares, function).frame(schema)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import array_to_vector, vector_to_array
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from spark_steps import pca_store
 from spark_steps.errors import FruitsError
 from spark_steps.mobilenet import FEATURES_SCHEMA
-from spark_steps.moments import Moments, merge_in_pairs
+from spark_steps.moments import Moments, RunningMoments, merge_in_pairs
 from spark_steps.pca import PcaModel, PcaSettings, fit, solve
 from spark_steps.reduce import REDUCED_SCHEMA, reduce_features
 from spark_steps.tables import FolderTable
@@ -67,6 +67,11 @@ def scikit_learn(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     scaled = StandardScaler().fit_transform(features.astype(np.float64))
     reference = PCA(svd_solver="full").fit(scaled)
     return reference.explained_variance_ratio_, reference.components_, reference.transform(scaled)
+
+
+def reduced_rows(spark: SparkSession, table: FolderTable, folders: list[str], model: PcaModel) -> list[Row]:
+    schema = FolderTable(table.root, REDUCED_SCHEMA).spark_schema()
+    return reduce_features(spark, table, folders, model).frame(schema).collect()
 
 
 def test_it_agrees_with_scikit_learn(spark: SparkSession, make_table: MakeTable) -> None:
@@ -145,6 +150,18 @@ def test_moments_merge_exactly_even_far_from_zero() -> None:
     np.testing.assert_allclose(merged.cross_products / 301, np.cov(rows.T, bias=True), rtol=1e-9, atol=1e-9)
 
 
+def test_rows_in_pieces_of_any_size_have_the_moments_of_all_of_them() -> None:
+    rows = np.random.default_rng(4).normal(size=(10_000, 5)).astype(np.float32)
+    ids = [f"{number:064x}" for number in range(len(rows))]
+    running = RunningMoments()
+    for piece in np.split(np.arange(len(rows)), [1, 2, 40, 4097, 4097, 9000]):
+        running.add(rows[piece], [ids[number] for number in piece])
+    whole, total = Moments.of_rows(rows, ids), running.total()
+    assert (total.count, total.digest) == (whole.count, whole.digest)
+    np.testing.assert_allclose(total.mean, whole.mean, atol=1e-15)
+    np.testing.assert_allclose(total.cross_products, whole.cross_products, rtol=1e-12, atol=1e-9)
+
+
 def test_a_saved_model_is_the_one_that_is_loaded(spark: SparkSession, make_table: MakeTable, tmp_path: Path) -> None:
     model = fit(spark, make_table(features_like(60)), NETWORK, PcaSettings())
     root = str(tmp_path / "pca_model")
@@ -178,7 +195,7 @@ def test_spark_ml_loads_the_model_and_reduces_to_the_same_numbers(
     pipeline = PipelineModel.load(f"{root}/{model.version}/pipeline")
     usable = table.read(spark).where("error IS NULL").withColumn("features", array_to_vector(F.col("features")))
     reduced = pipeline.transform(usable).select("path", vector_to_array(F.col("reduced")).alias("reduced")).collect()
-    ours = {row["path"]: row["reduced"] for row in reduce_features(spark, table, ["F0", "F1"], model).collect()}
+    ours = {row["path"]: row["reduced"] for row in reduced_rows(spark, table, ["F0", "F1"], model)}
     assert len(reduced) == len(ours) == 60
     for row in reduced:
         np.testing.assert_allclose(row["reduced"], ours[row["path"]], atol=1e-4)
@@ -188,7 +205,7 @@ def test_reduced_rows_are_those_of_the_usable_photos_of_the_folders(spark: Spark
     features = features_like(60)
     table = make_table(features, 20, 40, errors=3)
     model = fit(spark, table, NETWORK, PcaSettings(components=7))
-    rows = reduce_features(spark, table, ["F1"], model).collect()
+    rows = reduced_rows(spark, table, ["F1"], model)
     assert sorted(int(row["image_id"], 16) for row in rows) == list(range(20, 60))
     assert {(row["folder"], row["label"], row["pca_model"]) for row in rows} == {("F1", "F1", model.version)}
     found = np.array([row["reduced"] for row in sorted(rows, key=lambda row: row["image_id"])])

@@ -4,10 +4,12 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -17,6 +19,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 from spark_steps import storage
 from spark_steps.errors import FruitsError
 from spark_steps.tables import DataFile, FolderTable, contiguous_shares
+from spark_steps.task_rows import TaskRows
 from tests.test_images import HOSTILE_FOLDERS
 
 SCHEMA = StructType([StructField("path", StringType()), StructField("length", LongType())])
@@ -91,6 +94,39 @@ def test_a_write_that_fails_leaves_the_old_rows_and_nothing_else(spark: SparkSes
     rows = frame(spark, *((f"p{n}", n, "A") for n in range(10))).repartition(2)
     with pytest.raises(Exception, match="too much"):
         table.write(rows.withColumn("length", expr("if(length = 9, raise_error('too much'), length)")), ["A"])
+    assert [(r["path"], r["length"]) for r in table.read(spark).collect()] == [("a", 1)]
+    assert not list((Path(table.root) / "_replacing").iterdir())
+
+
+def test_what_tasks_compute_is_written_by_them_in_one_file_for_each_folder_of_a_task(
+    spark: SparkSession, table: FolderTable
+) -> None:
+    def writers(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            processes = pa.array([os.getpid()] * batch.num_rows, pa.int64())
+            yield pa.RecordBatch.from_arrays(
+                [batch["path"], processes, batch["folder"]], names=["path", "length", "folder"]
+            )
+
+    source = frame(spark, *((f"p{n}", 0, "AB"[n // 6]) for n in range(12))).coalesce(1)
+    table.write(TaskRows(source, writers), ["A", "B"])
+    files = table.files()
+    assert [(file.folder, file.rows) for file in files] == [("A", 6), ("B", 6)]
+    processes = set(table.arrow(["length"])["length"].to_pylist())
+    assert len(processes) == 1
+    assert os.getpid() not in processes
+    assert sorted(row["path"] for row in table.read(spark).collect()) == sorted(f"p{n}" for n in range(12))
+
+
+def test_a_computation_that_fails_leaves_the_old_rows_and_nothing_else(spark: SparkSession, table: FolderTable) -> None:
+    table.write(frame(spark, ("a", 1, "A")), ["A"])
+
+    def fail(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from batches
+        raise ValueError("no more of this")
+
+    with pytest.raises(Exception, match="no more of this"):
+        table.write(TaskRows(frame(spark, ("b", 2, "A")), fail), ["A"])
     assert [(r["path"], r["length"]) for r in table.read(spark).collect()] == [("a", 1)]
     assert not list((Path(table.root) / "_replacing").iterdir())
 
