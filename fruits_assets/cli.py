@@ -143,7 +143,7 @@ def ui(images: str | None, store: str | None, port: int) -> None:
 
 
 def _images_of_last_run() -> str | None:
-    from fruits_assets.pipeline import IMAGES_TAG
+    from fruits_assets.tags import IMAGES_TAG
 
     with dg.DagsterInstance.get() as instance:
         return next((run.tags[IMAGES_TAG] for run in instance.get_runs(limit=50) if IMAGES_TAG in run.tags), None)

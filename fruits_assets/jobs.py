@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from fruits_assets.assets import mobilenet_features, mobilenet_model, pca_model, raw_images, reduced_features
-from fruits_assets.partitions import synchronise
+from fruits_assets.partitions import SYNC_JOB, synchronise
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from spark_steps.images import list_image_folders
@@ -47,14 +47,21 @@ def compare_folders_with_partitions(context: dg.OpExecutionContext) -> None:
     store: Store = context.resources.store
     check_residency(settings)
     changes = synchronise(context.instance, store, settings.images, list_image_folders(settings.images))
-    context.add_output_metadata({"added": changes.add, "dropped": changes.drop, "refused": changes.refused})
+    context.add_output_metadata(
+        {"added": changes.add, "dropped": changes.drop, "refused": changes.refused, "kept": changes.kept}
+    )
     context.log.info(
         f"{len(changes.add)} folders added, {len(changes.drop)} dropped"
+        + (f", {len(changes.kept)} kept, because a run works on them: {changes.kept}" if changes.kept else "")
         + (f", {len(changes.refused)} with names Dagster refuses: {changes.refused}" if changes.refused else "")
     )
 
 
-@dg.job(description="Make the partitions those of the folders that hold photos.", tags={STAGE_TAG: "folders"})
+@dg.job(
+    name=SYNC_JOB,
+    description="Make the partitions those of the folders that hold photos.",
+    tags={STAGE_TAG: "folders"},
+)
 def sync_image_folders() -> None:
     """Compares once."""
     compare_folders_with_partitions()

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 import dagster as dg
 from dagster._core.definitions.partitions.utils.base import INVALID_PARTITION_SUBSTRINGS
 
+from fruits_assets.in_flight import partitions_in_flight
 from spark_steps.errors import FruitsError
 from spark_steps.images import ImageFolders
 from spark_steps.store import Store
 from spark_steps.tables import directory_name
 
 IMAGE_FOLDERS = "image_folders"
+SYNC_JOB = "sync_image_folders"
 # Of one name on ext4, xfs, APFS and NTFS. A folder's whole path, escaped, is the name of one directory of a table.
 _LONGEST_NAME_BYTES = 255
 image_folders = dg.DynamicPartitionsDefinition(name=IMAGE_FOLDERS)
@@ -25,11 +27,13 @@ class FolderChanges:
         add: Folders that are new, sorted.
         drop: Partitions whose folder is gone, sorted.
         refused: Folders whose name can be no partition key, sorted.
+        kept: Partitions whose folder is gone, and which a run or a backfill still works on, sorted.
     """
 
     add: list[str] = field(default_factory=list)
     drop: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
 
 
 def is_partition_key(folder: str) -> bool:
@@ -42,18 +46,23 @@ def is_partition_key(folder: str) -> bool:
     return writable and not any(forbidden in folder for forbidden in INVALID_PARTITION_SUBSTRINGS)
 
 
-def folder_changes(found: Iterable[str], registered: Iterable[str]) -> FolderChanges:
+def folder_changes(
+    found: Iterable[str], registered: Iterable[str], in_flight: Collection[str] = frozenset()
+) -> FolderChanges:
     """Compares the folders found with the partitions there are.
 
     Args:
         found: Folders that hold photos.
         registered: The partition keys so far.
+        in_flight: Partitions that are being worked on, and are not dropped now.
     """
     usable = {folder for folder in found if is_partition_key(folder)}
+    gone = set(registered) - usable
     return FolderChanges(
         add=sorted(usable - set(registered)),
-        drop=sorted(set(registered) - usable),
+        drop=sorted(gone - set(in_flight)),
         refused=sorted(set(found) - usable),
+        kept=sorted(gone & set(in_flight)),
     )
 
 
@@ -86,6 +95,8 @@ def refuse_to_empty(found: ImageFolders, registered: Sequence[str], images: str)
 def synchronise(instance: dg.DagsterInstance, store: Store, images: str, found: ImageFolders) -> FolderChanges:
     """Registers new folders as partitions, and drops those that are gone together with their rows in every table.
 
+    One that a run or a backfill still works on is kept until the next time.
+
     Args:
         instance: The Dagster instance.
         store: The store.
@@ -98,9 +109,11 @@ def synchronise(instance: dg.DagsterInstance, store: Store, images: str, found: 
     registered = list(instance.get_dynamic_partitions(IMAGE_FOLDERS))
     refuse_to_empty(found, registered, images)
     store.check_images(images)
-    changes = folder_changes(found.photos, registered)
+    in_flight = partitions_in_flight(instance, registered, without=SYNC_JOB)
+    changes = folder_changes(found.photos, registered, in_flight)
     # Folders of the store that are no partitions here were registered with another Dagster instance.
-    gone = sorted({*changes.drop, *(set(store.raw_images.folders()) - set(found.photos))})
+    elsewhere = set(store.raw_images.folders()) - set(registered) - set(found.photos)
+    gone = sorted({*changes.drop, *elsewhere})
     for table in store.tables.values():
         table.drop(gone)
     if changes.add:

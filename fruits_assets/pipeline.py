@@ -14,12 +14,11 @@ from fruits_assets.emr.guards import one_cluster_for_all
 from fruits_assets.partitions import IMAGE_FOLDERS, contiguous_ranges, synchronise
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
+from fruits_assets.tags import places
 from spark_steps.errors import FruitsError
 from spark_steps.images import PHOTO_EXTENSIONS, list_image_folders
 from spark_steps.store import Store
 from spark_steps.weights import check_source
-
-IMAGES_TAG, STORE_TAG = "fruits/images", "fruits/store"
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def run_pipeline(
     wanted = register_folders(settings, instance, pattern, say)
     definitions = build_definitions(settings)
     with one_cluster_for_all(settings, instance, say) as cluster_tags:
-        tags = {IMAGES_TAG: settings.images, STORE_TAG: settings.store, **cluster_tags}
+        tags = {**places(settings), **cluster_tags}
         _run_stage(EXTRACT, wanted, definitions, tags, instance, say)
         _run_stage(FIT, [], definitions, tags, instance, say)
         # All of them, not only those that match: numbers of different PCA models do not compare.
@@ -92,6 +91,8 @@ def register_folders(
         say(f"  warning: folder {folder!r} is not processed: no partition can have such a name; rename it")
     if changes.drop:
         say(f"  no longer partitions, because they are not below {settings.images}: {', '.join(changes.drop)}")
+    if changes.kept:
+        say(f"  kept though gone, because a run or backfill of them is not finished: {', '.join(changes.kept)}")
     wanted = [folder for folder in found.photos if fnmatchcase(folder, pattern) and folder not in changes.refused]
     if not wanted:
         some = ", ".join(repr(folder) for folder in list(found.photos)[:5])

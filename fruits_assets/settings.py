@@ -74,6 +74,18 @@ class Settings(BaseSettings):
     rejected_warning: float = Field(
         0.01, ge=0, le=1, description="Share of rejected photos above which the check on mobilenet_features warns."
     )
+    automation_minutes: int = Field(
+        15, ge=1, le=1440, description="How often the sensors look, once they are switched on."
+    )
+    refit_share: float = Field(
+        0.1,
+        gt=0,
+        description="Automation fits the PCA again when this share of photos more or fewer than it was fitted on has "
+        "features.",
+    )
+    refit_drift: float = Field(
+        0.1, gt=0, description="Or when the mean of the features has moved by so many standard deviations."
+    )
 
     cores: str = Field("*", pattern=r"^(\*|[1-9]\d*)$", description="Cores for Spark: a number, or * for all.")
     driver_memory: str = Field("1g", pattern=r"^[1-9]\d*[mg]$", description="Heap of Spark's JVM.")

@@ -14,6 +14,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType, Tim
 from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
 from spark_steps.photos import UnusablePhotoError
+from spark_steps.totals import milliseconds
 
 PHOTO_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff")
 
@@ -32,16 +33,41 @@ _LISTERS = 16
 
 
 @dataclass(frozen=True)
+class FolderContents:
+    """What tells, without opening a photo, whether the photos of a folder are still the same.
+
+    Attributes:
+        photos: How many there are.
+        length: Bytes of all of them.
+        newest: When the newest was changed, milliseconds since 1970.
+    """
+
+    photos: int = 0
+    length: int = 0
+    newest: int = 0
+
+    def with_photo(self, info: fs.FileInfo) -> "FolderContents":
+        """Returns the contents with a photo more."""
+        changed = milliseconds(info.mtime.timestamp())
+        return FolderContents(self.photos + 1, self.length + info.size, max(self.newest, changed))
+
+
+@dataclass(frozen=True)
 class ImageFolders:
     """What lies below an images root.
 
     Attributes:
-        photos: Photos of each folder that holds any, by the folder's path relative to the root, sorted.
+        contents: What each folder holds that holds any photo, by the folder's path relative to the root, sorted.
         root_photos: Photos at the root itself; they belong to no folder and are not processed.
     """
 
-    photos: dict[str, int] = field(default_factory=dict)
+    contents: dict[str, FolderContents] = field(default_factory=dict)
     root_photos: int = 0
+
+    @property
+    def photos(self) -> dict[str, int]:
+        """Photos of each folder."""
+        return {folder: contents.photos for folder, contents in self.contents.items()}
 
 
 @dataclass(frozen=True)
@@ -75,7 +101,7 @@ def list_image_folders(images: str) -> ImageFolders:
     """
     check_images_root(images)
     _, root = storage.filesystem_of(images)
-    photos: dict[str, int] = {}
+    contents: dict[str, FolderContents] = {}
     try:
         found = storage.list_files(images, recursive=True)
     except OSError as error:
@@ -87,9 +113,9 @@ def list_image_folders(images: str) -> ImageFolders:
             # A key in S3 may have a part without a name (a//b.jpg), which is in no folder that could be listed.
             folder = folder if all(parts) else ""
             if not any(part.startswith(".") for part in parts):
-                photos[folder] = photos.get(folder, 0) + 1
-    root_photos = photos.pop("", 0)
-    return ImageFolders(dict(sorted(photos.items())), root_photos)
+                contents[folder] = contents.get(folder, FolderContents()).with_photo(info)
+    at_root = contents.pop("", FolderContents())
+    return ImageFolders(dict(sorted(contents.items())), at_root.photos)
 
 
 def count_photos(images: str, folders: Iterable[str]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
 from spark_steps import storage
+from spark_steps.totals import Totals
 
 Compute = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 # 40 MB of features.
@@ -75,8 +76,11 @@ def _write_file(location: str, parts: Iterable[pa.RecordBatch]) -> None:
         storage.open_output(location) as stream,
         pq.ParquetWriter(stream, first.schema, use_dictionary=repeating) as writer,
     ):
+        totals = Totals()
         for table in chain([first], tables):
             writer.write_table(table)
+            totals += Totals.of_rows(table)
+        writer.add_key_value_metadata(totals.to_footer())
 
 
 def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:

@@ -1,0 +1,164 @@
+"""What automation does next: decisions from numbers alone, apart from Dagster and from any store."""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from spark_steps.images import FolderContents
+from spark_steps.pca import PcaModel
+from spark_steps.totals import Totals, sum_of
+
+
+@dataclass(frozen=True)
+class RefitLimits:
+    """From where on a PCA model no longer stands for the photos.
+
+    Attributes:
+        share: Photos more or fewer than it was fitted on, as a share of those.
+        drift: See ``drift``.
+    """
+
+    share: float
+    drift: float
+
+
+@dataclass(frozen=True)
+class Refit:
+    """Whether the PCA is to be fitted again.
+
+    Attributes:
+        due: Whether it is.
+        because: The figures, as a sentence.
+    """
+
+    due: bool
+    because: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a folder in a table.
+
+    Attributes:
+        totals: Of the rows.
+        oldest: When the first of its files was written.
+        newest: When the last of them was.
+    """
+
+    totals: Totals
+    oldest: datetime
+    newest: datetime
+
+
+def folders_to_featurise(
+    listed: Mapping[str, FolderContents], features: Mapping[str, Totals], partitions: Sequence[str]
+) -> list[str]:
+    """Returns the folders whose photos are not those of their rows, in the order of the partitions.
+
+    Number, bytes and newest time are compared: a photo that is only renamed, or replaced by an older one of the same
+    length, goes unnoticed until the folder changes otherwise or somebody materializes it.
+
+    Args:
+        listed: What lies in each folder.
+        features: Totals of mobilenet_features, by folder.
+        partitions: The folders that are partitions.
+    """
+
+    def of_rows(folder: str) -> FolderContents:
+        totals = features.get(folder, Totals())
+        return FolderContents(totals.rows, totals.length, totals.newest)
+
+    return [folder for folder in partitions if folder in listed and listed[folder] != of_rows(folder)]
+
+
+def new_photos(listed: Mapping[str, FolderContents], features: Mapping[str, Totals], folders: Iterable[str]) -> int:
+    """Returns about how many photos of folders that have changed are new: at least one of each."""
+    return sum(max(1, listed[folder].photos - features.get(folder, Totals()).rows) for folder in folders)
+
+
+def first_part(folders: Sequence[str], photos: Mapping[str, int], parts: int) -> list[str]:
+    """Returns the first folders that hold at most one of so many equal parts of the photos; one folder at least.
+
+    Args:
+        folders: All of them, in order.
+        photos: Of each.
+        parts: Into how many the work is to be cut.
+    """
+    most = sum(photos[folder] for folder in folders) / parts
+    sums = itertools.accumulate(photos[folder] for folder in folders)
+    return list(folders[: max(1, sum(total <= most for total in sums))])
+
+
+def range_of(wanted: Sequence[str], partitions: Sequence[str]) -> list[str]:
+    """Returns the smallest range of partitions with all that are wanted, which a single run can take."""
+    some = set(wanted)
+    places = [place for place, folder in enumerate(partitions) if folder in some]
+    return list(partitions[places[0] : places[-1] + 1])
+
+
+def drift(model: PcaModel, features: Totals) -> float:
+    """Returns how far the mean of the features has moved since a model was fitted, in standard deviations.
+
+    The root mean square over the features of ``(mean now - mean of the model) / scale of the model``.
+    """
+    if features.mean is None:
+        return 0.0
+    return float(np.sqrt(np.mean(((features.mean - model.mean) / model.scale) ** 2)))
+
+
+def refit(model: PcaModel | None, by_folder: Mapping[str, Totals], limits: RefitLimits) -> Refit:
+    """Decides whether the PCA is to be fitted again.
+
+    Args:
+        model: The current one, None before there is one.
+        by_folder: Totals of mobilenet_features.
+        limits: From where on it is.
+    """
+    features = sum_of(by_folder.values())
+    if features.vectors < 2:
+        return Refit(False, "There are not two usable photos to fit a PCA to.")
+    if len(features.made_by) > 1:
+        return Refit(False, "No PCA: the features are of two networks. Materialize mobilenet_features for all folders.")
+    if model is None:
+        return Refit(True, f"There is no PCA model, and {features.vectors:,} usable photos.")
+    if features.made_by != {model.features_model}:
+        return Refit(True, f"The features are of another network than the PCA model {model.version}.")
+    share = abs(features.vectors - model.rows) / model.rows
+    moved = drift(model, features)
+    figures = (
+        f"{features.vectors:,} usable photos, {model.rows:,} when the PCA model was fitted: {share:.1%} of change "
+        f"(limit {limits.share:.1%}), and their mean moved by {moved:.3f} standard deviations (limit {limits.drift:g})"
+    )
+    due = share >= limits.share or moved >= limits.drift
+    return Refit(due, f"{figures}: {'it is to be fitted again' if due else 'it stays'}.")
+
+
+def folders_to_reduce(
+    features: Mapping[str, Rows], reduced: Mapping[str, Rows], version: str, partitions: Sequence[str]
+) -> list[str]:
+    """Returns the folders whose reduced rows do not follow from their features and the PCA model.
+
+    Args:
+        features: Rows of mobilenet_features, by folder.
+        reduced: Rows of reduced_features.
+        version: Of the PCA model.
+        partitions: The folders that are partitions.
+    """
+
+    def follows(folder: str) -> bool:
+        before, after = features[folder], reduced.get(folder)
+        if after is None:
+            return before.totals.vectors == 0
+        # Rows that are projected come later than those they are projected from.
+        later = before.newest <= after.oldest
+        return later and after.totals.rows == before.totals.vectors and after.totals.made_by == {version}
+
+    return [folder for folder in partitions if folder in features and not follows(folder)]
+
+
+def named(folders: Sequence[str]) -> str:
+    """Returns at least one folder as a sentence names them: how many, and the first."""
+    return f"folder {folders[0]!r}" if len(folders) == 1 else f"{len(folders):,} folders such as {folders[0]!r}"

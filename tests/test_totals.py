@@ -1,0 +1,97 @@
+"""Totals in the footers of tables are those of their rows, and comparable with what a listing shows."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import fs
+from pyspark.sql import SparkSession
+
+from spark_steps.footers import list_table, table_totals
+from spark_steps.images import FolderContents, find_photos, list_image_folders
+from spark_steps.mobilenet import FEATURES_SCHEMA, DecodeLimits, update_features
+from spark_steps.store import Store
+from spark_steps.tables import FolderTable
+from spark_steps.totals import FOOTER_KEY, Totals, milliseconds, read_totals
+from spark_steps.weights import MobileNetModel
+from tests.conftest import save_photo
+
+
+@pytest.fixture(scope="module")
+def table(spark: SparkSession, network: MobileNetModel, tmp_path_factory: pytest.TempPathFactory) -> FolderTable:
+    """mobilenet_features of two folders, one with a file that is no photo."""
+    root = tmp_path_factory.mktemp("totals")
+    for number in range(3):
+        save_photo(root / "photos" / "Apple = red" / f"{number}.jpg", colour=70 * number)
+    save_photo(root / "photos" / "Pear" / "1.jpg")
+    (root / "photos" / "Pear" / "2.jpg").write_text("not a photo")
+    (root / "photos" / "Pear" / "3.jpg").touch()
+    store = Store(str(root / "store"))
+    folders = ["Apple = red", "Pear"]
+    raw = find_photos(spark, str(root / "photos"), folders, 1 << 20).rows
+    rows = update_features(raw, store.mobilenet_features.read(spark), folders, network, DecodeLimits()).rows
+    store.mobilenet_features.write(rows, folders)
+    return store.mobilenet_features
+
+
+def test_the_footers_of_a_table_tell_the_totals_of_its_rows(table: FolderTable, network: MobileNetModel) -> None:
+    totals = table_totals(table, list_table(table))
+    assert {folder: (one.rows, one.vectors) for folder, one in totals.items()} == {
+        "Apple = red": (3, 3),
+        "Pear": (3, 1),
+    }
+    columns = table.arrow(["folder", "features", "length"]).to_pandas()
+    for folder, rows in columns.groupby("folder"):
+        together = totals[str(folder)]
+        vectors = np.stack(rows["features"].dropna().tolist()).astype(np.float64)
+        assert together.mean == pytest.approx(vectors.mean(axis=0), abs=1e-12)
+        assert together.length == rows["length"].sum()
+        assert together.made_by == {network.fingerprint}
+
+
+def test_totals_of_photos_that_have_not_changed_are_what_their_listing_shows(table: FolderTable) -> None:
+    images = str(Path(table.root).parents[2] / "photos")
+    totals = table_totals(table, list_table(table))
+    shown = {folder: FolderContents(one.rows, one.length, one.newest) for folder, one in totals.items()}
+    assert shown == list_image_folders(images).contents
+
+
+def test_a_file_without_totals_in_its_footer_gives_the_same_from_its_rows(table: FolderTable, tmp_path: Path) -> None:
+    local = fs.LocalFileSystem()
+    for files in list_table(table).values():
+        for file in files:
+            rows = pq.ParquetFile(file.path).read()
+            plain = tmp_path / "plain.parquet"
+            pq.write_table(rows.replace_schema_metadata(None), plain)
+            assert FOOTER_KEY.encode() in (pq.read_metadata(file.path).metadata or {})
+            kept, read = read_totals(file.path, local), read_totals(str(plain), local)
+            assert (read.rows, read.length, read.newest, read.made_by) == (
+                kept.rows,
+                kept.length,
+                kept.newest,
+                kept.made_by,
+            )
+            assert read.sum == pytest.approx(kept.sum, rel=1e-12)
+
+
+def test_a_listing_leaves_out_files_that_are_still_to_come(table: FolderTable, tmp_path: Path) -> None:
+    copy = FolderTable(str(tmp_path / "table"), FEATURES_SCHEMA)
+    coming = Path(copy.root, "_replacing", "abc", "folder=Pear")
+    coming.mkdir(parents=True)
+    pq.write_table(pa.table({"path": ["p"]}), coming / "part-0.parquet")
+    assert list_table(copy) == {}
+    assert list_table(FolderTable(str(tmp_path / "nowhere"), FEATURES_SCHEMA)) == {}
+
+
+def test_totals_of_nothing_have_no_mean() -> None:
+    assert Totals().mean is None
+    assert (Totals() + Totals(rows=2)).mean is None
+
+
+def test_a_time_keeps_its_millisecond() -> None:
+    for millisecond in (1, 999, 123, 570):
+        moment = datetime(2026, 11, 23, 1, 2, 3, millisecond * 1000, UTC)
+        assert milliseconds(moment.timestamp()) % 1000 == millisecond
