@@ -15,11 +15,9 @@ import numpy as np
 
 from spark_steps.errors import FruitsError
 from spark_steps.photos import SIDE
-from spark_steps.weights import FEATURES, RANDOM_PREFIX
+from spark_steps.weights import FEATURES, IMAGENET_FILE, RANDOM_PREFIX
 
-# The file that keras.applications.MobileNetV2(weights="imagenet", include_top=False) downloads.
-_IMAGENET_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
-_IMAGENET_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{_IMAGENET_FILE}"
+_IMAGENET_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{IMAGENET_FILE}"
 _DOWNLOAD_TIMEOUT_SECONDS = 30
 
 
@@ -34,10 +32,10 @@ def download_imagenet() -> Path:
     # Without it a firewall that drops packets makes the download hang for ever.
     socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_SECONDS)
     try:
-        return Path(keras.utils.get_file(_IMAGENET_FILE, _IMAGENET_URL, cache_subdir="models"))
+        return Path(keras.utils.get_file(IMAGENET_FILE, _IMAGENET_URL, cache_subdir="models"))
     except Exception as error:
         raise FruitsError(
-            f"The ImageNet weights cannot be downloaded ({error}). Bring {_IMAGENET_FILE} from a machine that can, "
+            f"The ImageNet weights cannot be downloaded ({error}). Bring {IMAGENET_FILE} from a machine that can, "
             "and name it: --weights FILE."
         ) from error
 

@@ -18,6 +18,8 @@ from spark_steps.photos import PREPROCESSING, SIDE
 
 FEATURES = 1280
 IMAGENET = "imagenet"
+# The file that keras.applications.MobileNetV2(weights="imagenet", include_top=False) downloads.
+IMAGENET_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
 RANDOM_PREFIX = "random:"
 _CURRENT = "current.json"
 _FILE_SUFFIXES = (".h5", ".keras", ".tflite")
@@ -128,8 +130,10 @@ def _local_copy(source: str, scratch: Path) -> str:
 
 
 def _imagenet_file() -> str:
-    result = _run_keras(["download"])
-    return str(result["path"])
+    # Where Keras keeps it (keras.src.backend.config.keras_home); to ask Keras takes the seconds of TensorFlow's import.
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    kept = home / "models" / IMAGENET_FILE
+    return str(kept) if kept.exists() else str(_run_keras(["download"])["path"])
 
 
 def _convert(weights: str, source: str, scratch: Path) -> tuple[bytes, str]:

@@ -1,5 +1,6 @@
 """Weights: the flat model gives what Keras gives, is converted once, and what is no MobileNetV2 is refused."""
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,21 @@ def test_a_converted_model_is_not_converted_again(network_file: Path, tmp_path: 
     again = load_model(str(network_file), str(cache))
     assert first == again
     assert {file: file.stat().st_mtime_ns for file in cache.iterdir()} == written
+
+
+def test_imagenet_weights_that_keras_has_kept_are_found_without_tensorflow(
+    network_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "keras" / "models" / weights.IMAGENET_FILE
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"as downloaded")
+    cache = tmp_path / "cache"
+    converted = load_model(str(network_file), str(cache))
+    (known,) = cache.glob("weights-*.json")
+    known.rename(cache / f"weights-{hashlib.sha256(kept.read_bytes()).hexdigest()}.json")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(sys, "executable", "/there/is/no/python")
+    assert load_model("imagenet", str(cache)).fingerprint == converted.fingerprint
 
 
 def test_another_treatment_of_pixels_is_another_fingerprint(
