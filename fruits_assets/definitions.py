@@ -6,7 +6,7 @@ from fruits_assets.assets import ALL_ASSETS
 from fruits_assets.checks import ALL_CHECKS
 from fruits_assets.emr.guards import cluster_guard_sensor
 from fruits_assets.jobs import ALL_JOBS
-from fruits_assets.progress import progress_logger
+from fruits_assets.progress import PROGRESS_LOGGER, progress_logger
 from fruits_assets.resources import RESOURCES
 from fruits_assets.sensors import automation_sensors
 from fruits_assets.settings import Settings, read_settings
@@ -20,7 +20,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         jobs=ALL_JOBS,
         sensors=[*automation_sensors(settings), *([cluster_guard_sensor] if settings.deployment == "emr" else [])],
         resources=RESOURCES[settings.deployment](settings),
-        loggers={"console": dg.colored_console_logger, "progress": progress_logger},
+        loggers={"console": dg.colored_console_logger, PROGRESS_LOGGER: progress_logger},
         # One process for all steps of a run: one JVM in place of five, at 5 s each to start.
         executor=dg.in_process_executor,
     )

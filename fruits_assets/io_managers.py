@@ -1,7 +1,8 @@
 """Tables and models of the store as inputs and outputs of assets."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from pyspark.sql import DataFrame
 
 from fruits_assets import metadata
 from fruits_assets.costs import CostModel
+from fruits_assets.progress import PROGRESS_LOGGER, photos_counted
 from spark_steps import pca_store, weights
 from spark_steps.pca import PcaModel
 from spark_steps.store import Store
@@ -31,6 +33,7 @@ class TableUpdate:
             cost are computed from them.
         photo_bytes: Bytes of the photos, by folder, where the table itself does not tell.
         notes: More metadata, by folder.
+        done: Returns how many photos of those worked on are done, while the rows are written.
     """
 
     rows: DataFrame | TaskRows
@@ -39,6 +42,7 @@ class TableUpdate:
     computed: Mapping[str, int] | None = None
     photo_bytes: Mapping[str, int] | None = None
     notes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    done: Callable[[], int] | None = None
 
 
 class FolderTableIOManager(dg.IOManager):
@@ -54,7 +58,8 @@ class FolderTableIOManager(dg.IOManager):
         name = context.asset_key.path[-1]
         table = self._tables[name]
         if obj.changed:
-            table.write(obj.rows, obj.changed)
+            with _counted(context, obj):
+                table.write(obj.rows, obj.changed)
         files = table.files(context.asset_partition_keys)
         computed = rows_by_folder(files) if obj.computed is None else obj.computed
         sizes = table.photo_bytes(context.asset_partition_keys) if obj.photo_bytes is None else obj.photo_bytes
@@ -75,6 +80,19 @@ class FolderTableIOManager(dg.IOManager):
             return table
         folders = context.asset_partition_keys if context.has_asset_partitions else None
         return table.read(self._pyspark.spark_session, folders)
+
+
+def _counted(context: dg.OutputContext, update: TableUpdate) -> AbstractContextManager[None]:
+    if update.done is None or not update.computed:
+        return nullcontext()
+    # That of fruits run: in other runs standard error is not this process's alone.
+    loggers = context.step_context.dagster_run.run_config.get("loggers")
+    return photos_counted(
+        update.done,
+        sum(update.computed.values()),
+        context.log.info,
+        bar=isinstance(loggers, Mapping) and PROGRESS_LOGGER in loggers,
+    )
 
 
 class MobileNetModelIOManager(dg.IOManager):

@@ -12,6 +12,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from fruits_assets.definitions import build_definitions
 from fruits_assets.emr.guards import one_cluster_for_all
 from fruits_assets.partitions import IMAGE_FOLDERS, contiguous_ranges, synchronise
+from fruits_assets.progress import PROGRESS_LOGGER
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from fruits_assets.tags import places
@@ -133,7 +134,7 @@ def _run(
     say: Callable[[str], None],
 ) -> None:
     result = definitions.resolve_job_def(job).execute_in_process(
-        run_config={"loggers": {"progress": {}}}, instance=instance, tags=tags, raise_on_error=False
+        run_config={"loggers": {PROGRESS_LOGGER: {}}}, instance=instance, tags=tags, raise_on_error=False
     )
     if not result.success:
         raise FruitsError(f"The run {result.run_id} of {job} failed. {_reason(result)}")

@@ -19,6 +19,7 @@ from typing import Any
 
 from pyarrow import fs
 
+from spark_steps.connector import connector_config
 from spark_steps.errors import FruitsError
 
 SCHEME = "s3://"
@@ -295,14 +296,12 @@ def _sentence(location: str, detail: str) -> str:
 def spark_config(hadoop_version: str) -> dict[str, str]:
     """Returns the settings that make a local Spark read and write s3://, which it cannot by itself.
 
-    The first session with them fetches 280 MB from Maven Central, into ``~/.ivy2``.
-
     Args:
         hadoop_version: That of Spark's own jars.
     """
     own_endpoint = endpoint()
     return {
-        "spark.jars.packages": f"org.apache.hadoop:hadoop-aws:{hadoop_version}",
+        **connector_config(hadoop_version),
         "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
         # Named even where it is AWS's own: without it the connector asks the one in the United States first.
         "spark.hadoop.fs.s3a.endpoint": own_endpoint or f"https://s3.{region()}.amazonaws.com",

@@ -22,6 +22,7 @@ from fruits_assets.report import read_report
 from fruits_assets.sample import write_sample
 from spark_steps import s3 as s3_module
 from spark_steps import storage
+from spark_steps.connector import connector_config
 from spark_steps.errors import FruitsError
 from spark_steps.images import FetchLimits, count_photos, fetch, find_photos, list_image_folders
 from spark_steps.photos import UnusablePhotoError
@@ -29,6 +30,7 @@ from spark_steps.session import hadoop_version, local_spark_config
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable
 from tests.conftest import save_photo
+from tests.emr_emulator.spark import s3_jars
 from tests.s3_server import S3
 from tests.test_images import HOSTILE_FOLDERS, HOSTILE_NAMES
 
@@ -308,8 +310,22 @@ def test_the_connector_has_the_version_of_sparks_hadoop_and_only_where_it_is_nee
     plain = local_spark_config("2", places=["/photos", "/store"])
     assert not [name for name in plain if "s3" in name or name == "spark.jars.packages"]
     with_s3 = local_spark_config("2", places=["/photos", s3.bucket])
-    assert with_s3["spark.jars.packages"] == f"org.apache.hadoop:hadoop-aws:{hadoop_version()}"
+    assert f"hadoop-aws-{hadoop_version()}.jar" in with_s3["spark.driver.extraClassPath"]
     assert not [value for name, value in with_s3.items() if "key" in name or value == "test"]
+
+
+def test_ivy_is_asked_for_the_connector_until_all_its_jars_are_there_whole(tmp_path: Path) -> None:
+    names = [str(jar) for jar in s3_jars()]
+    asked = {"spark.jars.packages": f"org.apache.hadoop:hadoop-aws:{hadoop_version()}"}
+    for number, name in enumerate(names):
+        assert connector_config(hadoop_version(), tmp_path) == asked, number
+        # Cut off, as where a download was.
+        (tmp_path / Path(name).name).write_bytes(Path(name).read_bytes()[:1000])
+        assert connector_config(hadoop_version(), tmp_path) == asked, number
+        (tmp_path / Path(name).name).unlink()
+        (tmp_path / Path(name).name).symlink_to(name)
+    assert connector_config(hadoop_version(), tmp_path)["spark.driver.extraClassPath"].count(str(tmp_path)) == 3
+    assert connector_config("9.9.9", tmp_path) == {"spark.jars.packages": "org.apache.hadoop:hadoop-aws:9.9.9"}
 
 
 def test_the_connector_stays_in_its_region(no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,4 +68,6 @@ def mobilenet_features(
     )
     computed = {folder: work.computed for folder, work in update.work.items()}
     notes = {folder: {"photos_kept": work.kept} for folder, work in update.work.items()}
-    return TableUpdate(update.rows, update.changed, started, computed=computed, notes=notes)
+    return TableUpdate(
+        update.rows, update.changed, started, computed=computed, notes=notes, done=lambda: update.inferences.value
+    )
