@@ -3,7 +3,7 @@ PYTHON := $(shell command -v python3.11 || command -v python3)
 # uv makes the locked environment; where it is missing it is installed into a folder of the project.
 UV := $(shell command -v uv || echo .uv/bin/uv)
 
-.PHONY: setup run test ui lint emr-emulator clean
+.PHONY: setup run test ui lint bench bench-small emr-emulator clean
 
 setup: .venv/.locked
 
@@ -31,9 +31,20 @@ lint: setup
 ui: setup
 	.venv/bin/fruits ui $(if $(IMAGES),--images "$(IMAGES)") $(if $(STORE),--store "$(STORE)")
 
+# The platform beside its rivals, two hours and more; for a part of it: make bench BENCH='--only pca' (docs/benchmarks.md).
+# What the rivals need is added to .venv and changes nothing else in it; Daft has an environment of its own.
+bench: setup
+	$(UV) sync --locked --quiet --group bench
+	$(UV) sync --locked --quiet --script benchmarks/contenders/features_daft.py
+	.venv/bin/python -m benchmarks $(BENCH)
+
+# Does it work? A minute or two, with the rivals that are installed.
+bench-small: setup
+	.venv/bin/python -m benchmarks --small --output .benchmarks
+
 # AWS on this machine, for trying the emr deployment; what to paste into another terminal is printed.
 emr-emulator: setup
 	.venv/bin/python -m tests.emr_emulator --port 5555 --directory .emr-emulator --stack --photos
 
 clean:
-	rm -rf .venv .uv .dagster .emr-emulator sample .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .uv .dagster .benchmarks .emr-emulator sample .pytest_cache .ruff_cache .mypy_cache

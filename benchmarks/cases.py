@@ -1,0 +1,128 @@
+"""Every contender: what it is called, what it works on, and how its process is started."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from benchmarks.job import COMPONENTS, Job
+from fruits_assets.emr.environment import find_uv
+from spark_steps.errors import FruitsError
+
+Data = Literal["photos", "phone photos", "features table", "one photo", "nothing"]
+_CONTENDERS = Path(__file__).parent / "contenders"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One contender in one discipline.
+
+    Attributes:
+        name: Discipline and contender, ``features/ray``.
+        title: What a reader should know it by.
+        data: What it works on.
+        sizes: Photos or rows that it is measured with.
+        result: Where its features lie below its output directory; None where it writes none.
+        same_pixels: Whether its features must be ours; else they are compared by their cosine.
+        small: Whether it is quick enough for the small mode.
+        needs: Modules that must be installed.
+        keras: Whether it takes weights that Keras can read.
+        command: From a job to its command; by default its file in ``contenders``.
+    """
+
+    name: str
+    title: str
+    data: Data
+    sizes: tuple[int, ...]
+    result: str | None = None
+    same_pixels: bool = True
+    small: bool = True
+    needs: tuple[str, ...] = ()
+    keras: bool = False
+    command: Callable[[Job], list[str]] | None = None
+
+    @property
+    def discipline(self) -> str:
+        """What it takes part in: contenders of one discipline and size are compared."""
+        return self.name.split("/")[0]
+
+    def command_of(self, job: Job) -> list[str]:
+        """Returns the command of a job."""
+        if self.command is not None:
+            return self.command(job)
+        return [sys.executable, "-m", f"benchmarks.contenders.{self.name.replace('/', '_')}", job.as_argument()]
+
+    def missing(self) -> str | None:
+        """Returns why it cannot run here, None where it can."""
+        if absent := [name for name in self.needs if find_spec(name) is None]:
+            return f"{', '.join(absent)} not installed (uv sync --group bench)"
+        if self.command is _daft and daft_python() is None:
+            return "Daft's own environment is not there (uv sync --script benchmarks/contenders/features_daft.py)"
+        return None
+
+
+@cache
+def daft_python() -> str | None:
+    """Returns the interpreter of Daft's own environment, None where it has not been made."""
+    script = str(_CONTENDERS / "features_daft.py")
+    try:
+        command = [find_uv(), "python", "find", "--script", script]
+    except FruitsError:
+        return None
+    python = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    works = (
+        bool(python) and subprocess.run([python, "-c", "import daft"], capture_output=True, check=False).returncode == 0
+    )
+    return python if works else None
+
+
+def _daft(job: Job) -> list[str]:
+    return [daft_python() or "python", "-m", "benchmarks.contenders.features_daft", job.as_argument()]
+
+
+def _contender(module: str) -> Callable[[Job], list[str]]:
+    return lambda job: [sys.executable, "-m", f"benchmarks.contenders.{module}", job.as_argument()]
+
+
+def _fruits_run(job: Job) -> list[str]:
+    places = ["--images", job.data, "--store", f"{job.output}/store", "--weights", job.flatbuffer]
+    return [sys.executable, "-m", "fruits_assets.cli", "run", *places, "--components", str(COMPONENTS)]
+
+
+_STORE_FEATURES = "store/Results/mobilenet_features"
+_FEW, _MANY = 4000, 20_000
+_TABLES = (10_000, 50_000, 100_000)
+
+CASES = [
+    Case("features/ours", "ours: raw_images and mobilenet_features", "photos", (_FEW, _MANY), _STORE_FEATURES),
+    Case("features/notebook", "the notebook's way", "photos", (_FEW,), "features", small=False, keras=True),
+    Case("features/predict_batch", "predict_batch_udf, Keras", "photos", (_FEW,), "features", small=False, keras=True),
+    Case("features/pool", "process pool, same network", "photos", (_FEW, _MANY), ""),
+    Case("features/daft", "Daft, same network", "photos", (_FEW, _MANY), "features", command=_daft),
+    Case("features/ray", "Ray Data, same network", "photos", (_FEW, _MANY), "features", needs=("ray",)),
+    Case("features/datasets", "Hugging Face datasets, same network", "photos", (_FEW, _MANY), "", needs=("datasets",)),
+    Case("pipeline/ours", "ours: fruits run", "photos", (_FEW,), _STORE_FEATURES, command=_fruits_run),
+    Case("pipeline/notebook", "the notebook's whole flow", "photos", (_FEW,), "features", small=False, keras=True),
+    Case("limits/litert", "LiteRT alone, pixels ready", "nothing", (0,)),
+    Case("limits/sgemm", "sgemm: the bound of the arithmetic", "nothing", (0,)),
+    Case(
+        "phone/ours",
+        "ours",
+        "phone photos",
+        (600,),
+        _STORE_FEATURES,
+        command=_contender("features_ours"),
+    ),
+    Case("phone/pool", "process pool, our decoding", "phone photos", (600,), "", command=_contender("features_pool")),
+    Case("phone/pool_full", "process pool, full decoding", "phone photos", (600,), "", same_pixels=False),
+    Case("pca/ours", "ours: one pass in Spark", "features table", _TABLES),
+    Case("pca/spark_ml", "spark.ml StandardScaler and PCA", "features table", _TABLES, small=False),
+    Case("pca/scikit_learn", "scikit-learn", "features table", _TABLES, needs=("sklearn",)),
+    Case("pca/numpy", "pyarrow and numpy alone", "features table", _TABLES),
+    Case("single/litert", "LiteRT alone, to features", "one photo", (1,)),
+    Case("single/keras", "Keras, to features", "one photo", (1,), small=False, keras=True),
+]

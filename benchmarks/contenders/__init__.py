@@ -1,0 +1,1 @@
+"""One file for each contender; each runs as a process of its own."""
