@@ -170,8 +170,8 @@ def usable_photos(photos: int, rejected: Sequence[Mapping[str, str]], bearable: 
     return dg.AssetCheckResult(
         passed=share <= bearable,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(rejected):,} of {photos:,} photos are rejected ({share:.1%}, {bearable:.1%} pass): {why}. "
-        "Replace or delete those files, then materialize raw_images and mobilenet_features of their folders.",
+        description=f"{len(rejected):,} of {photos:,} photos are rejected ({share:.1%}; up to {bearable:.1%} pass): "
+        f"{why}. Replace or delete those files, then materialize raw_images and mobilenet_features of their folders.",
         metadata={
             "rejected_by_reason": picture(lambda: rejected_by_reason(counts), "rejected photos by reason"),
             "rejected_photos": table_of(rejected[:REJECTED_SHOWN], ["path", "error"]),

@@ -102,7 +102,9 @@ def test_the_check_on_rejected_photos_tells_reasons_and_remedy_and_bears_a_few()
     rejected = [{"path": "/a.jpg", "error": "truncated: 3 bytes"}, {"path": "/b.jpg", "error": "empty"}]
     failed = usable_photos(50, rejected, bearable=0.01)
     assert not failed.passed
-    assert str(failed.description).startswith("2 of 50 photos are rejected (4.0%, 1.0% pass): 1 truncated, 1 empty. ")
+    assert str(failed.description).startswith(
+        "2 of 50 photos are rejected (4.0%; up to 1.0% pass): 1 truncated, 1 empty. "
+    )
     assert failed.metadata["rejected"].value == 2
     assert usable_photos(50, rejected, bearable=0.05).passed
     assert usable_photos(50, [], bearable=0).description == "All 50 photos are usable."

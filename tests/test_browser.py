@@ -1,0 +1,181 @@
+"""The Dagster UI in a browser: what a user clicks, and what is then to be seen. Screenshots go to ``screenshots``."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+from fruits_assets.partitions import IMAGE_FOLDERS
+from tests.ways_in import ALL_ASSETS, PROJECT, Place, Ui
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+)
+FOLDERS = ["Banana", "Blueberry", "Lemon", "Orange"]
+BACKFILLED = FOLDERS[:3]
+SCREENSHOTS = PROJECT / "screenshots"
+# A slow machine has time to paint, and to run Spark; a fast one does not wait.
+PAINTED_MS, RUN_MS = 60_000, 400_000
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    """The path of Chromium. Without it the tests are skipped, or fail where BROWSER_TESTS=required."""
+    found = shutil.which("chromium")
+    if found is None:
+        say = pytest.fail if os.environ.get("BROWSER_TESTS") == "required" else pytest.skip
+        say("There is no Chromium to open the Dagster UI in. Install it: apt-get install chromium")
+    return found
+
+
+@pytest.fixture(scope="module")
+def ui(chromium: str, tmp_path_factory: pytest.TempPathFactory, network_file: Path) -> Iterator[Ui]:
+    """Webserver and daemon with four folders of photos, one of them broken, and nothing materialized."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", "")
+        place = Place(tmp_path_factory.mktemp("browser"), network_file)
+        place.use({})
+        photo = place.images / "Lemon" / "000.jpg"
+        photo.write_bytes(photo.read_bytes()[:900])
+        with place.instance() as instance:
+            instance.add_dynamic_partitions(IMAGE_FOLDERS, FOLDERS)
+        started = Ui(place)
+        try:
+            started.wait_for(lambda: started.query("{ version }"))
+            yield started
+        finally:
+            started.stop()
+
+
+@pytest.fixture(scope="module")
+def page(ui: Ui, chromium: str) -> Iterator[Page]:
+    """The one tab of the browser."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    expect.set_options(timeout=PAINTED_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
+        context = browser.new_context(viewport={"width": 1600, "height": 1000}, base_url=f"http://127.0.0.1:{ui.port}")
+        context.set_default_timeout(PAINTED_MS)
+        yield context.new_page()
+        browser.close()
+
+
+def screenshot(page: Page, name: str) -> None:
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def materialize(page: Page, button: str, folders: list[str], launch: str) -> None:
+    """Presses a button that materializes, chooses folders in its dialog, and launches."""
+    page.get_by_role("button", name=button).first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Select a partition").click()
+    for folder in folders:
+        page.get_by_role("menuitem").filter(has=page.get_by_text(folder, exact=True)).first.click()
+    page.keyboard.press("Escape")
+    dialog.get_by_role("button", name=launch).click()
+
+
+def open_partition(page: Page, asset: str, folder: str) -> None:
+    page.goto(f"/assets/{asset}?view=partitions&partition={folder}")
+    expect(page.get_by_text("Latest materialization")).to_be_visible()
+
+
+def value_of(page: Page, entry: str) -> Locator:
+    """The row of a table of metadata."""
+    return page.locator("tr").filter(has=page.get_by_text(entry, exact=True)).first
+
+
+@pytest.fixture(scope="module")
+def backfilled(page: Page) -> Page:
+    """The page, after three folders have gone through the whole graph, started with the buttons of the UI."""
+    page.goto("/jobs")
+    page.get_by_role("link", name="whole_pipeline").first.click()
+    materialize(page, "Materialize all", BACKFILLED, "Launch backfill")
+    page.goto("/assets/reduced_features?view=partitions")
+    expect(page.get_by_text("Materialized (3)")).to_be_visible(timeout=RUN_MS)
+    return page
+
+
+def test_the_graph_shows_five_assets_with_their_kinds(page: Page) -> None:
+    page.goto("/asset-groups")
+    for name in ALL_ASSETS:
+        expect(page.get_by_text(name, exact=True).first).to_be_visible()
+    for kind in ("TensorFlow", "Spark", "Parquet", "NumPy"):
+        expect(page.get_by_text(kind, exact=True).first).to_be_visible()
+
+
+def test_the_jobs_say_what_they_are_for(page: Page) -> None:
+    page.goto("/jobs")
+    for name in ("whole_pipeline", "extract_features", "fit_pca", "reduce_folders", "sync_image_folders"):
+        expect(page.get_by_role("link", name=name).first).to_be_visible()
+    page.get_by_role("link", name="extract_features").first.click()
+    expect(page.get_by_text("run the new ones through the network").first).to_be_visible()
+
+
+def test_one_folder_is_materialized_with_the_buttons_of_its_asset(page: Page) -> None:
+    page.goto("/assets/raw_images")
+    expect(page.get_by_text("The photos of each folder").first).to_be_visible()
+    expect(page.get_by_text("fruits-data")).to_be_visible()
+    materialize(page, "Materialize", ["Orange"], "Launch 1 run")
+    page.goto("/assets/raw_images?view=partitions&partition=Orange")
+    expect(page.get_by_text("Materialized (1)")).to_be_visible(timeout=RUN_MS)
+    expect(page.get_by_text("Missing (3)")).to_be_visible()
+    expect(value_of(page, "photos")).to_contain_text("3")
+
+
+def test_three_folders_go_through_the_graph_and_their_runs_succeed(backfilled: Page) -> None:
+    backfilled.goto("/asset-groups")
+    expect(backfilled.get_by_text("3 / 4 Passed")).to_be_visible()
+    expect(backfilled.get_by_text("Materialized", exact=True)).to_have_count(2)
+    screenshot(backfilled, "ui-graph")
+    backfilled.goto("/runs")
+    expect(backfilled.get_by_text("Failure", exact=True)).to_have_count(0)
+
+
+def test_a_folder_tells_its_photos_and_why_one_is_rejected(backfilled: Page) -> None:
+    open_partition(backfilled, "mobilenet_features", "Lemon")
+    expect(value_of(backfilled, "photos")).to_contain_text("3")
+    expect(value_of(backfilled, "rejected")).to_contain_text("1")
+    expect(value_of(backfilled, "run_cost_eur")).to_contain_text("0")
+    expect(backfilled.get_by_text(re.compile("^truncated: "))).to_be_visible()
+    screenshot(backfilled, "ui-folder")
+
+
+@pytest.mark.parametrize(
+    ("entry", "alternative_text"),
+    [("variance_curve", "variance kept against components"), ("photo_map", "photos in two components")],
+)
+def test_the_pca_model_shows_its_pictures(backfilled: Page, entry: str, alternative_text: str) -> None:
+    backfilled.goto("/assets/pca_model")
+    value_of(backfilled, entry).get_by_text("Show Markdown").click()
+    is_drawn(backfilled.get_by_role("img", name=alternative_text))
+    screenshot(backfilled, f"ui-{entry.replace('_', '-')}")
+
+
+def test_a_failed_check_says_what_is_wrong_and_what_to_do_and_shows_the_reasons(backfilled: Page) -> None:
+    backfilled.goto("/assets/mobilenet_features?view=checks&checkDetail=almost_every_photo_is_usable")
+    expect(backfilled.get_by_text("1 of 9 photos are rejected").first).to_be_visible()
+    expect(backfilled.get_by_text("Replace or delete those files").first).to_be_visible()
+    expect(backfilled.get_by_text(re.compile("^truncated: "))).to_be_visible()
+    screenshot(backfilled, "ui-check")
+    backfilled.get_by_text("Show Markdown").first.click()
+    is_drawn(backfilled.get_by_role("img", name="rejected photos by reason"))
+    screenshot(backfilled, "ui-rejected")
+
+
+def test_numbers_of_materializations_plot_over_time(backfilled: Page) -> None:
+    backfilled.goto("/assets/pca_model")
+    backfilled.get_by_role("button", name="Plots").click()
+    expect(backfilled.get_by_text("variance_kept", exact=True)).to_be_visible()
+    screenshot(backfilled, "ui-plots")
+
+
+def is_drawn(picture: Locator) -> None:
+    """Waits for a picture whose bytes the browser has understood."""
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
