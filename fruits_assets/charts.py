@@ -22,8 +22,8 @@ from spark_steps.photo_map import PhotoMap
 BLUE, RED, GREY = "#2b6cb0", "#c53030", "#a0aec0"
 REASONS_SHOWN = 10
 _DOTS_PER_INCH = 90
-# A chart has few colours; a palette halves its bytes.
-_COLOURS = 64
+# A chart has few colours; a palette of them halves its bytes.
+_COLOURS = 256
 
 
 def picture(draw: Callable[[], Figure], alternative_text: str) -> dg.MarkdownMetadataValue:
@@ -78,10 +78,13 @@ def photo_map(sample: PhotoMap, model: PcaModel) -> Figure:
     figure, axes = _axes(
         f"{len(sample.labels):,} of {model.rows:,} photos, of {sample.folders:,} of {len(model.folders):,} folders"
     )
-    of_photo, labels, colours = np.array(sample.labels), sorted(set(sample.labels)), mpl.colormaps["tab20"]
+    of_photo, labels = np.array(sample.labels), sorted(set(sample.labels))
+    pairs = [mpl.colormaps["tab20"](number) for number in range(20)]
+    # The strong ones before the pale ones.
+    colours = [*pairs[::2], *pairs[1::2]]
     for number, label in enumerate(labels):
         first, second = sample.points[of_photo == label].T
-        axes.scatter(first, second, s=14, alpha=0.8, linewidths=0, color=colours(number))
+        axes.scatter(first, second, s=20, linewidths=0, color=colours[number % 20])
     # Handles are given, because a label that begins with an underscore is else left out.
     figure.legend(axes.collections, labels, loc="outside right upper", fontsize="small", frameon=False)
     shares = [model.explained_variance_ratio[number : number + 1].sum() for number in (0, 1)]

@@ -77,7 +77,10 @@ def materialize(page: Page, button: str, folders: list[str], launch: str) -> Non
     for folder in folders:
         page.get_by_role("menuitem").filter(has=page.get_by_text(folder, exact=True)).first.click()
     page.keyboard.press("Escape")
-    dialog.get_by_role("button", name=launch).click()
+    # Before the answer nothing is launched: leaving the page would take the request back.
+    with page.expect_response(lambda answer: "mutation Launch" in (answer.request.post_data or "")):
+        dialog.get_by_role("button", name=launch).click()
+    expect(dialog).to_be_hidden()
 
 
 def open_partition(page: Page, asset: str, folder: str) -> None:
@@ -125,6 +128,7 @@ def test_one_folder_is_materialized_with_the_buttons_of_its_asset(page: Page) ->
     page.goto("/assets/raw_images?view=partitions&partition=Orange")
     expect(page.get_by_text("Materialized (1)")).to_be_visible(timeout=RUN_MS)
     expect(page.get_by_text("Missing (3)")).to_be_visible()
+    open_partition(page, "raw_images", "Orange")
     expect(value_of(page, "photos")).to_contain_text("3")
 
 
