@@ -47,7 +47,9 @@ def picture(draw: Callable[[], Figure], alternative_text: str) -> dg.MarkdownMet
 def _as_png(figure: Figure) -> bytes:
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=_DOTS_PER_INCH)
-    Image.open(drawn).convert("RGB").quantize(_COLOURS).save(small, format="png", optimize=True)
+    # Not Pillow's default, the median cut, which gives the many greys of a chart its palette and mixes the hues.
+    paletted = Image.open(drawn).convert("RGB").quantize(_COLOURS, method=Image.Quantize.FASTOCTREE)
+    paletted.save(small, format="png", optimize=True)
     return small.getvalue()
 
 
