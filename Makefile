@@ -31,14 +31,14 @@ lint: setup
 ui: setup
 	.venv/bin/fruits ui $(if $(IMAGES),--images "$(IMAGES)") $(if $(STORE),--store "$(STORE)")
 
-# The platform beside its rivals, two hours and more; for a part of it: make bench BENCH='--only pca' (docs/benchmarks.md).
+# The platform beside its rivals, which takes hours; for a part of it: make bench BENCH='--only pca' (docs/benchmarks.md).
 # What the rivals need is added to .venv and changes nothing else in it; Daft has an environment of its own.
 bench: setup
 	$(UV) sync --locked --quiet --group bench
 	$(UV) sync --locked --quiet --script benchmarks/contenders/features_daft.py
 	.venv/bin/python -m benchmarks $(BENCH)
 
-# Does it work? A minute or two, with the rivals that are installed.
+# Does it work? A few photos, one round, with the rivals that are installed.
 bench-small: setup
 	.venv/bin/python -m benchmarks --small --output .benchmarks
 

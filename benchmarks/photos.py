@@ -13,7 +13,7 @@ from fruits_assets.sample import write_sample
 
 PHONE_SIZE = (4000, 3000)
 _DIFFERENT_PHONE_PHOTOS = 16
-# Of the grain of a small sensor, in grey values; with it such a photo takes 3 to 4 MB.
+# Of the grain of a small sensor, in grey values; with it such a photo takes 1.5 to 2 MB.
 _GRAIN = 4.0
 
 

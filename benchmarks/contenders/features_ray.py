@@ -1,7 +1,7 @@
 """Ray Data: an actor for each core, which keeps its network, and reads and decodes the photos itself.
 
 The paths alone go through Ray's object store, and one logical CPU more than there are cores lets its writer run beside
-the actors; with the photos read by Ray's own reader, or with no CPU left to it, it is slower.
+the actors.
 """
 
 from typing import Any
