@@ -1,0 +1,93 @@
+"""What the documentation says is there: links, commands, settings, make targets, messages."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from fruits_assets.cli import main
+from fruits_assets.settings import Settings
+
+PROJECT = Path(__file__).parent.parent
+PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
+# The source without its quotes and line breaks, so that a message is found that is written over several lines.
+SOURCE = re.sub(
+    r'"\s*\n\s*f?"',
+    "",
+    "\n".join(path.read_text() for room in ("spark_steps", "fruits_assets") for path in (PROJECT / room).rglob("*.py")),
+)
+
+
+def shell_lines(page: Path) -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    joined = "\n".join(blocks).replace("\\\n", " ")
+    return [line.strip() for line in joined.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
+def test_the_documentation_has_pages_to_look_at() -> None:
+    assert len(PAGES) > 8
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if "://" in target:
+            continue
+        name, _, heading = target.partition("#")
+        linked = (page.parent / name).resolve() if name else page
+        assert linked.exists(), target
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}, target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_fruits_command_takes_the_options_it_is_shown_with(page: Path) -> None:
+    context = click.Context(main)
+    for line in shell_lines(page):
+        words = shlex.split(line, comments=True)
+        if not words or words[0] != "fruits":
+            continue
+        if words[1].startswith("-"):
+            continue
+        command = main.get_command(context, words[1])
+        assert command is not None, line
+        known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)} | {"--help", "-h"}
+        used = {word.partition("=")[0] for word in words[2:] if re.match(r"--?[a-z]", word)}
+        assert used <= known, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_exists(page: Path) -> None:
+    targets = re.findall(r"^([\w-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    shown = [shlex.split(line, comments=True) for line in shell_lines(page)]
+    asked = {words[1] for words in shown if len(words) > 1 and words[0] == "make"}
+    assert asked <= set(targets)
+
+
+def test_every_setting_is_documented_and_every_documented_one_exists() -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+    documented = set(re.findall(r"^\| `(FRUITS_\w+)`", (PROJECT / "docs" / "running.md").read_text(), re.MULTILINE))
+    settings = {f"FRUITS_{name.upper()}" for name in Settings.model_fields}
+    assert documented == settings
+    assert set(re.findall(r"\bFRUITS_[A-Z_]*[A-Z]\b", text)) <= settings
+
+
+def test_every_message_of_the_troubleshooting_page_is_one_that_the_code_gives() -> None:
+    page = (PROJECT / "docs" / "troubleshooting.md").read_text()
+    by_section = page.split("\n## ")
+    quoted = [
+        message
+        for section in by_section
+        if not section.startswith("The UI")
+        for message in re.findall(r"^\*\*(.+?)\*\* —", section, re.MULTILINE)
+        if message != "Photos with an error"
+    ]
+    assert len(quoted) > 20
+    for message in quoted:
+        # Where the page has an ellipsis the code has a value.
+        fragments = [part.strip() for part in message.split("...")]
+        for fragment in filter(None, fragments):
+            assert fragment in SOURCE, message
