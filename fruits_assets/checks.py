@@ -15,12 +15,13 @@ from dagster_pyspark import LazyPySparkResource
 from fruits_assets.assets import mobilenet_features, pca_model, raw_images, reduced_features
 from fruits_assets.assets.common import StepLauncher
 from fruits_assets.charts import picture, rejected_by_reason
-from fruits_assets.metadata import REJECTED_SHOWN, reasons, rejected_by_folder, table_of
+from fruits_assets.metadata import REJECTED_SHOWN, rejected_by_folder, table_of
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.settings import Settings
 from spark_steps import pca_store
 from spark_steps.images import count_photos
 from spark_steps.pca import PcaModel
+from spark_steps.photos import reasons
 from spark_steps.quality import feature_quality
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable, rows_by_folder

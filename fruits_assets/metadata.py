@@ -1,17 +1,18 @@
 """What each materialization says of itself, from Parquet footers and a few narrow columns."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import pyarrow.dataset as ds
-from pyspark.sql.types import StructType
 
 from fruits_assets.charts import photo_map, picture, variance_curve
 from fruits_assets.costs import Cost, entries, shares
 from spark_steps.pca import ANALYSED_COMPONENTS, PcaModel
 from spark_steps.photo_map import sample_map
+from spark_steps.photos import reasons
+from spark_steps.schemas import to_spark
 from spark_steps.tables import DataFile, FolderTable
 from spark_steps.weights import MobileNetModel
 
@@ -34,9 +35,9 @@ COLUMNS = {
 }
 
 
-def column_schema(schema: StructType) -> dg.TableSchema:
+def column_schema(schema: pa.Schema) -> dg.TableSchema:
     """Returns a table's columns as the Dagster UI shows them, the partition column with them."""
-    columns = [dg.TableColumn(f.name, f.dataType.simpleString(), description=COLUMNS[f.name]) for f in schema]
+    columns = [dg.TableColumn(f.name, f.dataType.simpleString(), description=COLUMNS[f.name]) for f in to_spark(schema)]
     return dg.TableSchema(columns=[*columns, dg.TableColumn("folder", "string", description=COLUMNS["folder"])])
 
 
@@ -49,11 +50,6 @@ def rejected_by_folder(table: FolderTable, folders: Sequence[str]) -> dict[str, 
     for row in rejected.sort_by("path").to_pylist():
         found.setdefault(row["folder"], []).append({"path": row["path"], "error": row["error"]})
     return found
-
-
-def reasons(errors: Sequence[str]) -> Counter[str]:
-    """Counts errors by their reason, the part before the colon."""
-    return Counter(error.split(":", 1)[0] for error in errors)
 
 
 def of_folders(

@@ -3,10 +3,10 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from fruits_assets.metadata import reasons
 from spark_steps import pca_store, storage
 from spark_steps.errors import FruitsError
 from spark_steps.pca import ANALYSED_COMPONENTS
+from spark_steps.photos import reasons
 from spark_steps.store import Store
 from spark_steps.tables import rows_by_folder
 

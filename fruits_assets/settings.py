@@ -8,8 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from spark_steps import storage
 from spark_steps.errors import FruitsError
-from spark_steps.images import FetchLimits
-from spark_steps.mobilenet import DecodeLimits
+from spark_steps.limits import DecodeLimits, FetchLimits
 from spark_steps.pca import DEFAULT_COMPONENTS, PcaSettings
 
 MEBIBYTE = 1024 * 1024

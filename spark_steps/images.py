@@ -1,34 +1,24 @@
-"""Find the photos of image folders, and fetch their bytes: one row for each file found, and never a lost one."""
+"""Find the photos of image folders: one row for each file found, and never a lost one."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pyarrow as pa
 from pyarrow import fs
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import LongType, StringType, StructField, StructType, TimestampType
+from pyspark.sql.types import StructType
 
 from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
-from spark_steps.photos import UnusablePhotoError
+from spark_steps.schemas import RAW_IMAGES_SCHEMA, to_spark
 from spark_steps.totals import milliseconds
 
 PHOTO_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff")
 
-RAW_IMAGES_SCHEMA = StructType(
-    [
-        StructField("path", StringType(), nullable=False),
-        StructField("label", StringType(), nullable=False),
-        StructField("length", LongType(), nullable=False),
-        StructField("modification_time", TimestampType(), nullable=False),
-        StructField("error", StringType()),
-    ]
-)
-
-_FOUND_SCHEMA = StructType([*RAW_IMAGES_SCHEMA.fields[:1], *RAW_IMAGES_SCHEMA.fields[2:4]])
+_FOUND_COLUMNS = ("path", "length", "modification_time")
 _LISTERS = 16
 
 
@@ -166,7 +156,7 @@ def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_by
         )
     seen_by_spark = not s3.is_s3(images)
     unseen, others = _rows_of(images, files, passed_over_only=seen_by_spark)
-    listed = _with_folder(spark.createDataFrame(unseen, _FOUND_SCHEMA), images)
+    listed = _with_folder(spark.createDataFrame(unseen, _found_schema()), images)
     if seen_by_spark:
         found = _with_folder(_spark_listing(spark, images, folders), images)
         found = found.where(F.col("folder").isin(list(folders))).cache()
@@ -190,7 +180,7 @@ def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_by
 
 def _spark_listing(spark: SparkSession, images: str, folders: Sequence[str]) -> DataFrame:
     if not folders:
-        return spark.createDataFrame([], _FOUND_SCHEMA)
+        return spark.createDataFrame([], _found_schema())
     reader = (
         spark.read.format("binaryFile")
         .option("recursiveFileLookup", "true")
@@ -265,6 +255,10 @@ def _rows_of(
     return photos, others
 
 
+def _found_schema() -> StructType:
+    return to_spark(pa.schema([RAW_IMAGES_SCHEMA.field(name) for name in _FOUND_COLUMNS]))
+
+
 def _with_folder(found: DataFrame, images: str) -> DataFrame:
     name_length = F.length(F.substring_index("path", "/", -1))
     start = len(images) + 2
@@ -295,61 +289,3 @@ def _settings(spark: SparkSession, settings: dict[str, str]) -> Iterator[None]:
                 spark.conf.unset(key)
             else:
                 spark.conf.set(key, old)
-
-
-@dataclass(frozen=True)
-class FetchLimits:
-    """How much is read ahead of the network, in each worker process.
-
-    Attributes:
-        photos: Photos on their way at the same time; hides the latency of an object store.
-        total_bytes: Bytes on their way at the same time; one photo is always let through.
-        max_bytes: Bytes above which a photo is refused, were it to have grown since it was listed.
-    """
-
-    photos: int = 8
-    total_bytes: int = 64 * 1024 * 1024
-    max_bytes: int = 64 * 1024 * 1024
-
-
-def fetch(photos: Iterable[tuple[str, int]], limits: FetchLimits) -> Iterator[bytes | UnusablePhotoError]:
-    """Reads photos ahead of their use, several at a time, in their order and with bounded memory.
-
-    Args:
-        photos: Path and listed length of each.
-        limits: How many at a time.
-
-    Yields:
-        The bytes of each photo, or why there are none.
-    """
-    on_the_way: deque[tuple[int, Future[bytes | UnusablePhotoError]]] = deque()
-    bytes_ahead = 0
-    with ThreadPoolExecutor(limits.photos) as pool:
-        for path, length in photos:
-            while on_the_way and (len(on_the_way) >= limits.photos or bytes_ahead + length > limits.total_bytes):
-                done_length, done = on_the_way.popleft()
-                yield done.result()
-                bytes_ahead -= done_length
-            on_the_way.append((length, pool.submit(_read, path, limits.max_bytes)))
-            bytes_ahead += length
-        while on_the_way:
-            yield on_the_way.popleft()[1].result()
-
-
-def _read(path: str, max_bytes: int) -> bytes | UnusablePhotoError:
-    try:
-        if s3.is_s3(path):
-            data = s3.read(path, max_bytes + 1)
-        else:
-            filesystem, inner = storage.filesystem_of(path)
-            with filesystem.open_input_stream(inner) as stream:
-                data = stream.read(max_bytes + 1)
-    except FileNotFoundError:
-        return UnusablePhotoError("vanished", "it was listed, and is gone")
-    except (OSError, FruitsError) as error:
-        return UnusablePhotoError("unreadable", str(error))
-    if not data:
-        return UnusablePhotoError("empty", "the file has no bytes")
-    if len(data) > max_bytes:
-        return UnusablePhotoError("too large", f"it has grown since it was listed, above {max_bytes} bytes")
-    return bytes(data)

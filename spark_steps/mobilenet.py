@@ -3,80 +3,28 @@
 import hashlib
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pyspark import Accumulator, SparkContext
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import (
-    ArrayType,
-    FloatType,
-    IntegerType,
-    LongType,
-    StringType,
-    StructField,
-    StructType,
-    TimestampType,
-)
 
-from spark_steps.images import FetchLimits, fetch
-from spark_steps.photos import PASSING_REASONS, Photo, UnusablePhotoError, decode, network_input
-from spark_steps.quiet import quiet_standard_error
+from spark_steps.extractor import FeatureExtractor
+from spark_steps.fetching import fetch
+from spark_steps.limits import DecodeLimits
+from spark_steps.photos import PASSING_REASONS, UnusablePhotoError, decode
+from spark_steps.schemas import FEATURES_SCHEMA, with_folder
 from spark_steps.task_rows import Compute, TaskRows
-from spark_steps.weights import FEATURES, MobileNetModel
+from spark_steps.weights import MobileNetModel
 
-FEATURES_SCHEMA = StructType(
-    [
-        StructField("image_id", StringType()),
-        StructField("path", StringType(), nullable=False),
-        StructField("label", StringType(), nullable=False),
-        StructField("length", LongType(), nullable=False),
-        StructField("modification_time", TimestampType(), nullable=False),
-        StructField("format", StringType()),
-        StructField("width", IntegerType()),
-        StructField("height", IntegerType()),
-        StructField("features", ArrayType(FloatType())),
-        StructField("model", StringType(), nullable=False),
-        StructField("error", StringType()),
-    ]
-)
-_ARROW_SCHEMA = pa.schema(
-    [
-        ("image_id", pa.string()),
-        ("path", pa.string()),
-        ("label", pa.string()),
-        ("length", pa.int64()),
-        ("modification_time", pa.timestamp("us", tz="UTC")),
-        ("format", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("features", pa.list_(pa.float32())),
-        ("model", pa.string()),
-        ("error", pa.string()),
-        ("folder", pa.string()),
-    ]
-)
+_ARROW_SCHEMA = with_folder(FEATURES_SCHEMA)
 # A warm Python task costs 50 to 80 ms and a photo 10: with so many a task its cost is about 1 %.
 PHOTOS_PER_TASK = 512
 # What makes a photo the one that it was.
 _KEYS = ["folder", "path", "length", "modification_time", "listing_error"]
-
-
-@dataclass(frozen=True)
-class DecodeLimits:
-    """What a worker process will decode.
-
-    Attributes:
-        fetch: How much is read ahead.
-        max_pixels: Width times height above which a photo is refused: 120 million take 600 MB as RGB.
-    """
-
-    fetch: FetchLimits = field(default_factory=FetchLimits)
-    max_pixels: int = 120_000_000
 
 
 @dataclass(frozen=True)
@@ -237,7 +185,7 @@ def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=_ARROW_SCHEMA)
 
 
-def _extracted(batch: pa.RecordBatch, extractor: "FeatureExtractor", limits: DecodeLimits) -> Iterator[dict[str, Any]]:
+def _extracted(batch: pa.RecordBatch, extractor: FeatureExtractor, limits: DecodeLimits) -> Iterator[dict[str, Any]]:
     """Yields each listed photo with its features or its error."""
     rows = batch.to_pylist()
     # Those that the listing has refused are not opened.
@@ -251,7 +199,7 @@ _EMPTY = dict.fromkeys(("image_id", "format", "width", "height", "features", "er
 
 
 def _features_of(
-    content: bytes | UnusablePhotoError, extractor: "FeatureExtractor", limits: DecodeLimits
+    content: bytes | UnusablePhotoError, extractor: FeatureExtractor, limits: DecodeLimits
 ) -> dict[str, Any]:
     if isinstance(content, UnusablePhotoError):
         return {**_EMPTY, "error": str(content)}
@@ -263,43 +211,3 @@ def _features_of(
     features = extractor.extract(photo)
     about = {"image_id": image_id, "format": photo.format, "width": photo.width, "height": photo.height}
     return {**_EMPTY, **about, "features": features}
-
-
-class FeatureExtractor:
-    """The network in one process: one interpreter of one thread, kept from task to task."""
-
-    _of_this_process: tuple[str, "FeatureExtractor"] | None = None
-
-    def __init__(self, flatbuffer: bytes) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        # LiteRT announces its XNNPACK delegate there, once for each worker.
-        with quiet_standard_error():
-            self._interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
-            self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        self._output = self._interpreter.get_output_details()[0]["index"]
-
-    @classmethod
-    def of_process(cls, fingerprint: str, flatbuffer: Any) -> "FeatureExtractor":
-        """Returns this process's extractor for a model, made at the first call.
-
-        Args:
-            fingerprint: The model's.
-            flatbuffer: The broadcast of its bytes, opened only where the extractor has to be made.
-        """
-        if cls._of_this_process is None or cls._of_this_process[0] != fingerprint:
-            cls._of_this_process = (fingerprint, cls(flatbuffer.value))
-        return cls._of_this_process[1]
-
-    def extract(self, photo: Photo) -> NDArray[np.float32]:
-        """Returns the features of a photo, float32 of shape (1280,).
-
-        One photo at a time: batches of 2, 4 and 8 are no faster with one thread, and a photo's features then
-        cannot depend on its neighbours.
-        """
-        self._interpreter.set_tensor(self._input, network_input(photo))
-        self._interpreter.invoke()
-        features: NDArray[np.float32] = self._interpreter.get_tensor(self._output)[0]
-        assert features.shape == (FEATURES,)  # noqa: S101
-        return features

@@ -3,13 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyspark.sql import SparkSession
-from pyspark.sql.types import BinaryType, StringType, StructField, StructType
 
 from spark_steps import storage
 from spark_steps.errors import FruitsError
@@ -17,14 +16,16 @@ from spark_steps.moments import Matrix, Moments, RunningMoments, merge_in_pairs,
 from spark_steps.tables import DataFile, FolderTable, contiguous_shares, map_files
 from spark_steps.weights import FEATURES, MobileNetModel
 
+# Only by name: a model is loaded, and projects, where there is no Spark.
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 ANALYSED_COMPONENTS = 350
 DEFAULT_COMPONENTS = 50
 _ROWS_AT_A_TIME = 2048
 # Each task sends 6.6 MB to the driver, whose results are limited to 1 GB.
 _MOST_TASKS = 64
-_PARTIAL_SCHEMA = StructType(
-    [StructField("first_file", StringType()), StructField("model", StringType()), StructField("moments", BinaryType())]
-)
+_PARTIAL_SCHEMA = "first_file string, model string, moments binary"
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _components_for(ratios: Matrix, variance: float) -> int:
     return min(int(np.searchsorted(np.cumsum(ratios), variance - 1e-12)) + 1, len(ratios))
 
 
-def fit(spark: SparkSession, features: FolderTable, network: MobileNetModel, settings: PcaSettings) -> PcaModel:
+def fit(spark: "SparkSession", features: FolderTable, network: MobileNetModel, settings: PcaSettings) -> PcaModel:
     """Fits a PCA to all rows of mobilenet_features that have features, in one pass over its files.
 
     Args:
@@ -112,7 +113,7 @@ def fit(spark: SparkSession, features: FolderTable, network: MobileNetModel, set
     return replace(model, weights={"source": network.source, "sha256": network.weights_sha256})
 
 
-def _fold(spark: SparkSession, features: FolderTable, files: Sequence[DataFile], network: str) -> Moments:
+def _fold(spark: "SparkSession", features: FolderTable, files: Sequence[DataFile], network: str) -> Moments:
     root = features.root
 
     def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:

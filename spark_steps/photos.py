@@ -2,6 +2,8 @@
 
 import io
 import warnings
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -46,6 +48,11 @@ class UnusablePhotoError(Exception):
         # Pillow's messages may hold an object's address, which would make two runs differ.
         self.detail = " ".join(detail.split(" <_io.BytesIO", 1)[0].split())
         super().__init__(f"{reason}: {self.detail}")
+
+
+def reasons(errors: Iterable[str]) -> Counter[str]:
+    """Counts errors by their reason, the part before the colon."""
+    return Counter(error.split(":", 1)[0] for error in errors)
 
 
 @dataclass(frozen=True)

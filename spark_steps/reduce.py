@@ -5,23 +5,14 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
-from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, StructType
 
 from spark_steps import storage
 from spark_steps.errors import FruitsError
 from spark_steps.pca import PcaModel, feature_matrix
-from spark_steps.tables import FOLDER, DataFile, FolderTable, contiguous_shares, rows_of_files
+from spark_steps.schemas import REDUCED_SCHEMA, with_folder
+from spark_steps.tables import DataFile, FolderTable, contiguous_shares, rows_of_files
 from spark_steps.task_rows import TaskRows
 
-REDUCED_SCHEMA = StructType(
-    [
-        StructField("image_id", StringType(), nullable=False),
-        StructField("path", StringType(), nullable=False),
-        StructField("label", StringType(), nullable=False),
-        StructField("reduced", ArrayType(FloatType()), nullable=False),
-        StructField("pca_model", StringType(), nullable=False),
-    ]
-)
 _ROWS_AT_A_TIME = 2048
 
 
@@ -81,5 +72,5 @@ def _reduced(batch: pa.RecordBatch, folder: str, model: PcaModel) -> pa.RecordBa
             pa.array([model.version] * rows, pa.string()),
             pa.array([folder] * rows, pa.string()),
         ],
-        names=[*REDUCED_SCHEMA.names, FOLDER],
+        names=with_folder(REDUCED_SCHEMA).names,
     )

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from spark_steps.errors import FruitsError
-from spark_steps.images import RAW_IMAGES_SCHEMA
-from spark_steps.mobilenet import FEATURES_SCHEMA
-from spark_steps.reduce import REDUCED_SCHEMA
+from spark_steps.schemas import FEATURES_SCHEMA, RAW_IMAGES_SCHEMA, REDUCED_SCHEMA
 from spark_steps.tables import FolderTable
 
 

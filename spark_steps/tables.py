@@ -21,21 +21,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pyarrow import fs
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
 
 from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
+from spark_steps.schemas import FOLDER, to_spark, with_folder
 from spark_steps.task_rows import TaskRows, rows_as_they_are
 
-FOLDER = "folder"
+# Imported where they are used: the small commands do without Spark, and without pandas, which pyarrow.dataset brings.
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
 # Spark, pandas and pyarrow pass over names with an underscore.
 _REPLACING = "_replacing"
 # The characters that Spark escapes in a partition's directory name
@@ -78,7 +83,7 @@ class FolderTable:
     """
 
     root: str
-    schema: StructType
+    schema: pa.Schema
 
     def directory(self, folder: str) -> str:
         """Returns the directory of one folder's rows."""
@@ -118,17 +123,17 @@ class FolderTable:
         with s3.in_sentences(self.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
             return list(pool.map(describe, self._found(folders)))
 
-    def read(self, spark: SparkSession, folders: Iterable[str] | None = None) -> DataFrame:
+    def read(self, spark: "SparkSession", folders: Iterable[str] | None = None) -> "DataFrame":
         """Returns the rows of the named folders, or of all; folders without rows are no error."""
         wanted = self.folders() if folders is None else sorted(set(folders) & set(self.folders()))
-        schema = self.spark_schema()
+        schema = to_spark(with_folder(self.schema))
         if not wanted:
             return _no_rows(spark, schema)
         directories = [self.directory(folder) for folder in wanted]
         return spark.read.schema(schema).options(basePath=self.root, **storage.PLAIN_PATHS).parquet(*directories)
 
     def arrow(
-        self, columns: Sequence[str], folders: Iterable[str] | None = None, where: ds.Expression | None = None
+        self, columns: Sequence[str], folders: Iterable[str] | None = None, where: "ds.Expression | None" = None
     ) -> pa.Table:
         """Returns columns of the table in this process, without Spark: for counts, checks and reports.
 
@@ -137,14 +142,14 @@ class FolderTable:
             folders: The folders to read; None for all.
             where: Rows to keep.
         """
+        import pyarrow.dataset as ds
+
         filesystem, _ = storage.filesystem_of(self.root)
-        schema = pa.schema([_arrow_field(self.schema[name]) for name in self.schema.names])
-        schema = schema.append(pa.field(FOLDER, pa.string()))
         fragments = [
             ds.ParquetFileFormat().make_fragment(path, filesystem, partition_expression=ds.field(FOLDER) == folder)
             for folder, path in self.paths(folders)
         ]
-        dataset = ds.FileSystemDataset(fragments, schema, ds.ParquetFileFormat(), filesystem)
+        dataset = ds.FileSystemDataset(fragments, with_folder(self.schema), ds.ParquetFileFormat(), filesystem)
         with s3.in_sentences(self.root):
             return dataset.to_table(columns=list(columns), filter=where)
 
@@ -153,7 +158,7 @@ class FolderTable:
         lengths = self.arrow([FOLDER, "length"], folders).group_by(FOLDER).aggregate([("length", "sum")]).to_pydict()
         return dict(zip(lengths[FOLDER], lengths["length_sum"], strict=True))
 
-    def write(self, rows: DataFrame | TaskRows, folders: Sequence[str]) -> None:
+    def write(self, rows: "DataFrame | TaskRows", folders: Sequence[str]) -> None:
         """Replaces the rows of the named folders by those given; other folders stay as they are.
 
         Args:
@@ -177,10 +182,12 @@ class FolderTable:
         storage.write_json(f"{new}.json", {"folders": replacement})
         self.finish_replacements()
 
-    def _as_task_rows(self, rows: DataFrame | TaskRows) -> TaskRows:
+    def _as_task_rows(self, rows: "DataFrame | TaskRows") -> TaskRows:
         if isinstance(rows, TaskRows):
             return rows
-        columns = [F.col(field.name).cast(field.dataType).alias(field.name) for field in self.schema]
+        from pyspark.sql import functions as F
+
+        columns = [F.col(field.name).cast(field.dataType).alias(field.name) for field in to_spark(self.schema)]
         # Each folder's rows together, so that a task has one file open at a time.
         return TaskRows(rows.select(*columns, FOLDER).sortWithinPartitions(FOLDER), rows_as_they_are)
 
@@ -240,21 +247,21 @@ class FolderTable:
         for folder in folders:
             storage.delete_directory(self.directory(folder))
 
-    def spark_schema(self) -> StructType:
-        """Returns the columns with ``folder`` last, as the readers give them."""
-        return StructType([*self.schema.fields, StructField(FOLDER, StringType())])
 
-
-def _no_rows(spark: SparkSession, schema: StructType) -> DataFrame:
+def _no_rows(spark: "SparkSession", schema: "StructType") -> "DataFrame":
     """Returns no rows, in a way that Spark's optimiser can tell: a join with them is then no join."""
+    from pyspark.sql import functions as F
+
     columns = [F.lit(None).cast(field.dataType).alias(field.name) for field in schema]
     return spark.range(0).where(F.lit(False)).select(*columns)
 
 
-def _arrow_field(field: StructField) -> pa.Field:
-    from pyspark.sql.pandas.types import to_arrow_type
-
-    return pa.field(field.name, to_arrow_type(field.dataType))
+def matrix_of(lists: pa.ListArray) -> NDArray[Any]:
+    """Returns N lists of k numbers each, none of them null, as a matrix of shape (N, k) over the same memory."""
+    values = lists.flatten()
+    # Not to_numpy, which imports pandas: half of the time that a small command takes.
+    numbers = np.frombuffer(values.buffers()[1], values.type.to_pandas_dtype())
+    return numbers[values.offset : values.offset + len(values)].reshape(len(lists), -1)
 
 
 def rows_by_folder(files: Iterable[DataFile]) -> Counter[str]:
@@ -285,7 +292,7 @@ def contiguous_shares(files: Sequence[DataFile], shares: int) -> list[list[DataF
 
 
 def rows_of_files(
-    spark: SparkSession,
+    spark: "SparkSession",
     shares: Sequence[Sequence[DataFile]],
     function: Callable[[Iterator[DataFile]], Iterator[pa.RecordBatch]],
 ) -> TaskRows:
@@ -314,17 +321,17 @@ def rows_of_files(
 
 
 def map_files(
-    spark: SparkSession,
+    spark: "SparkSession",
     shares: Sequence[Sequence[DataFile]],
     function: Callable[[Iterator[DataFile]], Iterator[pa.RecordBatch]],
-    schema: StructType,
-) -> DataFrame:
+    schema: "StructType | str",
+) -> "DataFrame":
     """Returns ``rows_of_files`` as a DataFrame, for a few rows that the driver collects.
 
     Args:
         spark: The session.
         shares: The files of each task.
         function: From a task's files to Arrow batches of the schema.
-        schema: The columns of the result.
+        schema: The columns of the result, as Spark takes them.
     """
     return rows_of_files(spark, shares, function).frame(schema)

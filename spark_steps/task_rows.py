@@ -5,15 +5,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, groupby
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark import TaskContext
-from pyspark.sql import DataFrame
-from pyspark.sql.types import StructType
 
 from spark_steps import storage
 from spark_steps.totals import Totals
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
 
 Compute = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 # 40 MB of features.
@@ -29,10 +31,10 @@ class TaskRows:
         compute: From a task's source rows to its rows, in Arrow batches; those of a folder follow each other.
     """
 
-    source: DataFrame
+    source: "DataFrame"
     compute: Compute
 
-    def frame(self, schema: StructType) -> DataFrame:
+    def frame(self, schema: "StructType | str") -> "DataFrame":
         """Returns the rows as a DataFrame; they then do pass through the JVM."""
         return self.source.mapInArrow(self.compute, schema)
 
@@ -49,6 +51,8 @@ class TaskRows:
         compute = self.compute
 
         def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            from pyspark import TaskContext
+
             context = TaskContext.get()
             name = f"part-{context.partitionId() if context else 0:05d}-{uuid.uuid4().hex}.parquet"
             folders = []

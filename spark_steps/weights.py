@@ -95,6 +95,18 @@ def current_model(cache: str) -> MobileNetModel:
     return _from_cache(cache, document, document["source"])
 
 
+def flatbuffer_of(fingerprint: str, cache: str) -> bytes | None:
+    """Returns the converted network of a fingerprint, None where the cache does not hold it.
+
+    Args:
+        fingerprint: Of the network and of today's preprocessing, as the rows of mobilenet_features name it.
+        cache: Directory of the converted models, a normalised place.
+    """
+    found = (info.base_name for info in storage.list_files(cache) if info.extension == "tflite")
+    flatbuffers = (storage.read_bytes(f"{cache}/{name}") for name in sorted(found))
+    return next((flatbuffer for flatbuffer in flatbuffers if _fingerprint(flatbuffer) == fingerprint), None)
+
+
 def check_source(source: str) -> None:
     """Raises a FruitsError where a weights source can be told to be wrong without reading it."""
     if source.startswith(RANDOM_PREFIX):

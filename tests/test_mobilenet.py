@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
+from spark_steps.extractor import FeatureExtractor
 from spark_steps.images import find_photos
-from spark_steps.mobilenet import DecodeLimits, FeatureExtractor, FeatureUpdate, update_features
+from spark_steps.limits import DecodeLimits
+from spark_steps.mobilenet import FeatureUpdate, update_features
 from spark_steps.photos import decode
 from spark_steps.store import Store
 from spark_steps.weights import MobileNetModel

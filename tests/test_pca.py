@@ -17,10 +17,10 @@ from sklearn.preprocessing import StandardScaler
 
 from spark_steps import pca_store
 from spark_steps.errors import FruitsError
-from spark_steps.mobilenet import FEATURES_SCHEMA
 from spark_steps.moments import Moments, RunningMoments, merge_in_pairs
 from spark_steps.pca import PcaModel, PcaSettings, fit, solve
-from spark_steps.reduce import REDUCED_SCHEMA, reduce_features
+from spark_steps.reduce import reduce_features
+from spark_steps.schemas import FEATURES_SCHEMA, REDUCED_SCHEMA, to_spark, with_folder
 from spark_steps.tables import FolderTable
 from spark_steps.weights import MobileNetModel
 
@@ -70,7 +70,7 @@ def scikit_learn(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def reduced_rows(spark: SparkSession, table: FolderTable, folders: list[str], model: PcaModel) -> list[Row]:
-    schema = FolderTable(table.root, REDUCED_SCHEMA).spark_schema()
+    schema = to_spark(with_folder(REDUCED_SCHEMA))
     return reduce_features(spark, table, folders, model).frame(schema).collect()
 
 

@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 from pyspark.sql import SparkSession
-from pyspark.sql.types import LongType, StructField, StructType
 
 from fruits_assets.home import ensure_dagster_home, last_store
 from fruits_assets.report import read_report
@@ -24,7 +23,9 @@ from spark_steps import s3 as s3_module
 from spark_steps import storage
 from spark_steps.connector import connector_config
 from spark_steps.errors import FruitsError
-from spark_steps.images import FetchLimits, count_photos, fetch, find_photos, list_image_folders
+from spark_steps.fetching import fetch
+from spark_steps.images import count_photos, find_photos, list_image_folders
+from spark_steps.limits import FetchLimits
 from spark_steps.photos import UnusablePhotoError
 from spark_steps.session import hadoop_version, local_spark_config
 from spark_steps.store import Store
@@ -273,7 +274,7 @@ def put_table(s3: S3, *, staged: bool, in_place: bool) -> FolderTable:
     for key in ("folder=A/old.parquet", "folder=B/b.parquet", "folder=B/"):
         s3.put(f"t/{key}", new)
     s3.put("t/_replacing/0123.json", json.dumps(note).encode())
-    return FolderTable(f"{s3.bucket}/t", StructType([StructField("length", LongType())]))
+    return FolderTable(f"{s3.bucket}/t", pa.schema([("length", pa.int64())]))
 
 
 @pytest.mark.parametrize(("staged", "in_place"), [(True, False), (True, True), (False, True)])

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import expr
-from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from spark_steps import storage
 from spark_steps.errors import FruitsError
@@ -22,7 +21,7 @@ from spark_steps.tables import DataFile, FolderTable, contiguous_shares
 from spark_steps.task_rows import TaskRows
 from tests.test_images import HOSTILE_FOLDERS
 
-SCHEMA = StructType([StructField("path", StringType()), StructField("length", LongType())])
+SCHEMA = pa.schema([("path", pa.string()), ("length", pa.int64())])
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from spark_steps import weights
 from spark_steps.errors import FruitsError
-from spark_steps.mobilenet import FeatureExtractor
+from spark_steps.extractor import FeatureExtractor
 from spark_steps.photos import decode, network_input
 from spark_steps.weights import MobileNetModel, current_model, load_model, make_current
 from tests.conftest import REAL_WEIGHTS, save_photo

@@ -3,7 +3,7 @@
 from typing import Any
 
 import dagster as dg
-from pyspark.sql.types import StructType
+import pyarrow as pa
 
 from fruits_assets.metadata import column_schema
 from fruits_assets.partitions import image_folders
@@ -20,7 +20,7 @@ GROUP: dict[str, Any] = {
 StepLauncher = dg.ResourceParam[Any]
 
 
-def folder_table(name: str, schema: StructType) -> dict[str, Any]:
+def folder_table(name: str, schema: pa.Schema) -> dict[str, Any]:
     """Returns what makes an asset a table partitioned by image folder, any number of folders in one Spark job."""
     return {
         "name": name,

@@ -10,7 +10,8 @@ from fruits_assets.assets.common import GROUP, StepLauncher, folder_table
 from fruits_assets.costs import CostModel, entries
 from fruits_assets.io_managers import TableUpdate
 from fruits_assets.settings import Settings
-from spark_steps.mobilenet import FEATURES_SCHEMA, update_features
+from spark_steps.mobilenet import update_features
+from spark_steps.schemas import FEATURES_SCHEMA
 from spark_steps.store import Store
 from spark_steps.weights import MobileNetModel, load_model
 

@@ -12,7 +12,8 @@ from fruits_assets.costs import CostModel, entries
 from fruits_assets.io_managers import TableUpdate
 from fruits_assets.settings import Settings
 from spark_steps.pca import PcaModel, PcaSettings, fit
-from spark_steps.reduce import REDUCED_SCHEMA, reduce_features
+from spark_steps.reduce import reduce_features
+from spark_steps.schemas import REDUCED_SCHEMA
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable
 from spark_steps.weights import MobileNetModel

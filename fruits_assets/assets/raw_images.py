@@ -11,7 +11,8 @@ from fruits_assets.io_managers import TableUpdate
 from fruits_assets.metadata import REJECTED_SHOWN
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
-from spark_steps.images import RAW_IMAGES_SCHEMA, find_photos
+from spark_steps.images import find_photos
+from spark_steps.schemas import RAW_IMAGES_SCHEMA
 from spark_steps.store import Store
 
 

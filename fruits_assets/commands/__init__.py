@@ -1,0 +1,1 @@
+"""The commands of ``fruits``, imported when they are called: see ``fruits_assets.cli``."""

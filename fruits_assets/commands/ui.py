@@ -1,0 +1,54 @@
+"""The commands ``fruits ui`` and ``fruits env``: Dagster's own ways in, with our settings."""
+
+import os
+import shlex
+import sys
+
+import click
+
+from fruits_assets.home import WORKSPACE, ensure_dagster_home, last_store
+from fruits_assets.settings import read_settings
+from fruits_assets.terminal import tells_problems_in_a_sentence
+
+
+@click.command("ui")
+@click.option("--images", help="Images root for runs started in the UI.  [env: FRUITS_IMAGES; else of the last run]")
+@click.option("--store", help="Store for them.  [env: FRUITS_STORE; else of the last run]")
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
+@tells_problems_in_a_sentence
+def ui_command(images: str | None, store: str | None, port: int) -> None:
+    """Start Dagster's webserver and daemon on the asset graph."""
+    if store is None and "FRUITS_STORE" not in os.environ:
+        store = last_store()
+    settings = read_settings(images=images, store=store)
+    ensure_dagster_home(settings.store)
+    if images is None and "FRUITS_IMAGES" not in os.environ:
+        settings = read_settings(images=_images_of_last_run(), store=settings.store)
+    os.environ |= {"FRUITS_IMAGES": settings.images, "FRUITS_STORE": settings.store}
+    click.echo(f"Images {settings.images}, store {settings.store}; http://127.0.0.1:{port}", err=True)
+    where = ["-w", str(WORKSPACE)] if WORKSPACE.exists() else ["-m", "fruits_assets.definitions"]
+    command = [sys.executable, "-m", "dagster", "dev", *where, "-h", "127.0.0.1", "-p", str(port)]
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606
+
+
+def _images_of_last_run() -> str | None:
+    # Here: Dagster takes seconds to import, and is asked only where nobody names the images.
+    import dagster as dg
+
+    from fruits_assets.tags import IMAGES_TAG
+
+    with dg.DagsterInstance.get() as instance:
+        return next((run.tags[IMAGES_TAG] for run in instance.get_runs(limit=50) if IMAGES_TAG in run.tags), None)
+
+
+@click.command("env")
+@click.option("--images", help="Folder whose subfolders hold the photos.  [env: FRUITS_IMAGES]")
+@click.option("--store", help="Folder of all results.  [env: FRUITS_STORE]")
+@tells_problems_in_a_sentence
+def env_command(images: str | None, store: str | None) -> None:
+    r"""Print what dagster's and dg's own commands need: eval "$(fruits env --images DIR --store DIR)"."""
+    settings = read_settings(images=images, store=store)
+    home = ensure_dagster_home(settings.store)
+    for name, value in (("FRUITS_IMAGES", settings.images), ("FRUITS_STORE", settings.store), ("DAGSTER_HOME", home)):
+        click.echo(f"export {name}={shlex.quote(str(value))}")

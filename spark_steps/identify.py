@@ -1,0 +1,147 @@
+"""Reduces single photos as those of a store were reduced, without Spark, and finds the nearest of them there."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pyarrow import fs
+
+from spark_steps import pca_store, storage
+from spark_steps.errors import FruitsError
+from spark_steps.extractor import FeatureExtractor
+from spark_steps.fetching import fetch
+from spark_steps.limits import DecodeLimits
+from spark_steps.neighbours import Neighbour, find_neighbours
+from spark_steps.pca import PcaModel
+from spark_steps.photos import UnusablePhotoError, decode
+from spark_steps.store import Store
+from spark_steps.weights import flatbuffer_of
+
+
+@dataclass(frozen=True)
+class ReducedPhoto:
+    """A photo as a store would reduce it.
+
+    Attributes:
+        photo: Where it lies, as it was given.
+        image_id: sha256 of its bytes.
+        reduced: Its k numbers.
+    """
+
+    photo: str
+    image_id: str
+    reduced: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Identified:
+    """A photo and its neighbours in a store, the nearest first."""
+
+    photo: ReducedPhoto
+    neighbours: list[Neighbour]
+
+
+@dataclass(frozen=True)
+class Identification:
+    """What became of some photos.
+
+    Attributes:
+        pca_model: Version of the PCA model that reduced them.
+        identified: Those that could be read.
+        refused: Why the others could not, a sentence each, by photo.
+        rows: Photos of the store that they were compared with.
+        other_rows: Photos of the store left out, because another PCA model reduced them.
+    """
+
+    pca_model: str
+    identified: list[Identified]
+    refused: dict[str, str]
+    rows: int
+    other_rows: int
+
+
+class Reducer:
+    """A store's network and PCA model, for single photos."""
+
+    def __init__(self, store: Store) -> None:
+        """Loads the current PCA model and the network that made the features it was fitted on.
+
+        Raises:
+            FruitsError: The store has no PCA model, or the network is not in its cache.
+        """
+        if pca_store.current_version(store.pca_models) is None:
+            raise FruitsError(
+                f"There is no store at {store.root}, or it has no PCA model yet. "
+                f"Make one: fruits run --images DIR --store {store.root}"
+            )
+        self.pca: PcaModel = pca_store.load(store.pca_models)
+        flatbuffer = flatbuffer_of(self.pca.features_model, store.mobilenet_models)
+        if flatbuffer is None:
+            weights = self.pca.weights.get("source", "WEIGHTS")
+            raise FruitsError(
+                f"The network that made the features ({self.pca.features_model[:12]}) is not in "
+                f"{store.mobilenet_models}, or this version of fruits treats pixels otherwise. "
+                f"Bring both up to date: fruits run --images DIR --store {store.root} --weights {weights}"
+            )
+        self._extractor = FeatureExtractor(flatbuffer)
+
+    def reduce(self, photo: str, limits: DecodeLimits) -> ReducedPhoto:
+        """Returns a photo's reduced features: read, decoded, run and projected as those of the store were.
+
+        Raises:
+            FruitsError: It cannot be read or decoded.
+        """
+        content = _read(photo, limits)
+        try:
+            features = self._extractor.extract(decode(content, limits.max_pixels))
+        except UnusablePhotoError as error:
+            raise FruitsError(f"{photo}: {error}.") from error
+        return ReducedPhoto(photo, hashlib.sha256(content).hexdigest(), self.pca.project(features[np.newaxis])[0])
+
+
+def _read(photo: str, limits: DecodeLimits) -> bytes:
+    place = storage.normalise(photo)
+    kind = storage.file_type(place)
+    if kind == fs.FileType.NotFound:
+        raise FruitsError(f"There is no photo {photo}. Check the path.")
+    if kind != fs.FileType.File:
+        raise FruitsError(f"{photo} is no file. Give photos, one or more.")
+    (content,) = fetch([(place, 0)], limits.fetch)
+    if isinstance(content, UnusablePhotoError):
+        raise FruitsError(f"{photo}: {content}.")
+    return content
+
+
+def identify(photos: list[str], store: Store, count: int, limits: DecodeLimits) -> Identification:
+    """Finds the photos of a store that are nearest to given ones.
+
+    Args:
+        photos: Paths or URIs.
+        store: The store.
+        count: Neighbours of each photo.
+        limits: What is read and decoded.
+
+    Raises:
+        FruitsError: The store cannot be compared with.
+    """
+    reducer = Reducer(store)
+    reduced: list[ReducedPhoto] = []
+    refused: dict[str, str] = {}
+    for photo in photos:
+        try:
+            reduced.append(reducer.reduce(photo, limits))
+        except FruitsError as error:
+            refused[photo] = str(error)
+    version = reducer.pca.version
+    if not reduced:
+        return Identification(version, [], refused, 0, 0)
+    queries = np.stack([one.reduced for one in reduced])
+    search = find_neighbours(store.reduced_features, version, queries, count)
+    if not search.rows:
+        raise FruitsError(
+            f"No photo of {store.root} is reduced by its current PCA model {version}. "
+            f"Bring it up to date: fruits run --images DIR --store {store.root}"
+        )
+    identified = [Identified(*pair) for pair in zip(reduced, search.neighbours, strict=True)]
+    return Identification(version, identified, refused, search.rows, search.other_rows)

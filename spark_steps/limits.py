@@ -1,0 +1,31 @@
+"""What a process may read and decode."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class FetchLimits:
+    """How much is read ahead of the network, in each worker process.
+
+    Attributes:
+        photos: Photos on their way at the same time; hides the latency of an object store.
+        total_bytes: Bytes on their way at the same time; one photo is always let through.
+        max_bytes: Bytes above which a photo is refused, were it to have grown since it was listed.
+    """
+
+    photos: int = 8
+    total_bytes: int = 64 * 1024 * 1024
+    max_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What a worker process will decode.
+
+    Attributes:
+        fetch: How much is read ahead.
+        max_pixels: Width times height above which a photo is refused: 120 million take 600 MB as RGB.
+    """
+
+    fetch: FetchLimits = field(default_factory=FetchLimits)
+    max_pixels: int = 120_000_000

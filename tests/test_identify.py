@@ -1,0 +1,231 @@
+"""Photos that need not be in a store: their numbers there, their nearest labels, and what is refused."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from fruits_assets.cli import main
+from fruits_assets.pipeline import run_pipeline
+from fruits_assets.sample import write_sample
+from fruits_assets.settings import read_settings
+from spark_steps import pca_store
+from spark_steps.neighbours import Neighbour, find_neighbours, labels_of
+from spark_steps.schemas import REDUCED_SCHEMA
+from spark_steps.store import Store
+from spark_steps.tables import FolderTable
+from tests.conftest import REAL_WEIGHTS
+
+pytest_plugins = ["tests.s3_server"]
+HEAVY = ("pyspark", "dagster", "tensorflow", "keras", "pandas", "botocore")
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A store of generated photos, and a photo of each fruit that is not in it."""
+
+    store: Store
+    images: Path
+    left_out: dict[str, Path]
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory, network_file: Path) -> Tried:
+    root = tmp_path_factory.mktemp("identify")
+    write_sample(root / "photos", photos_per_folder=8)
+    left_out = {}
+    for folder in (root / "photos").iterdir():
+        left_out[folder.name] = root / f"{folder.name}.jpg"
+        shutil.move(folder / "005.jpg", left_out[folder.name])
+    run_to_the_end(root / "photos", root / "store", network_file)
+    return Tried(Store(str(root / "store")), root / "photos", left_out)
+
+
+def run_to_the_end(images: Path, store: Path, weights: Path) -> None:
+    settings = read_settings(images=str(images), store=str(store), weights=str(weights), cores="2")
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_pipeline(settings, instance, "*", lambda line: None)
+
+
+@pytest.fixture
+def copied(tried: Tried, tmp_path: Path) -> Store:
+    """The same store, to be damaged."""
+    shutil.copytree(tried.store.root, tmp_path / "store")
+    return Store(str(tmp_path / "store"))
+
+
+def identify(store: Store, *arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["identify", "--store", store.root, *map(str, arguments)])
+
+
+def identified(store: Store, *arguments: str | Path) -> list[dict[str, Any]]:
+    done = identify(store, "--json", *arguments)
+    photos: list[dict[str, Any]] = json.loads(done.stdout)["photos"]
+    return photos
+
+
+def test_photos_left_out_of_the_store_are_nearest_to_their_own_labels(tried: Tried) -> None:
+    # The network's weights are random, so colour and shape are all it sees; the two that look alike may be mistaken.
+    photos = identified(tried.store, *tried.left_out.values())
+    firsts = {Path(one["photo"]).stem: one["labels"][0]["label"] for one in photos}
+    assert len(firsts) == 8
+    assert sum(label == first for label, first in firsts.items()) >= 6
+    assert all(one["labels"][0]["distance"] > 0 for one in photos)
+
+
+def test_a_real_photo_left_out_of_the_store_names_its_label_among_the_nearest(real_data: Path, tmp_path: Path) -> None:
+    for label in ("Banana", "Kiwi", "Limes", "Walnut"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for photo in sorted((real_data / "fruits360" / label).iterdir())[::12]:
+            shutil.copy(photo, tmp_path / "photos" / label)
+    left_out = tmp_path / "left out.jpg"
+    shutil.move(sorted((tmp_path / "photos" / "Kiwi").iterdir())[3], left_out)
+    run_to_the_end(tmp_path / "photos", tmp_path / "store", REAL_WEIGHTS)
+    done = identify(Store(str(tmp_path / "store")), left_out)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[1].split()[0] == "Kiwi"
+
+
+def test_a_photo_of_the_store_gets_the_numbers_that_the_table_has_and_finds_itself(tried: Tried) -> None:
+    (one,) = identified(tried.store, tried.images / "Plum" / "001.jpg")
+    table = tried.store.reduced_features.arrow(["image_id", "reduced"]).to_pydict()
+    expected = dict(zip(table["image_id"], table["reduced"], strict=True))[one["image_id"]]
+    np.testing.assert_allclose(one["reduced"], expected, atol=1e-4)
+    assert one["neighbours"][0]["image_id"] == one["image_id"]
+    assert one["neighbours"][0]["distance"] == pytest.approx(0, abs=1e-3)
+    assert (one["labels"][0]["label"], one["labels"][0]["nearest"]) == ("Plum", one["neighbours"][0]["path"])
+
+
+def test_the_process_imports_neither_spark_nor_dagster_nor_tensorflow(tried: Tried) -> None:
+    photo = str(tried.left_out["Lemon"])
+    program = (
+        "import sys\nfrom fruits_assets.cli import main\n"
+        f"main(['identify', {photo!r}, '--store', {tried.store.root!r}], standalone_mode=False)\n"
+        f"sys.exit(' '.join(name for name in {HEAVY!r} if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+    assert "of 10" in done.stdout
+
+
+def test_what_cannot_be_read_is_refused_in_a_sentence_and_the_others_are_identified(
+    tried: Tried, tmp_path: Path
+) -> None:
+    letter = tmp_path / "letter.jpg"
+    letter.write_text("not a photo")
+    (tmp_path / "empty.jpg").touch()
+    whole = tried.left_out["Orange"].read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 3])
+    bad = [letter, tmp_path / "empty.jpg", tmp_path / "cut.jpg", tmp_path / "nowhere.jpg", tmp_path]
+    done = identify(tried.store, *bad, tried.left_out["Orange"])
+    assert done.exit_code == 1
+    assert done.stdout.splitlines()[0] == str(tried.left_out["Orange"])
+    lines = done.stderr.removeprefix("Error: ").splitlines()
+    said = (
+        "not an image: the bytes are",
+        "empty: the file has no bytes",
+        "truncated: ",
+        "There is no photo",
+        "no file",
+    )
+    assert len(lines) == 5
+    assert all(words in line for words, line in zip(said, lines, strict=True)), lines
+    assert [bool(one.get("error")) for one in identified(tried.store, letter, tried.left_out["Orange"])] == [
+        False,
+        True,
+    ]
+
+
+def test_a_photo_above_the_limits_is_refused(tried: Tried, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (1500, 1000)).save(tmp_path / "large.png")
+    monkeypatch.setenv("FRUITS_MAX_PHOTO_MEGAPIXELS", "1")
+    done = identify(tried.store, tmp_path / "large.png")
+    assert done.exit_code == 1
+    assert "decompression bomb: 1500 x 1000 pixels, and at most 1000000 are decoded" in done.stderr
+
+
+def test_a_store_without_a_pca_model_is_refused_with_the_remedy(tried: Tried, tmp_path: Path) -> None:
+    done = identify(Store(str(tmp_path / "none")), tried.left_out["Lemon"])
+    assert done.exit_code == 1
+    assert f"There is no store at {tmp_path}/none, or it has no PCA model yet. Make one: fruits run" in done.stderr
+
+
+def test_a_store_without_its_network_is_refused_with_the_remedy(tried: Tried, copied: Store) -> None:
+    (flatbuffer,) = Path(copied.mobilenet_models).glob("*.tflite")
+    flatbuffer.write_bytes(flatbuffer.read_bytes()[:-1])
+    done = identify(copied, tried.left_out["Lemon"])
+    assert done.exit_code == 1
+    assert "The network that made the features" in done.stderr
+    assert f"fruits run --images DIR --store {copied.root} --weights" in done.stderr
+
+
+def test_rows_of_another_pca_model_are_left_out_and_told(tried: Tried, copied: Store) -> None:
+    ((_, path),) = copied.reduced_features.paths(["Lemon"])
+    rows = pq.read_table(path)
+    versions = ["another"] * 3 + rows["pca_model"].to_pylist()[3:]
+    pq.write_table(rows.set_column(4, "pca_model", pa.array(versions)), path)
+    done = identify(copied, "--neighbours", "100", "--json", tried.left_out["Lemon"])
+    told = json.loads(done.stdout)
+    assert "Left out: 3 photos of the store" in done.stderr
+    assert (told["photos_compared_with"], told["photos_left_out"]) == (53, 3)
+    assert len(told["photos"][0]["neighbours"]) == 53
+    kept = {one["image_id"] for one in told["photos"][0]["neighbours"] if one["label"] == "Lemon"}
+    assert kept == set(rows["image_id"].to_pylist()[3:])
+
+
+def test_a_store_whose_photos_are_all_of_another_pca_model_is_refused(tried: Tried, copied: Store) -> None:
+    model = Path(copied.pca_models) / str(pca_store.current_version(copied.pca_models)) / "model.json"
+    document = json.loads(model.read_text())
+    model.write_text(json.dumps({**document, "version": "another"}))
+    done = identify(copied, tried.left_out["Lemon"])
+    assert done.exit_code == 1
+    assert "is reduced by its current PCA model another" in done.stderr
+
+
+def test_a_store_and_a_photo_in_s3_give_what_the_same_on_a_disk_give(tried: Tried, s3: Any) -> None:
+    s3.put_folder(Path(tried.store.root), "store")
+    s3.put("new/lemon.jpg", tried.left_out["Lemon"].read_bytes())
+    (there,) = identified(Store(f"{s3.bucket}/store"), f"{s3.bucket}/new/lemon.jpg")
+    (here,) = identified(tried.store, tried.left_out["Lemon"])
+    assert there["neighbours"] == here["neighbours"]
+
+
+def test_the_nearest_are_those_of_a_comparison_with_every_row(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    numbers = random.normal(size=(3000, 7)).astype(np.float32)
+    table = FolderTable(str(tmp_path), REDUCED_SCHEMA)
+    for folder, rows in enumerate(np.array_split(np.arange(3000), [10, 11, 1500])):
+        (tmp_path / f"folder={folder}").mkdir()
+        columns = {
+            "image_id": [f"{row:064x}" for row in rows],
+            "path": [f"/photos/{folder}/{row}.jpg" for row in rows],
+            "label": [str(folder)] * len(rows),
+            "reduced": list(numbers[rows]),
+            "pca_model": ["version"] * len(rows),
+        }
+        pq.write_table(
+            pa.table(columns, REDUCED_SCHEMA), tmp_path / f"folder={folder}" / "a.parquet", row_group_size=400
+        )
+    queries = random.normal(size=(3, 7)).astype(np.float32)
+    search = find_neighbours(table, "version", queries, 12)
+    assert search.rows == 3000
+    for query, found in zip(queries, search.neighbours, strict=True):
+        distances = np.linalg.norm(numbers - query, axis=1)
+        assert [int(one.image_id, 16) for one in found] == list(np.argsort(distances)[:12])
+        assert [one.distance for one in found] == pytest.approx(np.sort(distances)[:12], abs=1e-5)
+
+
+def test_labels_come_with_their_nearest_photo_and_their_share_of_the_neighbours() -> None:
+    near = [Neighbour(1.0, "/b", "Kiwi", "b"), Neighbour(2.0, "/a", "Lime", "a"), Neighbour(3.0, "/c", "Kiwi", "c")]
+    assert [tuple(one) for one in labels_of(near)] == [("Kiwi", 1.0, 2, "/b"), ("Lime", 2.0, 1, "/a")]
