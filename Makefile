@@ -3,7 +3,7 @@ PYTHON := $(shell command -v python3.11 || command -v python3)
 # uv makes the locked environment; where it is missing it is installed into a folder of the project.
 UV := $(shell command -v uv || echo .uv/bin/uv)
 
-.PHONY: setup run test ui lint bench bench-small emr-emulator clean
+.PHONY: setup run test ui notebook lint bench bench-small emr-emulator clean
 
 setup: .venv/.locked
 
@@ -41,6 +41,9 @@ bench: setup
 # Does it work? A few photos, one round, with the rivals that are installed.
 bench-small: setup
 	.venv/bin/python -m benchmarks --small --output .benchmarks
+# JupyterLab with notebooks/explore.ipynb; STORE: that of make run where it is not given.
+notebook: setup
+	FRUITS_STORE="$(abspath $(or $(STORE),sample/store))" $(UV) run --locked --quiet --group explore jupyter lab notebooks/explore.ipynb
 
 # AWS on this machine, for trying the emr deployment; what to paste into another terminal is printed.
 emr-emulator: setup

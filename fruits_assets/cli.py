@@ -18,6 +18,10 @@ COMMANDS = {
         "fruits_assets.commands.identify:identify_command",
         "Name the labels that photos are nearest to in a store; the photos need not be in it.",
     ),
+    "export": (
+        "fruits_assets.commands.export:export_command",
+        "Write the reduced features of all photos to one file, for other programs.",
+    ),
     "ui": ("fruits_assets.commands.ui:ui_command", "Start Dagster's webserver and daemon on the asset graph."),
     "env": (
         "fruits_assets.commands.ui:env_command",

@@ -7,7 +7,8 @@ from urllib.parse import unquote
 from pyarrow import fs
 
 from spark_steps import s3, storage
-from spark_steps.tables import FOLDER, FolderTable
+from spark_steps.schemas import FOLDER
+from spark_steps.tables import FolderTable
 from spark_steps.totals import Totals, read_totals, sum_of
 
 Listing = Mapping[str, Sequence[fs.FileInfo]]

@@ -32,6 +32,18 @@ def save(spark: "SparkSession", model: PcaModel, root: str) -> None:
     # Here: models are loaded, which takes no Spark, more often than saved.
     from spark_steps.pca_export import export_to_spark_ml
 
+    if not exists(root, model.version):
+        export_to_spark_ml(spark, model, f"{root}/{model.version}/pipeline")
+    save_numbers(model, root)
+
+
+def save_numbers(model: PcaModel, root: str) -> None:
+    """Does what ``save`` does, without the export to Spark ML.
+
+    Args:
+        model: The model.
+        root: Directory of all versions, a normalised place.
+    """
     directory = f"{root}/{model.version}"
     if not exists(root, model.version):
         table = pa.table(
@@ -44,7 +56,6 @@ def save(spark: "SparkSession", model: PcaModel, root: str) -> None:
         buffer = io.BytesIO()
         pq.write_table(table, buffer)
         storage.write_bytes(f"{directory}/components.parquet", buffer.getvalue())
-        export_to_spark_ml(spark, model, f"{directory}/pipeline")
         document = {
             "version": model.version,
             "features_model": model.features_model,

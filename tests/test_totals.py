@@ -12,7 +12,9 @@ from pyspark.sql import SparkSession
 
 from spark_steps.footers import list_table, table_totals
 from spark_steps.images import FolderContents, find_photos, list_image_folders
-from spark_steps.mobilenet import FEATURES_SCHEMA, DecodeLimits, update_features
+from spark_steps.limits import DecodeLimits
+from spark_steps.mobilenet import update_features
+from spark_steps.schemas import FEATURES_SCHEMA
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable
 from spark_steps.totals import FOOTER_KEY, Totals, milliseconds, read_totals

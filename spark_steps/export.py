@@ -1,0 +1,162 @@
+"""The reduced features in one file for other programs: CSV, or numpy's NPZ; written as they are read, without Spark."""
+
+import csv
+import shutil
+import tempfile
+import uuid
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from spark_steps import pca_store, s3, storage
+from spark_steps.errors import FruitsError
+from spark_steps.store import Store
+from spark_steps.tables import FolderTable, matrix_of
+
+_TEXTS = ("image_id", "path", "folder", "label")
+_ROWS_AT_A_TIME = 8192
+
+
+def export_csv(store: Store, target: Path, *, force: bool = False) -> int:
+    """Writes image_id, path, folder, label and a column ``reduced_1`` to ``reduced_k`` each, and returns the rows.
+
+    Numbers are written with as many digits as float32 needs to be read back the same.
+
+    Args:
+        store: The store.
+        target: The file to write.
+        force: Replace the file, if there is one.
+
+    Raises:
+        FruitsError: The store has nothing to export, or the file is there already or cannot be written.
+    """
+    version, components = _current(store)
+    rows = 0
+    with _whole_or_not_at_all(target, force) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*_TEXTS, *(f"reduced_{number}" for number in range(1, components + 1))])
+        for texts, numbers in _batches(store.reduced_features, version):
+            # numpy writes the shortest text that reads back as the same float32; Python's would be that of a float64.
+            for row, text in zip(numbers.astype(np.str_).tolist(), zip(*texts, strict=True), strict=True):
+                writer.writerow([*text, *row])
+            rows += len(numbers)
+        _check_any(rows, store)
+    return rows
+
+
+def export_npz(store: Store, target: Path, *, force: bool = False) -> int:
+    """Writes the arrays of a table as NPZ, which needs no pickle to be loaded, and returns the rows.
+
+    The arrays: ``X``, float32 of shape (N, k); ``labels``, ``ids``, ``paths`` and ``folders``, text of shape (N,); and
+    ``pca_model``, the version.
+
+    Args:
+        store: The store.
+        target: The file to write.
+        force: Replace the file, if there is one.
+
+    Raises:
+        FruitsError: The store has nothing to export, or the file is there already or cannot be written.
+    """
+    version, components = _current(store)
+    # An array's header says how many rows there are and how long the texts: one reading measures, another writes.
+    widths, rows = [1] * len(_TEXTS), 0
+    for texts, numbers in _batches(store.reduced_features, version):
+        widths = [max(width, *map(len, column)) for width, column in zip(widths, texts, strict=True)]
+        rows += len(numbers)
+    _check_any(rows, store)
+    names = dict(zip(_TEXTS, ("ids", "paths", "folders", "labels"), strict=True))
+    with (
+        _whole_or_not_at_all(target, force) as partial,
+        tempfile.TemporaryDirectory(dir=target.parent, prefix=".fruits-") as scratch,
+    ):
+        arrays = {"X": np.lib.format.open_memmap(f"{scratch}/X.npy", "w+", np.float32, (rows, components))}
+        for name, width in zip(_TEXTS, widths, strict=True):
+            arrays[names[name]] = np.lib.format.open_memmap(f"{scratch}/{names[name]}.npy", "w+", f"<U{width}", (rows,))
+        start = 0
+        for texts, numbers in _batches(store.reduced_features, version):
+            part = slice(start, start + len(numbers))
+            arrays["X"][part] = numbers
+            for name, column in zip(_TEXTS, texts, strict=True):
+                arrays[names[name]][part] = column
+            start += len(numbers)
+        for array in arrays.values():
+            array.flush()
+        np.save(f"{scratch}/pca_model.npy", np.array(version))
+        _zip(partial, [Path(scratch) / f"{name}.npy" for name in (*arrays, "pca_model")])
+    return rows
+
+
+def _zip(target: Path, files: list[Path]) -> None:
+    # Compressed: texts shrink to a tenth or less, and numpy pads each to the longest.
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+        for file in files:
+            archive.write(file, file.name)
+
+
+def _current(store: Store) -> tuple[str, int]:
+    """Returns the version and the components of the current PCA model."""
+    if pca_store.current_version(store.pca_models) is None:
+        raise FruitsError(
+            f"There is no store at {store.root}, or it has no PCA model yet. "
+            f"Make one: fruits run --images DIR --store {store.root}"
+        )
+    model = pca_store.load(store.pca_models)
+    return model.version, model.k
+
+
+def _batches(table: FolderTable, version: str) -> Iterator[tuple[list[list[str]], NDArray[np.float32]]]:
+    """Yields the columns of texts and the numbers of some rows, folder after folder.
+
+    Raises:
+        FruitsError: A folder was reduced by another PCA model: its numbers do not belong to those of the others.
+    """
+    columns = ["image_id", "path", "label", "pca_model", "reduced"]
+    for folder, path in table.paths():
+        filesystem, _ = storage.filesystem_of(table.root)
+        with s3.in_sentences(table.root), pq.ParquetFile(path, filesystem=filesystem) as file:
+            for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=columns):
+                _check_version(batch, version, folder)
+                folders = [folder] * batch.num_rows
+                texts = [batch[name].to_pylist() for name in ("image_id", "path", "label")]
+                yield [*texts[:2], folders, texts[2]], matrix_of(batch["reduced"])
+
+
+def _check_any(rows: int, store: Store) -> None:
+    if not rows:
+        raise FruitsError(
+            f"No photo of {store.root} has reduced features. Make them: fruits run --images DIR --store {store.root}"
+        )
+
+
+def _check_version(batch: pa.RecordBatch, version: str, folder: str) -> None:
+    others = set(batch["pca_model"].dictionary_encode().dictionary.to_pylist()) - {version}
+    if others:
+        raise FruitsError(
+            f"The folder {folder!r} is reduced by the PCA model {others.pop()} and not by the current {version}, "
+            "so that its numbers mean something else than those of the others. Bring it up to date: fruits run."
+        )
+
+
+@contextmanager
+def _whole_or_not_at_all(target: Path, force: bool) -> Iterator[Path]:
+    """Gives a file beside the target to write to, and puts it in the target's place when it is whole."""
+    if target.is_dir():
+        raise FruitsError(f"{target} is a folder. Give the name of a file.")
+    if target.exists() and not force:
+        raise FruitsError(f"{target} is there already. Give another name, or --force to replace it.")
+    partial = target.with_name(f".{uuid.uuid4().hex}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        shutil.move(partial, target)
+    except OSError as error:
+        raise FruitsError(f"{target} cannot be written ({error}). Check its folder.") from error
+    finally:
+        partial.unlink(missing_ok=True)

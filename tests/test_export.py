@@ -1,0 +1,150 @@
+"""The reduced features in one file: what is exported is what the table holds."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from fruits_assets.cli import main
+from spark_steps.pca import PcaModel
+from spark_steps.pca_store import save_numbers
+from spark_steps.schemas import REDUCED_SCHEMA
+from spark_steps.store import Store
+from spark_steps.tables import directory_name
+
+pytest_plugins = ["tests.s3_server"]
+ROWS, COMPONENTS = 30, 4
+FOLDERS = ("Training/Apple, red", 'Pêche "blanche"\n=new')
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A store of two folders with numbers of all sizes, as fruits writes it."""
+    made = Store(str(tmp_path / "store"))
+    numbers = np.random.default_rng(0).normal(size=(ROWS, COMPONENTS))
+    save_numbers(model(), made.pca_models)
+    for folder, rows in zip(FOLDERS, np.array_split(np.arange(ROWS), 2), strict=True):
+        label = folder.rpartition("/")[2]
+        columns = {
+            "image_id": [f"{row:064x}" for row in rows],
+            "path": [f"/photos/{folder}/{row}.jpg" for row in rows],
+            "label": [label] * len(rows),
+            "reduced": list((numbers[rows] * 10.0 ** (rows[:, np.newaxis] - 15)).astype(np.float32)),
+            "pca_model": ["0123456789abcdef"] * len(rows),
+        }
+        directory = Path(made.reduced_features.root) / directory_name(folder)
+        directory.mkdir(parents=True)
+        pq.write_table(pa.table(columns, REDUCED_SCHEMA), directory / "a.parquet")
+    return made
+
+
+def model() -> PcaModel:
+    return PcaModel(
+        version="0123456789abcdef",
+        features_model="f" * 64,
+        rows=ROWS,
+        folders=list(FOLDERS),
+        k=COMPONENTS,
+        asked_components=COMPONENTS,
+        asked_variance=None,
+        mean=np.zeros(1280),
+        scale=np.ones(1280),
+        components=np.eye(COMPONENTS, 1280),
+        explained_variance_ratio=np.full(COMPONENTS, 1 / COMPONENTS),
+    )
+
+
+def export(store: Store, *arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["export", "--store", store.root, *map(str, arguments)])
+
+
+def expected(store: Store) -> dict[str, list[Any]]:
+    table: dict[str, list[Any]] = store.reduced_features.arrow(
+        ["image_id", "path", "folder", "label", "reduced"]
+    ).to_pydict()
+    return table
+
+
+def test_a_csv_holds_what_the_table_holds_to_the_last_bit(store: Store, tmp_path: Path) -> None:
+    done = export(store, "--csv", tmp_path / "new" / "fruits.csv")
+    assert (done.exit_code, done.stdout) == (0, f"30 photos in {tmp_path}/new/fruits.csv\n")
+    with (tmp_path / "new" / "fruits.csv").open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["image_id", "path", "folder", "label", "reduced_1", "reduced_2", "reduced_3", "reduced_4"]
+    table = expected(store)
+    for column, name in enumerate(header[:4]):
+        assert [row[column] for row in rows] == table[name]
+    assert (np.array([row[4:] for row in rows]).astype(np.float32) == np.array(table["reduced"], np.float32)).all()
+
+
+def test_an_npz_holds_what_the_table_holds_and_needs_no_pickle(store: Store, tmp_path: Path) -> None:
+    assert export(store, "--npz", tmp_path / "fruits.npz").exit_code == 0
+    table = expected(store)
+    with np.load(tmp_path / "fruits.npz", allow_pickle=False) as arrays:
+        assert set(arrays) == {"X", "labels", "ids", "paths", "folders", "pca_model"}
+        assert arrays["X"].dtype == np.float32
+        assert (arrays["X"] == np.array(table["reduced"], np.float32)).all()
+        names = {"labels": "label", "ids": "image_id", "paths": "path", "folders": "folder"}
+        assert all(arrays[name].tolist() == table[column] for name, column in names.items())
+        assert str(arrays["pca_model"]) == "0123456789abcdef"
+    assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_a_file_that_is_there_is_replaced_only_by_force(store: Store, tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "theirs"
+    file.write_text("precious")
+    refused = export(store, f"--{kind}", file)
+    assert (refused.exit_code, file.read_text()) == (1, "precious")
+    assert f"{file} is there already. Give another name, or --force" in refused.stderr
+    assert export(store, f"--{kind}", file, "--force").exit_code == 0
+    assert file.read_bytes() != b"precious"
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_folders_of_two_pca_models_are_not_put_into_one_file(store: Store, tmp_path: Path, kind: str) -> None:
+    (_, path), _ = store.reduced_features.paths()
+    rows = pq.read_table(path)
+    pq.write_table(rows.set_column(4, "pca_model", pa.array(["another"] * len(rows))), path)
+    done = export(store, f"--{kind}", tmp_path / "file")
+    assert done.exit_code == 1
+    assert "is reduced by the PCA model another and not by the current 0123456789abcdef" in done.stderr
+    assert list(tmp_path.iterdir()) == [tmp_path / "store"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Give one of --csv FILE and --npz FILE."),
+        (("--csv", "a", "--npz", "b"), "Give one of --csv FILE and --npz FILE."),
+        (("--csv", "/proc/a.csv"), "/proc/a.csv cannot be written"),
+        (("--csv", "/proc"), "/proc is a folder. Give the name of a file."),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_in_a_sentence(
+    store: Store, arguments: tuple[str, ...], message: str
+) -> None:
+    done = export(store, *arguments)
+    assert done.exit_code != 0
+    assert message in done.stderr
+
+
+def test_a_store_without_reduced_features_is_refused_with_the_remedy(store: Store, tmp_path: Path) -> None:
+    none = Store(str(tmp_path / "none"))
+    assert "or it has no PCA model yet. Make one: fruits run" in export(none, "--npz", tmp_path / "a").stderr
+    save_numbers(model(), none.pca_models)
+    for kind in ("--npz", "--csv"):
+        assert f"No photo of {none.root} has reduced features" in export(none, kind, tmp_path / "a").stderr
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_store_in_s3_gives_the_same_file(store: Store, tmp_path: Path, s3: Any) -> None:
+    s3.put_folder(Path(store.root), "results")
+    assert export(Store(f"{s3.bucket}/results"), "--csv", tmp_path / "there.csv").exit_code == 0
+    assert export(store, "--csv", tmp_path / "here.csv").exit_code == 0
+    assert (tmp_path / "there.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
