@@ -238,7 +238,7 @@ def test_the_notebook_runs_on_a_store_and_shows_its_numbers_and_no_photo(
     tried: Tried, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FRUITS_STORE", tried.store.root)
-    notebook = nbformat.reads(NOTEBOOK.read_text(), as_version=4)
+    notebook = nbformat.reads(NOTEBOOK.read_text(), as_version=4)  # type: ignore[no-untyped-call]
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code), "commit the notebook without its outputs"
     NotebookClient(
