@@ -41,9 +41,10 @@ bench: setup
 # Does it work? A few photos, one round, with the rivals that are installed.
 bench-small: setup
 	.venv/bin/python -m benchmarks --small --output .benchmarks
+
 # JupyterLab with notebooks/explore.ipynb; STORE: that of make run where it is not given.
 notebook: setup
-	FRUITS_STORE="$(abspath $(or $(STORE),sample/store))" $(UV) run --locked --quiet --group explore jupyter lab notebooks/explore.ipynb
+	FRUITS_STORE="$(if $(filter s3://%,$(STORE)),$(STORE),$(abspath $(or $(STORE),sample/store)))" $(UV) run --locked --quiet --group explore jupyter lab notebooks/explore.ipynb
 
 # AWS on this machine, for trying the emr deployment; what to paste into another terminal is printed.
 emr-emulator: setup

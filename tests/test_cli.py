@@ -29,7 +29,7 @@ def test_help_imports_neither_spark_nor_dagster(arguments: list[str]) -> None:
     program = (
         "import sys\nfrom fruits_assets.cli import main\n"
         f"main({arguments!r}, standalone_mode=False)\n"
-        "sys.exit(' '.join(name for name in ('pyspark', 'dagster', 'boto3') if name in sys.modules))"
+        "sys.exit(' '.join(name for name in ('pyspark', 'dagster', 'boto3') if name in sys.modules) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
