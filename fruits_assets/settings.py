@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     max_photo_megapixels: int = Field(
         120, ge=1, le=1000, description="Photos of more pixels are not decoded; 120 take about 600 MB in a worker."
     )
-    photos_ahead: int = Field(8, ge=1, le=256, description="Photos a worker fetches ahead of the network.")
+    photos_ahead: int = Field(32, ge=1, le=256, description="Photos a worker fetches ahead of the network.")
     megabytes_ahead: int = Field(64, ge=1, le=4096, description="Bytes a worker holds ahead of the network.")
 
     region: Annotated[str, AfterValidator(_eu_region)] = Field(

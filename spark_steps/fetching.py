@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from spark_steps import s3, storage
+from spark_steps import storage
 from spark_steps.errors import FruitsError
 from spark_steps.limits import FetchLimits
 from spark_steps.photos import UnusablePhotoError
@@ -36,12 +36,7 @@ def fetch(photos: Iterable[tuple[str, int]], limits: FetchLimits) -> Iterator[by
 
 def _read(path: str, max_bytes: int) -> bytes | UnusablePhotoError:
     try:
-        if s3.is_s3(path):
-            data = s3.read(path, max_bytes + 1)
-        else:
-            filesystem, inner = storage.filesystem_of(path)
-            with filesystem.open_input_stream(inner) as stream:
-                data = stream.read(max_bytes + 1)
+        data = storage.read_bytes(path, max_bytes + 1)
     except FileNotFoundError:
         return UnusablePhotoError("vanished", "it was listed, and is gone")
     except (OSError, FruitsError) as error:
@@ -50,4 +45,4 @@ def _read(path: str, max_bytes: int) -> bytes | UnusablePhotoError:
         return UnusablePhotoError("empty", "the file has no bytes")
     if len(data) > max_bytes:
         return UnusablePhotoError("too large", f"it has more than the {max_bytes} bytes that are read")
-    return bytes(data)
+    return data

@@ -8,12 +8,14 @@ class FetchLimits:
     """How much is read ahead of the network, in each worker process.
 
     Attributes:
-        photos: Photos on their way at the same time; hides the latency of an object store.
+        photos: Photos on their way at the same time; hides the latency of an object store. A worker gets at most
+            photos / latency: 8 at 50 ms are 160 a second, and 32 are 640. Photos come in their order, so one late
+            answer holds up the rest: 32 last the network for 0.2 to 0.3 seconds, 8 for 0.05 to 0.08.
         total_bytes: Bytes on their way at the same time; one photo is always let through.
         max_bytes: Bytes above which a photo is refused, were it to have grown since it was listed.
     """
 
-    photos: int = 8
+    photos: int = 32
     total_bytes: int = 64 * 1024 * 1024
     max_bytes: int = 64 * 1024 * 1024
 

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -24,11 +24,10 @@ from spark_steps.errors import FruitsError
 
 SCHEME = "s3://"
 DEFAULT_REGION = "eu-west-3"
-_ATTEMPTS = 8
-_CONNECT_SECONDS = 10
-_ANSWER_SECONDS = 60
+ATTEMPTS = 8
+CONNECT_SECONDS = 10
+ANSWER_SECONDS = 60
 _CONNECTIONS = 16
-_DOWNLOADS = 3
 # What S3 says of single keys in an answer that it gives with 200, which no SDK tries again.
 _PASSING_ERRORS = {"InternalError", "ServiceUnavailable", "SlowDown"}
 _PAUSES_SECONDS = (0.5, 1, 2, 4)
@@ -37,7 +36,7 @@ _KEYS_PER_DELETION = 1000
 # does. It can ask a command for credentials, though, and asks again when they expire.
 _CREDENTIALS_FILE_OF_SDK_1 = "AWS_CREDENTIAL_PROFILES_FILE"
 # boto3 renews what has less than 10 minutes left, so what it hands out lasts for this long at least.
-_GOOD_FOR = timedelta(minutes=9)
+GOOD_FOR = timedelta(minutes=9)
 _SEARCH = threading.Lock()
 
 
@@ -63,7 +62,7 @@ def filesystem() -> fs.S3FileSystem:
     Raises:
         FruitsError: There are no credentials.
     """
-    return _filesystem_of_minute(int(time.monotonic() // 60), _environment(), region())
+    return _filesystem_of_minute(int(time.monotonic() // 60), environment(), region())
 
 
 @lru_cache(maxsize=1)
@@ -71,7 +70,7 @@ def _filesystem_of_minute(minute: int, environment: tuple[tuple[str, str], ...],
     # pyarrow's own search for credentials passes over profiles that assume a role, and never renews what it is given.
     # boto3 finds whatever the aws command finds, and renews it; a new filesystem is made only when it has. Not asked
     # for each photo: in its last 15 minutes boto3 tries to renew a session at every question.
-    frozen = _credentials().get_frozen_credentials()
+    frozen = credentials().get_frozen_credentials()
     return _filesystem(frozen.access_key, frozen.secret_key, frozen.token, region, endpoint())
 
 
@@ -88,19 +87,24 @@ def _filesystem(
         # A small file then takes one request and not three.
         allow_delayed_open=True,
         # pyarrow's own are 1 second and 3.
-        connect_timeout=_CONNECT_SECONDS,
-        request_timeout=_ANSWER_SECONDS,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
+        connect_timeout=CONNECT_SECONDS,
+        request_timeout=ANSWER_SECONDS,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
     )
 
 
-def _credentials() -> Any:
+def credentials() -> Any:
+    """Returns boto3's credentials, which renew themselves.
+
+    Raises:
+        FruitsError: There are none, or they cannot be used.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         # Threads that fetch photos all begin here at once, and a search may take a second.
         with _SEARCH:
-            found = _session(_environment(), region()).get_credentials()
+            found = _session(environment(), region()).get_credentials()
         if found is not None:
             found.get_frozen_credentials()
     except (BotoCoreError, ClientError) as error:
@@ -115,7 +119,8 @@ def _credentials() -> Any:
     return found
 
 
-def _environment() -> tuple[tuple[str, str], ...]:
+def environment() -> tuple[tuple[str, str], ...]:
+    """Returns what the environment says of AWS: a key for what is made from it and kept."""
     return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
 
 
@@ -132,10 +137,10 @@ def _client(environment: tuple[tuple[str, str], ...], region: str) -> Any:
     from botocore.config import Config
 
     patient = Config(
-        retries={"mode": "adaptive", "total_max_attempts": _ATTEMPTS},
+        retries={"mode": "adaptive", "total_max_attempts": ATTEMPTS},
         max_pool_connections=_CONNECTIONS,
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_ANSWER_SECONDS,
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=ANSWER_SECONDS,
     )
     return _session(environment, region).client("s3", region_name=region, config=patient)
 
@@ -146,45 +151,9 @@ def client() -> Any:
     Raises:
         FruitsError: There are no credentials.
     """
-    _credentials()
+    credentials()
     with _SEARCH:
-        return _client(_environment(), region())
-
-
-def read(location: str, most_bytes: int) -> bytes:
-    """Returns the first bytes of an object, by one request unless an answer breaks off; threads may call it at once.
-
-    Args:
-        location: The object.
-        most_bytes: How many of its bytes, where it has so many.
-
-    Raises:
-        FileNotFoundError: There is no such object.
-        FruitsError: S3 refused.
-    """
-    # Not pyarrow, whose streams ask for the object's status first.
-    from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
-
-    with in_sentences(location):
-        for _ in range(_DOWNLOADS - 1):
-            # boto3 tries again what fails before the answer begins, and not what breaks off.
-            with suppress(IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
-                return _download(location, most_bytes)
-        return _download(location, most_bytes)
-
-
-def _download(location: str, most_bytes: int) -> bytes:
-    from botocore.exceptions import IncompleteReadError
-
-    bucket, key = bucket_and_key(location)
-    answer = client().get_object(Bucket=bucket, Key=key)
-    # No range: one of an empty object is an error. Closing ends what is not read.
-    with closing(answer["Body"]) as body:
-        data = bytes(body.read(most_bytes))
-    expected = min(most_bytes, answer["ContentLength"])
-    if len(data) < expected:
-        raise IncompleteReadError(actual_bytes=len(data), expected_bytes=expected)
-    return data
+        return _client(environment(), region())
 
 
 def delete_below(location: str) -> None:
@@ -240,15 +209,17 @@ def in_sentences(location: str) -> Iterator[None]:
         yield
         return
     from botocore.exceptions import BotoCoreError, ClientError
+    from obstore.exceptions import BaseError
 
     try:
         yield
-    except FileNotFoundError:
-        raise
-    except (OSError, BotoCoreError, ClientError) as error:
-        if _says("NO_SUCH_KEY|NoSuchKey", str(error)):
+    except (OSError, BotoCoreError, ClientError, BaseError) as error:
+        detail = str(error).partition("\n\nDebug source")[0]
+        if isinstance(error, FileNotFoundError) and not _says("NoSuchBucket", detail):
+            raise
+        if _says("NO_SUCH_KEY|NoSuchKey", detail):
             raise FileNotFoundError(location) from error
-        raise FruitsError(_sentence(location, str(error))) from error
+        raise FruitsError(_sentence(location, detail)) from error
 
 
 _REMEDIES = (
@@ -263,7 +234,7 @@ _REMEDIES = (
         "AWS does not know these credentials. Check AWS_PROFILE and AWS_ACCESS_KEY_ID.",
     ),
     (
-        r"PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraint|301",
+        r"PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraint|301|Received redirect",
         "the bucket lies in another region. Set FRUITS_REGION to that of the bucket.",
     ),
     (
@@ -276,22 +247,27 @@ _REMEDIES = (
     ),
     (
         r"NETWORK_CONNECTION|REQUEST_TIMEOUT|RequestTimeout|Could not connect|Connect timeout|Read timeout"
-        r"|Connection was closed",
+        r"|Connection was closed|error sending request|request or response body error",
         "S3 could not be reached. Check the network, FRUITS_REGION and AWS_ENDPOINT_URL.",
     ),
 )
 
 
+# pyarrow's, boto3's, and obstore's for answers with a code, with a status alone, and for none.
+_BEFORE_CODES = r"AWS Error |\(HTTP status |An error occurred \(|<Code>|status code: |HTTP error: | - (?=Received)"
+
+
 def _says(codes: str, detail: str) -> bool:
     # Only where the SDKs put S3's code, or begin their own sentence: a key that holds "403" is in the text as well.
-    return bool(re.search(rf"(?:^|AWS Error |\(HTTP status |An error occurred \()(?:{codes})\b", detail))
+    return bool(re.search(rf"(?:^|{_BEFORE_CODES})(?:{codes})\b", detail))
 
 
 def _sentence(location: str, detail: str) -> str:
     for pattern, remedy in _REMEDIES:
         if _says(pattern, detail):
             return f"{location}: {remedy}"
-    return f"{location}: S3 refused. {detail}"
+    # obstore tells how long each attempt took, and two runs should give the same reason.
+    return f"{location}: S3 refused. {re.sub(r' in [0-9.]+[mµn]?s(?=[ ,])', '', detail)}"
 
 
 def spark_config(hadoop_version: str) -> dict[str, str]:
@@ -330,13 +306,13 @@ def _credential_process() -> None:
     """Prints the credentials as AWS's ``credential_process`` defines it."""
     from botocore.credentials import RefreshableCredentials
 
-    found = _credentials()
+    found = credentials()
     frozen = found.get_frozen_credentials()
     answer = {"Version": 1, "AccessKeyId": frozen.access_key, "SecretAccessKey": frozen.secret_key}
     if frozen.token:
         answer["SessionToken"] = frozen.token
     if isinstance(found, RefreshableCredentials):
-        answer["Expiration"] = (datetime.now(UTC) + _GOOD_FOR).strftime("%Y-%m-%dT%H:%M:%SZ")
+        answer["Expiration"] = (datetime.now(UTC) + GOOD_FOR).strftime("%Y-%m-%dT%H:%M:%SZ")
     sys.stdout.write(json.dumps(answer))
 
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 from pyarrow import fs
 
-from spark_steps import s3
+from spark_steps import s3, s3_reader
 from spark_steps.errors import FruitsError
 
 # Option of Spark's readers (DataSource.GLOB_PATHS_KEY of Spark 3.5): take paths as they are, not as patterns. Escaping
@@ -88,15 +88,21 @@ def file_type(location: str) -> fs.FileType:
         return filesystem.get_file_info(path).type
 
 
-def read_bytes(location: str) -> bytes:
-    """Returns a whole small file.
+def read_bytes(location: str, most_bytes: int | None = None) -> bytes:
+    """Returns a whole file, or its beginning; threads may call it at once.
+
+    Args:
+        location: The file.
+        most_bytes: How many of its bytes, where it has so many; None for all.
 
     Raises:
         FileNotFoundError: There is no such file.
     """
+    if s3.is_s3(location):
+        return s3_reader.read(location, most_bytes)
     filesystem, path = filesystem_of(location)
-    with s3.in_sentences(location), filesystem.open_input_stream(path) as stream:
-        return bytes(stream.read())
+    with filesystem.open_input_stream(path) as stream:
+        return bytes(stream.read(most_bytes))
 
 
 def write_bytes(location: str, data: bytes) -> None:

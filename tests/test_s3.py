@@ -140,14 +140,15 @@ def test_a_photo_that_vanishes_or_cannot_be_read_is_said_to(s3: S3) -> None:
 
 @dataclass
 class Scripted:
-    """A server that gives prepared answers: status, body, and how long it says that the body is."""
+    """A server that gives prepared answers: status, body, and what else it says of the body."""
 
-    answers: list[tuple[int, bytes, int]] = field(default_factory=list)
+    answers: list[tuple[int, bytes, dict[str, str]]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     address: str = ""
 
-    def will_say(self, status: int, body: bytes, length: int | None = None) -> None:
-        self.answers.append((status, body, len(body) if length is None else length))
+    def will_say(self, status: int, body: bytes, **headers: str) -> None:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.answers.append((status, body, {"Content-Length": str(len(body)), **named}))
 
 
 @pytest.fixture
@@ -158,9 +159,10 @@ def scripted(no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             script.requests.append(f"{self.command} {self.path}")
-            status, body, length = script.answers.pop(0)
+            status, body, headers = script.answers.pop(0)
             self.send_response(status)
-            self.send_header("Content-Length", str(length))
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 
@@ -179,21 +181,53 @@ def scripted(no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     server.server_close()
 
 
-def test_a_photo_takes_one_request(scripted: Scripted) -> None:
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [("a%20b", "a%2520b"), ("a+b=c #1?", "a%2Bb%3Dc%20%231%3F"), ("é", "%C3%A9"), ("[x]*", "%5Bx%5D%2A")],
+)
+def test_a_photo_takes_one_request(scripted: Scripted, name: str, asked: str) -> None:
     scripted.will_say(200, b"photo")
-    assert list(fetch([("s3://bucket/Test/a%20b.jpg", 5)], FetchLimits())) == [b"photo"]
-    assert scripted.requests == ["GET /bucket/Test/a%2520b.jpg"]
+    assert list(fetch([(f"s3://bucket/Test/{name}.jpg", 5)], FetchLimits())) == [b"photo"]
+    assert scripted.requests == [f"GET /bucket/Test/{asked}.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"), [("n\nl", "n%0Al"), ("a//b", "a//b"), ("a/../b", "a/../b"), ("/slash", "/slash")]
+)
+def test_a_name_that_is_no_path_takes_one_request_too(scripted: Scripted, name: str, asked: str) -> None:
+    scripted.will_say(200, b"photo")
+    assert list(fetch([(f"s3://bucket/{name}.jpg", 5)], FetchLimits())) == [b"photo"]
+    assert scripted.requests == [f"GET /bucket/{asked}.jpg"]
+    scripted.will_say(200, b"photo")
+    assert storage.read_bytes(f"s3://bucket/{name}.jpg", 3) == b"pho"
 
 
 def test_a_photo_that_breaks_off_is_asked_for_again(scripted: Scripted) -> None:
-    scripted.will_say(200, b"pho", 5)
-    scripted.will_say(200, b"photo")
+    scripted.will_say(200, b"pho", Content_Length="5", ETag='"1"')
+    scripted.will_say(206, b"to", Content_Range="bytes 3-4/5", ETag='"1"')
     assert list(fetch([("s3://bucket/1.jpg", 5)], FetchLimits())) == [b"photo"]
-    for _ in range(3):
-        scripted.will_say(200, b"pho", 5)
-    (broken,) = fetch([("s3://bucket/1.jpg", 5)], FetchLimits())
-    assert isinstance(broken, UnusablePhotoError)
-    assert broken.reason == "unreadable"
+
+
+def test_what_s3_refuses_is_told_in_a_sentence_and_ends_no_batch(scripted: Scripted) -> None:
+    for status, code in (
+        (403, "AccessDenied"),
+        (400, "ExpiredToken"),
+        (404, "NoSuchBucket"),
+        (301, "PermanentRedirect"),
+    ):
+        scripted.will_say(status, f"<Error><Code>{code}</Code><Message>No.</Message></Error>".encode())
+    reasons = [str(one) for one in fetch([("s3://bucket/<Code>1.jpg", 5)] * 4, FetchLimits(photos=1))]
+    for reason, said in zip(reasons, ("denies access", "expired", "no such bucket", "another region"), strict=True):
+        assert reason.startswith("unreadable: s3://bucket/<Code>1.jpg: ")
+        assert said in reason
+
+
+def test_an_answer_nobody_knows_gives_the_same_reason_each_time(scripted: Scripted) -> None:
+    for _ in range(2):
+        scripted.will_say(418, b"<Error><Code>Teapot</Code></Error>")
+    first, second = fetch([("s3://bucket/1.jpg", 5)] * 2, FetchLimits(photos=1))
+    assert "Teapot" in str(first)
+    assert str(first) == str(second)
 
 
 def test_no_more_of_a_photo_is_read_than_is_let_through(s3: S3) -> None:
@@ -205,7 +239,7 @@ def test_no_more_of_a_photo_is_read_than_is_let_through(s3: S3) -> None:
     assert whole == bytes(10)
     assert isinstance(large, UnusablePhotoError)
     assert large.reason == "too large"
-    assert s3_module.read(f"{s3.bucket}/large", 4) == bytes(4)
+    assert storage.read_bytes(f"{s3.bucket}/large", 4) == bytes(4)
 
 
 def deletion_error(code: str, key: str = "a") -> bytes:
