@@ -70,7 +70,7 @@ def features_by_binary_file(spark: SparkSession, model: MobileNetModel, images: 
     def extract(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         extractor = FeatureExtractor.of_process(fingerprint, broadcast)
         for batch in batches:
-            found = [extractor.extract(decode(one.as_buffer(), max_pixels)) for one in batch["content"]]
+            found = [extractor.extract(decode(one.as_py(), max_pixels)) for one in batch["content"]]
             features = pa.ListArray.from_arrays(
                 np.arange(0, 1280 * (len(found) + 1), 1280, dtype=np.int32), np.concatenate(found)
             )
