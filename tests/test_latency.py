@@ -12,7 +12,9 @@ from pyspark.sql import SparkSession
 from benchmarks.latency_proxy import LatencyServer, forward_to
 from benchmarks.static_s3 import StaticS3
 from spark_steps import storage
-from spark_steps.images import FetchLimits, fetch, find_photos, list_image_folders
+from spark_steps.fetching import fetch
+from spark_steps.images import find_photos, list_image_folders
+from spark_steps.limits import FetchLimits
 from tests.s3_server import S3
 
 pytest_plugins = ["tests.s3_server"]
