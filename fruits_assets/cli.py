@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
 # Module, command in it, and what --help says of it: the first sentence of the command's own help, repeated here
 # because to ask the commands would import all of them, with Dagster and Spark.
@@ -34,6 +35,10 @@ COMMANDS = {
     "sample": (
         "fruits_assets.commands.sample:sample_command",
         "Write generated photos of eight fruits, a folder each; the same for the same seed.",
+    ),
+    "completion": (
+        "fruits_assets.commands.completion:completion_command",
+        "Print what a shell needs to complete this command and its options.",
     ),
     "deploy": (
         "fruits_assets.emr.deploy:deploy_command",
@@ -69,6 +74,11 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Completes the commands without importing them."""
+        named = [CompletionItem(name, help=told) for name, (_, told) in COMMANDS.items() if name.startswith(incomplete)]
+        return named or click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the commands into the help without importing them."""
         with formatter.section("Commands"):
@@ -77,8 +87,15 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="fruits")
-def main() -> None:
-    """Folders of fruit photos to compact feature tables, as a Dagster asset graph on Spark."""
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Folders of fruit photos to compact feature tables, as a Dagster asset graph on Spark.
+
+    Ends with 0 when it is done, 1 when it failed and says why, 2 when it was called wrongly.
+    """
+    # https://no-color.org; that there is none away from a terminal, click sees to.
+    if os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 def entry() -> None:

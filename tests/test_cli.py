@@ -1,13 +1,17 @@
 """The command itself: what it lists, and what it does not import for that."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from fruits_assets.cli import COMMANDS, main
+
+pytest_plugins = ["tests.s3_server"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -33,3 +37,65 @@ def test_help_imports_neither_spark_nor_dagster(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_each_command_has_an_example_of_it(name: str) -> None:
+    done = CliRunner().invoke(main, [name, "--help"])
+    assert done.exit_code == 0
+    assert f"fruits {name}" in done.stdout.partition("Example")[2]
+
+
+def completed(*words: str) -> list[str]:
+    """What the shell is offered for the last of some words, as ``type,value``."""
+    variables = {"_FRUITS_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+    done = CliRunner().invoke(main, [], prog_name="fruits", env=variables)
+    return done.stdout.split()
+
+
+def test_commands_options_and_their_values_are_completed() -> None:
+    assert completed("fruits", "e") == ["plain,export", "plain,env", "plain,estimate"]
+    assert completed("fruits", "run", "--var") == ["plain,--variance"]
+    assert completed("fruits", "run", "--weights", "i") == ["plain,imagenet"]
+    assert completed("fruits", "run", "--weights", "my") == ["file,my"]
+    assert completed("fruits", "run", "--images", "pho") == ["dir,pho"]
+    assert completed("fruits", "completion", "") == ["plain,bash", "plain,zsh", "plain,fish"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_what_it_needs_for_that(shell: str) -> None:
+    done = CliRunner().invoke(main, ["completion", shell])
+    assert done.exit_code == 0
+    assert f"_FRUITS_COMPLETE={shell}_complete" in done.stdout
+
+
+def test_what_a_script_evaluates_it_can_have_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    done = CliRunner().invoke(main, ["env", "--images", "/photos", "--store", str(tmp_path), "--json"])
+    assert json.loads(done.stdout) == {
+        "FRUITS_IMAGES": "/photos",
+        "FRUITS_STORE": str(tmp_path),
+        "DAGSTER_HOME": str(tmp_path / "home"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["completion", "bash"], 0),
+        (["report", "--store", "/nowhere"], 1),
+        (["doctor"], 1),
+        (["run", "--component", "five"], 2),
+        (["completion", "dos"], 2),
+    ],
+)
+def test_the_exit_code_tells_done_from_failed_from_called_wrongly(
+    arguments: list[str], code: int, no_credentials: None
+) -> None:
+    assert CliRunner().invoke(main, arguments).exit_code == code
+
+
+def test_colours_are_for_terminals_whose_user_wants_them(no_credentials: None) -> None:
+    assert "\x1b[" in CliRunner().invoke(main, ["doctor"], color=True).stdout
+    assert "\x1b[" not in CliRunner().invoke(main, ["doctor"], color=True, env={"NO_COLOR": "1"}).stdout
+    assert "\x1b[" not in CliRunner().invoke(main, ["doctor"]).stdout

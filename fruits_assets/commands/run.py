@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import dagster as dg
 
+from fruits_assets.commands.completion import folders, weights_sources
 from fruits_assets.home import ensure_dagster_home
 from fruits_assets.pipeline import run_pipeline
 from fruits_assets.report import as_text, read_report
@@ -20,9 +21,17 @@ RANDOM_WEIGHTS = "random:0"
 
 
 @click.command("run")
-@click.option("--images", help="Folder whose subfolders hold the photos, one folder a label.  [env: FRUITS_IMAGES]")
-@click.option("--store", help="Folder of all results.  [env: FRUITS_STORE]")
-@click.option("--weights", help="imagenet, a .h5, .keras or .tflite file, or random:<seed>.  [env: FRUITS_WEIGHTS]")
+@click.option(
+    "--images",
+    shell_complete=folders,
+    help="Folder whose subfolders hold the photos, one folder a label.  [env: FRUITS_IMAGES]",
+)
+@click.option("--store", shell_complete=folders, help="Folder of all results.  [env: FRUITS_STORE]")
+@click.option(
+    "--weights",
+    shell_complete=weights_sources,
+    help="imagenet, a .h5, .keras or .tflite file, or random:<seed>.  [env: FRUITS_WEIGHTS]",
+)
 @click.option("--folders", default="*", show_default=True, help="Shell pattern of the folders to featurise.")
 @click.option("--components", type=int, help="PCA components to keep (50 where nothing is said).")
 @click.option("--variance", type=float, help="Share of variance to keep instead, such as 0.95.")
@@ -63,7 +72,12 @@ def _ui_command(settings: Settings) -> str:
 @click.command("demo")
 @tells_problems_in_a_sentence
 def demo_command() -> None:
-    """Generate sample photos, run the whole pipeline on them, and print the report."""
+    """Generate sample photos, run the whole pipeline on them, and print the report.
+
+    \b
+    Example:
+      fruits demo          # photos in sample/photos, results in sample/store
+    """
     images, store = Path("sample/photos"), Path("sample/store")
     count = write_sample(images)
     click.echo(f"{count} generated photos in {images}", err=True)

@@ -12,6 +12,11 @@ from fruits_assets.sample import write_sample
 @click.option("--photos", default=24, show_default=True, type=click.IntRange(1), help="Photos of each fruit.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Other seeds, other photos.")
 def sample_command(out: Path, photos: int, seed: int) -> None:
-    """Write generated photos of eight fruits, a folder each; the same for the same seed."""
+    """Write generated photos of eight fruits, a folder each; the same for the same seed.
+
+    \b
+    Example:
+      fruits sample --out photos --photos 100
+    """
     count = write_sample(out, photos, seed)
     click.echo(f"{count} photos in {out}")

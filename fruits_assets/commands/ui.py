@@ -1,23 +1,35 @@
 """The commands ``fruits ui`` and ``fruits env``: Dagster's own ways in, with our settings."""
 
+import json
 import os
 import shlex
 import sys
 
 import click
 
+from fruits_assets.commands.completion import folders
 from fruits_assets.home import WORKSPACE, ensure_dagster_home, last_store
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 
 
 @click.command("ui")
-@click.option("--images", help="Images root for runs started in the UI.  [env: FRUITS_IMAGES; else of the last run]")
-@click.option("--store", help="Store for them.  [env: FRUITS_STORE; else of the last run]")
+@click.option(
+    "--images",
+    shell_complete=folders,
+    help="Images root for runs started in the UI.  [env: FRUITS_IMAGES; else of the last run]",
+)
+@click.option("--store", shell_complete=folders, help="Store for them.  [env: FRUITS_STORE; else of the last run]")
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
 @tells_problems_in_a_sentence
 def ui_command(images: str | None, store: str | None, port: int) -> None:
-    """Start Dagster's webserver and daemon on the asset graph."""
+    """Start Dagster's webserver and daemon on the asset graph.
+
+    \b
+    Examples:
+      fruits ui                                  # with the images and the store of the last run
+      fruits ui --images photos --store results --port 3001
+    """
     if store is None and "FRUITS_STORE" not in os.environ:
         store = last_store()
     settings = read_settings(images=images, store=store)
@@ -43,12 +55,23 @@ def _images_of_last_run() -> str | None:
 
 
 @click.command("env")
-@click.option("--images", help="Folder whose subfolders hold the photos.  [env: FRUITS_IMAGES]")
-@click.option("--store", help="Folder of all results.  [env: FRUITS_STORE]")
+@click.option("--images", shell_complete=folders, help="Folder whose subfolders hold the photos.  [env: FRUITS_IMAGES]")
+@click.option("--store", shell_complete=folders, help="Folder of all results.  [env: FRUITS_STORE]")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @tells_problems_in_a_sentence
-def env_command(images: str | None, store: str | None) -> None:
-    r"""Print what dagster's and dg's own commands need: eval "$(fruits env --images DIR --store DIR)"."""
+def env_command(images: str | None, store: str | None, as_json: bool) -> None:
+    r"""Print what dagster's and dg's own commands need: eval "$(fruits env --images DIR --store DIR)".
+
+    \b
+    Examples:
+      eval "$(fruits env --images photos --store results)"
+      fruits env --images photos --store results --json
+    """
     settings = read_settings(images=images, store=store)
     home = ensure_dagster_home(settings.store)
-    for name, value in (("FRUITS_IMAGES", settings.images), ("FRUITS_STORE", settings.store), ("DAGSTER_HOME", home)):
-        click.echo(f"export {name}={shlex.quote(str(value))}")
+    variables = {"FRUITS_IMAGES": settings.images, "FRUITS_STORE": settings.store, "DAGSTER_HOME": str(home)}
+    if as_json:
+        click.echo(json.dumps(variables, indent=2, ensure_ascii=False))
+        return
+    for name, value in variables.items():
+        click.echo(f"export {name}={shlex.quote(value)}")

@@ -300,7 +300,13 @@ def all_checks() -> list[Check]:
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @tells_problems_in_a_sentence
 def doctor_command(as_json: bool) -> None:
-    """Check what runs on AWS need, from credentials to budget, and say what to do about each."""
+    """Check what runs on AWS need, from credentials to budget, and say what to do about each.
+
+    \b
+    Examples:
+      fruits doctor
+      fruits doctor --json | jq '.[] | select(.state == "failed")'
+    """
     checks = all_checks()
     if as_json:
         click.echo(json.dumps([asdict(check) for check in checks], indent=2, ensure_ascii=False))

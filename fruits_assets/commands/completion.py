@@ -1,0 +1,40 @@
+"""``fruits completion``: what a shell needs to complete the command, and what there is to complete."""
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+_VARIABLE = "_FRUITS_COMPLETE"
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion_command(context: click.Context, shell: str) -> None:
+    """Print what a shell needs to complete this command and its options.
+
+    \b
+    Examples:
+      eval "$(fruits completion bash)"      # in ~/.bashrc
+      eval "$(fruits completion zsh)"       # in ~/.zshrc, after compinit
+      fruits completion fish > ~/.config/fish/completions/fruits.fish
+    """
+    complete = get_completion_class(shell)
+    assert complete is not None  # noqa: S101
+    root = context.find_root()
+    click.echo(complete(root.command, {}, "fruits", _VARIABLE).source())
+
+
+def folders(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completes a folder."""
+    return [CompletionItem(incomplete, type="dir")]
+
+
+def files(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completes a file."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def weights_sources(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completes a weights source: a word for one, or a file."""
+    words = [word for word in ("imagenet", "random:0") if word.startswith(incomplete)]
+    return [CompletionItem(word) for word in words] or [CompletionItem(incomplete, type="file")]
