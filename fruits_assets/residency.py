@@ -1,5 +1,6 @@
 """Photos stay in the European Union: the region of every bucket is asked for before anything is read or written."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fruits_assets.emr.aws import client, error_code, sentences
@@ -11,14 +12,16 @@ from spark_steps.s3 import bucket_and_key, is_s3
 _OLD_NAMES = {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}
 
 
-def check_residency(settings: Settings, s3_client: Any = None) -> None:
+def check_residency(settings: Settings, s3_client: Any = None, places: Sequence[str] | None = None) -> None:
     """Raises a FruitsError unless the photos, the store and the weights that lie in S3 lie in the European Union.
 
     Args:
         settings: Where they lie, and the region.
         s3_client: boto3's client of S3, such as that of an ``S3Resource``; by default one of the settings' region.
+        places: Those that are used, where it is not all three.
     """
-    buckets = {bucket_and_key(place)[0]: place for place in s3_places(settings)}
+    used = s3_places(settings) if places is None else [place for place in places if is_s3(place)]
+    buckets = {bucket_and_key(place)[0]: place for place in used}
     if not buckets:
         return
     s3_client = s3_client or client("s3", settings.region)

@@ -2,7 +2,9 @@
 
 import boto3
 import pytest
+from click.testing import CliRunner
 
+from fruits_assets.cli import main
 from fruits_assets.residency import check_bucket_region, check_residency
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
@@ -44,6 +46,14 @@ def test_each_place_is_checked(s3: S3, place: str) -> None:
     places = {"images": f"{s3.bucket}/Test", "store": s3.bucket, "weights": "imagenet"}
     with pytest.raises(FruitsError, match="us-west-2, outside"):
         check_residency(settings_for(**places | {place: f"s3://away-{place}/net.h5"}))
+
+
+@pytest.mark.parametrize("words", [["report"], ["identify", "photo.jpg"], ["export", "--csv", "fruits.csv"]])
+def test_a_store_outside_the_eu_is_not_even_read(s3: S3, words: list[str]) -> None:
+    make_bucket(f"away-{words[0]}", "us-west-2")
+    done = CliRunner().invoke(main, [*words, "--store", f"s3://away-{words[0]}"])
+    assert done.exit_code == 1
+    assert "us-west-2, outside the European Union" in done.output
 
 
 def test_a_bucket_elsewhere_in_the_eu_asks_for_its_region(s3: S3) -> None:

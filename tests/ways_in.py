@@ -123,7 +123,7 @@ class Ui:
     def stop(self) -> None:
         os.killpg(self.process.pid, signal.SIGTERM)
         try:
-            self.process.wait(60)
+            self.process.wait(20)
         except subprocess.TimeoutExpired:
             # A busy machine is no fault of what was tested.
             os.killpg(self.process.pid, signal.SIGKILL)

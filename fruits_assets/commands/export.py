@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
+from fruits_assets.commands.opening import open_store
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 from spark_steps.export import export_csv, export_npz
-from spark_steps.store import Store
 
 _FILE = click.Path(path_type=Path)
 
@@ -30,5 +30,5 @@ def export_command(store: str | None, csv_file: Path | None, npz_file: Path | No
     if target is None or (csv_file and npz_file):
         raise click.UsageError("Give one of --csv FILE and --npz FILE.")
     export = export_csv if csv_file else export_npz
-    rows = export(Store(read_settings(store=store).store), target, force=force)
+    rows = export(open_store(read_settings(store=store)), target, force=force)
     click.echo(f"{rows:,} photos in {target}")

@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from fruits_assets.commands.completion import files, folders
+from fruits_assets.commands.opening import open_store
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 from spark_steps.errors import FruitsError
 from spark_steps.identify import Identification, Identified, identify
 from spark_steps.neighbours import labels_of
-from spark_steps.store import Store
 
 
 @click.command("identify")
@@ -32,7 +32,7 @@ def identify_command(photos: tuple[str, ...], store: str | None, neighbours: int
       fruits identify *.jpg --store results --neighbours 20 --json
     """
     settings = read_settings(store=store)
-    told = identify(list(photos), Store(settings.store), neighbours, settings.decode_limits)
+    told = identify(list(photos), open_store(settings), neighbours, settings.decode_limits)
     if told.other_rows:
         click.echo(
             f"Left out: {told.other_rows:,} photos of the store, which another PCA model than the current "

@@ -5,6 +5,7 @@ import json
 import click
 
 from fruits_assets.commands.completion import folders
+from fruits_assets.commands.opening import open_store
 from fruits_assets.report import as_text, read_report
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
@@ -22,5 +23,5 @@ def report_command(store: str | None, as_json: bool) -> None:
       fruits report --store results
       fruits report --store results --json | jq .variance_kept
     """
-    told = read_report(read_settings(store=store).store)
+    told = read_report(open_store(read_settings(store=store)).root)
     click.echo(json.dumps(told.as_json(), indent=2, ensure_ascii=False) if as_json else as_text(told))
