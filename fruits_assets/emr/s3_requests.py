@@ -29,12 +29,14 @@ class Requests:
         gets: GET and HEAD.
         puts: PUT and COPY.
         lists: LIST.
+        lists_in_turn: Those among them that come one after the other, each for the next 1,000 names of one place.
         files: Files of the three tables.
     """
 
     gets: int
     puts: int
     lists: int
+    lists_in_turn: int
     files: int
 
     @property
@@ -59,12 +61,13 @@ def requests_of_run(images: int, folders: int, cores: int) -> Requests:
     large = images * FEATURE_BYTES_PER_IMAGE / files["mobilenet_features"] > SMALL_FILE_BYTES
     gets_per_file = {name: GETS_OF_LARGE_FILE if large and name == "mobilenet_features" else 1 for name in files}
     # The folders are found by a listing of the whole root.
-    photo_lists = math.ceil(images / KEYS_PER_LISTING) + LISTINGS_OF_FOLDER * (folders + images // KEYS_PER_LISTING)
-    table_lists = sum(LISTINGS_OF_TABLE * math.ceil(count / KEYS_PER_LISTING) for count in files.values())
+    in_turn = math.ceil(images / KEYS_PER_LISTING)
+    in_turn += sum(LISTINGS_OF_TABLE * math.ceil(count / KEYS_PER_LISTING) for count in files.values())
     total = sum(files.values())
     return Requests(
         gets=images + sum(count * READINGS[name] * gets_per_file[name] for name, count in files.items()),
         puts=PUTS_PER_FILE * total,
-        lists=photo_lists + table_lists,
+        lists=in_turn + LISTINGS_OF_FOLDER * (folders + images // KEYS_PER_LISTING),
+        lists_in_turn=in_turn,
         files=total,
     )
