@@ -29,6 +29,7 @@ from spark_steps.tables import FolderTable
 from spark_steps.weights import load_model
 
 RESULTS = Path(__file__).parent / "results"
+_KEPT = RESULTS / "growth.json"
 _SAMPLE_SECONDS = 0.5
 # What a step says at its end: "mobilenet_features: 600 photos, folders: 200, 600 of them new or changed; 22.1 s".
 _STEP = re.compile(r"^\s+(raw_images|mobilenet_features|reduced_features): .*; ([\d.]+) s$")
@@ -284,26 +285,27 @@ def main(
     if skew:
         cases.append(Case("skew", (skew[0], *[skew[2]] * skew[1])))
     RESULTS.mkdir(exist_ok=True)
-    kept = RESULTS / "growth.json"
-    known = json.loads(kept.read_text()) if kept.exists() else {"outcomes": [], "pca": {}}
+    known = json.loads(_KEPT.read_text()) if _KEPT.exists() else {"outcomes": [], "pca": {}}
     outcomes = {one["case"]: Outcome(**one) for one in known["outcomes"]}
-    fits: dict[str, float] = known["pca"]
-    for case in cases:
-        with tempfile.TemporaryDirectory(dir=work) as directory:
-            # Converted before: it takes half a minute once, whatever the number of photos.
-            network = Path(directory) / "network.tflite"
-            network.write_bytes(load_model(weights, directory).flatbuffer)
-            outcomes[case.name] = run_case(case, source, str(network), Path(directory))
-        click.echo(as_markdown([outcomes[case.name]], {}, {}))
-    if pca:
-        with tempfile.TemporaryDirectory(dir=work) as directory:
-            fits = pca_over_folders(Path(directory))
+    with tempfile.TemporaryDirectory(dir=work) as common:
+        # Converted before: it takes half a minute once, whatever the number of photos.
+        network = Path(common) / "network.tflite"
+        network.write_bytes(load_model(weights, common).flatbuffer)
+        for case in cases:
+            with tempfile.TemporaryDirectory(dir=work) as directory:
+                outcomes[case.name] = run_case(case, source, str(network), Path(directory))
+            click.echo(_write(list(outcomes.values()), known["pca"]))
+        if pca:
+            click.echo(_write(list(outcomes.values()), pca_over_folders(Path(common))))
+
+
+def _write(outcomes: Sequence[Outcome], pca: dict[str, float]) -> str:
     about = _machine()
-    kept.write_text(
-        json.dumps({"about": about, "outcomes": [asdict(one) for one in outcomes.values()], "pca": fits}, indent=2)
-    )
-    (RESULTS / "growth.md").write_text(as_markdown(list(outcomes.values()), fits, about))
-    click.echo((RESULTS / "growth.md").read_text())
+    document = {"about": about, "outcomes": [asdict(one) for one in outcomes], "pca": pca}
+    _KEPT.write_text(json.dumps(document, indent=2) + "\n")
+    told = as_markdown(outcomes, pca, about)
+    (RESULTS / "growth.md").write_text(told)
+    return told
 
 
 if __name__ == "__main__":
