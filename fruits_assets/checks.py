@@ -161,11 +161,11 @@ def usable_photos(found: Summary, bearable: float) -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed=True, description=f"All {found.rows:,} photos are usable.")
     share = counts.total() / found.rows
     why = ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
+    some = f"{counts.total():,} of {found.rows:,} photos are rejected ({share:.1%}; up to {bearable:.1%} pass)"
     return dg.AssetCheckResult(
         passed=share <= bearable,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{counts.total():,} of {found.rows:,} photos are rejected ({share:.1%}; up to {bearable:.1%} pass): "
-        f"{why}. Replace or delete those files, then materialize raw_images and mobilenet_features of their folders.",
+        description=f"{some}: {why}. Replace or delete those files, then materialize raw_images and mobilenet_features of their folders.",
         metadata={
             "rejected_by_reason": picture(lambda: rejected_by_reason(counts), "rejected photos by reason"),
             "rejected_photos": table_of(
