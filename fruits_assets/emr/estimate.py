@@ -31,7 +31,7 @@ STEP_OVERHEAD_SECONDS = 30.0
 SECONDS_PER_REQUEST, REQUESTS_AT_A_TIME = 0.03, 16
 # An m5.xlarge has 1.25 Gbit/s for as long as it likes, and more only for bursts.
 NODE_BYTES_PER_SECOND = 156e6
-# Measured (docs/scale.md): what each folder of a run takes besides its photos, nearly all of it Dagster's records.
+# Assumed: what each folder of a run takes besides its photos and requests, nearly all of it Dagster's records.
 SECONDS_PER_FOLDER = 0.03
 IMAGES_PER_FOLDER = 500
 # As commonly quoted for eu-west-3 in 2026-09, not read from the Price List API.
@@ -229,7 +229,7 @@ def _assumptions(
         f"start-up {START_UP_SECONDS / 60:g} min (5 to 10 are reported), the end {ENDING_SECONDS / 60:g} min, "
         f"{STEP_OVERHEAD_SECONDS:g} s besides its work for each step: assumed",
         f"{SECONDS_PER_REQUEST * 1000:g} ms for each request of the driver, LISTs one after the other and others "
-        f"{REQUESTS_AT_A_TIME} at a time; {SECONDS_PER_FOLDER * 1000:g} ms more for each folder, as measured locally",
+        f"{REQUESTS_AT_A_TIME} at a time; {SECONDS_PER_FOLDER * 1000:g} ms more for each folder: assumed",
         f"PCA and reduction {PCA_CORE_SECONDS_PER_IMAGE * 1e6:g} us of a core for each photo and step: measured on 2 "
         "cores",
         f"S3: {USD_PER_1000_PUT_OR_LIST} USD for 1,000 PUT or LIST, {USD_PER_1000_GET} for 1,000 GET, "
@@ -292,9 +292,7 @@ def _limits(estimated: Estimate, settings: Settings) -> list[str]:
             f"did is lost with it.{_more_nodes(estimated, settings)}"
         )
     if estimated.nodes - 1 > MOST_CORE_NODES:
-        told.append(
-            f"FRUITS_CORE_NODES_MOST goes to {MOST_CORE_NODES}: a cluster of this size is one you start yourself."
-        )
+        told.append(f"FRUITS_CORE_NODES_MOST goes to {MOST_CORE_NODES}: the platform starts no cluster of this size.")
     if estimated.folders > PRACTICAL_FOLDERS:
         told.append(
             f"{estimated.folders:,} folders are more partitions than Dagster is good for ({PRACTICAL_FOLDERS:,}): put "
