@@ -165,7 +165,8 @@ def usable_photos(found: Summary, bearable: float) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=share <= bearable,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{some}: {why}. Replace or delete those files, then materialize raw_images and mobilenet_features of their folders.",
+        description=f"{some}: {why}. "
+        "Replace or delete those files, then materialize raw_images and mobilenet_features of their folders.",
         metadata={
             "rejected_by_reason": picture(lambda: rejected_by_reason(counts), "rejected photos by reason"),
             "rejected_photos": table_of(
