@@ -196,8 +196,8 @@ def even(photos: int, folders: int) -> tuple[int, ...]:
 def pca_over_folders(work: Path) -> dict[str, float]:
     """Returns the seconds to fit a PCA to the same rows in one folder and in many."""
     from fruits_assets.resources import LocalPySparkResource
-    from spark_steps.mobilenet import FEATURES_SCHEMA
     from spark_steps.pca import PcaSettings, fit
+    from spark_steps.schemas import FEATURES_SCHEMA
     from spark_steps.session import local_spark_config
     from spark_steps.weights import MobileNetModel
 
@@ -221,7 +221,7 @@ def _write_features(table: FolderTable, folders: int, rows_a_file: int, model: s
     import pyarrow.parquet as pq
 
     random = np.random.default_rng(0)
-    schema = table.arrow_schema()
+    schema = table.schema
     for start in range(0, _PCA_ROWS, rows_a_file):
         rows = min(rows_a_file, _PCA_ROWS - start)
         folder = Path(table.directory(f"Fruit {start // rows_a_file % folders:05d}"))

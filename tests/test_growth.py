@@ -15,7 +15,8 @@ from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.resources import local_resources
 from fruits_assets.settings import read_settings
 from spark_steps.images import find_photos
-from spark_steps.mobilenet import DecodeLimits, update_features
+from spark_steps.limits import DecodeLimits
+from spark_steps.mobilenet import update_features
 from spark_steps.pca import PcaSettings, fit
 from spark_steps.reduce import reduce_features
 from spark_steps.store import Store

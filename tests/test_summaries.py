@@ -6,13 +6,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from spark_steps.summaries import REJECTED_SHOWN, Photos, Summary, summarise, total
 from spark_steps.tables import FolderTable
 
 NAMES = ("path", "length", "error", "model")
-SCHEMA = StructType([StructField(name, LongType() if name == "length" else StringType()) for name in NAMES])
+SCHEMA = pa.schema([(name, pa.int64() if name == "length" else pa.string()) for name in NAMES])
 
 
 @pytest.fixture
