@@ -1,10 +1,9 @@
 """Asset checks: the promises of the tables, each told as a sentence."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
-import pyarrow.dataset as ds
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -15,16 +14,16 @@ from dagster_pyspark import LazyPySparkResource
 from fruits_assets.assets import mobilenet_features, pca_model, raw_images, reduced_features
 from fruits_assets.assets.common import StepLauncher
 from fruits_assets.charts import picture, rejected_by_reason
-from fruits_assets.metadata import REJECTED_SHOWN, rejected_by_folder, table_of
+from fruits_assets.metadata import table_of
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.settings import Settings
 from spark_steps import pca_store
 from spark_steps.images import count_photos
 from spark_steps.pca import PcaModel
-from spark_steps.photos import reasons
 from spark_steps.quality import feature_quality
 from spark_steps.store import Store
-from spark_steps.tables import FolderTable, rows_by_folder
+from spark_steps.summaries import Summary, summarise, total
+from spark_steps.tables import FolderTable
 from spark_steps.weights import FEATURES
 
 
@@ -58,13 +57,10 @@ def differing_folders(
         folders: The folders to compare.
         usable: Leave out the first table's rows that have an error.
     """
-
-    def photos(table: FolderTable, where: ds.Expression | None) -> Counter[tuple[str, str]]:
-        columns = table.arrow(["folder", "path"], folders, where=where).to_pydict()
-        return Counter(zip(columns["folder"], columns["path"], strict=True))
-
-    left, right = photos(one, ds.field("error").is_null() if usable else None), photos(other, None)
-    return sorted({folder for folder, _ in (left - right) + (right - left)})
+    left, right = summarise(one, folders), summarise(other, folders)
+    return sorted(
+        folder for folder in folders if right[folder].photos != (left[folder].usable if usable else left[folder].photos)
+    )
 
 
 def same_photos(folders: Sequence[str], differing: Sequence[str], what: str) -> dg.AssetCheckResult:
@@ -86,9 +82,9 @@ def every_photo_is_listed(
 ) -> dg.AssetCheckResult:
     """A second listing, not by Spark, finds the same photos in each folder."""
     folders = folders_of_run(context, store.raw_images)
-    listed = rows_by_folder(store.raw_images.files(folders))
+    listed = summarise(store.raw_images, folders)
     found = count_photos(settings.images, folders)
-    differing = [folder for folder in folders if listed[folder] != found.get(folder, 0)]
+    differing = [folder for folder in folders if listed[folder].rows != found.get(folder, 0)]
     return same_photos(folders, differing, "raw_images has one row for each photo there is")
 
 
@@ -150,33 +146,33 @@ def almost_every_photo_is_usable(
     """No larger share of the photos is rejected than FRUITS_REJECTED_WARNING; a chart shows for which reasons."""
     table = store.mobilenet_features
     folders = folders_of_run(context, table)
-    photos = sum(rows_by_folder(table.files(folders)).values())
-    rejected = [photo for of_folder in rejected_by_folder(table, folders).values() for photo in of_folder]
-    return usable_photos(photos, rejected, settings.rejected_warning)
+    return usable_photos(total(summarise(table, folders)), settings.rejected_warning)
 
 
-def usable_photos(photos: int, rejected: Sequence[Mapping[str, str]], bearable: float) -> dg.AssetCheckResult:
+def usable_photos(found: Summary, bearable: float) -> dg.AssetCheckResult:
     """Returns the outcome of the check on rejected photos.
 
     Args:
-        photos: Photos looked at.
-        rejected: Path and error of those that cannot be used.
+        found: The photos looked at.
         bearable: Share of rejected photos up to which the check passes.
     """
-    if not rejected:
-        return dg.AssetCheckResult(passed=True, description=f"All {photos:,} photos are usable.")
-    share = len(rejected) / photos
-    counts = reasons([photo["error"] for photo in rejected])
+    counts = Counter(found.reasons)
+    if not counts:
+        return dg.AssetCheckResult(passed=True, description=f"All {found.rows:,} photos are usable.")
+    share = counts.total() / found.rows
     why = ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
+    some = f"{counts.total():,} of {found.rows:,} photos are rejected ({share:.1%}; up to {bearable:.1%} pass)"
     return dg.AssetCheckResult(
         passed=share <= bearable,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(rejected):,} of {photos:,} photos are rejected ({share:.1%}; up to {bearable:.1%} pass): "
-        f"{why}. Replace or delete those files, then materialize raw_images and mobilenet_features of their folders.",
+        description=f"{some}: {why}. "
+        "Replace or delete those files, then materialize raw_images and mobilenet_features of their folders.",
         metadata={
             "rejected_by_reason": picture(lambda: rejected_by_reason(counts), "rejected photos by reason"),
-            "rejected_photos": table_of(rejected[:REJECTED_SHOWN], ["path", "error"]),
-            "rejected": len(rejected),
+            "rejected_photos": table_of(
+                [{"path": path, "error": error} for path, error in found.rejected], ["path", "error"]
+            ),
+            "rejected": counts.total(),
             "rejected_share": share,
         },
     )
@@ -204,8 +200,9 @@ def one_pca_model(store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
     A warning and no error: while a backfill goes on, the folders whose turn is still to come are of the old model.
     """
     current = pca_store.current_version(store.pca_models)
-    table = store.reduced_features.arrow(["folder", "pca_model"], where=ds.field("pca_model") != (current or ""))
-    stale = sorted(set(table["folder"].to_pylist()))
+    stale = sorted(
+        folder for folder, summary in summarise(store.reduced_features).items() if summary.models - {current}
+    )
     return dg.AssetCheckResult(
         passed=not stale,
         severity=dg.AssetCheckSeverity.WARN,

@@ -16,7 +16,8 @@ from fruits_assets.progress import PROGRESS_LOGGER, photos_counted
 from spark_steps import pca_store, weights
 from spark_steps.pca import PcaModel
 from spark_steps.store import Store
-from spark_steps.tables import FolderTable, rows_by_folder
+from spark_steps.summaries import summarise
+from spark_steps.tables import FolderTable
 from spark_steps.task_rows import TaskRows
 from spark_steps.weights import MobileNetModel
 
@@ -60,18 +61,19 @@ class FolderTableIOManager(dg.IOManager):
         if obj.changed:
             with _counted(context, obj):
                 table.write(obj.rows, obj.changed)
-        files = table.files(context.asset_partition_keys)
-        computed = rows_by_folder(files) if obj.computed is None else obj.computed
-        sizes = table.photo_bytes(context.asset_partition_keys) if obj.photo_bytes is None else obj.photo_bytes
+        summaries = summarise(table, context.asset_partition_keys)
+        rows = {folder: summary.rows for folder, summary in summaries.items()}
+        computed = rows if obj.computed is None else obj.computed
+        sizes = {folder: summary.photo_bytes for folder, summary in summaries.items()}
         # After what the metadata take: with thousands of folders in S3 that is a part of the bill.
         cost = self._costs.of_seconds(time.perf_counter() - obj.started)
-        described = metadata.of_folders(table, files, context.asset_partition_keys, computed, sizes, cost)
-        for folder, of_folder in described.items():
+        for folder, described in metadata.of_folders(
+            table, summaries, computed, obj.photo_bytes or sizes, cost
+        ).items():
             # The step's context, because an IO manager's own metadata is the same for all partitions of a run.
-            context.step_context.add_asset_metadata({**of_folder, **obj.notes.get(folder, {})}, partition_key=folder)
-        photos = sum(rows_by_folder(files).values())
+            context.step_context.add_asset_metadata({**described, **obj.notes.get(folder, {})}, partition_key=folder)
         new = "" if obj.computed is None else f", {sum(computed.values()):,} of them new or changed"
-        context.log.info(f"{name}: {photos:,} photos, folders: {len(described):,}{new}; {cost.seconds:.1f} s")
+        context.log.info(f"{name}: {sum(rows.values()):,} photos, folders: {len(rows):,}{new}; {cost.seconds:.1f} s")
 
     def load_input(self, context: dg.InputContext) -> DataFrame | FolderTable:
         """Returns the rows of the folders of the run; the table itself where the asset asks for a FolderTable."""
@@ -79,7 +81,7 @@ class FolderTableIOManager(dg.IOManager):
         if context.dagster_type.typing_type is FolderTable:
             return table
         folders = context.asset_partition_keys if context.has_asset_partitions else None
-        return table.read(self._pyspark.spark_session, folders)
+        return table.scan(self._pyspark.spark_session, folders)
 
 
 def _counted(context: dg.OutputContext, update: TableUpdate) -> AbstractContextManager[None]:

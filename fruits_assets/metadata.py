@@ -1,22 +1,20 @@
-"""What each materialization says of itself, from Parquet footers and a few narrow columns."""
+"""What each materialization says of itself."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from fruits_assets.charts import photo_map, picture, variance_curve
 from fruits_assets.costs import Cost, entries, shares
 from spark_steps.pca import ANALYSED_COMPONENTS, PcaModel
 from spark_steps.photo_map import sample_map
-from spark_steps.photos import reasons
 from spark_steps.schemas import to_spark
-from spark_steps.tables import DataFile, FolderTable
+from spark_steps.summaries import Summary
+from spark_steps.tables import FolderTable
 from spark_steps.weights import MobileNetModel
 
-REJECTED_SHOWN = 20
 COLUMNS = {
     "image_id": "sha256 of the photo's bytes, hexadecimal",
     "path": "where the photo lies",
@@ -41,21 +39,9 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
     return dg.TableSchema(columns=[*columns, dg.TableColumn("folder", "string", description=COLUMNS["folder"])])
 
 
-def rejected_by_folder(table: FolderTable, folders: Sequence[str]) -> dict[str, list[dict[str, str]]]:
-    """Returns the path and error of each rejected photo, by folder; nothing for tables without errors."""
-    if "error" not in table.schema.names:
-        return {}
-    rejected = table.arrow(["folder", "path", "error"], folders, where=ds.field("error").is_valid())
-    found: dict[str, list[dict[str, str]]] = {}
-    for row in rejected.sort_by("path").to_pylist():
-        found.setdefault(row["folder"], []).append({"path": row["path"], "error": row["error"]})
-    return found
-
-
 def of_folders(
     table: FolderTable,
-    table_files: Sequence[DataFile],
-    folders: Sequence[str],
+    summaries: Mapping[str, Summary],
     computed: Mapping[str, int],
     photo_bytes: Mapping[str, int],
     cost: Cost,
@@ -64,44 +50,39 @@ def of_folders(
 
     Args:
         table: The table as it stands after the write.
-        table_files: Its files of these folders.
-        folders: The folders of the run.
+        summaries: What it holds, of each folder of the run.
         computed: Photos worked on, by folder.
         photo_bytes: Bytes of the photos, by folder.
         cost: The cost of the run; each folder bears its share.
     """
-    files: dict[str, list[DataFile]] = {folder: [] for folder in folders}
-    for file in table_files:
-        files[file.folder].append(file)
-    rejected = rejected_by_folder(table, folders)
-    share = shares({folder: computed.get(folder, 0) for folder in folders})
+    share = shares({folder: computed.get(folder, 0) for folder in summaries})
     rate = sum(computed.values()) / cost.seconds if cost.seconds else 0.0
     described: dict[str, dict[str, Any]] = {}
-    for folder, of_folder in files.items():
-        rows, table_bytes = sum(file.rows for file in of_folder), sum(file.size for file in of_folder)
+    for folder, summary in summaries.items():
         before = photo_bytes.get(folder, 0)
         described[folder] = {
-            "dagster/partition_row_count": rows,
-            "photos": rows,
+            "dagster/partition_row_count": summary.rows,
+            "photos": summary.rows,
             "photo_bytes": before,
-            "table_bytes": table_bytes,
-            "storage_saved": 1 - table_bytes / before if before else 0.0,
-            "files": len(of_folder),
+            "table_bytes": summary.table_bytes,
+            "storage_saved": 1 - summary.table_bytes / before if before else 0.0,
+            "files": summary.files,
             "photos_worked_on": computed.get(folder, 0),
             "images_per_second": rate,
             **entries(cost, share[folder], computed.get(folder, 0)),
             "dagster/uri": table.directory(folder),
         }
         if "error" in table.schema.names:
-            described[folder] |= _rejected_entries(rejected.get(folder, []))
+            described[folder] |= _rejected_entries(summary)
     return described
 
 
-def _rejected_entries(rejected: list[dict[str, str]]) -> dict[str, Any]:
-    described: dict[str, Any] = {"rejected": len(rejected)}
-    if rejected:
-        described["rejected_by_reason"] = dict(reasons([row["error"] for row in rejected]))
-        described["rejected_photos"] = table_of(rejected[:REJECTED_SHOWN], ["path", "error"])
+def _rejected_entries(summary: Summary) -> dict[str, Any]:
+    described: dict[str, Any] = {"rejected": sum(summary.reasons.values())}
+    if summary.rejected:
+        described["rejected_by_reason"] = dict(summary.reasons)
+        rows = [{"path": path, "error": error} for path, error in summary.rejected]
+        described["rejected_photos"] = table_of(rows, ["path", "error"])
     return described
 
 

@@ -1,14 +1,14 @@
 """What a store holds, told from its files alone: no Spark, no Dagster."""
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from spark_steps import pca_store, storage
+from spark_steps import pca_store
 from spark_steps.errors import FruitsError
-from spark_steps.pca import ANALYSED_COMPONENTS
-from spark_steps.photos import reasons
+from spark_steps.pca import ANALYSED_COMPONENTS, DEFAULT_COMPONENTS, PcaModel
 from spark_steps.store import Store
-from spark_steps.tables import rows_by_folder
+from spark_steps.summaries import summarise, total
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class StoreReport:
         pca_model: Version of the PCA model, None before there is one; so are the figures that follow.
         components: Components kept.
         variance_kept: Share of the variance they keep.
-        variance_at: The same for 50 and for 350 components.
+        variance_at: The same for 50 and for 350 components, or as many as there are.
         components_for: Components needed for 90, 95 and 99 %.
         weights: Source and sha256 of the network's weights.
         bytes: Size of the photos, of their features and of their reduced features.
@@ -62,27 +62,25 @@ def read_report(root: str) -> StoreReport:
         FruitsError: There is no store.
     """
     store = Store(root)
-    files = store.raw_images.files()
-    if not files:
+    found = summarise(store.raw_images)
+    if not any(summary.rows for summary in found.values()):
         raise FruitsError(
             f"There is no store at {root}, or no photo in it. Make one: fruits run --images DIR --store DIR"
         )
-    by_folder = dict(rows_by_folder(files))
-    errors = store.mobilenet_features.arrow(["error"])["error"]
-    rejected = reasons(errors.drop_null().to_pylist())
+    raw, features, reduced = (
+        total(found),
+        total(summarise(store.mobilenet_features)),
+        total(summarise(store.reduced_features)),
+    )
     return StoreReport(
         store=root,
-        folders=len(by_folder),
-        photos=sum(by_folder.values()),
-        photos_by_folder=by_folder,
-        usable=errors.null_count,
-        rejected=dict(rejected.most_common()),
-        reduced=sum(file.rows for file in store.reduced_features.files()),
-        bytes={
-            "photos": sum(store.raw_images.photo_bytes().values()),
-            "features": storage.directory_size(store.mobilenet_features.root),
-            "reduced": storage.directory_size(store.reduced_features.root),
-        },
+        folders=len(found),
+        photos=raw.rows,
+        photos_by_folder={folder: summary.rows for folder, summary in found.items()},
+        usable=features.usable.count,
+        rejected=dict(Counter(features.reasons).most_common()),
+        reduced=reduced.rows,
+        bytes={"photos": raw.photo_bytes, "features": features.table_bytes, "reduced": reduced.table_bytes},
         **_pca_figures(store),
     )
 
@@ -95,10 +93,16 @@ def _pca_figures(store: Store) -> dict[str, Any]:
         "pca_model": model.version,
         "components": model.k,
         "variance_kept": model.explained_at(model.k),
-        "variance_at": {str(at): model.explained_at(at) for at in (50, ANALYSED_COMPONENTS)},
+        "variance_at": {str(at): model.explained_at(at) for at in measured_at(model)},
         "components_for": {f"{share:.0%}": model.components_for(share) for share in (0.9, 0.95, 0.99)},
         "weights": dict(model.weights),
     }
+
+
+def measured_at(model: PcaModel) -> list[int]:
+    """Returns the numbers of components that variance is told for: 50 and 350, or all where there are fewer."""
+    there_are = len(model.explained_variance_ratio)
+    return sorted({min(at, there_are) for at in (DEFAULT_COMPONENTS, ANALYSED_COMPONENTS)})
 
 
 def as_text(report: StoreReport) -> str:
@@ -111,11 +115,10 @@ def as_text(report: StoreReport) -> str:
     ]
     if report.pca_model:
         at, needed = report.variance_at, report.components_for
-        most = str(ANALYSED_COMPONENTS)
         lines += [
             f"PCA model   {report.pca_model}",
             f"Variance    {report.variance_kept:.1%} kept by {report.components} components",
-            f"            {at['50']:.1%} by 50, {at[most]:.1%} by {most}",
+            "            " + ", ".join(f"{share:.1%} by {count}" for count, share in at.items()),
             "            " + ", ".join(f"{share} needs {count}" for share, count in needed.items()) + " components",
             f"Weights     {report.weights.get('source')}, sha256 {report.weights.get('sha256')}",
         ]

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from spark_steps import storage
 from spark_steps.errors import FruitsError
 from spark_steps.moments import Matrix, Moments, RunningMoments, merge_in_pairs, version_of
 from spark_steps.tables import DataFile, FolderTable, contiguous_shares, map_files
@@ -109,19 +107,17 @@ def fit(spark: "SparkSession", features: FolderTable, network: MobileNetModel, s
     moments = _fold(spark, features, files, network.fingerprint)
     if moments.count < 2:
         raise FruitsError("A PCA needs at least 2 usable photos, and there is 1. Add photos.")
-    model = solve(moments, network.fingerprint, settings, sorted({file.folder for file in files if file.rows}))
+    model = solve(moments, network.fingerprint, settings, sorted({file.folder for file in files}))
     return replace(model, weights={"source": network.source, "sha256": network.weights_sha256})
 
 
 def _fold(spark: "SparkSession", features: FolderTable, files: Sequence[DataFile], network: str) -> Moments:
-    root = features.root
-
     def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
         moments: defaultdict[str, RunningMoments] = defaultdict(RunningMoments)
         first = ""
         for file in share:
             first = first or file.path
-            for model, block, image_ids in _blocks(root, file.path):
+            for model, block, image_ids in _blocks(features, file):
                 moments[model].add(block, image_ids)
         rows = [
             {"first_file": first, "model": model, "moments": of_model.total().to_bytes()}
@@ -148,12 +144,10 @@ def _fold(spark: "SparkSession", features: FolderTable, files: Sequence[DataFile
     return merge_in_pairs(parts)
 
 
-def _blocks(root: str, path: str) -> Iterator[tuple[str, NDArray[np.float32], list[str]]]:
+def _blocks(features: FolderTable, file: DataFile) -> Iterator[tuple[str, NDArray[np.float32], list[str]]]:
     """Yields (model, features of shape (N, 1280), image ids) of a features file, rows with an error left out."""
     columns = ["features", "model", "image_id"]
-    # Here, in the worker: a filesystem sent along would take the credentials with it.
-    filesystem, _ = storage.filesystem_of(root)
-    for batch in pq.ParquetFile(path, filesystem=filesystem).iter_batches(_ROWS_AT_A_TIME, columns=columns):
+    for batch in features.open(file).iter_batches(_ROWS_AT_A_TIME, columns=columns):
         good = batch.filter(batch["features"].is_valid())
         for model in good["model"].unique().to_pylist():
             of_model = good.filter(pa.compute.equal(good["model"], model))

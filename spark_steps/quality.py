@@ -6,11 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 from pyspark.sql.types import BinaryType, LongType, StructField, StructType
 
-from spark_steps import storage
 from spark_steps.tables import DataFile, FolderTable, contiguous_shares, map_files
 from spark_steps.weights import FEATURES
 
@@ -53,17 +51,12 @@ def feature_quality(spark: SparkSession, features: FolderTable, folders: Sequenc
         features: The table mobilenet_features.
         folders: The folders, None for all.
     """
-    root = features.root
 
     def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
-        # Opened here: credentials do not travel with tasks.
-        filesystem, _ = storage.filesystem_of(root)
         rows = wrong_length = not_finite = 0
         least, most = np.full(FEATURES, np.inf, np.float32), np.full(FEATURES, -np.inf, np.float32)
         for file in share:
-            for batch in pq.ParquetFile(file.path, filesystem=filesystem).iter_batches(
-                _ROWS_AT_A_TIME, columns=["features"]
-            ):
+            for batch in features.open(file).iter_batches(_ROWS_AT_A_TIME, columns=["features"]):
                 column = batch["features"].filter(batch["features"].is_valid())
                 right = column.filter(pc.equal(pc.list_value_length(column), FEATURES))
                 rows, wrong_length = rows + len(column), wrong_length + len(column) - len(right)

@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from spark_steps import storage
 from spark_steps.errors import FruitsError
 from spark_steps.pca import PcaModel, feature_matrix
 from spark_steps.schemas import REDUCED_SCHEMA, with_folder
+from spark_steps.summaries import summarise
 from spark_steps.tables import DataFile, FolderTable, contiguous_shares, rows_of_files
 from spark_steps.task_rows import TaskRows
 
@@ -28,17 +27,12 @@ def reduce_features(spark: SparkSession, features: FolderTable, folders: Sequenc
     Raises:
         FruitsError: (as the rows are computed) The features of a folder come from another network than the model's.
     """
-    root = features.root
     broadcast = spark.sparkContext.broadcast(model)
 
     def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
         for file in share:
             columns = ["image_id", "path", "label", "features", "model"]
-            # Here, in the worker: a filesystem sent along would take the credentials with it.
-            filesystem, _ = storage.filesystem_of(root)
-            for batch in pq.ParquetFile(file.path, filesystem=filesystem).iter_batches(
-                _ROWS_AT_A_TIME, columns=columns
-            ):
+            for batch in features.open(file).iter_batches(_ROWS_AT_A_TIME, columns=columns):
                 yield _reduced(batch, file.folder, broadcast.value)
 
     check_one_network(features, folders, model)
@@ -48,13 +42,12 @@ def reduce_features(spark: SparkSession, features: FolderTable, folders: Sequenc
 
 def check_one_network(features: FolderTable, folders: Sequence[str], model: PcaModel) -> None:
     """Raises a FruitsError where features come from another network than the one the model was fitted on."""
-    table = features.arrow(["folder", "model"], folders)
-    other = table.filter(pa.compute.not_equal(table["model"], model.features_model))
-    if other.num_rows:
-        raise FruitsError(
-            f"The features of folder {other['folder'][0].as_py()!r} come from another network than the PCA model "
-            f"{model.version}. Materialize mobilenet_features for all folders, then pca_model."
-        )
+    for folder, summary in summarise(features, folders).items():
+        if summary.models - {model.features_model}:
+            raise FruitsError(
+                f"The features of folder {folder!r} come from another network than the PCA model {model.version}. "
+                "Materialize mobilenet_features for all folders, then pca_model."
+            )
 
 
 def _reduced(batch: pa.RecordBatch, folder: str, model: PcaModel) -> pa.RecordBatch:

@@ -16,11 +16,11 @@ Spark's dynamic overwrite deletes and renames one directory after the other, and
 """
 
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -47,6 +47,10 @@ _REPLACING = "_replacing"
 # (org.apache.spark.sql.catalyst.catalog.ExternalCatalogUtils.escapePathName, Spark 3.5).
 _ESCAPED = {chr(code) for code in range(1, 0x20)} | set("\"#%'*/:=?\\\x7f{[]^")
 _FILES_AT_A_TIME = 16
+# More folders than this are found by listing the whole table.
+_FEW_FOLDERS = 64
+_SMALL_BYTES = 256 * 1024
+_ROWS_AT_A_TIME = 4096
 # No task takes that long: files without a note are then those of a process that was killed.
 _LEFT_OVER_AFTER = timedelta(days=1)
 
@@ -54,6 +58,11 @@ _LEFT_OVER_AFTER = timedelta(days=1)
 def directory_name(folder: str) -> str:
     """Returns the name of the directory that holds a folder's rows, escaped as Spark does."""
     return f"{FOLDER}=" + "".join(f"%{ord(one):02X}" if one in _ESCAPED else one for one in folder)
+
+
+def _folder_of(name: str) -> str | None:
+    prefix = f"{FOLDER}="
+    return unquote(name.removeprefix(prefix)) if name.startswith(prefix) else None
 
 
 @dataclass(frozen=True)
@@ -64,13 +73,13 @@ class DataFile:
         path: Its path on the table's filesystem.
         folder: The image folder whose rows it holds.
         size: Bytes.
-        rows: Rows, from its footer.
+        modified: When it was written, seconds since 1970; with path and size it says that a file is the same one.
     """
 
     path: str
     folder: str
     size: int
-    rows: int
+    modified: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -92,36 +101,67 @@ class FolderTable:
     def folders(self) -> list[str]:
         """Returns the folders that have a directory, sorted."""
         self.finish_replacements()
-        prefix = f"{FOLDER}="
-        names = storage.list_directories(self.root)
-        return sorted(unquote(name.removeprefix(prefix)) for name in names if name.startswith(prefix))
+        found = map(_folder_of, storage.list_directories(self.root))
+        return sorted(folder for folder in found if folder is not None)
 
     def paths(self, folders: Iterable[str] | None = None) -> list[tuple[str, str]]:
         """Returns (folder, path) of each Parquet file of the named folders, or of all, in a stable order."""
-        return [(folder, info.path) for folder, info in self._found(folders)]
-
-    def _found(self, folders: Iterable[str] | None = None) -> list[tuple[str, fs.FileInfo]]:
-        self.finish_replacements()
-
-        def files_of(folder: str) -> list[tuple[str, fs.FileInfo]]:
-            infos = (info for info in storage.list_files(self.directory(folder)) if info.extension == "parquet")
-            return [(folder, info) for info in sorted(infos, key=lambda info: str(info.path))]
-
-        names = sorted(set(self.folders() if folders is None else folders))
-        with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-            return [file for files in pool.map(files_of, names) for file in files]
+        return [(file.folder, file.path) for file in self.files(folders)]
 
     def files(self, folders: Iterable[str] | None = None) -> list[DataFile]:
-        """Returns the Parquet files of the named folders, or of all, with their row counts from the footers."""
+        """Returns the Parquet files of the named folders, or of all, in a stable order; no file is opened."""
+        wanted = None if folders is None else set(folders)
+        if wanted is not None and len(wanted) <= _FEW_FOLDERS:
+            self.finish_replacements()
+            with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+                infos = list(chain.from_iterable(pool.map(storage.list_files, map(self.directory, sorted(wanted)))))
+        else:
+            infos = self._list_all()
+        _, root = storage.filesystem_of(self.root)
+        found = []
+        for info in infos:
+            directory, _, name = info.path.removeprefix(f"{root}/").partition("/")
+            folder = _folder_of(directory)
+            if folder is None or info.extension != "parquet" or "/" in name:
+                continue
+            if wanted is None or folder in wanted:
+                found.append(DataFile(info.path, folder, info.size, info.mtime_ns / 1e9))
+        return sorted(found, key=lambda file: (file.folder, file.path))
 
-        def describe(found: tuple[str, fs.FileInfo]) -> DataFile:
-            folder, info = found
-            filesystem, _ = storage.filesystem_of(self.root)
-            rows = pq.read_metadata(info.path, filesystem=filesystem).num_rows
-            return DataFile(path=info.path, folder=folder, size=info.size, rows=rows)
+    def _list_all(self) -> list[fs.FileInfo]:
+        """Lists the whole table at once: in S3 a request for 1,000 files, where a folder by itself takes one."""
+        infos = storage.list_files(self.root, recursive=True)
+        notes = f"/{_REPLACING}/"
+        if any(info.extension == "json" and notes in info.path for info in infos):
+            self.finish_replacements()
+            infos = storage.list_files(self.root, recursive=True)
+        return infos
 
-        with s3.in_sentences(self.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-            return list(pool.map(describe, self._found(folders)))
+    def open(self, file: DataFile) -> pq.ParquetFile:
+        """Opens a file of the table: a small one in S3 by one request, where footer and columns would take three."""
+        if s3.is_s3(self.root) and file.size <= _SMALL_BYTES:
+            return pq.ParquetFile(pa.BufferReader(storage.read_bytes(s3.SCHEME + file.path)))
+        # Asked for anew each time: a filesystem that is kept, or sent to a task, keeps its credentials.
+        filesystem, _ = storage.filesystem_of(self.root)
+        return pq.ParquetFile(file.path, filesystem=filesystem, pre_buffer=True)
+
+    def scan(self, spark: "SparkSession", folders: Iterable[str] | None = None) -> "DataFrame":
+        """Returns the rows of the named folders, or of all, as tasks read them with pyarrow: all columns, always.
+
+        Spark's own reader, which reads the columns that are used, takes 8 requests in S3 for a small file and 2 for
+        each folder, here it is one.
+        """
+        schema = with_folder(self.schema)
+
+        def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
+            for file in share:
+                for batch in self.open(file).iter_batches(_ROWS_AT_A_TIME, columns=self.schema.names):
+                    folder = pa.array([file.folder] * len(batch), pa.string())
+                    rows = pa.Table.from_batches([batch]).append_column(FOLDER, folder)
+                    yield from rows.select(schema.names).cast(schema).to_batches()
+
+        shares = contiguous_shares(self.files(folders), spark.sparkContext.defaultParallelism)
+        return map_files(spark, shares, run, to_spark(schema))
 
     def read(self, spark: "SparkSession", folders: Iterable[str] | None = None) -> "DataFrame":
         """Returns the rows of the named folders, or of all; folders without rows are no error."""
@@ -146,17 +186,14 @@ class FolderTable:
 
         filesystem, _ = storage.filesystem_of(self.root)
         fragments = [
-            ds.ParquetFileFormat().make_fragment(path, filesystem, partition_expression=ds.field(FOLDER) == folder)
-            for folder, path in self.paths(folders)
+            ds.ParquetFileFormat().make_fragment(
+                file.path, filesystem, ds.field(FOLDER) == file.folder, file_size=file.size
+            )
+            for file in self.files(folders)
         ]
         dataset = ds.FileSystemDataset(fragments, with_folder(self.schema), ds.ParquetFileFormat(), filesystem)
         with s3.in_sentences(self.root):
             return dataset.to_table(columns=list(columns), filter=where)
-
-    def photo_bytes(self, folders: Iterable[str] | None = None) -> dict[str, int]:
-        """Returns the bytes of the photos of each folder, for tables with a column ``length``."""
-        lengths = self.arrow([FOLDER, "length"], folders).group_by(FOLDER).aggregate([("length", "sum")]).to_pydict()
-        return dict(zip(lengths[FOLDER], lengths["length_sum"], strict=True))
 
     def write(self, rows: "DataFrame | TaskRows", folders: Sequence[str]) -> None:
         """Replaces the rows of the named folders by those given; other folders stay as they are.
@@ -177,8 +214,8 @@ class FolderTable:
         replacement: dict[str, dict[str, list[str]]] = {folder: {"come": [], "go": []} for folder in folders}
         for folder, name in written:
             replacement[folder]["come"].append(name)
-        for folder, info in self._found(folders):
-            replacement[folder]["go"].append(info.base_name)
+        for file in self.files(folders):
+            replacement[file.folder]["go"].append(file.path.rpartition("/")[2])
         storage.write_json(f"{new}.json", {"folders": replacement})
         self.finish_replacements()
 
@@ -264,30 +301,22 @@ def matrix_of(lists: pa.ListArray) -> NDArray[Any]:
     return numbers[values.offset : values.offset + len(values)].reshape(len(lists), -1)
 
 
-def rows_by_folder(files: Iterable[DataFile]) -> Counter[str]:
-    """Returns how many rows each folder has."""
-    rows: Counter[str] = Counter()
-    for file in files:
-        rows[file.folder] += file.rows
-    return rows
-
-
 def contiguous_shares(files: Sequence[DataFile], shares: int) -> list[list[DataFile]]:
-    """Cuts a list of files into at most so many runs of about equal rows, in order.
+    """Cuts a list of files into at most so many runs of about equal size, in order.
 
     In order, so that a task meets few folders: the files it writes are then at most one for each folder and
     one more for each task.
     """
     if not files:
         return []
-    wanted = sum(file.rows for file in files) / shares
+    wanted = sum(file.size for file in files) / shares
     cut: list[list[DataFile]] = [[]]
-    rows_cut = 0
+    bytes_cut = 0
     for file in files:
-        if cut[-1] and rows_cut + file.rows / 2 > wanted * len(cut) and len(cut) < shares:
+        if cut[-1] and bytes_cut + file.size / 2 > wanted * len(cut) and len(cut) < shares:
             cut.append([])
         cut[-1].append(file)
-        rows_cut += file.rows
+        bytes_cut += file.size
     return cut
 
 
@@ -306,10 +335,10 @@ def rows_of_files(
         shares: The files of each task.
         function: From a task's files to Arrow batches.
     """
-    tasks = [(number, [(f.path, f.folder, f.size, f.rows) for f in files]) for number, files in enumerate(shares)]
+    tasks = [(number, [(f.path, f.folder, f.size) for f in files]) for number, files in enumerate(shares)]
     plan = spark.createDataFrame(
         spark.sparkContext.parallelize(tasks, max(1, len(tasks))),
-        "task int, files array<struct<path string, folder string, size bigint, rows bigint>>",
+        "task int, files array<struct<path string, folder string, size bigint>>",
     )
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

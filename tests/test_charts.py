@@ -15,6 +15,7 @@ from fruits_assets.checks import usable_photos
 from spark_steps.pca import PcaModel
 from spark_steps.photo_map import MOST_FOLDERS, MOST_PHOTOS, PhotoMap, sample_map, spread
 from spark_steps.schemas import FEATURES_SCHEMA
+from spark_steps.summaries import Photos, Summary
 from spark_steps.tables import FolderTable, directory_name
 from spark_steps.weights import FEATURES
 
@@ -99,12 +100,13 @@ def test_a_pca_of_one_component_has_a_map_too(tmp_path: Path) -> None:
 
 
 def test_the_check_on_rejected_photos_tells_reasons_and_remedy_and_bears_a_few() -> None:
-    rejected = [{"path": "/a.jpg", "error": "truncated: 3 bytes"}, {"path": "/b.jpg", "error": "empty"}]
-    failed = usable_photos(50, rejected, bearable=0.01)
+    rejected = (("a", "truncated: x"), ("b", "empty: y"))
+    found = Summary(photos=Photos(50, 0), reasons={"truncated": 1, "empty": 1}, rejected=rejected)
+    failed = usable_photos(found, bearable=0.01)
     assert not failed.passed
     assert str(failed.description).startswith(
         "2 of 50 photos are rejected (4.0%; up to 1.0% pass): 1 truncated, 1 empty. "
     )
     assert failed.metadata["rejected"].value == 2
-    assert usable_photos(50, rejected, bearable=0.05).passed
-    assert usable_photos(50, [], bearable=0).description == "All 50 photos are usable."
+    assert usable_photos(found, bearable=0.05).passed
+    assert usable_photos(Summary(photos=Photos(50, 0)), bearable=0).description == "All 50 photos are usable."

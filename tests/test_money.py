@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -14,7 +15,14 @@ from moto import mock_aws
 from fruits_assets.costs import ClusterCostModel, CostModel, Euros, entries
 from fruits_assets.emr import prices as prices_module
 from fruits_assets.emr.budget import check_budget, rest_eur, worst_case_eur
-from fruits_assets.emr.estimate import Estimate, as_text, estimate, estimate_command
+from fruits_assets.emr.estimate import (
+    IMAGES_PER_SECOND_PER_CORE,
+    SECONDS_PER_FOLDER,
+    Estimate,
+    as_text,
+    estimate,
+    estimate_command,
+)
 from fruits_assets.emr.prices import (
     API,
     TABLE,
@@ -25,6 +33,7 @@ from fruits_assets.emr.prices import (
     read_prices,
     table_prices,
 )
+from fruits_assets.emr.s3_requests import requests_of_run
 from fruits_assets.emr.spend import ClusterSpend, Spend, cost_of_instances, month_spend, month_start
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
@@ -369,6 +378,14 @@ def test_local_work_costs_nothing_in_all_its_parts() -> None:
 
 # Estimates
 
+SCALES = [
+    ["--images", "10000"],
+    ["--images", "1000000"],
+    ["--images", "1000000", "--nodes", "4"],
+    ["--images", "1000000", "--nodes", "4", "--megapixels", "12"],
+    ["--images", "100000000", "--nodes", "4", "--folders", "20000"],
+]
+
 
 def of(images: int, core_nodes: int = 2, **given: Any) -> Estimate:
     """An estimate with the settings' defaults and a node of 0.50 EUR an hour."""
@@ -378,26 +395,69 @@ def of(images: int, core_nodes: int = 2, **given: Any) -> Estimate:
 
 def test_an_estimate_is_the_sum_of_its_parts() -> None:
     told = of(36_000)
-    # 8 cores x 45 images/s; 36 x 3 LIST of 30 ms; five steps of 30 s; PCA twice at 160 us.
-    assert told.images_per_second == pytest.approx(360)
+    # 8 cores at the measured rate; 72 folders; five steps of 30 s; PCA twice at 160 us.
+    assert told.images_per_second == pytest.approx(8 * IMAGES_PER_SECOND_PER_CORE)
+    asked = told.requests
+    waiting = (asked.lists_in_turn + (asked.gets - 36_000 + asked.puts + asked.lists - asked.lists_in_turn) / 16) * 0.03
     assert told.seconds == pytest.approx(
         {
             "start_up": 420,
             "step_overhead": 150,
-            "raw_images": 3.24,
-            "mobilenet_features": 100,
+            "folders_and_files": waiting + 72 * SECONDS_PER_FOLDER,
+            "mobilenet_features": 36_000 / told.images_per_second,
             "pca_model_and_reduced_features": 2 * 36_000 * 1.6e-4 / 8,
             "ending": 60,
         }
     )
-    assert told.total_seconds == pytest.approx(734.68)
+    assert told.total_seconds == pytest.approx(sum(told.seconds.values()))
     # Three nodes at 0.50 EUR an hour.
-    assert told.cluster_eur == pytest.approx(734.68 * 1.5 / 3600)
-    assert told.work_eur == pytest.approx(254.68 * 1.5 / 3600)
-    # 72 files x 3 tables x 3 PUT, 36 x 3 LIST; a GET for each photo, and 216 files read 3 times with 3 GET.
-    assert told.requests_eur == pytest.approx((756 * 0.0053 + (36_000 + 1944) * 0.00042) / 1000)
+    assert told.cluster_eur == pytest.approx(told.total_seconds * 1.5 / 3600)
+    assert told.work_eur == pytest.approx((told.total_seconds - 480) * 1.5 / 3600)
+    assert told.requests_eur == pytest.approx(asked.usd * ROUND.usd_to_eur)
     assert told.storage_eur_per_month == pytest.approx(36_000 * 10_720 / 1e9 * 0.024)
     assert (told.sessions, told.parts, told.fits) == (1, 1, True)
+
+
+def test_requests_are_those_for_photos_for_table_files_and_for_names() -> None:
+    asked = requests_of_run(36_000, folders=72, cores=8)
+    # A file of raw_images for a folder; of the features one for a folder and one for each of 71 tasks; of the reduced
+    # ones one for a folder and one for a core.
+    raw, features, reduced = 72, 72 + 71, 72 + 8
+    assert asked.files == raw + features + reduced
+    assert asked.puts == 2 * asked.files
+    # Files of 250 features are large: four requests for each reading.
+    assert asked.gets == 36_000 + 5 * raw + 6 * 4 * features + 2 * reduced
+    assert asked.lists_in_turn == 36 + 3 * 8
+    assert asked.lists == asked.lists_in_turn + 2 * (72 + 36)
+    assert asked.usd == pytest.approx(((asked.puts + asked.lists) * 0.0053 + asked.gets * 0.00042) / 1000)
+    # Of few photos a folder, a file of features is small, and comes by one.
+    assert requests_of_run(6000, 2000, 8).gets == 6000 + 5 * 2000 + 6 * 2012 + 2 * 2008
+
+
+@pytest.mark.parametrize("asked_for", SCALES, ids=" ".join)
+def test_the_scale_page_says_what_the_command_says(asked_for: list[str]) -> None:
+    told = json.loads(CliRunner().invoke(estimate_command, [*asked_for, "--json"]).output)
+    page = (Path(__file__).parent.parent / "docs" / "scale.md").read_text()
+    assert row_of_scale_page(told) in page
+
+
+def row_of_scale_page(told: dict[str, Any]) -> str:
+    asked = told["requests"]
+    counts = [f"{asked[name]:,}" for name in ("gets", "puts", "lists")]
+    cells = [
+        f"{told['images']:,}" + (f" of {told['megapixels']:g} MP" if told["megapixels"] > 1 else ""),
+        f"{told['folders']:,}",
+        f"1 + {told['nodes'] - 1}",
+        f"{told['total_seconds'] / 60:,.0f} min",
+        f"{told['sessions']}",
+        f"{told['parts']}",
+        f"{told['work_eur']:.2f}",
+        f"{told['cluster_eur']:.2f}",
+        *counts,
+        f"{told['requests_eur']:.2f}",
+        f"{told['table_gigabytes']:,.2f} GB",
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def test_ten_thousand_photos_cost_less_than_five_cents_after_start_up() -> None:
@@ -415,7 +475,9 @@ def test_phone_photos_are_slower_and_the_network_of_a_node_is_a_limit() -> None:
     # 22.2 ms and 11.99 megapixels at 5 ms give 12.2 images/s a core, 97 on 8; 156 MB/s fetch 43.3 of 3.6 MB a node.
     assert of(1000, megapixels=12).images_per_second == pytest.approx(2 * 156 / 3.6)
     assert "limits the rate" in of(1000, megapixels=12).assumptions[1]
-    assert of(1000, megapixels=2).images_per_second == pytest.approx(8 / (1 / 45 + 1.99 * 0.005))
+    assert of(1000, megapixels=2).images_per_second == pytest.approx(
+        8 / (1 / IMAGES_PER_SECOND_PER_CORE + 1.99 * 0.005)
+    )
 
 
 def test_a_rate_that_was_measured_replaces_ours() -> None:
@@ -426,8 +488,8 @@ def test_a_rate_that_was_measured_replaces_ours() -> None:
 
 def test_work_longer_than_the_greatest_age_takes_more_clusters_and_ranges() -> None:
     settings = read_settings()
-    told = of(3_000_000)
-    # 8,333 s of features, 270 s of listing, 120 s of PCA and 330 s for eleven steps; 6,720 s fit into a cluster.
+    told = of(3_000_000, images_per_second_per_core=45)
+    # 8,333 s of features, and more for the rest; 6,720 s fit into a cluster.
     assert told.sessions == 2
     assert told.seconds["start_up"] == 2 * 420
     # The network is the longest step: 8,333 s in steps of 3,570 s.
@@ -436,6 +498,15 @@ def test_work_longer_than_the_greatest_age_takes_more_clusters_and_ranges() -> N
     text = as_text(told, settings)
     assert "it takes 2 clusters" in text
     assert "3 ranges of about 1,000,000 photos" in text
+    # 2 nodes for 8,333 s are 5 for an hour, which is more than there may be; those of 2,000,000 photos are 4.
+    assert "core nodes (--core-nodes)" not in text
+    assert "With 4 core nodes" in as_text(of(2_000_000, images_per_second_per_core=45), settings)
+
+
+def test_what_the_platform_does_not_reach_is_said() -> None:
+    text = as_text(of(100_000_000, 32), read_settings())
+    assert "starts no cluster of this size" in text
+    assert "200,000 folders are more partitions than Dagster is good for" in text
 
 
 def test_the_shortest_age_still_gives_an_answer() -> None:
@@ -454,7 +525,11 @@ def test_a_budget_below_the_worst_case_does_not_fit() -> None:
 def test_the_command_needs_no_aws_and_prints_its_assumptions() -> None:
     result = CliRunner().invoke(estimate_command, ["--images", "10000"])
     assert result.exit_code == 0
-    for part in ("10,000 photos of 0.01 megapixels on 1 + 2 m5.xlarge", "start up", "Budget: 10.00 EUR", "45 measured"):
+    for part in (
+        "10,000 photos of 0.01 megapixels in 20 folders on 1 + 2 m5.xlarge",
+        "Budget: 10.00 EUR",
+        " measured with",
+    ):
         assert part in result.output
     assert "as commonly quoted" in result.output
 

@@ -69,22 +69,28 @@ def test_a_table_that_is_not_there_is_empty(spark: SparkSession, table: FolderTa
     assert table.arrow(["path"]).num_rows == 0
 
 
-def test_row_counts_come_from_the_footers(spark: SparkSession, table: FolderTable) -> None:
-    table.write(frame(spark, *((f"p{n}", n, "A") for n in range(10))).coalesce(1), ["A"])
-    (file,) = table.files(["A"])
-    assert (file.folder, file.rows) == ("A", 10)
-    assert file.size == Path(file.path).stat().st_size
+def test_the_files_of_many_folders_are_those_of_each_by_itself(spark: SparkSession, table: FolderTable) -> None:
+    folders = [*HOSTILE_FOLDERS, *(f"F{number}" for number in range(70))]
+    table.write(frame(spark, *((f"p{n}", n, f) for n, f in enumerate(folders))).coalesce(2), folders)
+    Path(table.directory("F1"), "notes.txt").touch()
+    Path(table.directory("F1"), "deeper").mkdir()
+    Path(table.directory("F1"), "deeper", "other.parquet").touch()
+    alone = [file for folder in sorted(folders) for file in table.files([folder])]
+    assert table.files() == table.files(folders) == alone
+    assert [file.folder for file in alone] == sorted(folders)
+    assert all(file.size == Path(file.path).stat().st_size for file in alone)
+    assert table.scan(spark, folders).collect() == table.read(spark, folders).orderBy("folder").collect()
 
 
 def test_files_are_cut_into_even_runs_in_their_order() -> None:
-    files = [DataFile(f"f{n}", "A", 1, rows) for n, rows in enumerate([5, 5, 5, 5, 20, 1, 1, 1, 1, 16])]
+    files = [DataFile(f"f{n}", "A", size) for n, size in enumerate([5, 5, 5, 5, 20, 1, 1, 1, 1, 16])]
     shares = contiguous_shares(files, 3)
     assert [file for share in shares for file in share] == files
-    assert [sum(file.rows for file in share) for share in shares] == [20, 20, 20]
+    assert [sum(file.size for file in share) for share in shares] == [20, 20, 20]
 
 
 def test_there_are_no_more_shares_than_files() -> None:
-    assert len(contiguous_shares([DataFile("f", "A", 1, 1000)], 8)) == 1
+    assert len(contiguous_shares([DataFile("f", "A", 1000)], 8)) == 1
     assert contiguous_shares([], 8) == []
 
 
@@ -110,7 +116,7 @@ def test_what_tasks_compute_is_written_by_them_in_one_file_for_each_folder_of_a_
     source = frame(spark, *((f"p{n}", 0, "AB"[n // 6]) for n in range(12))).coalesce(1)
     table.write(TaskRows(source, writers), ["A", "B"])
     files = table.files()
-    assert [(file.folder, file.rows) for file in files] == [("A", 6), ("B", 6)]
+    assert [(file.folder, table.open(file).metadata.num_rows) for file in files] == [("A", 6), ("B", 6)]
     processes = set(table.arrow(["length"])["length"].to_pylist())
     assert len(processes) == 1
     assert os.getpid() not in processes
@@ -217,5 +223,5 @@ def test_many_rows_of_a_folder_stay_in_one_file_of_large_row_groups(spark: Spark
     rows = spark.range(20_000).selectExpr("string(id) AS path", "id AS length", "'A' AS folder").coalesce(1)
     table.write(rows, ["A"])
     (file,) = table.files()
-    assert file.rows == 20_000
+    assert table.open(file).metadata.num_rows == 20_000
     assert pq.ParquetFile(file.path).num_row_groups == 3

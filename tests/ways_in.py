@@ -16,7 +16,7 @@ import dagster as dg
 
 from fruits_assets.sample import write_sample
 from spark_steps.store import Store
-from spark_steps.tables import rows_by_folder
+from spark_steps.summaries import summarise
 
 PROJECT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -63,7 +63,7 @@ class Place:
         return done
 
     def reduced(self) -> dict[str, int]:
-        return dict(rows_by_folder(self.store.reduced_features.files()))
+        return {folder: one.rows for folder, one in summarise(self.store.reduced_features).items()}
 
     def instance(self) -> dg.DagsterInstance:
         os.environ["DAGSTER_HOME"] = str(self.home)

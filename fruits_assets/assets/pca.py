@@ -15,6 +15,7 @@ from spark_steps.pca import PcaModel, PcaSettings, fit
 from spark_steps.reduce import reduce_features
 from spark_steps.schemas import REDUCED_SCHEMA
 from spark_steps.store import Store
+from spark_steps.summaries import summarise
 from spark_steps.tables import FolderTable
 from spark_steps.weights import MobileNetModel
 
@@ -80,4 +81,5 @@ def reduced_features(
     started = time.perf_counter()
     folders = list(context.partition_keys)
     rows = reduce_features(pyspark.spark_session, mobilenet_features, folders, pca_model)
-    return TableUpdate(rows, folders, started, photo_bytes=mobilenet_features.photo_bytes(folders))
+    photo_bytes = {folder: summary.photo_bytes for folder, summary in summarise(mobilenet_features, folders).items()}
+    return TableUpdate(rows, folders, started, photo_bytes=photo_bytes)

@@ -8,12 +8,12 @@ from dagster_pyspark import LazyPySparkResource
 
 from fruits_assets.assets.common import StepLauncher, folder_table
 from fruits_assets.io_managers import TableUpdate
-from fruits_assets.metadata import REJECTED_SHOWN
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from spark_steps.images import find_photos
 from spark_steps.schemas import RAW_IMAGES_SCHEMA
 from spark_steps.store import Store
+from spark_steps.summaries import REJECTED_SHOWN
 
 
 @dg.asset(**folder_table("raw_images", RAW_IMAGES_SCHEMA))

@@ -10,8 +10,10 @@ import click
 from fruits_assets.costs import CORES_PER_NODE
 from fruits_assets.emr.budget import MINUTES_BEYOND_AGE, worst_case_eur
 from fruits_assets.emr.prices import Prices, read_prices, table_prices, xlarges
+from fruits_assets.emr.s3_requests import USD_PER_1000_GET, USD_PER_1000_PUT_OR_LIST, Requests, requests_of_run
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
+from spark_steps.mobilenet import PHOTOS_PER_TASK
 
 # Measured: 100x100 photos from files to Parquet, end to end, on a machine of 2 cores.
 IMAGES_PER_SECOND_PER_CORE = 45.0
@@ -25,19 +27,19 @@ PCA_CORE_SECONDS_PER_IMAGE = 1.6e-4
 START_UP_SECONDS = 7 * 60.0
 ENDING_SECONDS = 60.0
 STEP_OVERHEAD_SECONDS = 30.0
-# An answer of S3 takes 20 to 50 ms; here one is asked for after the other.
-SECONDS_PER_LISTING = 0.03
+# An answer of S3 takes 20 to 50 ms; LISTs of one place come one after the other, requests for files 16 at a time.
+SECONDS_PER_REQUEST, REQUESTS_AT_A_TIME = 0.03, 16
 # An m5.xlarge has 1.25 Gbit/s for as long as it likes, and more only for bursts.
 NODE_BYTES_PER_SECOND = 156e6
-# US dollars in eu-west-3, as commonly quoted in 2026-09, not read from the Price List API.
-S3_USD_PER_1000_PUT_OR_LIST, S3_USD_PER_1000_GET = 0.0053, 0.00042
+# Assumed: what each folder of a run takes besides its photos and requests, nearly all of it Dagster's records.
+SECONDS_PER_FOLDER = 0.03
+IMAGES_PER_FOLDER = 500
+# As commonly quoted for eu-west-3 in 2026-09, not read from the Price List API.
 S3_USD_PER_GIGABYTE_MONTH = 0.024
-KEYS_PER_LISTING, LISTINGS = 1000, 3
-IMAGES_PER_FILE, TABLES, PUTS_PER_FILE = 500, 3, 3
-# Features are read for PCA, reduction and their check, each time with a HEAD and one or two GET (a HEAD costs as much);
-# the other tables are counted as if they were too.
-READINGS, GETS_PER_READING = 3, 3
 TABLE_BYTES_PER_IMAGE = 1280 * 4 + 600
+MOST_CORE_NODES = 4
+# Dagster's documentation gives 100,000 partitions of an asset as the most.
+PRACTICAL_FOLDERS = 100_000
 # raw_images, mobilenet_features and the check of the features; pca_model and reduced_features.
 _PARTS_OF_FOLDERS = 3
 _WHOLE_STEPS = 2
@@ -49,6 +51,7 @@ class Estimate:
 
     Attributes:
         images: Photos.
+        folders: They lie in.
         megapixels: Of each.
         nodes: Master and core nodes.
         instance_type: Of all nodes.
@@ -58,7 +61,9 @@ class Estimate:
         parts: Ranges of folders that raw_images and mobilenet_features are to be run in.
         cluster_eur: Nodes, from their creation to their end.
         work_eur: The same without start-up and end.
-        requests_eur: Requests to S3.
+        requests: Requests to S3.
+        requests_eur: What they cost.
+        table_gigabytes: Of the tables.
         storage_eur_per_month: Photos and tables in S3.
         worst_case_eur: What one cluster could cost at most, which must be free in the budget.
         budget_eur: For the month.
@@ -66,6 +71,7 @@ class Estimate:
     """
 
     images: int
+    folders: int
     megapixels: float
     nodes: int
     instance_type: str
@@ -75,7 +81,9 @@ class Estimate:
     parts: int
     cluster_eur: float
     work_eur: float
+    requests: Requests
     requests_eur: float
+    table_gigabytes: float
     storage_eur_per_month: float
     worst_case_eur: float
     budget_eur: float
@@ -116,6 +124,7 @@ def estimate(
     settings: Settings,
     megapixels: float = SMALL_MEGAPIXELS,
     images_per_second_per_core: float | None = None,
+    folders: int | None = None,
 ) -> Estimate:
     """Estimates time and cost of the whole pipeline on a new cluster, for photos that are all new.
 
@@ -126,6 +135,7 @@ def estimate(
         settings: Instance type, limits of time, and the budget.
         megapixels: Of each photo.
         images_per_second_per_core: Rate of the network with decoding, where it is known; else from ours.
+        folders: Folders that they lie in; left out, one for 500 photos.
 
     Raises:
         FruitsError: The price of the instance type is not known.
@@ -137,8 +147,12 @@ def estimate(
     per_core = images_per_second_per_core or 1 / (1 / IMAGES_PER_SECOND_PER_CORE + decoding)
     fetched = core_nodes * NODE_BYTES_PER_SECOND * size / photo_bytes
     rate = min(per_core * cores, fetched)
-    listings = LISTINGS * math.ceil(images / KEYS_PER_LISTING)
-    listing = listings * SECONDS_PER_LISTING
+    folders = min(images, folders or math.ceil(images / IMAGES_PER_FOLDER))
+    requests = requests_of_run(images, folders, math.ceil(cores))
+    # The requests of the driver: all but those for photos, which the workers make while they compute.
+    others = requests.gets - images + requests.puts + requests.lists - requests.lists_in_turn
+    waiting = (requests.lists_in_turn + others / REQUESTS_AT_A_TIME) * SECONDS_PER_REQUEST
+    listing = waiting + folders * SECONDS_PER_FOLDER
     features = images / rate
     pca = 2 * images * PCA_CORE_SECONDS_PER_IMAGE / cores
 
@@ -149,19 +163,16 @@ def estimate(
     seconds = {
         "start_up": sessions * START_UP_SECONDS,
         "step_overhead": overhead,
-        "raw_images": listing,
+        "folders_and_files": listing,
         "mobilenet_features": features,
         "pca_model_and_reduced_features": pca,
         "ending": sessions * ENDING_SECONDS,
     }
     eur_per_second = (1 + core_nodes) * prices.node_hour_eur(settings.instance_type) / 3600
-    files = TABLES * math.ceil(images / IMAGES_PER_FILE)
-    puts = files * PUTS_PER_FILE + listings
-    gets = images + files * READINGS * GETS_PER_READING
-    requests = (puts * S3_USD_PER_1000_PUT_OR_LIST + gets * S3_USD_PER_1000_GET) / 1000
     stored = images * (photo_bytes + TABLE_BYTES_PER_IMAGE) / 1e9 * S3_USD_PER_GIGABYTE_MONTH
     return Estimate(
         images=images,
+        folders=folders,
         megapixels=megapixels,
         nodes=1 + core_nodes,
         instance_type=settings.instance_type,
@@ -171,7 +182,9 @@ def estimate(
         parts=parts,
         cluster_eur=sum(seconds.values()) * eur_per_second,
         work_eur=(sum(seconds.values()) - sessions * ends) * eur_per_second,
-        requests_eur=requests * prices.usd_to_eur,
+        requests=requests,
+        requests_eur=requests.usd * prices.usd_to_eur,
+        table_gigabytes=images * TABLE_BYTES_PER_IMAGE / 1e9,
         storage_eur_per_month=stored * prices.usd_to_eur,
         worst_case_eur=worst_case_eur(settings, prices),
         budget_eur=settings.budget_eur,
@@ -215,15 +228,13 @@ def _assumptions(
         f"end; {photo_bytes / 1e6:g} MB a photo{bound}",
         f"start-up {START_UP_SECONDS / 60:g} min (5 to 10 are reported), the end {ENDING_SECONDS / 60:g} min, "
         f"{STEP_OVERHEAD_SECONDS:g} s besides its work for each step: assumed",
-        f"{SECONDS_PER_LISTING * 1000:g} ms for each LIST, one after the other; what the driver does with the names "
-        "was not measured",
+        f"{SECONDS_PER_REQUEST * 1000:g} ms for each request of the driver, LISTs one after the other and others "
+        f"{REQUESTS_AT_A_TIME} at a time; {SECONDS_PER_FOLDER * 1000:g} ms more for each folder: assumed",
         f"PCA and reduction {PCA_CORE_SECONDS_PER_IMAGE * 1e6:g} us of a core for each photo and step: measured on 2 "
         "cores",
-        f"S3: {S3_USD_PER_1000_PUT_OR_LIST} USD for 1,000 PUT or LIST, {S3_USD_PER_1000_GET} for 1,000 GET, "
-        f"{S3_USD_PER_GIGABYTE_MONTH} a GB and month (eu-west-3, as commonly quoted); a GET for each photo, "
-        f"{LISTINGS} LIST for {KEYS_PER_LISTING} photos; {TABLES} table files for {IMAGES_PER_FILE} photos, each "
-        f"written with {PUTS_PER_FILE} PUT and read {READINGS} times with {GETS_PER_READING} HEAD or GET; "
-        f"{TABLE_BYTES_PER_IMAGE} bytes of tables a photo",
+        f"S3: {USD_PER_1000_PUT_OR_LIST} USD for 1,000 PUT or LIST, {USD_PER_1000_GET} for 1,000 GET, "
+        f"{S3_USD_PER_GIGABYTE_MONTH} a GB and month (eu-west-3, as commonly quoted); a GET for each photo; table "
+        f"files of one folder and at most {PHOTOS_PER_TASK} photos; {TABLE_BYTES_PER_IMAGE} bytes of tables a photo",
         f"nodes: {prices.told}; from their creation, with their disks; Spot would cost less",
         "all photos are new, the cluster is not shared, and it ends when the work does",
     )
@@ -237,15 +248,17 @@ def as_text(estimated: Estimate, settings: Settings) -> str:
         settings: That it was made with.
     """
     hourly = estimated.cluster_eur / estimated.total_seconds * 3600
+    requests = estimated.requests
     lines = [
-        f"{estimated.images:,} photos of {estimated.megapixels:g} megapixels on 1 + {estimated.nodes - 1} "
-        f"{estimated.instance_type}, {estimated.images_per_second:,.0f} images/s:",
+        f"{estimated.images:,} photos of {estimated.megapixels:g} megapixels in {estimated.folders:,} folders on "
+        f"1 + {estimated.nodes - 1} {estimated.instance_type}, {estimated.images_per_second:,.0f} images/s:",
         "",
     ]
     for name, seconds in estimated.seconds.items():
         lines.append(f"  {name.replace('_', ' '):<32}{seconds / 60:>9.1f} min{hourly * seconds / 3600:>10.3f} EUR")
     lines += [
         f"  {'S3 requests':<32}{'':>13}{estimated.requests_eur:>10.3f} EUR",
+        f"    {requests.gets:,} GET, {requests.puts:,} PUT, {requests.lists:,} LIST; {requests.files:,} table files",
         f"  {'total':<32}{estimated.total_seconds / 60:>9.1f} min{estimated.total_eur:>10.3f} EUR",
         f"  {'without start-up and end':<32}{'':>13}{estimated.work_eur:>10.3f} EUR",
         f"  {'for 1,000 photos':<32}{'':>13}{estimated.total_eur / estimated.images * 1000:>10.4f} EUR",
@@ -276,14 +289,30 @@ def _limits(estimated: Estimate, settings: Settings) -> list[str]:
         told.append(
             f"Run the folders in {estimated.parts} ranges of about {math.ceil(estimated.images / estimated.parts):,} "
             f"photos each: a step is cancelled after {settings.step_minutes} min (FRUITS_STEP_MINUTES), and what it "
-            "did is lost with it."
+            f"did is lost with it.{_more_nodes(estimated, settings)}"
+        )
+    if estimated.nodes - 1 > MOST_CORE_NODES:
+        told.append(f"FRUITS_CORE_NODES_MOST goes to {MOST_CORE_NODES}: the platform starts no cluster of this size.")
+    if estimated.folders > PRACTICAL_FOLDERS:
+        told.append(
+            f"{estimated.folders:,} folders are more partitions than Dagster is good for ({PRACTICAL_FOLDERS:,}): put "
+            "more photos into a folder, or several stores side by side."
         )
     return told
 
 
+def _more_nodes(estimated: Estimate, settings: Settings) -> str:
+    # The network is what nodes make faster, and nearly all of the time.
+    wanted = math.ceil((estimated.nodes - 1) * estimated.seconds["mobilenet_features"] / (settings.step_minutes * 60))
+    if not estimated.nodes - 1 < wanted <= MOST_CORE_NODES:
+        return ""
+    return f" With {wanted} core nodes (--core-nodes) it is about one range."
+
+
 @click.command("estimate")
 @click.option("--images", required=True, type=click.IntRange(1), help="Photos, all of them new.")
-@click.option("--core-nodes", type=click.IntRange(2, 4), help="Core nodes.  [env: FRUITS_CORE_NODES]")
+@click.option("--core-nodes", "--nodes", type=click.IntRange(1), help="Core nodes.  [env: FRUITS_CORE_NODES]")
+@click.option("--folders", type=click.IntRange(1), help="Folders of photos.  [default: one for 500]")
 @click.option(
     "--megapixels",
     default=SMALL_MEGAPIXELS,
@@ -302,6 +331,7 @@ def _limits(estimated: Estimate, settings: Settings) -> list[str]:
 def estimate_command(
     images: int,
     core_nodes: int | None,
+    folders: int | None,
     megapixels: float,
     images_per_second_per_core: float | None,
     live_prices: bool,
@@ -314,7 +344,9 @@ def estimate_command(
       fruits estimate --images 100000
       fruits estimate --images 20000 --megapixels 12 --core-nodes 4
     """
-    settings = read_settings(core_nodes=core_nodes)
+    settings = read_settings()
     prices = read_prices(settings) if live_prices else table_prices(settings.usd_to_eur, settings.region)
-    told = estimate(images, settings.core_nodes, prices, settings, megapixels, images_per_second_per_core)
+    told = estimate(
+        images, core_nodes or settings.core_nodes, prices, settings, megapixels, images_per_second_per_core, folders
+    )
     click.echo(json.dumps(told.as_json(), indent=2) if as_json else as_text(told, settings))

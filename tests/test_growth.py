@@ -1,0 +1,114 @@
+"""What growth costs: requests to S3 for a folder, and files for a folder."""
+
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from pyspark.sql import SparkSession
+from werkzeug.serving import WSGIRequestHandler
+
+from fruits_assets.assets import ALL_ASSETS
+from fruits_assets.checks import ALL_CHECKS
+from fruits_assets.partitions import IMAGE_FOLDERS
+from fruits_assets.resources import local_resources
+from fruits_assets.settings import read_settings
+from spark_steps.images import find_photos
+from spark_steps.limits import DecodeLimits
+from spark_steps.mobilenet import update_features
+from spark_steps.pca import PcaSettings, fit
+from spark_steps.reduce import reduce_features
+from spark_steps.store import Store
+from spark_steps.summaries import summarise
+from spark_steps.weights import MobileNetModel
+from tests.conftest import save_photo
+from tests.s3_server import S3
+
+pytest_plugins = ["tests.s3_server"]
+# More than are listed one by one.
+FOLDERS = 80
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Counts the requests of all processes to the S3 of this one, by what is asked of which table."""
+    counted: Counter[str] = Counter()
+    answer = WSGIRequestHandler.log_request
+
+    def count(handler: WSGIRequestHandler, *arguments: object) -> None:
+        known = ("raw_images", "mobilenet_features", "reduced_features", "Test")
+        counted[next((name for name in known if name in handler.path), "other")] += 1
+        answer(handler, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(WSGIRequestHandler, "log_request", count)
+    return counted
+
+
+@pytest.fixture
+def workers_reach_s3(spark: SparkSession, s3: S3, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"AWS_ENDPOINT_URL": s3_endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    for name, value in given.items():
+        monkeypatch.setitem(spark.sparkContext.environment, name, value)
+
+
+@pytest.mark.usefixtures("workers_reach_s3")
+def test_a_folder_in_s3_takes_few_requests_in_a_run_of_many(
+    spark: SparkSession,
+    s3: S3,
+    requests: Counter[str],
+    network: MobileNetModel,
+    network_file: Path,
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+) -> None:
+    photo = save_photo(tmp_path / "photo.jpg").read_bytes()
+    folders = [f"Fruit {number}" for number in range(FOLDERS)]
+    for folder, number in itertools.product(folders, range(2)):
+        # Two photos that differ, or there were no variance.
+        s3.put(f"Test/{folder}/{number}.jpg", photo if number else save_photo(tmp_path / "2.jpg", 200).read_bytes())
+    settings = read_settings(images=f"{s3.bucket}/Test", store=s3.bucket, weights=str(network_file), cores="2")
+    instance.add_dynamic_partitions(IMAGE_FOLDERS, folders)
+    requests.clear()
+    made = dg.materialize(
+        [*ALL_ASSETS, *ALL_CHECKS],
+        instance=instance,
+        resources=local_resources(settings),
+        selection=dg.AssetSelection.assets("raw_images", "mobilenet_model", "mobilenet_features"),
+        tags={"dagster/asset_partition_range_start": folders[0], "dagster/asset_partition_range_end": folders[-1]},
+    )
+    assert made.success
+    assert all(evaluation.passed for evaluation in made.get_asset_check_evaluations())
+    # Listed by the asset and by its check, and each photo read once.
+    assert requests["Test"] <= (1 + 1 + 2) * FOLDERS + 20
+    # Written and put in place; read by the plan of the features, which looks at it three times, and for the metadata.
+    assert requests["raw_images"] <= (2 + 3 + 1) * FOLDERS + 50
+    # Written and put in place; read for the metadata, and by the check of the numbers.
+    assert requests["mobilenet_features"] <= (2 + 1 + 1) * FOLDERS + 50
+
+    requests.clear()
+    store = Store(settings.store)
+    model = fit(spark, store.mobilenet_features, network, PcaSettings(2))
+    store.reduced_features.write(reduce_features(spark, store.mobilenet_features, folders, model), folders)
+    assert sum(summary.rows for summary in summarise(store.reduced_features, folders).values()) == 2 * FOLDERS
+    # Read by the fit and by the projection.
+    assert requests["mobilenet_features"] <= (1 + 1) * FOLDERS + 50
+    assert requests["reduced_features"] <= (2 + 1) * FOLDERS + 50
+
+
+def test_a_folder_that_grows_again_and_again_keeps_few_files(
+    spark: SparkSession, network: MobileNetModel, tmp_path: Path
+) -> None:
+    images, store = tmp_path / "photos", Store(str(tmp_path / "store"))
+    for addition in range(6):
+        for number in range(3):
+            save_photo(images / "Apple" / f"{addition}-{number}.jpg", colour=40 * addition + number)
+        store.raw_images.write(find_photos(spark, str(images), ["Apple"], 1 << 20).rows, ["Apple"])
+        raw, before = store.raw_images.read(spark), store.mobilenet_features.read(spark)
+        update = update_features(raw, before, ["Apple"], network, DecodeLimits())
+        store.mobilenet_features.write(update.rows, update.changed)
+        assert update.inferences.value == 3
+        # The rows that stay and the new ones, each on as many tasks as there are cores.
+        assert len(store.mobilenet_features.files()) <= 2 * spark.sparkContext.defaultParallelism
+        assert len(store.raw_images.files()) == 1
+    assert summarise(store.mobilenet_features)["Apple"].usable.count == 18
