@@ -1,7 +1,7 @@
 """What automation does next: decisions from numbers alone, apart from Dagster and from any store."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -54,7 +54,10 @@ class Rows:
 
 
 def folders_to_featurise(
-    listed: Mapping[str, FolderContents], features: Mapping[str, Totals], partitions: Sequence[str]
+    listed: Mapping[str, FolderContents],
+    features: Mapping[str, Totals],
+    partitions: Sequence[str],
+    network: str | None = None,
 ) -> list[str]:
     """Returns the folders whose photos are not those of their rows, in the order of the partitions.
 
@@ -65,18 +68,36 @@ def folders_to_featurise(
         listed: What lies in each folder.
         features: Totals of mobilenet_features, by folder.
         partitions: The folders that are partitions.
+        network: The network that all features are to be of, None where they are of one.
     """
 
     def of_rows(folder: str) -> FolderContents:
         totals = features.get(folder, Totals())
         return FolderContents(totals.rows, totals.length, totals.newest)
 
-    return [folder for folder in partitions if folder in listed and listed[folder] != of_rows(folder)]
+    return [
+        folder
+        for folder in partitions
+        if folder in listed and (listed[folder] != of_rows(folder) or is_of_another(features.get(folder), network))
+    ]
 
 
-def new_photos(listed: Mapping[str, FolderContents], features: Mapping[str, Totals], folders: Iterable[str]) -> int:
-    """Returns about how many photos of folders that have changed are new: at least one of each."""
-    return sum(max(1, listed[folder].photos - features.get(folder, Totals()).rows) for folder in folders)
+def is_of_another(totals: Totals | None, network: str | None) -> bool:
+    """Returns whether some rows of a folder were made by another network than the one asked for."""
+    return network is not None and totals is not None and bool(totals.made_by - {network})
+
+
+def new_photos(listed: FolderContents, features: Totals | None, network: str | None = None) -> int:
+    """Returns about how many photos of a folder that has changed are to be run through the network: at least one.
+
+    Args:
+        listed: What lies in the folder.
+        features: Totals of its features, None where it has none.
+        network: See ``folders_to_featurise``.
+    """
+    if features is None or is_of_another(features, network):
+        return max(1, listed.photos)
+    return max(1, listed.photos - features.rows)
 
 
 def first_part(folders: Sequence[str], photos: Mapping[str, int], parts: int) -> list[str]:
@@ -132,6 +153,8 @@ def refit(model: PcaModel | None, by_folder: Mapping[str, Totals], limits: Refit
         f"{features.vectors:,} usable photos, {model.rows:,} when the PCA model was fitted: {share:.1%} of change "
         f"(limit {limits.share:.1%}), and their mean moved by {moved:.3f} standard deviations (limit {limits.drift:g})"
     )
+    if not np.isfinite(moved):
+        return Refit(False, "Some features are NaN or infinite: see the check features_are_1280_finite_numbers.")
     due = share >= limits.share or moved >= limits.drift
     return Refit(due, f"{figures}: {'it is to be fitted again' if due else 'it stays'}.")
 

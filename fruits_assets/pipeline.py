@@ -11,6 +11,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from fruits_assets.definitions import build_definitions
 from fruits_assets.emr.guards import one_cluster_for_all
+from fruits_assets.in_flight import what_is_under_way
 from fruits_assets.partitions import IMAGE_FOLDERS, contiguous_ranges, synchronise
 from fruits_assets.progress import PROGRESS_LOGGER
 from fruits_assets.residency import check_residency
@@ -93,7 +94,8 @@ def register_folders(
     if changes.drop:
         say(f"  no longer partitions, because they are not below {settings.images}: {', '.join(changes.drop)}")
     if changes.kept:
-        say(f"  kept though gone, because a run or backfill of them is not finished: {', '.join(changes.kept)}")
+        busy = what_is_under_way(instance) or ""
+        say(f"  kept though gone, because a run or backfill of them is not finished: {', '.join(changes.kept)}. {busy}")
     wanted = [folder for folder in found.photos if fnmatchcase(folder, pattern) and folder not in changes.refused]
     if not wanted:
         some = ", ".join(repr(folder) for folder in list(found.photos)[:5])

@@ -1,5 +1,6 @@
 """Sensors, shipped stopped: automation starts when somebody starts it."""
 
+import itertools
 import json
 
 import dagster as dg
@@ -21,6 +22,7 @@ from spark_steps.store import Store
 
 # After so many automatic runs of a job that failed, one after the other, the next one is a person's to start.
 FAILURES_IN_A_ROW = 3
+_RUNS_LOOKED_AT = 50
 
 
 def automation_sensors(settings: Settings) -> list[dg.SensorDefinition]:
@@ -69,6 +71,8 @@ def _folders(instance: dg.DagsterInstance, settings: Settings, store: Store) -> 
     # Not a run key: a folder that comes, goes and comes again is the same change twice.
     if any(run.job_name == SYNC_JOB for run in unfinished_runs(instance)):
         return dg.SkipReason("A run of sync_image_folders is under way.")
+    if failing := _failing(instance, SYNC_JOB):
+        return dg.SkipReason(failing)
     because = f"{len(changes.add)} folders are new, {len(changes.drop)} are gone."
     return dg.RunRequest(tags={**places(settings), AUTOMATIC_TAG: "image_folders_sensor", BECAUSE_TAG: because})
 
@@ -153,11 +157,17 @@ def _asked_in_vain(instance: dg.DagsterInstance, job: str, key: str) -> str | No
             f"Run {asked[0].run_id[:8]} of {job} was to see to that and ended as {asked[0].status.value}: it is not "
             "asked for again before something changes. Start it yourself."
         )
-    last = instance.get_runs(dg.RunsFilter(job_name=job, statuses=FINISHED_STATUSES), limit=FAILURES_IN_A_ROW)
-    failed = [run for run in last if run.status == dg.DagsterRunStatus.FAILURE and AUTOMATIC_TAG in run.tags]
-    if len(failed) == FAILURES_IN_A_ROW:
-        return (
-            f"The last {FAILURES_IN_A_ROW} runs of {job} were automatic and failed, {failed[0].run_id[:8]} last: none "
-            "is asked for before one that you start succeeds."
-        )
-    return None
+    return _failing(instance, job)
+
+
+def _failing(instance: dg.DagsterInstance, job: str) -> str | None:
+    """Returns that a job has failed too often to be started by itself, as a sentence; None where it has not."""
+    last = instance.get_runs(dg.RunsFilter(job_name=job, statuses=FINISHED_STATUSES), limit=_RUNS_LOOKED_AT)
+    since = itertools.takewhile(lambda run: run.status != dg.DagsterRunStatus.SUCCESS, last)
+    failed = [run for run in since if run.status == dg.DagsterRunStatus.FAILURE and AUTOMATIC_TAG in run.tags]
+    if len(failed) < FAILURES_IN_A_ROW:
+        return None
+    return (
+        f"{len(failed)} automatic runs of {job} have failed since the last that succeeded, {failed[0].run_id[:8]} "
+        "last: none is asked for before one that you start succeeds."
+    )

@@ -23,7 +23,8 @@ from spark_steps import pca_store
 from spark_steps.footers import Listing, list_table, table_totals
 from spark_steps.images import FolderContents, list_image_folders
 from spark_steps.store import Store
-from spark_steps.totals import Totals
+from spark_steps.totals import Totals, sum_of
+from spark_steps.weights import current_model
 
 Tell = Callable[[str], None]
 
@@ -83,6 +84,15 @@ class Look:
         """Totals of mobilenet_features, by folder."""
         return table_totals(self._store.mobilenet_features, self._features)
 
+    @cached_property
+    def _made_by(self) -> frozenset[str]:
+        return sum_of(self.features.values()).made_by
+
+    @cached_property
+    def _network(self) -> str | None:
+        """The network that all features are to be of where they are of several, None where they are of one."""
+        return current_model(self._store.mobilenet_models).fingerprint if len(self._made_by) > 1 else None
+
     def steps(self, tell: Tell) -> Iterator[Step]:
         """Yields the steps that are due, each before those that its outcome may change.
 
@@ -97,7 +107,7 @@ class Look:
     def _featurise(self, tell: Tell) -> Step | None:
         if others := sorted(set(self.photos) - set(self.partitions)):
             tell(f"Not partitions yet: {named(others)}; sync_image_folders registers what is new.")
-        changed = folders_to_featurise(self.photos, self.features, self.partitions)
+        changed = folders_to_featurise(self.photos, self.features, self.partitions, self._network)
         if not changed:
             tell(f"The features are those of the photos of all {len(self.partitions):,} partitions.")
             return None
@@ -108,8 +118,10 @@ class Look:
         listed = [self.photos[folder] for folder in changed]
         return Step(
             "extract_features",
-            f"Photos have come, gone or changed in {named(changed)}.",
-            {folder: new_photos(self.photos, self.features, [folder]) for folder in changed},
+            f"Photos have come, gone or changed, or their features are of another network, in {named(changed)}."
+            if self._network
+            else f"Photos have come, gone or changed in {named(changed)}.",
+            {folder: new_photos(self.photos[folder], self.features.get(folder), self._network) for folder in changed},
             sum(one.length for one in listed) / sum(one.photos for one in listed),
         )
 
@@ -123,6 +135,9 @@ class Look:
 
     def _reduce(self, tell: Tell) -> Step | None:
         if self.version is None:
+            return None
+        if self._made_by - {pca_store.load(self._store.pca_models).features_model}:
+            tell(f"Nothing is reduced: there are features of another network than that of PCA model {self.version}.")
             return None
         features = _rows(self._features, self.features)
         reduced = _rows(self._reduced, table_totals(self._store.reduced_features, self._reduced))

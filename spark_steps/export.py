@@ -5,16 +5,15 @@ import shutil
 import tempfile
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from spark_steps import pca_store, s3, storage
+from spark_steps import pca_store
 from spark_steps.errors import FruitsError
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable, matrix_of
@@ -37,11 +36,11 @@ def export_csv(store: Store, target: Path, *, force: bool = False) -> int:
         FruitsError: The store has nothing to export, or the file is there already or cannot be written.
     """
     version, components = _current(store)
-    rows = 0
+    files, rows = store.reduced_features.paths(), 0
     with _whole_or_not_at_all(target, force) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file)
         writer.writerow([*_TEXTS, *(f"reduced_{number}" for number in range(1, components + 1))])
-        for texts, numbers in _batches(store.reduced_features, version):
+        for texts, numbers in _batches(store.reduced_features, files, version):
             # numpy writes the shortest text that reads back as the same float32; Python's would be that of a float64.
             for row, text in zip(numbers.astype(np.str_).tolist(), zip(*texts, strict=True), strict=True):
                 writer.writerow([*text, *row])
@@ -66,8 +65,9 @@ def export_npz(store: Store, target: Path, *, force: bool = False) -> int:
     """
     version, components = _current(store)
     # An array's header says how many rows there are and how long the texts: one reading measures, another writes.
-    widths, rows = [1] * len(_TEXTS), 0
-    for texts, numbers in _batches(store.reduced_features, version):
+    # Of the same files, which are never written to twice.
+    files, widths, rows = store.reduced_features.paths(), [1] * len(_TEXTS), 0
+    for texts, numbers in _batches(store.reduced_features, files, version):
         widths = [max(width, *map(len, column)) for width, column in zip(widths, texts, strict=True)]
         rows += len(numbers)
     _check_any(rows, store)
@@ -80,7 +80,7 @@ def export_npz(store: Store, target: Path, *, force: bool = False) -> int:
         for name, width in zip(_TEXTS, widths, strict=True):
             arrays[names[name]] = np.lib.format.open_memmap(f"{scratch}/{names[name]}.npy", "w+", f"<U{width}", (rows,))
         start = 0
-        for texts, numbers in _batches(store.reduced_features, version):
+        for texts, numbers in _batches(store.reduced_features, files, version):
             part = slice(start, start + len(numbers))
             arrays["X"][part] = numbers
             for name, column in zip(_TEXTS, texts, strict=True):
@@ -111,16 +111,18 @@ def _current(store: Store) -> tuple[str, int]:
     return model.version, model.k
 
 
-def _batches(table: FolderTable, version: str) -> Iterator[tuple[list[list[str]], NDArray[np.float32]]]:
+def _batches(
+    table: FolderTable, files: Iterable[tuple[str, str]], version: str
+) -> Iterator[tuple[list[list[str]], NDArray[np.float32]]]:
     """Yields the columns of texts and the numbers of some rows, folder after folder.
 
     Raises:
-        FruitsError: A folder was reduced by another PCA model: its numbers do not belong to those of the others.
+        FruitsError: A folder was reduced by another PCA model: its numbers do not belong to those of the others. Or the
+            files have been replaced in the meantime.
     """
     columns = ["image_id", "path", "label", "pca_model", "reduced"]
-    for folder, path in table.paths():
-        filesystem, _ = storage.filesystem_of(table.root)
-        with s3.in_sentences(table.root), pq.ParquetFile(path, filesystem=filesystem) as file:
+    for folder, path in files:
+        with table.reading(path) as file:
             for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=columns):
                 _check_version(batch, version, folder)
                 folders = [folder] * batch.num_rows

@@ -102,7 +102,10 @@ class Reducer:
 
 def _read(photo: str, limits: DecodeLimits) -> bytes:
     place = storage.normalise(photo)
-    kind = storage.file_type(place)
+    try:
+        kind = storage.file_type(place)
+    except OSError as error:
+        raise FruitsError(f"{photo} cannot be read: {error}.") from error
     if kind == fs.FileType.NotFound:
         raise FruitsError(f"There is no photo {photo}. Check the path.")
     if kind != fs.FileType.File:

@@ -14,7 +14,6 @@ from pyspark.sql.types import StructType
 from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
 from spark_steps.schemas import RAW_IMAGES_SCHEMA, to_spark
-from spark_steps.totals import milliseconds
 
 PHOTO_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff")
 
@@ -38,7 +37,8 @@ class FolderContents:
 
     def with_photo(self, info: fs.FileInfo) -> "FolderContents":
         """Returns the contents with a photo more."""
-        changed = milliseconds(info.mtime.timestamp())
+        # Cut off and not rounded, as Spark does it.
+        changed = info.mtime_ns // 1_000_000
         return FolderContents(self.photos + 1, self.length + info.size, max(self.newest, changed))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyspark import Accumulator, SparkContext
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_steps.extractor import FeatureExtractor
@@ -55,11 +55,13 @@ class FeatureUpdate:
         rows: All rows of the folders that change: those kept, and those that the write computes.
         work: What each folder needs, those without a photo included.
         inferences: Counts, as the rows are computed, the photos that went through the network.
+        done: Counts, as the rows are computed, all photos, rejected ones too.
     """
 
     rows: TaskRows
     work: dict[str, FolderWork]
     inferences: Accumulator[int]
+    done: Accumulator[int]
 
     @property
     def changed(self) -> list[str]:
@@ -107,8 +109,10 @@ def update_features(
         kept = existing.join(listed.select(_KEYS), _KEYS, "left_semi").select(_ARROW_SCHEMA.names)
         # Of other tasks, so that those that compute are of equal length.
         source = source.unionByName(_in_folder_order(kept, kept_rows), allowMissingColumns=True)
-    inferences = raw.sparkSession.sparkContext.accumulator(0)
-    return FeatureUpdate(TaskRows(source, _computation(raw.sparkSession, model, limits, inferences)), work, inferences)
+    context = raw.sparkSession.sparkContext
+    inferences, done = context.accumulator(0), context.accumulator(0)
+    rows = TaskRows(source, _computation(context, model, limits, inferences, done))
+    return FeatureUpdate(rows, work, inferences, done)
 
 
 def _compare(listed: DataFrame, existing: DataFrame, folders: list[str]) -> dict[str, FolderWork]:
@@ -149,10 +153,13 @@ def _in_folder_order(rows: DataFrame, count: int) -> DataFrame:
 
 
 def _computation(
-    spark: SparkSession, model: MobileNetModel, limits: DecodeLimits, inferences: Accumulator[int]
+    context: SparkContext,
+    model: MobileNetModel,
+    limits: DecodeLimits,
+    inferences: Accumulator[int],
+    done: Accumulator[int],
 ) -> Compute:
     """Returns what a task does with its rows: those that have a model are kept, the others are computed."""
-    context: SparkContext = spark.sparkContext
     broadcast = context.broadcast(model.flatbuffer)
     fingerprint = model.fingerprint
 
@@ -164,6 +171,7 @@ def _computation(
             extractor = FeatureExtractor.of_process(fingerprint, broadcast)
             rows = [{**row, "model": fingerprint} for row in _extracted(batch, extractor, limits)]
             inferences.add(sum(row["features"] is not None for row in rows))
+            done.add(len(rows))
             yield _record_batch(rows)
 
     return run

@@ -9,10 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from spark_steps import s3, storage
 from spark_steps.tables import FolderTable, matrix_of
 
 Numbers = NDArray[np.float32]
@@ -80,9 +78,8 @@ def find_neighbours(table: FolderTable, version: str, reduced: Numbers, count: i
     """
 
     def search(path: str) -> Search:
-        filesystem, _ = storage.filesystem_of(table.root)
         rows_at_a_time = max(1, _NUMBERS_AT_A_TIME // reduced.shape[1])
-        with s3.in_sentences(table.root), pq.ParquetFile(path, filesystem=filesystem) as file:
+        with table.reading(path) as file:
             batches = file.iter_batches(rows_at_a_time, columns=_COLUMNS)
             return _merge((_search_batch(batch, version, reduced, count) for batch in batches), len(reduced), count)
 

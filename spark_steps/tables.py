@@ -18,6 +18,7 @@ Spark's dynamic overwrite deletes and renames one directory after the other, and
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -144,6 +145,20 @@ class FolderTable:
         # Asked for anew each time: a filesystem that is kept, or sent to a task, keeps its credentials.
         filesystem, _ = storage.filesystem_of(self.root)
         return pq.ParquetFile(file.path, filesystem=filesystem, pre_buffer=True)
+
+    @contextmanager
+    def reading(self, path: str) -> Iterator[pq.ParquetFile]:
+        """Gives one of the table's files to read, as ``paths`` names them.
+
+        Raises:
+            FruitsError: It has been replaced since it was listed, or S3 refused.
+        """
+        filesystem, _ = storage.filesystem_of(self.root)
+        try:
+            with s3.in_sentences(self.root), pq.ParquetFile(path, filesystem=filesystem) as file:
+                yield file
+        except FileNotFoundError as error:
+            raise FruitsError(f"{self.root} was changed while it was read. Try again.") from error
 
     def scan(self, spark: "SparkSession", folders: Iterable[str] | None = None) -> "DataFrame":
         """Returns the rows of the named folders, or of all, as tasks read them with pyarrow: all columns, always.

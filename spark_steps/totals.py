@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 FOOTER_KEY = "fruits.totals"
+_COLUMNS = ("length", "modification_time", "features", "model", "pca_model")
+_ROWS_AT_A_TIME = 2048
 Vector = NDArray[np.float64]
 
 
@@ -95,12 +97,16 @@ def _sum(vectors: pa.ChunkedArray | pa.ListArray) -> Vector | None:
     return total
 
 
+def _columns(file: pq.ParquetFile) -> list[str]:
+    return [name for name in file.schema_arrow.names if name in _COLUMNS]
+
+
 def read_totals(path: str, filesystem: Any) -> Totals:
     """Returns the totals of a Parquet file from its footer; of one that has none there, from its rows."""
     with filesystem.open_input_file(path) as source, pq.ParquetFile(source) as file:
         kept: Mapping[bytes, bytes] = file.metadata.metadata or {}
         if (told := kept.get(FOOTER_KEY.encode())) is None:
-            return sum_of(Totals.of_rows(batch) for batch in file.iter_batches())
+            return sum_of(Totals.of_rows(batch) for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=_columns(file)))
         values = json.loads(told)
         numbers = base64.b64decode(values["sum"]) if "sum" in values else None
         return Totals(

@@ -45,7 +45,21 @@ def test_a_folder_is_featurised_when_the_number_bytes_or_newest_time_of_its_phot
         "no partition": FolderContents(1, 100, 7),
     }
     assert folders_to_featurise(listed, known, ["new", "E", "D", "C", "B", "A"]) == ["new", "D", "C", "B"]
-    assert new_photos(listed, known, ["new", "D", "B"]) == 1 + 1 + 1
+    assert [new_photos(listed[folder], known.get(folder)) for folder in ("new", "D", "B")] == [1, 1, 1]
+
+
+def test_a_folder_of_another_network_is_featurised_whole_where_the_features_are_mixed() -> None:
+    known = {"A": features(2), "B": features(2, network="old")}
+    listed = dict.fromkeys("AB", FolderContents(2, 200, 7))
+    assert folders_to_featurise(listed, known, ["A", "B"]) == []
+    assert folders_to_featurise(listed, known, ["A", "B"], "net") == ["B"]
+    assert new_photos(listed["B"], known["B"], "net") == 2
+
+
+def test_features_that_are_no_numbers_call_for_no_fit_and_are_told() -> None:
+    found = refit(model(2), {"A": features(2, (float("nan"), 1.0))}, RefitLimits(0.1, 0.1))
+    assert not found.due
+    assert "features_are_1280_finite_numbers" in found.because
 
 
 def test_a_range_takes_the_folders_between_too() -> None:

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fruits_assets.cli import main
+from spark_steps.errors import FruitsError
 from spark_steps.pca import PcaModel
 from spark_steps.pca_store import save_numbers
 from spark_steps.schemas import REDUCED_SCHEMA
@@ -148,3 +149,31 @@ def test_a_store_in_s3_gives_the_same_file(store: Store, tmp_path: Path, s3: Any
     assert export(Store(f"{s3.bucket}/results"), "--csv", tmp_path / "there.csv").exit_code == 0
     assert export(store, "--csv", tmp_path / "here.csv").exit_code == 0
     assert (tmp_path / "there.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
+
+
+def test_a_place_in_s3_is_refused_as_the_file_to_write(store: Store) -> None:
+    done = export(store, "--csv", "s3://bucket/fruits.csv")
+    assert done.exit_code == 2
+    assert "no file of this machine" in done.output
+
+
+def test_a_name_with_a_carriage_return_stays_in_its_row(store: Store, tmp_path: Path) -> None:
+    (file,) = (Path(path) for folder, path in store.reduced_features.paths() if folder == FOLDERS[0])
+    table = pq.ParquetFile(file).read()
+    paths = pa.array(["/photos/a\rb.jpg", *table["path"].to_pylist()[1:]], pa.string())
+    pq.write_table(table.set_column(table.schema.get_field_index("path"), table.schema.field("path"), paths), file)
+    assert export(store, "--csv", tmp_path / "fruits.csv").exit_code == 0
+    with (tmp_path / "fruits.csv").open(newline="", encoding="utf-8") as written:
+        rows = list(csv.reader(written))
+    assert len(rows) == 1 + ROWS
+    assert "/photos/a\rb.jpg" in {row[1] for row in rows}
+
+
+def test_a_file_that_another_run_has_replaced_is_told_in_a_sentence(store: Store) -> None:
+    (_, path), *_ = store.reduced_features.paths()
+    Path(path).unlink()
+    with (
+        pytest.raises(FruitsError, match=r"was changed while it was read\. Try again"),
+        store.reduced_features.reading(path),
+    ):
+        pass

@@ -342,6 +342,7 @@ def test_a_thousand_photos_take_a_listing_and_not_a_request_each(spark: SparkSes
 
 
 def test_the_connector_has_the_version_of_sparks_hadoop_and_only_where_it_is_needed(s3: S3) -> None:
+    s3_jars()
     plain = local_spark_config("2", places=["/photos", "/store"])
     assert not [name for name in plain if "s3" in name or name == "spark.jars.packages"]
     with_s3 = local_spark_config("2", places=["/photos", s3.bucket])

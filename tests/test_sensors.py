@@ -240,7 +240,7 @@ def test_a_run_that_failed_is_not_asked_for_again_before_something_changes(regis
         again = told(broken.upkeep())
         assert "ended as FAILURE: it is not asked for again" in again
     save_photo(few / "Lemon" / "last.jpg")
-    assert "runs of extract_features were automatic and failed" in told(broken.upkeep())
+    assert f"{FAILURES_IN_A_ROW} automatic runs of extract_features have failed" in told(broken.upkeep())
     # A run that somebody starts, and that succeeds, sets it going again.
     assert registered.run("extract_features", {"dagster/partition": "Banana"}).success
     assert isinstance(registered.upkeep(), dg.RunRequest)

@@ -70,5 +70,5 @@ def mobilenet_features(
     computed = {folder: work.computed for folder, work in update.work.items()}
     notes = {folder: {"photos_kept": work.kept} for folder, work in update.work.items()}
     return TableUpdate(
-        update.rows, update.changed, started, computed=computed, notes=notes, done=lambda: update.inferences.value
+        update.rows, update.changed, started, computed=computed, notes=notes, done=lambda: update.done.value
     )

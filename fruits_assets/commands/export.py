@@ -1,19 +1,29 @@
 """The command ``fruits export``: the reduced features in one file."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from fruits_assets.commands.completion import folders
 from fruits_assets.commands.opening import open_store
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 from spark_steps.export import export_csv, export_npz
 
-_FILE = click.Path(path_type=Path)
+
+class _LocalFile(click.Path):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if "://" in str(value):
+            self.fail(f"{value} is no file of this machine. Write one here, and copy it there.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+_FILE = _LocalFile(path_type=Path)
 
 
 @click.command("export")
-@click.option("--store", help="Folder of the results.  [env: FRUITS_STORE]")
+@click.option("--store", shell_complete=folders, help="Folder of the results.  [env: FRUITS_STORE]")
 @click.option("--csv", "csv_file", type=_FILE, help="Write image_id, path, folder, label, reduced_1 to reduced_k.")
 @click.option("--npz", "npz_file", type=_FILE, help="Write arrays X, labels, ids, paths, folders, pca_model for numpy.")
 @click.option("--force", is_flag=True, help="Replace the file.")

