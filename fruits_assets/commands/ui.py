@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import signal
 import sys
 
 import click
@@ -40,6 +41,8 @@ def ui_command(images: str | None, store: str | None, port: int) -> None:
     click.echo(f"Images {settings.images}, store {settings.store}; http://127.0.0.1:{port}", err=True)
     where = ["-w", str(WORKSPACE)] if WORKSPACE.exists() else ["-m", "fruits_assets.definitions"]
     command = [sys.executable, "-m", "dagster", "dev", *where, "-h", "127.0.0.1", "-p", str(port)]
+    # A shell starts what is in the background with interrupts ignored; Dagster would then ignore every request to end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606
 
