@@ -22,6 +22,8 @@ from spark_steps.errors import FruitsError
 _HERE = Path(__file__).parent
 _SHARED = _HERE.parent.parent / "shared" / "data"
 _PHOTOS, _WEIGHTS = _SHARED / "fruits360", _SHARED / "weights" / "mobilenet_v2_imagenet_int8_no_top.h5"
+# Photos of the store that a single photo is compared with.
+_STORED = 3000
 # What the small mode takes in place of each case's own sizes.
 _SMALL = {"photos": 48, "phone photos": 4, "features table": 2000}
 
@@ -59,7 +61,8 @@ def main(
     scratch = (scratch or Path(tempfile.gettempdir()) / "fruits-benchmarks").absolute()
     scratch.mkdir(parents=True, exist_ok=True)
     weights = _absolute(weights) if weights else str(_WEIGHTS) if _WEIGHTS.exists() else "random:0"
-    bench = Bench(find_originals(images, scratch), weights, scratch, cores(), seconds=2.0 if small else 10.0)
+    seconds, stored = (2.0, _SMALL["photos"]) if small else (10.0, _STORED)
+    bench = Bench(find_originals(images, scratch), weights, scratch, cores(), seconds, stored)
     inputs = {
         "photos": "real, of Fruits-360" if bench.originals == images else "generated",
         "weights": Path(weights).name,

@@ -31,6 +31,7 @@ class Case:
         small: Whether it is quick enough for the small mode.
         needs: Modules that must be installed.
         keras: Whether it takes weights that Keras can read.
+        store: Whether it needs a store with a fitted PCA.
         command: From a job to its command; by default its file in ``contenders``.
     """
 
@@ -43,6 +44,7 @@ class Case:
     small: bool = True
     needs: tuple[str, ...] = ()
     keras: bool = False
+    store: bool = False
     command: Callable[[Job], list[str]] | None = None
 
     @property
@@ -88,9 +90,14 @@ def _contender(module: str) -> Callable[[Job], list[str]]:
     return lambda job: [sys.executable, "-m", f"benchmarks.contenders.{module}", job.as_argument()]
 
 
-def _fruits_run(job: Job) -> list[str]:
-    places = ["--images", job.data, "--store", f"{job.output}/store", "--weights", job.flatbuffer]
+def fruits_run(images: str, store: str, flatbuffer: str) -> list[str]:
+    """Returns the command of the whole pipeline."""
+    places = ["--images", images, "--store", store, "--weights", flatbuffer]
     return [sys.executable, "-m", "fruits_assets.cli", "run", *places, "--components", str(COMPONENTS)]
+
+
+def _pipeline(job: Job) -> list[str]:
+    return fruits_run(job.data, f"{job.output}/store", job.flatbuffer)
 
 
 _STORE_FEATURES = "store/Results/mobilenet_features"
@@ -105,7 +112,7 @@ CASES = [
     Case("features/daft", "Daft, same network", "photos", (_FEW, _MANY), "features", command=_daft),
     Case("features/ray", "Ray Data, same network", "photos", (_FEW, _MANY), "features", needs=("ray",)),
     Case("features/datasets", "Hugging Face datasets, same network", "photos", (_FEW, _MANY), "", needs=("datasets",)),
-    Case("pipeline/ours", "ours: fruits run", "photos", (_FEW,), _STORE_FEATURES, command=_fruits_run),
+    Case("pipeline/ours", "ours: fruits run", "photos", (_FEW,), _STORE_FEATURES, command=_pipeline),
     Case("pipeline/notebook", "the notebook's whole flow", "photos", (_FEW,), "features", small=False, keras=True),
     Case("limits/litert", "LiteRT alone, pixels ready", "nothing", (0,)),
     Case("limits/sgemm", "sgemm: the bound of the arithmetic", "nothing", (0,)),
@@ -123,6 +130,7 @@ CASES = [
     Case("pca/spark_ml", "spark.ml StandardScaler and PCA", "features table", _TABLES, small=False),
     Case("pca/scikit_learn", "scikit-learn", "features table", _TABLES, needs=("sklearn",)),
     Case("pca/numpy", "pyarrow and numpy alone", "features table", _TABLES),
+    Case("single/ours", "ours: fruits identify, to nearest labels", "one photo", (1,), store=True),
     Case("single/litert", "LiteRT alone, to features", "one photo", (1,)),
     Case("single/keras", "Keras, to features", "one photo", (1,), small=False, keras=True),
 ]

@@ -1,5 +1,6 @@
 """Runs contenders in turn, each in a process of its own, and checks what they did before their time counts."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from benchmarks.agreement import (
     count_reduced,
     reference_features,
 )
-from benchmarks.cases import Case
+from benchmarks.cases import Case, fruits_run
 from benchmarks.feature_tables import make_features_table
 from benchmarks.job import Job
 from benchmarks.memory import MARK, MemoryWatch, processes_with
@@ -41,6 +42,11 @@ _ENVIRONMENT = {
 }
 
 
+def _environment(dagster_home: Path) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("FRUITS_")}
+    return {**own, **_ENVIRONMENT, "DAGSTER_HOME": str(dagster_home), "PYTHONPATH": str(_PROJECT)}
+
+
 @dataclass(frozen=True)
 class Bench:
     """What contenders are given.
@@ -51,6 +57,7 @@ class Bench:
         scratch: Directory for photos, tables and results on their way.
         cores: Cores to use.
         seconds: How long each limit is measured.
+        stored: Photos in the store that single photos are compared with.
     """
 
     originals: Path
@@ -58,6 +65,7 @@ class Bench:
     scratch: Path
     cores: int
     seconds: float
+    stored: int
 
     def flatbuffer(self) -> str:
         """Returns the path of the network, converted by the product's own code at the first call."""
@@ -83,6 +91,25 @@ class Bench:
             case "nothing":
                 return ""
 
+    def fitted_store(self) -> str:
+        """Returns a store with a fitted PCA, made at the first call.
+
+        Raises:
+            FruitsError: It cannot be made.
+        """
+        images = link_photos(self.originals, self.stored, self.scratch)
+        key = hashlib.sha256(f"{images} {self.flatbuffer()}".encode()).hexdigest()[:16]
+        store = self.scratch / f"store-{key}"
+        if not (store / "whole").exists():
+            command = fruits_run(str(images), str(store), self.flatbuffer())
+            done = subprocess.run(
+                command, env=_environment(store / "dagster"), capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise FruitsError(f"The store of {self.stored:,} photos cannot be made:\n{done.stderr[-1500:]}")
+            (store / "whole").touch()
+        return str(store)
+
     def job(self, case: Case, size: int) -> Job:
         """Returns the job of a case, all that it needs made."""
         output = self.scratch / f"output-{uuid.uuid4().hex}"
@@ -90,7 +117,7 @@ class Bench:
             data=self.data(case, size),
             flatbuffer=self.flatbuffer(),
             weights=self.weights,
-            store="",
+            store=self.fitted_store() if case.store else "",
             output=str(output),
             size=size,
             cores=self.cores,
@@ -123,12 +150,9 @@ def measure(case: Case, size: int, bench: Bench, explained: list[float] | None) 
 def _timed(case: Case, job: Job) -> Run:
     mark = uuid.uuid4().hex
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("FRUITS_")},
-        **_ENVIRONMENT,
+        **_environment(Path(job.output) / "dagster"),
         MARK: mark,
-        "DAGSTER_HOME": f"{job.output}/dagster",
         "HF_HOME": f"{job.output}/hugging-face",
-        "PYTHONPATH": str(_PROJECT),
     }
     with (Path(job.output) / "log").open("w+") as log, MemoryWatch(mark) as memory:
         job = replace(job, started=time.time())

@@ -9,10 +9,19 @@ from benchmarks.job import Job, tell
 _TIMES = 30
 
 
-def tell_cold_and_warm(job: Job, work: Callable[[], object]) -> None:
-    """Tells the seconds from the start of the process to the first answer, and the median seconds of 30 more."""
+def tell_cold_and_warm(
+    job: Job, work: Callable[[], object], go_on: Callable[[], Callable[[], object]] | None = None
+) -> None:
+    """Tells the seconds from the start of the process to the first answer, and the median seconds of 30 more.
+
+    Args:
+        job: The job of the process.
+        work: Gives an answer.
+        go_on: Returns what gives the further ones, by default the same.
+    """
     work()
     cold = job.since_start()
+    work = go_on() if go_on else work
     seconds = []
     for _ in range(_TIMES):
         start = time.perf_counter()

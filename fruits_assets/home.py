@@ -5,6 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
+from filelock import FileLock
+
 from spark_steps.s3 import is_s3
 
 _PROJECT = Path(__file__).parent.parent
@@ -30,7 +32,24 @@ def ensure_dagster_home(store: str) -> Path:
     # For last_store: which store was worked on, and by the file's time when.
     (home / "store.txt").write_text(store)
     os.environ["DAGSTER_HOME"] = str(home)
+    _make_databases(home)
     return home
+
+
+def _make_databases(home: Path) -> None:
+    """Makes Dagster's databases in a home that has none yet, one process at a time.
+
+    Dagster makes them in whichever process comes first, and two that come together (the UI, and a command in another
+    terminal) can leave one with two schema versions, which nothing opens again.
+    """
+    made = home / ".databases"
+    with FileLock(home / ".databases.lock"):
+        if not made.exists():
+            # Here: Dagster takes seconds to import, and is needed for a new home only.
+            import dagster as dg
+
+            dg.DagsterInstance.get().dispose()
+            made.touch()
 
 
 def last_store() -> str | None:

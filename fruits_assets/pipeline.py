@@ -20,7 +20,7 @@ from fruits_assets.tags import places
 from spark_steps.errors import FruitsError
 from spark_steps.images import PHOTO_EXTENSIONS, list_image_folders
 from spark_steps.store import Store
-from spark_steps.weights import check_source
+from spark_steps.weights import check_source, fetch_weights
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,11 @@ def run_pipeline(
     """
     check_residency(settings)
     # Before any work: a wrong path should not come to light after the listing of a million photos.
-    check_source(settings.weights)
+    if settings.weights is not None:
+        check_source(settings.weights)
     wanted = register_folders(settings, instance, pattern, say)
+    # And what cannot be downloaded, not after the start of Spark.
+    fetch_weights(settings.weights, Store(settings.store).mobilenet_models)
     definitions = build_definitions(settings)
     with one_cluster_for_all(settings, instance, say) as cluster_tags:
         tags = {**places(settings), **cluster_tags}

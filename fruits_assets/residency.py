@@ -36,7 +36,7 @@ def check_residency(settings: Settings, s3_client: Any = None, places: Sequence[
 
 def s3_places(settings: Settings) -> list[str]:
     """Returns those of images, store and weights that lie in S3."""
-    return [place for place in (settings.images, settings.store, settings.weights) if is_s3(place)]
+    return [place for place in (settings.images, settings.store, settings.weights or "") if is_s3(place)]
 
 
 def check_bucket_region(place: str, s3_client: Any) -> str:

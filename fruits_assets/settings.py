@@ -60,8 +60,10 @@ class Settings(BaseSettings):
     store: Place = Field(
         "sample/store", description="Folder of all results, or s3://bucket/prefix.", validate_default=True
     )
-    weights: str = Field(
-        "imagenet", description="imagenet, a path of an .h5, .keras or .tflite file, or random:<seed>."
+    weights: str | None = Field(
+        None,
+        description="imagenet, a path of an .h5, .keras or .tflite file, or random:<seed>; left out: the network that "
+        "the store has, imagenet in a new one.",
     )
     components: int = Field(DEFAULT_COMPONENTS, ge=1, le=1280, description="PCA components to keep.")
     variance: float | None = Field(

@@ -59,7 +59,7 @@ def load_model(source: str, cache: str) -> MobileNetModel:
         if source.startswith(RANDOM_PREFIX):
             weights, key = source, source.replace(":", "-")
         else:
-            weights = _imagenet_file() if source == IMAGENET else _local_copy(source, Path(scratch))
+            weights = download_imagenet() if source == IMAGENET else _local_copy(source, Path(scratch))
             key = _sha256(Path(weights).read_bytes())
         known = f"{cache}/weights-{key}.json"
         if storage.file_type(known) == fs.FileType.NotFound:
@@ -76,6 +76,36 @@ def _from_cache(cache: str, known: dict[str, Any], source: str) -> MobileNetMode
     return MobileNetModel(flatbuffer, _fingerprint(flatbuffer), source, known["weights_sha256"])
 
 
+def model_for_next(source: str | None, cache: str) -> MobileNetModel:
+    """Returns the model that the next features are to be made with.
+
+    Args:
+        source: As ``load_model`` takes it; None for the network that the store has, ImageNet where it has none yet.
+        cache: Directory of the converted models, a normalised place.
+
+    Raises:
+        FruitsError: As ``load_model`` does.
+    """
+    if source is None and has_current_model(cache):
+        return current_model(cache)
+    return load_model(source or IMAGENET, cache)
+
+
+def fetch_weights(source: str | None, cache: str) -> None:
+    """Downloads what ``model_for_next`` will need and is not on this machine yet: nothing, or the ImageNet weights.
+
+    Raises:
+        FruitsError: They cannot be downloaded; the message says what to bring.
+    """
+    if source == IMAGENET or (source is None and not has_current_model(cache)):
+        download_imagenet()
+
+
+def has_current_model(cache: str) -> bool:
+    """Returns whether features have been made with a model of the cache."""
+    return bool(storage.file_type(f"{cache}/{_CURRENT}") != fs.FileType.NotFound)
+
+
 def make_current(model: MobileNetModel, cache: str) -> None:
     """Notes a model of the cache as the one that the next features are made with."""
     flatbuffer = _sha256(model.flatbuffer)
@@ -89,7 +119,7 @@ def current_model(cache: str) -> MobileNetModel:
     Raises:
         FruitsError: There is none yet.
     """
-    if storage.file_type(f"{cache}/{_CURRENT}") == fs.FileType.NotFound:
+    if not has_current_model(cache):
         raise FruitsError(f"There is no model under {cache}. Materialize mobilenet_model first.")
     document = storage.read_json(f"{cache}/{_CURRENT}")
     return _from_cache(cache, document, document["source"])
@@ -141,7 +171,12 @@ def _local_copy(source: str, scratch: Path) -> str:
     return str(copy)
 
 
-def _imagenet_file() -> str:
+def download_imagenet() -> str:
+    """Returns the file of the ImageNet weights, downloaded by Keras where it is not on this machine yet.
+
+    Raises:
+        FruitsError: It cannot be downloaded; the message says what to bring.
+    """
     # Where Keras keeps it (keras.src.backend.config.keras_home); to ask Keras takes the seconds of TensorFlow's import.
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     kept = home / "models" / IMAGENET_FILE

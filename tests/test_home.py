@@ -1,10 +1,12 @@
 """The Dagster home: one for each store, and found again."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from filelock import FileLock
 
 from fruits_assets import home
 from fruits_assets.cli import main
@@ -39,6 +41,20 @@ def test_the_last_store_is_the_one_worked_on_last_that_is_still_there(homes: Pat
     os.environ["DAGSTER_HOME"] = ""
     (homes / "two").mkdir()
     assert home.last_store() == str(homes / "two")
+
+
+def test_two_processes_that_come_to_a_new_home_at_once_do_not_both_make_its_databases(homes: Path) -> None:
+    made = homes / "home" / "history" / "runs.db"
+    made.parent.parent.mkdir()
+    os.environ["DAGSTER_HOME"] = str(homes / "home")
+    with ThreadPoolExecutor(1) as second:
+        with FileLock(homes / "home" / ".databases.lock"):
+            waiting = second.submit(home.ensure_dagster_home, "/store")
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=1)
+            assert not made.exists()
+        waiting.result(timeout=60)
+    assert made.exists()
 
 
 def test_env_prints_what_dagsters_own_commands_need(homes: Path) -> None:

@@ -77,6 +77,25 @@ def test_imagenet_weights_that_keras_has_kept_are_found_without_tensorflow(
     assert load_model("imagenet", str(cache)).fingerprint == converted.fingerprint
 
 
+def test_a_store_keeps_its_network_and_a_new_one_takes_imagenet_before_any_work(
+    network_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = str(tmp_path / "cache")
+    asked: list[str] = []
+    monkeypatch.setattr(weights, "download_imagenet", lambda: asked.append("imagenet"))
+
+    weights.fetch_weights(str(network_file), cache)
+    assert asked == []
+    weights.fetch_weights(None, cache)
+    assert asked == ["imagenet"]
+
+    model = load_model(str(network_file), cache)
+    make_current(model, cache)
+    weights.fetch_weights(None, cache)
+    assert asked == ["imagenet"]
+    assert weights.model_for_next(None, cache) == model
+
+
 def test_another_treatment_of_pixels_is_another_fingerprint(
     network_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

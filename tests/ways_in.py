@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from fruits_assets.home import ensure_dagster_home
 from fruits_assets.sample import write_sample
 from spark_steps.store import Store
 from spark_steps.summaries import summarise
@@ -45,10 +46,10 @@ class Place:
         }
 
     def use(self, environment: dict[str, str]) -> None:
-        """Sets up a Dagster home, and more environment variables for the commands."""
+        """Sets up a Dagster home as ``fruits env`` does, and more environment variables for the commands."""
         self.environment |= environment
-        self.home.mkdir(exist_ok=True)
-        (self.home / "dagster.yaml").write_text((PROJECT / "fruits_assets" / "dagster.yaml").read_text())
+        os.environ["DAGSTER_HOME"] = str(self.home)
+        ensure_dagster_home(self.store.root)
 
     def run(self, *command: str, succeeds: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(

@@ -13,7 +13,7 @@ from fruits_assets.settings import Settings
 from spark_steps.mobilenet import update_features
 from spark_steps.schemas import FEATURES_SCHEMA
 from spark_steps.store import Store
-from spark_steps.weights import MobileNetModel, load_model
+from spark_steps.weights import MobileNetModel, model_for_next
 
 
 class WeightsConfig(dg.Config):
@@ -21,7 +21,8 @@ class WeightsConfig(dg.Config):
 
     weights: str | None = Field(
         None,
-        description="imagenet, a path of an .h5, .keras or .tflite file, or random:<seed>; left out: FRUITS_WEIGHTS.",
+        description="imagenet, a path of an .h5, .keras or .tflite file, or random:<seed>; left out: FRUITS_WEIGHTS, "
+        "else the network that the store has, imagenet in a new one.",
     )
 
 
@@ -41,7 +42,7 @@ def mobilenet_model(
 ) -> MobileNetModel:
     """MobileNetV2 without its classifier, read once and converted to the 9 MB that are broadcast to the workers."""
     started = time.perf_counter()
-    model = load_model(config.weights or settings.weights, store.mobilenet_models)
+    model = model_for_next(config.weights or settings.weights, store.mobilenet_models)
     context.add_output_metadata(entries(costs.of_seconds(time.perf_counter() - started)))
     return model
 

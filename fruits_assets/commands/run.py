@@ -14,8 +14,7 @@ from fruits_assets.sample import write_sample
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 from spark_steps.errors import FruitsError
-from spark_steps.store import Store
-from spark_steps.weights import IMAGENET, load_model
+from spark_steps.weights import IMAGENET, download_imagenet
 
 RANDOM_WEIGHTS = "random:0"
 
@@ -30,7 +29,8 @@ RANDOM_WEIGHTS = "random:0"
 @click.option(
     "--weights",
     shell_complete=weights_sources,
-    help="imagenet, a .h5, .keras or .tflite file, or random:<seed>.  [env: FRUITS_WEIGHTS]",
+    help="imagenet, a .h5, .keras or .tflite file, or random:<seed>; left out: the network that the store has, "
+    "imagenet in a new one.  [env: FRUITS_WEIGHTS]",
 )
 @click.option("--folders", default="*", show_default=True, help="Shell pattern of the folders to featurise.")
 @click.option("--components", type=int, help="PCA components to keep (50 where nothing is said).")
@@ -82,14 +82,14 @@ def demo_command() -> None:
     count = write_sample(images)
     click.echo(f"{count} generated photos in {images}", err=True)
     settings = read_settings(images=str(images), store=str(store))
-    if settings.weights == IMAGENET:
-        settings = read_settings(images=str(images), store=str(store), weights=_weights_for_demonstration(settings))
+    if settings.weights in (None, IMAGENET):
+        settings = read_settings(images=str(images), store=str(store), weights=_weights_for_demonstration())
     _run_and_report(settings)
 
 
-def _weights_for_demonstration(settings: Settings) -> str:
+def _weights_for_demonstration() -> str:
     try:
-        load_model(IMAGENET, Store(settings.store).mobilenet_models)
+        download_imagenet()
     except FruitsError as error:
         click.secho(
             "*** RANDOM WEIGHTS: the demonstration goes on, but its features mean nothing. ***", fg="red", err=True

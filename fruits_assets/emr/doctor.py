@@ -230,7 +230,7 @@ def check_places(settings: Settings, data_bucket: str) -> None:
         )
     for what, name, place, here in (
         ("photos", "IMAGES", settings.images, f"{root}/Test"),
-        ("weights", "WEIGHTS", settings.weights, f"{root}/weights"),
+        ("weights", "WEIGHTS", settings.weights or "", f"{root}/weights"),
     ):
         # Weights that do not lie in S3 are read on this machine.
         if is_s3(place) and not f"{place}/".startswith(f"{root}/"):
@@ -241,22 +241,23 @@ def check_places(settings: Settings, data_bucket: str) -> None:
 
 
 def _weights(settings: Settings) -> Check:
-    if is_s3(settings.weights):
-        bucket, key = bucket_and_key(settings.weights)
-        with sentences(f"read the weights {settings.weights}"):
+    weights = settings.weights
+    if weights is None:
+        return Check("weights", "ok", "those of the store, imagenet in a new one, which Keras downloads")
+    if is_s3(weights):
+        bucket, key = bucket_and_key(weights)
+        with sentences(f"read the weights {weights}"):
             try:
                 client("s3", settings.region).head_object(Bucket=bucket, Key=key)
             except ClientError as error:
                 if error_code(error) not in ("404", "NoSuchKey", "NoSuchBucket"):
                     raise
-                return Check("weights", "failed", f"there is no {settings.weights}", "Set FRUITS_WEIGHTS=imagenet")
-        return Check("weights", "ok", settings.weights)
-    check_source(settings.weights)
-    if settings.weights.startswith(RANDOM_PREFIX):
-        return Check("weights", "warning", f"{settings.weights}: features mean nothing", "Set FRUITS_WEIGHTS=imagenet")
-    told = (
-        "imagenet, which Keras downloads when it is first needed" if settings.weights == IMAGENET else settings.weights
-    )
+                return Check("weights", "failed", f"there is no {weights}", "Set FRUITS_WEIGHTS=imagenet")
+        return Check("weights", "ok", weights)
+    check_source(weights)
+    if weights.startswith(RANDOM_PREFIX):
+        return Check("weights", "warning", f"{weights}: features mean nothing", "Set FRUITS_WEIGHTS=imagenet")
+    told = "imagenet, which Keras downloads when it is first needed" if weights == IMAGENET else weights
     return Check("weights", "ok", told)
 
 

@@ -1,0 +1,43 @@
+"""One photo to its nearest labels: the command ``fruits identify``, then the same with all that it loads kept."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.job import Job, read_job
+from benchmarks.repeat import tell_cold_and_warm
+from fruits_assets.cli import main as fruits
+from spark_steps.errors import FruitsError
+
+
+def _command(job: Job) -> None:
+    fruits(["identify", job.data, "--store", job.store], standalone_mode=False)
+
+
+def _kept(job: Job) -> Callable[[], None]:
+    # Here: the command imports them in its own time.
+    from spark_steps.identify import Reducer
+    from spark_steps.limits import DecodeLimits
+    from spark_steps.neighbours import find_neighbours
+    from spark_steps.store import Store
+
+    store, limits = Store(job.store), DecodeLimits()
+    reducer = Reducer(store)
+
+    def answer() -> None:
+        reduced = reducer.reduce(job.data, limits).reduced
+        nearest = find_neighbours(store.reduced_features, reducer.pca.version, reduced[None], 10).neighbours[0][0]
+        # The photo is in the store: another answer would be wrong, and no time of it counts.
+        if nearest.label != Path(job.data).parent.name:
+            raise FruitsError(f"{job.data} is not found in its own folder.")
+
+    return answer
+
+
+def main() -> None:
+    """Tells the time to the first labels, and the time of the next."""
+    job = read_job()
+    tell_cold_and_warm(job, lambda: _command(job), lambda: _kept(job))
+
+
+if __name__ == "__main__":
+    main()
