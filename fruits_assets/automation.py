@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 
@@ -44,13 +43,13 @@ class Rows:
 
     Attributes:
         totals: Of the rows.
-        oldest: When the first of its files was written.
+        oldest: When the first of its files was written, seconds since 1970.
         newest: When the last of them was.
     """
 
     totals: Totals
-    oldest: datetime
-    newest: datetime
+    oldest: float
+    newest: float
 
 
 def folders_to_featurise(

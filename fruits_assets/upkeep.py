@@ -20,7 +20,7 @@ from fruits_assets.automation import (
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.settings import Settings
 from spark_steps import pca_store
-from spark_steps.footers import Listing, list_table, table_totals
+from spark_steps.footers import FilesByFolder, files_by_folder, table_totals
 from spark_steps.images import FolderContents, list_image_folders
 from spark_steps.store import Store
 from spark_steps.totals import Totals, sum_of
@@ -68,14 +68,13 @@ class Look:
         self.version = pca_store.current_version(store.pca_models)
         self.limits = RefitLimits(settings.refit_share, settings.refit_drift)
         self._store = store
-        self._features = list_table(store.mobilenet_features)
-        self._reduced = list_table(store.reduced_features)
+        self._features = files_by_folder(store.mobilenet_features)
+        self._reduced = files_by_folder(store.reduced_features)
 
     @cached_property
     def digest(self) -> str:
         """A name that is the same where nothing has changed that a step follows from."""
-        listings = [*self._features.values(), *self._reduced.values()]
-        files = [(info.path, info.size, info.mtime) for infos in listings for info in infos]
+        files = [*self._features.values(), *self._reduced.values()]
         seen = repr((self.photos, self.partitions, self.version, self.limits, files))
         return hashlib.sha256(seen.encode()).hexdigest()[:16]
 
@@ -151,8 +150,8 @@ class Look:
         return None
 
 
-def _rows(listing: Listing, totals: Mapping[str, Totals]) -> dict[str, Rows]:
+def _rows(listed: FilesByFolder, totals: Mapping[str, Totals]) -> dict[str, Rows]:
     return {
-        folder: Rows(totals[folder], min(f.mtime for f in files), max(f.mtime for f in files))
-        for folder, files in listing.items()
+        folder: Rows(totals[folder], min(one.modified for one in files), max(one.modified for one in files))
+        for folder, files in listed.items()
     }

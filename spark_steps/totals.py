@@ -101,9 +101,9 @@ def _columns(file: pq.ParquetFile) -> list[str]:
     return [name for name in file.schema_arrow.names if name in _COLUMNS]
 
 
-def read_totals(path: str, filesystem: Any) -> Totals:
-    """Returns the totals of a Parquet file from its footer; of one that has none there, from its rows."""
-    with filesystem.open_input_file(path) as source, pq.ParquetFile(source) as file:
+def read_totals(opened: pq.ParquetFile) -> Totals:
+    """Returns the totals of a Parquet file, of its footer or, where that has none, of its rows; closes it."""
+    with opened as file:
         kept: Mapping[bytes, bytes] = file.metadata.metadata or {}
         if (told := kept.get(FOOTER_KEY.encode())) is None:
             return sum_of(Totals.of_rows(batch) for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=_columns(file)))

@@ -7,10 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyarrow import fs
 from pyspark.sql import SparkSession
 
-from spark_steps.footers import list_table, table_totals
+from spark_steps.footers import files_by_folder, table_totals
 from spark_steps.images import FolderContents, find_photos, list_image_folders
 from spark_steps.limits import DecodeLimits
 from spark_steps.mobilenet import update_features
@@ -40,7 +39,7 @@ def table(spark: SparkSession, network: MobileNetModel, tmp_path_factory: pytest
 
 
 def test_the_footers_of_a_table_tell_the_totals_of_its_rows(table: FolderTable, network: MobileNetModel) -> None:
-    totals = table_totals(table, list_table(table))
+    totals = table_totals(table, files_by_folder(table))
     assert {folder: (one.rows, one.vectors) for folder, one in totals.items()} == {
         "Apple = red": (3, 3),
         "Pear": (3, 1),
@@ -56,20 +55,19 @@ def test_the_footers_of_a_table_tell_the_totals_of_its_rows(table: FolderTable, 
 
 def test_totals_of_photos_that_have_not_changed_are_what_their_listing_shows(table: FolderTable) -> None:
     images = str(Path(table.root).parents[2] / "photos")
-    totals = table_totals(table, list_table(table))
+    totals = table_totals(table, files_by_folder(table))
     shown = {folder: FolderContents(one.rows, one.length, one.newest) for folder, one in totals.items()}
     assert shown == list_image_folders(images).contents
 
 
 def test_a_file_without_totals_in_its_footer_gives_the_same_from_its_rows(table: FolderTable, tmp_path: Path) -> None:
-    local = fs.LocalFileSystem()
-    for files in list_table(table).values():
+    for files in files_by_folder(table).values():
         for file in files:
             rows = pq.ParquetFile(file.path).read()
             plain = tmp_path / "plain.parquet"
             pq.write_table(rows.replace_schema_metadata(None), plain)
             assert FOOTER_KEY.encode() in (pq.read_metadata(file.path).metadata or {})
-            kept, read = read_totals(file.path, local), read_totals(str(plain), local)
+            kept, read = read_totals(table.open(file)), read_totals(pq.ParquetFile(plain))
             assert (read.rows, read.length, read.newest, read.made_by) == (
                 kept.rows,
                 kept.length,
@@ -84,8 +82,8 @@ def test_a_listing_leaves_out_files_that_are_still_to_come(table: FolderTable, t
     coming = Path(copy.root, "_replacing", "abc", "folder=Pear")
     coming.mkdir(parents=True)
     pq.write_table(pa.table({"path": ["p"]}), coming / "part-0.parquet")
-    assert list_table(copy) == {}
-    assert list_table(FolderTable(str(tmp_path / "nowhere"), FEATURES_SCHEMA)) == {}
+    assert files_by_folder(copy) == {}
+    assert files_by_folder(FolderTable(str(tmp_path / "nowhere"), FEATURES_SCHEMA)) == {}
 
 
 def test_totals_of_nothing_have_no_mean() -> None:

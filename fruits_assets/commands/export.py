@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from fruits_assets.commands.completion import folders
 from fruits_assets.commands.opening import open_store
+from fruits_assets.commands.options import store_option
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 from spark_steps.export import export_csv, export_npz
@@ -23,7 +23,7 @@ _FILE = _LocalFile(path_type=Path)
 
 
 @click.command("export")
-@click.option("--store", shell_complete=folders, help="Folder of the results.  [env: FRUITS_STORE]")
+@store_option
 @click.option("--csv", "csv_file", type=_FILE, help="Write image_id, path, folder, label, reduced_1 to reduced_k.")
 @click.option("--npz", "npz_file", type=_FILE, help="Write arrays X, labels, ids, paths, folders, pca_model for numpy.")
 @click.option("--force", is_flag=True, help="Replace the file.")

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from fruits_assets.commands.completion import files, folders
+from fruits_assets.commands.completion import files
 from fruits_assets.commands.opening import open_store
+from fruits_assets.commands.options import store_option
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 from spark_steps.errors import FruitsError
@@ -17,7 +18,7 @@ from spark_steps.neighbours import labels_of
 
 @click.command("identify")
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, shell_complete=files)
-@click.option("--store", shell_complete=folders, help="Folder of the results.  [env: FRUITS_STORE]")
+@store_option
 @click.option("--neighbours", default=10, show_default=True, type=click.IntRange(1), help="Nearest photos to look at.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts; with the neighbours and the photo's own numbers.")
 @tells_problems_in_a_sentence

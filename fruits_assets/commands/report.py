@@ -4,15 +4,15 @@ import json
 
 import click
 
-from fruits_assets.commands.completion import folders
 from fruits_assets.commands.opening import open_store
+from fruits_assets.commands.options import store_option
 from fruits_assets.report import as_text, read_report
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 
 
 @click.command("report")
-@click.option("--store", shell_complete=folders, help="Folder of the results.  [env: FRUITS_STORE]")
+@store_option
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @tells_problems_in_a_sentence
 def report_command(store: str | None, as_json: bool) -> None:

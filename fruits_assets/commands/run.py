@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 import dagster as dg
 
-from fruits_assets.commands.completion import folders, weights_sources
+from fruits_assets.commands.completion import weights_sources
+from fruits_assets.commands.options import images_option, store_option
 from fruits_assets.home import ensure_dagster_home
 from fruits_assets.pipeline import run_pipeline
 from fruits_assets.report import as_text, read_report
@@ -20,12 +21,8 @@ RANDOM_WEIGHTS = "random:0"
 
 
 @click.command("run")
-@click.option(
-    "--images",
-    shell_complete=folders,
-    help="Folder whose subfolders hold the photos, one folder a label.  [env: FRUITS_IMAGES]",
-)
-@click.option("--store", shell_complete=folders, help="Folder of all results.  [env: FRUITS_STORE]")
+@images_option
+@store_option
 @click.option(
     "--weights",
     shell_complete=weights_sources,

@@ -9,6 +9,7 @@ import sys
 import click
 
 from fruits_assets.commands.completion import folders
+from fruits_assets.commands.options import images_option, store_option
 from fruits_assets.home import WORKSPACE, ensure_dagster_home, last_store
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
@@ -58,8 +59,8 @@ def _images_of_last_run() -> str | None:
 
 
 @click.command("env")
-@click.option("--images", shell_complete=folders, help="Folder whose subfolders hold the photos.  [env: FRUITS_IMAGES]")
-@click.option("--store", shell_complete=folders, help="Folder of all results.  [env: FRUITS_STORE]")
+@images_option
+@store_option
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @tells_problems_in_a_sentence
 def env_command(images: str | None, store: str | None, as_json: bool) -> None:
