@@ -24,8 +24,8 @@ from benchmarks.static_s3 import StaticS3, objects_below
 from fruits_assets.resources import LocalPySparkResource
 from spark_steps.extractor import FeatureExtractor
 from spark_steps.images import find_photos, list_image_folders
-from spark_steps.limits import DecodeLimits
-from spark_steps.mobilenet import PHOTOS_PER_TASK, update_features
+from spark_steps.limits import PHOTOS_PER_TASK, DecodeLimits
+from spark_steps.mobilenet import update_features
 from spark_steps.photos import decode
 from spark_steps.session import local_spark_config
 from spark_steps.store import Store

@@ -12,7 +12,7 @@ from fruits_assets.emr.aws import s3_resource
 from fruits_assets.emr.launcher import emr_step_launcher
 from fruits_assets.io_managers import FolderTableIOManager, MobileNetModelIOManager, PcaModelIOManager
 from fruits_assets.settings import Settings
-from spark_steps.session import SESSION_CONFIG, local_spark_config, use_local_runtimes
+from spark_steps.session import SESSION_CONFIG, use_local_runtimes
 from spark_steps.store import Store
 
 
@@ -29,8 +29,7 @@ class LocalPySparkResource(LazyPySparkResource):
 
 def local_resources(settings: Settings) -> dict[str, Any]:
     """Returns the resources for Spark on this machine; a step launcher sends steps to a cluster, and there is none."""
-    places = [settings.images, settings.store]
-    pyspark = LocalPySparkResource(spark_config=local_spark_config(settings.cores, settings.driver_memory, places))
+    pyspark = LocalPySparkResource(spark_config=settings.spark_config)
     return {**_resources(settings, pyspark), "pyspark_step_launcher": dg.ResourceDefinition.none_resource()}
 
 

@@ -10,6 +10,7 @@ from spark_steps import storage
 from spark_steps.errors import FruitsError
 from spark_steps.limits import DecodeLimits, FetchLimits
 from spark_steps.pca import DEFAULT_COMPONENTS, PcaSettings
+from spark_steps.session import local_spark_config
 
 MEBIBYTE = 1024 * 1024
 
@@ -153,6 +154,11 @@ class Settings(BaseSettings):
         max_bytes = self.max_photo_megabytes * MEBIBYTE
         ahead = FetchLimits(self.photos_ahead, self.megabytes_ahead * MEBIBYTE, max_bytes)
         return DecodeLimits(ahead, self.max_photo_megapixels * 1_000_000)
+
+    @property
+    def spark_config(self) -> dict[str, str]:
+        """Spark's settings on this machine."""
+        return local_spark_config(self.cores, self.driver_memory, [self.images, self.store])
 
     @property
     def pca(self) -> PcaSettings:

@@ -14,15 +14,13 @@ from pyspark.sql import functions as F
 
 from spark_steps.extractor import FeatureExtractor
 from spark_steps.fetching import fetch
-from spark_steps.limits import DecodeLimits
+from spark_steps.limits import PHOTOS_PER_TASK, DecodeLimits
 from spark_steps.photos import PASSING_REASONS, UnusablePhotoError, decode
 from spark_steps.schemas import FEATURES_SCHEMA, with_folder
 from spark_steps.task_rows import Compute, TaskRows
 from spark_steps.weights import MobileNetModel
 
 _ARROW_SCHEMA = with_folder(FEATURES_SCHEMA)
-# A warm Python task costs 50 to 80 ms and a photo 10: with so many a task its cost is about 1 %.
-PHOTOS_PER_TASK = 512
 # What makes a photo the one that it was.
 _KEYS = ["folder", "path", "length", "modification_time", "listing_error"]
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 from pyspark.sql.types import BinaryType, LongType, StructField, StructType
 
+from spark_steps.interruptible import collect
 from spark_steps.tables import DataFile, FolderTable, contiguous_shares, map_files
 from spark_steps.weights import FEATURES
 
@@ -75,7 +76,7 @@ def feature_quality(spark: SparkSession, features: FolderTable, folders: Sequenc
         )
 
     shares = contiguous_shares(features.files(folders), spark.sparkContext.defaultParallelism)
-    parts = map_files(spark, shares, run, _PARTIAL_SCHEMA).collect() if shares else []
+    parts = collect(map_files(spark, shares, run, _PARTIAL_SCHEMA)) if shares else []
     if not parts:
         return FeatureQuality(0, 0, 0, 0)
     least = np.min([np.frombuffer(part["least"], np.float32) for part in parts], axis=0)

@@ -4,7 +4,9 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from spark_steps import s3
@@ -78,11 +80,39 @@ def local_spark_config(cores: str = "*", driver_memory: str = "1g", places: Iter
         # The JVM only plans and writes; the first compiler is enough. The second took a quarter of the time of a
         # short run (22 s to 16 s for listing and writing 3,000 rows, start-up included, on 2 cores).
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        "spark.python.daemon.module": _daemon_module(),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         **SESSION_CONFIG,
         **(s3.spark_config(hadoop_version()) if any(map(s3.is_s3, places)) else {}),
     }
+
+
+def _daemon_module() -> str:
+    # On a Mac, libraries that were imported before a fork may end the process after it.
+    return "spark_steps.python_daemon" if sys.platform == "linux" else "pyspark.daemon"
+
+
+def start_in_background(config: Mapping[str, str]) -> None:
+    """Starts the session of this process on another core, for whoever asks for it later, and returns at once.
+
+    Java and the workers take about as long to start as Dagster takes to be imported. What goes wrong comes to light
+    where the session is asked for.
+
+    Args:
+        config: Settings as ``local_spark_config`` gives them.
+    """
+    use_local_runtimes()
+
+    def start() -> None:
+        from pyspark.sql import SparkSession
+
+        with suppress(Exception):
+            session = SparkSession.builder.config(map=dict(config)).getOrCreate()
+            cores = session.sparkContext.defaultParallelism
+            session.range(0, cores, numPartitions=cores).mapInArrow(lambda batches: batches, "id long").collect()
+
+    threading.Thread(target=start, name="start of Spark", daemon=True).start()
 
 
 # What the steps rely on wherever they run.

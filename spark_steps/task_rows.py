@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_steps import storage
+from spark_steps.interruptible import collect
 from spark_steps.totals import Totals
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class TaskRows:
             names = pa.array([name] * len(folders), pa.string())
             yield pa.RecordBatch.from_pydict({"folder": pa.array(folders, pa.string()), "name": names})
 
-        written = self.source.mapInArrow(run, "folder string, name string").collect()
+        written = collect(self.source.mapInArrow(run, "folder string, name string"))
         return [(row["folder"], row["name"]) for row in written]
 
 

@@ -2,20 +2,24 @@
 
 import os
 
-import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
-
 from benchmarks.job import read_job, tell
-from fruits_assets.definitions import build_definitions
 from fruits_assets.home import ensure_dagster_home
-from fruits_assets.pipeline import EXTRACT, register_folders
 from fruits_assets.settings import read_settings
+from spark_steps.session import start_in_background
 
 
 def main() -> None:
     """Materializes the features of all folders, as ``fruits run`` does."""
     job = read_job()
     settings = read_settings(images=job.data, store=f"{job.output}/store", weights=job.flatbuffer, cores=str(job.cores))
+    start_in_background(settings.spark_config)
+    # Here, as in the command: while Spark starts.
+    import dagster as dg
+    from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+    from fruits_assets.definitions import build_definitions
+    from fruits_assets.pipeline import EXTRACT, register_folders
+
     ensure_dagster_home(settings.store)
     with dg.DagsterInstance.get() as instance:
         folders = register_folders(settings, instance, "*", lambda line: None)

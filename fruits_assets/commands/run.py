@@ -4,17 +4,14 @@ import shlex
 from pathlib import Path
 
 import click
-import dagster as dg
 
 from fruits_assets.commands.completion import weights_sources
 from fruits_assets.commands.options import images_option, store_option
 from fruits_assets.home import ensure_dagster_home
-from fruits_assets.pipeline import run_pipeline
-from fruits_assets.report import as_text, read_report
-from fruits_assets.sample import write_sample
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 from spark_steps.errors import FruitsError
+from spark_steps.session import start_in_background
 from spark_steps.weights import IMAGENET, download_imagenet
 
 RANDOM_WEIGHTS = "random:0"
@@ -55,6 +52,18 @@ def run_command(
 
 
 def _run_and_report(settings: Settings, pattern: str = "*") -> None:
+    if settings.deployment == "local":
+        # Here: it brings Spark's Python side.
+        from spark_steps.images import check_images_root
+
+        check_images_root(settings.images)
+        start_in_background(settings.spark_config)
+    # Here: Dagster takes seconds to import, and --help does without.
+    import dagster as dg
+
+    from fruits_assets.pipeline import run_pipeline
+    from fruits_assets.report import as_text, read_report
+
     ensure_dagster_home(settings.store)
     with dg.DagsterInstance.get() as instance:
         run_pipeline(settings, instance, pattern, lambda line: click.echo(line, err=True))
@@ -75,6 +84,8 @@ def demo_command() -> None:
     Example:
       fruits demo          # photos in sample/photos, results in sample/store
     """
+    from fruits_assets.sample import write_sample
+
     images, store = Path("sample/photos"), Path("sample/store")
     count = write_sample(images)
     click.echo(f"{count} generated photos in {images}", err=True)

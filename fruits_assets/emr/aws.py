@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -19,9 +19,11 @@ from botocore.exceptions import (
     ProfileNotFound,
     ReadTimeoutError,
 )
-from dagster_aws.s3 import S3Resource
 
 from spark_steps.errors import FruitsError
+
+if TYPE_CHECKING:
+    from dagster_aws.s3 import S3Resource
 
 T = TypeVar("T")
 _ATTEMPTS = 6
@@ -83,8 +85,11 @@ def once(call: Callable[[], T], look: Callable[[], T | None]) -> T:
     raise AssertionError("the last wait is none")
 
 
-def s3_resource(region: str) -> S3Resource:
+def s3_resource(region: str) -> "S3Resource":
     """Returns dagster-aws' resource for what of S3 is not Spark's: staging, locks, and where a bucket lies."""
+    # Here: it brings Dagster, which the small commands do without.
+    from dagster_aws.s3 import S3Resource
+
     return S3Resource(region_name=region, max_attempts=_ATTEMPTS)
 
 

@@ -13,7 +13,7 @@ from fruits_assets.emr.prices import Prices, read_prices, table_prices, xlarges
 from fruits_assets.emr.s3_requests import USD_PER_1000_GET, USD_PER_1000_PUT_OR_LIST, Requests, requests_of_run
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
-from spark_steps.mobilenet import PHOTOS_PER_TASK
+from spark_steps.limits import PHOTOS_PER_TASK
 
 # Measured: 100x100 photos from files to Parquet, end to end, on a machine of 2 cores.
 IMAGES_PER_SECOND_PER_CORE = 45.0

@@ -11,7 +11,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from dagster._core.errors import raise_execution_interrupts
 
 from fruits_assets.emr.aws import MISSING, error_code, read_object, sentences
 from spark_steps.errors import FruitsError
@@ -35,6 +34,9 @@ def held(s3: Any, bucket: str, key: str, patience: float) -> Iterator[None]:
     Raises:
         FruitsError: Another holds it for longer than that.
     """
+    # Here: Dagster takes seconds to import, and the commands that only look at clusters do without.
+    from dagster._core.errors import raise_execution_interrupts
+
     owner = f"{socket.gethostname()} {uuid.uuid4()}"
     with sentences(f"lock s3://{bucket}/{key}"):
         deadline = time.monotonic() + patience

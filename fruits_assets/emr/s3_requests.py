@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from spark_steps.mobilenet import PHOTOS_PER_TASK
+from spark_steps.limits import PHOTOS_PER_TASK
 
 # US dollars in eu-west-3, as commonly quoted in 2026-09, not read from the Price List API. A HEAD costs as a GET, and a
 # deletion nothing.
