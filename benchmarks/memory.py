@@ -36,7 +36,8 @@ def proportional_bytes(process: int) -> int:
 def is_spark_worker(process: int) -> bool:
     """Returns whether a process is one of Spark's Python workers, or the daemon that they are forked from."""
     with suppress(OSError):
-        return b"pyspark.daemon" in Path(f"/proc/{process}/cmdline").read_bytes()
+        command = Path(f"/proc/{process}/cmdline").read_bytes()
+        return b"pyspark.daemon" in command or b"spark_steps.python_daemon" in command
     return False
 
 
