@@ -37,7 +37,8 @@ def is_spark_worker(process: int) -> bool:
     """Returns whether a process is one of Spark's Python workers, or the daemon that they are forked from."""
     with suppress(OSError):
         command = Path(f"/proc/{process}/cmdline").read_bytes()
-        return b"pyspark.daemon" in command or b"spark_steps.python_daemon" in command
+        # Not the name alone: the command of Spark's Java has it among its settings.
+        return any(b"-m\0" + name in command for name in (b"pyspark.daemon", b"spark_steps.python_daemon"))
     return False
 
 

@@ -40,6 +40,8 @@ class StaticS3:
         key = unquote(path.lstrip("/").partition("/")[2])
         if not key and "list-type=2" in query:
             return self._listing(dict(parse_qsl(query, keep_blank_values=True)))
+        if not key and request.method == "HEAD":
+            return response(200, b"", {}, head=True)
         if key not in self._objects:
             return response(404, _NO_SUCH_KEY, head=request.method == "HEAD")
         return self._object(self._objects[key], request)
