@@ -119,7 +119,7 @@ def main(photos: str, weights: str, latencies: tuple[int, ...], repeats: int, co
         contenders[f"S3 at {latency} ms"] = features_of_the_product(spark, model, place)
     contenders["local disk"]()  # Starts the workers and the interpreters.
     count = sum(list_image_folders(photos).photos.values())
-    contenders["binaryFile, S3 at 30 ms"] = features_by_binary_file(spark, model, f"s3://{_BUCKET}30", count)
+    contenders["binaryFile, S3 at 30 ms"] = features_by_binary_file(spark, model, f"s3://{_BUCKET}30/", count)
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(repeats):
         for name, run in contenders.items():
