@@ -93,7 +93,7 @@ def features_by_binary_file(spark: SparkSession, model: MobileNetModel, images: 
 
 
 @click.command(help=(__doc__ or "").partition("\n\n")[0])
-@click.option("--photos", required=True, type=click.Path(exists=True, file_okay=False))
+@click.option("--photos", required=True, type=click.Path(exists=True, file_okay=False, resolve_path=True))
 @click.option("--weights", default="random:0", show_default=True)
 @click.option("--latency", "latencies", multiple=True, type=int, default=(0, 30, 50), help="Milliseconds; repeatable.")
 @click.option("--repeats", default=3, show_default=True)
