@@ -28,7 +28,18 @@ def test_an_unknown_command_is_refused_with_those_there_are() -> None:
     assert "No such command 'indentify'" in done.stderr
 
 
-def test_help_imports_neither_spark_nor_dagster() -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["identify", "--help"], ["report", "--help"]])
+def test_help_imports_neither_spark_nor_dagster(arguments: list[str]) -> None:
+    program = (
+        "import sys\nfrom fruits_assets.cli import main\n"
+        f"main({arguments!r}, standalone_mode=False)\n"
+        "sys.exit(' '.join(name for name in ('pyspark', 'dagster', 'boto3') if name in sys.modules) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_help_of_no_command_imports_spark_or_dagster() -> None:
     program = (
         "import sys\nfrom fruits_assets.cli import COMMANDS, main\n"
         "for arguments in ['--help'], ['--version'], *([name, '--help'] for name in COMMANDS):\n"
