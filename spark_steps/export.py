@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from spark_steps import pca_store
 from spark_steps.errors import FruitsError
 from spark_steps.store import Store
-from spark_steps.tables import FolderTable, matrix_of
+from spark_steps.tables import DataFile, FolderTable, matrix_of
 
 _TEXTS = ("image_id", "path", "folder", "label")
 _ROWS_AT_A_TIME = 8192
@@ -36,7 +36,7 @@ def export_csv(store: Store, target: Path, *, force: bool = False) -> int:
         FruitsError: The store has nothing to export, or the file is there already or cannot be written.
     """
     version, components = _current(store)
-    files, rows = store.reduced_features.paths(), 0
+    files, rows = store.reduced_features.files(), 0
     with _whole_or_not_at_all(target, force) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([*_TEXTS, *(f"reduced_{number}" for number in range(1, components + 1))])
@@ -66,7 +66,7 @@ def export_npz(store: Store, target: Path, *, force: bool = False) -> int:
     version, components = _current(store)
     # An array's header says how many rows there are and how long the texts: one reading measures, another writes.
     # Of the same files, which are never written to twice.
-    files, widths, rows = store.reduced_features.paths(), [1] * len(_TEXTS), 0
+    files, widths, rows = store.reduced_features.files(), [1] * len(_TEXTS), 0
     for texts, numbers in _batches(store.reduced_features, files, version):
         widths = [max(width, *map(len, column)) for width, column in zip(widths, texts, strict=True)]
         rows += len(numbers)
@@ -112,7 +112,7 @@ def _current(store: Store) -> tuple[str, int]:
 
 
 def _batches(
-    table: FolderTable, files: Iterable[tuple[str, str]], version: str
+    table: FolderTable, files: Iterable[DataFile], version: str
 ) -> Iterator[tuple[list[list[str]], NDArray[np.float32]]]:
     """Yields the columns of texts and the numbers of some rows, folder after folder.
 
@@ -121,11 +121,11 @@ def _batches(
             files have been replaced in the meantime.
     """
     columns = ["image_id", "path", "label", "pca_model", "reduced"]
-    for folder, path in files:
-        with table.reading(path) as file:
-            for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=columns):
-                _check_version(batch, version, folder)
-                folders = [folder] * batch.num_rows
+    for file in files:
+        with table.reading(file) as opened:
+            for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=columns):
+                _check_version(batch, version, file.folder)
+                folders = [file.folder] * batch.num_rows
                 texts = [batch[name].to_pylist() for name in ("image_id", "path", "label")]
                 yield [*texts[:2], folders, texts[2]], matrix_of(batch["reduced"])
 

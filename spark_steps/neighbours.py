@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from spark_steps.tables import FolderTable, matrix_of
+from spark_steps.tables import DataFile, FolderTable, matrix_of
 
 Numbers = NDArray[np.float32]
 _COLUMNS = ["reduced", "pca_model", "label", "path", "image_id"]
@@ -77,14 +77,14 @@ def find_neighbours(table: FolderTable, version: str, reduced: Numbers, count: i
         count: Neighbours of each.
     """
 
-    def search(path: str) -> Search:
+    def search(file: DataFile) -> Search:
         rows_at_a_time = max(1, _NUMBERS_AT_A_TIME // reduced.shape[1])
-        with table.reading(path) as file:
-            batches = file.iter_batches(rows_at_a_time, columns=_COLUMNS)
+        with table.reading(file) as opened:
+            batches = opened.iter_batches(rows_at_a_time, columns=_COLUMNS)
             return _merge((_search_batch(batch, version, reduced, count) for batch in batches), len(reduced), count)
 
     with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        return _merge(pool.map(search, [path for _, path in table.paths()]), len(reduced), count)
+        return _merge(pool.map(search, table.files()), len(reduced), count)
 
 
 def _search_batch(batch: pa.RecordBatch, version: str, reduced: Numbers, count: int) -> Search:

@@ -147,16 +147,15 @@ class FolderTable:
         return pq.ParquetFile(file.path, filesystem=filesystem, pre_buffer=True)
 
     @contextmanager
-    def reading(self, path: str) -> Iterator[pq.ParquetFile]:
-        """Gives one of the table's files to read, as ``paths`` names them.
+    def reading(self, file: DataFile) -> Iterator[pq.ParquetFile]:
+        """Opens a file of the table, as ``open`` does, and closes it.
 
         Raises:
             FruitsError: It has been replaced since it was listed, or S3 refused.
         """
-        filesystem, _ = storage.filesystem_of(self.root)
         try:
-            with s3.in_sentences(self.root), pq.ParquetFile(path, filesystem=filesystem) as file:
-                yield file
+            with s3.in_sentences(self.root), self.open(file) as opened:
+                yield opened
         except FileNotFoundError as error:
             raise FruitsError(f"{self.root} was changed while it was read. Try again.") from error
 

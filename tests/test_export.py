@@ -170,10 +170,10 @@ def test_a_name_with_a_carriage_return_stays_in_its_row(store: Store, tmp_path: 
 
 
 def test_a_file_that_another_run_has_replaced_is_told_in_a_sentence(store: Store) -> None:
-    (_, path), *_ = store.reduced_features.paths()
-    Path(path).unlink()
+    file, *_ = store.reduced_features.files()
+    Path(file.path).unlink()
     with (
         pytest.raises(FruitsError, match=r"was changed while it was read\. Try again"),
-        store.reduced_features.reading(path),
+        store.reduced_features.reading(file),
     ):
         pass
