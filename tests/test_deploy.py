@@ -1,6 +1,7 @@
 """What ``fruits deploy`` makes, what the clusters' environment holds, and what ``fruits doctor`` finds."""
 
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -109,7 +110,9 @@ def test_an_archive_holds_importable_compiled_packages_and_is_the_same_each_time
     assert compiled[4:8] == b"\1\0\0\0"
     assert b"/opt/fruits/environment/lib/python3.11/site-packages/iniconfig/__init__.py" in compiled
     show = [sys.executable, "-c", "import iniconfig; print(iniconfig.__file__)"]
-    assert subprocess.check_output(show, cwd=tmp_path / "packages", text=True).startswith(str(tmp_path))
+    # Not by the current folder: an earlier test of this process may have set Python's safe path.
+    found = subprocess.check_output(show, env=os.environ | {"PYTHONPATH": str(tmp_path / "packages")}, text=True)
+    assert found.startswith(str(tmp_path))
 
 
 def test_a_package_that_is_not_what_was_locked_is_refused(requirements: str, tmp_path: Path) -> None:
