@@ -3,13 +3,17 @@ PYTHON := $(shell command -v python3.11 || command -v python3)
 # uv makes the locked environment; where it is missing it is installed into a folder of the project.
 UV := $(shell command -v uv || echo .uv/bin/uv)
 
-.PHONY: setup run test ui notebook lint bench bench-small emr-emulator clean
+# Every command here starts Python processes that import much: each would compile all of it again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: setup run test chaos ui notebook audit lint bench bench-small emr-emulator clean
 
 setup: .venv/.locked
 
 .venv/.locked: uv.lock pyproject.toml
 	@test -x "$$(command -v $(UV))" || ($(PYTHON) -m venv .uv && .uv/bin/python -m pip install --quiet uv)
 	$(UV) sync --locked --quiet
+	.venv/bin/python -m spark_steps.class_archive
 	@touch $@
 
 run: setup
@@ -21,6 +25,16 @@ test: lint
 	$(UV) lock --check --quiet
 	.venv/bin/python -c "from tests.emr_emulator.spark import s3_jars; s3_jars()"
 	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# Faults on purpose for so many minutes, and a comparison with undisturbed runs: make chaos SEED=1 MINUTES=10 (docs/faults.md).
+chaos: setup
+	.venv/bin/python -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10) $(CHAOS)
+
+# Known vulnerabilities of all that is locked. It asks PyPI, so that it fails where that cannot be reached, and is no part of
+# make test, which sees that each file is locked with its hash (docs/security.md).
+audit: setup
+	$(UV) export --locked --all-groups --no-emit-project --no-annotate --quiet --output-file .venv/audited.txt
+	$(UV) tool run pip-audit --strict --require-hashes --disable-pip --requirement .venv/audited.txt
 
 lint: setup
 	.venv/bin/ruff format --check --quiet .
@@ -34,8 +48,8 @@ ui: setup
 # The platform beside its rivals, which takes hours; for a part of it: make bench BENCH='--only pca' (docs/benchmarks.md).
 # What the rivals need is added to .venv and changes nothing else in it; Daft has an environment of its own.
 bench: setup
-	$(UV) sync --locked --quiet --group bench
-	$(UV) sync --locked --quiet --script benchmarks/contenders/features_daft.py
+	$(UV) sync --locked --quiet --compile-bytecode --group bench
+	$(UV) sync --locked --quiet --compile-bytecode --script benchmarks/contenders/features_daft.py
 	.venv/bin/python -m benchmarks $(BENCH)
 
 # Does it work? A few photos, one round, with the rivals that are installed.
@@ -51,4 +65,4 @@ emr-emulator: setup
 	.venv/bin/python -m tests.emr_emulator --port 5555 --directory .emr-emulator --stack --photos
 
 clean:
-	rm -rf .venv .uv .dagster .benchmarks .emr-emulator sample .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .uv .dagster .benchmarks .emr-emulator sample .hypothesis .pytest_cache .ruff_cache .mypy_cache

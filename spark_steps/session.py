@@ -7,11 +7,14 @@ import sys
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from spark_steps import s3
+from spark_steps import class_archive, s3
 
 SPARK_JAVA_VERSION = "17"
+_TASK_ATTEMPTS = 3
 
 
 def find_java_home() -> Path:
@@ -46,12 +49,29 @@ def use_local_runtimes() -> None:
     # Otherwise workers take whatever python3 is first on the PATH, which may lack numpy or differ in version.
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    # Spark starts its workers with python -m, which would import a numpy.py of the current folder: among photos that
+    # somebody has sent, say.
+    os.environ["PYTHONSAFEPATH"] = "1"
     # Java takes the encoding of file names from the locale; under LC_ALL=C, as in cron, a folder Café is not there.
     locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
     if "utf-8" not in locale.lower() and "utf8" not in locale.lower():
         os.environ["LC_ALL"] = "C.UTF-8"
-    os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "conf"))
+    _leave_the_end_of_java_to_the_step()
     s3.use_boto3_credentials_in_java()
+
+
+@lru_cache(maxsize=1)
+def _leave_the_end_of_java_to_the_step() -> None:
+    """Keeps PySpark's server of accumulators from writing a stack trace when Java ends: the step says so."""
+    from pyspark.accumulators import AccumulatorServer
+
+    tell = AccumulatorServer.handle_error
+
+    def tell_unless_java_has_ended(server: AccumulatorServer, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), EOFError | ConnectionError):
+            tell(server, request, client_address)
+
+    AccumulatorServer.handle_error = tell_unless_java_has_ended  # type: ignore[assignment,method-assign]
 
 
 def hadoop_version() -> str:
@@ -71,21 +91,32 @@ def local_spark_config(cores: str = "*", driver_memory: str = "1g", places: Iter
         places: Normalised places to be read and written; with one in S3 the session has the connector.
     """
     return {
-        "spark.master": f"local[{cores}]",
+        # Without the second number a task whose worker the system has killed, for memory mostly, ends the run.
+        "spark.master": f"local[{cores},{_TASK_ATTEMPTS}]",
         "spark.app.name": "fruits",
         "spark.driver.memory": driver_memory,
         # Both, so that a machine whose host name does not resolve, or resolves to a VPN, still works.
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
+        # The port that is left open to this machine asks other people of it for a secret, which Spark makes up.
+        "spark.authenticate": "true",
         # The JVM only plans and writes; the first compiler is enough. The second took a quarter of the time of a
         # short run (22 s to 16 s for listing and writing 3,000 rows, start-up included, on 2 cores).
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        "spark.driver.extraJavaOptions": " ".join(
+            ["-XX:TieredStopAtLevel=1", *_logging(), *class_archive.java_options(find_java_home())]
+        ),
         "spark.python.daemon.module": _daemon_module(),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         **SESSION_CONFIG,
         **(s3.spark_config(hadoop_version()) if any(map(s3.is_s3, places)) else {}),
     }
+
+
+def _logging() -> list[str]:
+    # Not as SPARK_CONF_DIR, which would stand on the class path: an archive of classes takes no folder there.
+    own = "SPARK_CONF_DIR" not in os.environ
+    return [f'"-Dlog4j2.configurationFile={Path(__file__).parent / "conf" / "log4j2.properties"}"'] if own else []
 
 
 def _daemon_module() -> str:
