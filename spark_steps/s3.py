@@ -31,6 +31,7 @@ _CONNECTIONS = 16
 # What S3 says of single keys in an answer that it gives with 200, which no SDK tries again.
 _PASSING_ERRORS = {"InternalError", "ServiceUnavailable", "SlowDown"}
 _PAUSES_SECONDS = (0.5, 1, 2, 4)
+_THERE_ALREADY = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _KEYS_PER_DELETION = 1000
 # Hadoop's connector for s3:// speaks AWS SDK 1, which knows neither IAM Identity Center nor everything else that boto3
 # does. It can ask a command for credentials, though, and asks again when they expire.
@@ -156,6 +157,25 @@ def client() -> Any:
         return _client(environment(), region())
 
 
+def put_new(location: str, data: bytes) -> None:
+    """Writes an object where there is none, by a conditional put.
+
+    Raises:
+        FileExistsError: There is one, perhaps this very one, of a request whose answer was lost.
+        FruitsError: S3 refused.
+    """
+    from botocore.exceptions import ClientError
+
+    bucket, key = bucket_and_key(location)
+    with in_sentences(location):
+        try:
+            client().put_object(Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _THERE_ALREADY:
+                raise FileExistsError(location) from error
+            raise
+
+
 def delete_below(location: str) -> None:
     """Deletes every object below a prefix, and the markers that consoles make of it; none is no error."""
     # Not pyarrow: it leaves an empty object in place of the parent directory of what it deletes.
@@ -171,21 +191,34 @@ def delete_keys(bucket: str, keys: Iterable[str]) -> None:
     Raises:
         FruitsError: S3 refused.
     """
-    names = list(keys)
-    for start in range(0, len(names), _KEYS_PER_DELETION):
-        refused = _refused_deletions(bucket, names[start : start + _KEYS_PER_DELETION])
+    delete_objects(bucket, ({"Key": key} for key in keys))
+
+
+def delete_objects(bucket: str, objects: Iterable[dict[str, str]]) -> None:
+    """Deletes objects, or versions of them; one that is not there is no error.
+
+    Args:
+        bucket: Where they lie.
+        objects: ``Key``, and ``VersionId`` where a version is meant, of each.
+
+    Raises:
+        FruitsError: S3 refused.
+    """
+    named = list(objects)
+    for start in range(0, len(named), _KEYS_PER_DELETION):
+        refused = _refused_deletions(bucket, named[start : start + _KEYS_PER_DELETION])
         for pause in _PAUSES_SECONDS:
             if not refused or any(one["Code"] not in _PASSING_ERRORS for one in refused):
                 break
             time.sleep(pause)
-            refused = _refused_deletions(bucket, [one["Key"] for one in refused])
+            again = [{name: one[name] for name in ("Key", "VersionId") if one.get(name)} for one in refused]
+            refused = _refused_deletions(bucket, again)
         if refused:
             first = refused[0]
             raise FruitsError(_sentence(f"{SCHEME}{bucket}/{first['Key']}", f"{first['Code']}: {first['Message']}"))
 
 
-def _refused_deletions(bucket: str, keys: list[str]) -> list[dict[str, str]]:
-    objects = [{"Key": key} for key in keys]
+def _refused_deletions(bucket: str, objects: list[dict[str, str]]) -> list[dict[str, str]]:
     with in_sentences(f"{SCHEME}{bucket}"):
         answer = client().delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
     refused: list[dict[str, str]] = answer.get("Errors", [])
@@ -215,6 +248,8 @@ def in_sentences(location: str) -> Iterator[None]:
         yield
     except (OSError, BotoCoreError, ClientError, BaseError) as error:
         detail = str(error).partition("\n\nDebug source")[0]
+        if isinstance(error, FileExistsError):
+            raise
         if isinstance(error, FileNotFoundError) and not _says("NoSuchBucket", detail):
             raise
         if _says("NO_SUCH_KEY|NoSuchKey", detail):

@@ -1,7 +1,9 @@
 """Where things lie: one notation for places (an absolute path or a URI) and small files read and written there."""
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable
@@ -21,6 +23,15 @@ from spark_steps.errors import FruitsError
 PLAIN_PATHS = {"__globPaths__": "false"}
 
 
+# user:password@host, a colon that begins no port, and the parameters of a signed URL. No bucket has such a name.
+_SECRET = re.compile(r"^[^/?#]*(?:@|:(?!\d+(?:[/?#]|$)))|[?&](?:X-Amz-|sig=|token=)", re.IGNORECASE)
+
+
+def holds_a_secret(location: str) -> bool:
+    """Returns whether a place is a URI with a password, a key or a signature in it."""
+    return _SECRET.search(location.partition("://")[2]) is not None
+
+
 def normalise(location: str) -> str:
     """Returns a place in the notation used everywhere: an absolute path, or a URI, without a trailing slash.
 
@@ -28,7 +39,8 @@ def normalise(location: str) -> str:
         location: A path, relative or absolute, a ``file:`` URI, or another URI such as ``s3://bucket/prefix``.
 
     Raises:
-        FruitsError: The place is empty, a ``file:`` URI names another host, or another URI names nothing.
+        FruitsError: The place is empty, a ``file:`` URI names another host, or another URI names nothing, or holds a
+            secret, which is not repeated.
     """
     if not location.strip():
         raise FruitsError("An empty path was given: name a folder.")
@@ -38,6 +50,11 @@ def normalise(location: str) -> str:
             raise FruitsError(f"{location!r} names the host {host!r}: write file:///path, with three slashes.")
         location = path
     if "://" in location:
+        if holds_a_secret(location):
+            raise FruitsError(
+                f"A place that begins with {location.partition('://')[0]}:// holds a password or a signature, and "
+                "places are written into tables and logs. Give it without, and the credentials by AWS_PROFILE."
+            )
         if not location.partition("://")[2].strip("/"):
             raise FruitsError(f"{location!r} names no bucket: write s3://bucket/prefix.")
         return location.rstrip("/")
@@ -101,8 +118,25 @@ def read_bytes(location: str, most_bytes: int | None = None) -> bytes:
     if s3.is_s3(location):
         return s3_reader.read(location, most_bytes)
     filesystem, path = filesystem_of(location)
+    # A pipe or a device, which nothing might ever be written to.
+    if filesystem.get_file_info(path).type == fs.FileType.Unknown:
+        raise OSError(f"{location} is no regular file")
     with filesystem.open_input_stream(path) as stream:
         return bytes(stream.read(most_bytes))
+
+
+def sha256_of(location: str) -> str | None:
+    """Returns the sha256 of a file, hexadecimal, read piece by piece; None where there is none, or it has no bytes."""
+    filesystem, path = filesystem_of(location)
+    digest, length = hashlib.sha256(), 0
+    try:
+        with s3.in_sentences(location), filesystem.open_input_stream(path) as stream:
+            while piece := stream.read(1 << 20):
+                digest.update(piece)
+                length += len(piece)
+    except FileNotFoundError:
+        return None
+    return digest.hexdigest() if length else None
 
 
 def write_bytes(location: str, data: bytes) -> None:
@@ -114,6 +148,25 @@ def write_bytes(location: str, data: bytes) -> None:
         stream.write(data)
     if partial:
         filesystem.move(path + partial, path)
+
+
+def write_new(location: str, data: bytes) -> None:
+    """Writes a whole small file where there is none; of several processes that do so at once one succeeds.
+
+    Raises:
+        FileExistsError: There is one.
+    """
+    if s3.is_s3(location):
+        s3.put_new(location, data)
+        return
+    # Here: what reads alone does without. A lock file and not a link, which exFAT has none of.
+    from filelock import FileLock
+
+    Path(location).parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{location.rpartition('/')[0]}/.lock"):
+        if Path(location).exists():
+            raise FileExistsError(location)
+        write_bytes(location, data)
 
 
 def open_output(location: str) -> pa.NativeFile:
@@ -180,6 +233,7 @@ def list_files(location: str, *, recursive: bool = False, must_exist: bool = Fal
 
     Raises:
         FileNotFoundError: There is no such directory.
+        FruitsError: It cannot be listed, or holds a name that is not UTF-8.
     """
     return [info for info in _list(location, recursive, must_exist) if info.type != fs.FileType.Directory]
 
@@ -191,10 +245,19 @@ def list_directories(location: str) -> list[str]:
 
 def _list(location: str, recursive: bool, must_exist: bool) -> list[fs.FileInfo]:
     filesystem, path = filesystem_of(location)
-    with s3.in_sentences(location):
-        found: list[fs.FileInfo] = filesystem.get_file_info(
-            fs.FileSelector(path, recursive=recursive, allow_not_found=not must_exist)
-        )
+    wanted = fs.FileSelector(path, recursive=recursive, allow_not_found=not must_exist)
+    try:
+        with s3.in_sentences(location):
+            found: list[fs.FileInfo] = filesystem.get_file_info(wanted)
+        # Decoded as they are asked for, and used by whoever does not expect that they cannot be.
+        for info in found:
+            info.path  # noqa: B018
+    except UnicodeDecodeError as error:
+        name = error.object.decode(errors="backslashreplace")
+        raise FruitsError(
+            f"Below {location} the name {name} is not UTF-8. Rename it; convmv -r -f latin1 -t utf8 --notest renames "
+            "all of a folder."
+        ) from error
     return found
 
 

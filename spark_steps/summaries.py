@@ -98,6 +98,10 @@ def summarise(table: FolderTable, folders: Iterable[str] | None = None) -> dict[
         folders: The folders; None for all.
     """
     named = None if folders is None else list(folders)
+    return table.while_unchanged(lambda: _summarise(table, named))
+
+
+def _summarise(table: FolderTable, named: list[str] | None) -> dict[str, Summary]:
     summaries = {folder: Summary() for folder in named or ()}
     files = table.files(named)
     with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:

@@ -1,29 +1,28 @@
 """Parquet tables with one directory per image folder: ``<root>/folder=<folder>/part-*.parquet``.
 
-Folders are replaced so that whatever ends a process, no folder is left with half of its rows, or with rows twice:
+Folders are replaced so that whatever ends a process, and whoever writes at the same time, no folder is left with half
+of its rows, or with rows twice:
 
 1. The tasks write the new files to ``<root>/_replacing/<id>``, where no reader looks, and tell the driver their names;
    a name is used once, so that what a task that failed has left there counts for nothing;
    what a process that was killed has left there is deleted by a write a day later.
-2. ``<root>/_replacing/<id>.json`` says which files come and which go. It appears in one piece, and is the moment at
-   which the new rows replace the old ones.
-3. The files come and go, then that directory and the note are deleted.
+2. A note says which files come. It appears in one piece, one at a time, and is the moment at which the new rows replace
+   the old ones (``replacements.py``).
+3. The files come, those that were there go, and a mark says that it is done.
 
-Whoever meets a note that is still there does the third step again, which changes nothing where it has been done. Other
+Whoever meets a note without its mark does the third step again, which changes nothing where it has been done. Other
 readers, such as pandas, see ``folder=*`` alone; in the third step they may see a folder's old files and its new ones.
 Spark's dynamic overwrite deletes and renames one directory after the other, and on S3, where a rename is a copy, takes
 25 requests for each file.
 """
 
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +31,8 @@ from numpy.typing import NDArray
 from pyarrow import fs
 
 from spark_steps import s3, storage
-from spark_steps.errors import FruitsError
+from spark_steps.folder_names import directory_name, folder_of
+from spark_steps.replacements import FEW_FOLDERS, REPLACING, Progress, Replacements, TableChangedError, new_id
 from spark_steps.schemas import FOLDER, to_spark, with_folder
 from spark_steps.task_rows import TaskRows, rows_as_they_are
 
@@ -42,28 +42,13 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-# Spark, pandas and pyarrow pass over names with an underscore.
-_REPLACING = "_replacing"
-# The characters that Spark escapes in a partition's directory name
-# (org.apache.spark.sql.catalyst.catalog.ExternalCatalogUtils.escapePathName, Spark 3.5).
-_ESCAPED = {chr(code) for code in range(1, 0x20)} | set("\"#%'*/:=?\\\x7f{[]^")
+Found = TypeVar("Found")
 _FILES_AT_A_TIME = 16
-# More folders than this are found by listing the whole table.
-_FEW_FOLDERS = 64
+_TRIES = 5
 _SMALL_BYTES = 256 * 1024
 _ROWS_AT_A_TIME = 4096
 # No task takes that long: files without a note are then those of a process that was killed.
 _LEFT_OVER_AFTER = timedelta(days=1)
-
-
-def directory_name(folder: str) -> str:
-    """Returns the name of the directory that holds a folder's rows, escaped as Spark does."""
-    return f"{FOLDER}=" + "".join(f"%{ord(one):02X}" if one in _ESCAPED else one for one in folder)
-
-
-def _folder_of(name: str) -> str | None:
-    prefix = f"{FOLDER}="
-    return unquote(name.removeprefix(prefix)) if name.startswith(prefix) else None
 
 
 @dataclass(frozen=True)
@@ -99,10 +84,14 @@ class FolderTable:
         """Returns the directory of one folder's rows."""
         return f"{self.root}/{directory_name(folder)}"
 
+    @property
+    def replacements(self) -> Replacements:
+        """What has been, is and will be replaced."""
+        return Replacements(self.root, self.directory)
+
     def folders(self) -> list[str]:
         """Returns the folders that have a directory, sorted."""
-        self.finish_replacements()
-        found = map(_folder_of, storage.list_directories(self.root))
+        found = map(folder_of, self.replacements.unchanged(lambda: storage.list_directories(self.root)))
         return sorted(folder for folder in found if folder is not None)
 
     def paths(self, folders: Iterable[str] | None = None) -> list[tuple[str, str]]:
@@ -112,52 +101,83 @@ class FolderTable:
     def files(self, folders: Iterable[str] | None = None) -> list[DataFile]:
         """Returns the Parquet files of the named folders, or of all, in a stable order; no file is opened."""
         wanted = None if folders is None else set(folders)
-        if wanted is not None and len(wanted) <= _FEW_FOLDERS:
-            self.finish_replacements()
-            with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-                infos = list(chain.from_iterable(pool.map(storage.list_files, map(self.directory, sorted(wanted)))))
+        if wanted is not None and len(wanted) <= FEW_FOLDERS:
+            infos = self.replacements.unchanged(lambda: self._list_each(wanted))
         else:
-            infos = self._list_all()
+            infos = self.list_all()
         _, root = storage.filesystem_of(self.root)
         found = []
         for info in infos:
             directory, _, name = info.path.removeprefix(f"{root}/").partition("/")
-            folder = _folder_of(directory)
+            folder = folder_of(directory)
             if folder is None or info.extension != "parquet" or "/" in name:
                 continue
             if wanted is None or folder in wanted:
                 found.append(DataFile(info.path, folder, info.size, info.mtime_ns / 1e9))
         return sorted(found, key=lambda file: (file.folder, file.path))
 
-    def _list_all(self) -> list[fs.FileInfo]:
-        """Lists the whole table at once: in S3 a request for 1,000 files, where a folder by itself takes one."""
+    def _list_each(self, folders: Iterable[str]) -> list[fs.FileInfo]:
+        with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+            return list(chain.from_iterable(pool.map(storage.list_files, map(self.directory, sorted(folders)))))
+
+    def list_all(self) -> list[fs.FileInfo]:
+        """Lists the whole table at once: in S3 a request for 1,000 files, where a folder by itself takes one.
+
+        Files below ``_replacing`` are among them.
+        """
+        replacements = self.replacements
+        if not s3.is_s3(self.root):
+            return replacements.unchanged(lambda: storage.list_files(self.root, recursive=True))
         infos = storage.list_files(self.root, recursive=True)
-        notes = f"/{_REPLACING}/"
-        if any(info.extension == "json" and notes in info.path for info in infos):
-            self.finish_replacements()
-            infos = storage.list_files(self.root, recursive=True)
+        # In S3 a listing comes in the order of names, the notes before the folders.
+        notes = f"/{REPLACING}/"
+        seen = Progress.of_names(info.base_name for info in infos if notes in info.path)
+        if seen.under_way or replacements.progress() != seen:
+            return replacements.unchanged(lambda: storage.list_files(self.root, recursive=True))
         return infos
 
     def open(self, file: DataFile) -> pq.ParquetFile:
-        """Opens a file of the table: a small one in S3 by one request, where footer and columns would take three."""
-        if s3.is_s3(self.root) and file.size <= _SMALL_BYTES:
-            return pq.ParquetFile(pa.BufferReader(storage.read_bytes(s3.SCHEME + file.path)))
-        # Asked for anew each time: a filesystem that is kept, or sent to a task, keeps its credentials.
-        filesystem, _ = storage.filesystem_of(self.root)
-        return pq.ParquetFile(file.path, filesystem=filesystem, pre_buffer=True)
+        """Opens a file of the table: a small one in S3 by one request, where footer and columns would take three.
+
+        Raises:
+            TableChangedError: It has been replaced since it was listed.
+        """
+        with self._as_it_was_listed():
+            if s3.is_s3(self.root) and file.size <= _SMALL_BYTES:
+                return pq.ParquetFile(pa.BufferReader(storage.read_bytes(s3.SCHEME + file.path)))
+            # Asked for anew each time: a filesystem that is kept, or sent to a task, keeps its credentials.
+            filesystem, _ = storage.filesystem_of(self.root)
+            return pq.ParquetFile(file.path, filesystem=filesystem, pre_buffer=True)
+
+    @contextmanager
+    def _as_it_was_listed(self) -> Iterator[None]:
+        try:
+            with s3.in_sentences(self.root):
+                yield
+        except FileNotFoundError as error:
+            raise TableChangedError(f"{self.root} was changed while it was read. Try again.") from error
+
+    def while_unchanged(self, look: Callable[[], Found]) -> Found:
+        """Returns what a look at the table finds; one that meets a replacement is begun again.
+
+        Raises:
+            TableChangedError: Every try met one.
+        """
+        for _ in range(_TRIES - 1):
+            with suppress(TableChangedError):
+                return look()
+        return look()
 
     @contextmanager
     def reading(self, file: DataFile) -> Iterator[pq.ParquetFile]:
         """Opens a file of the table, as ``open`` does, and closes it.
 
         Raises:
-            FruitsError: It has been replaced since it was listed, or S3 refused.
+            TableChangedError: It has been replaced since it was listed.
+            FruitsError: S3 refused.
         """
-        try:
-            with s3.in_sentences(self.root), self.open(file) as opened:
-                yield opened
-        except FileNotFoundError as error:
-            raise FruitsError(f"{self.root} was changed while it was read. Try again.") from error
+        with self._as_it_was_listed(), self.open(file) as opened:
+            yield opened
 
     def scan(self, spark: "SparkSession", folders: Iterable[str] | None = None) -> "DataFrame":
         """Returns the rows of the named folders, or of all, as tasks read them with pyarrow: all columns, always.
@@ -179,12 +199,13 @@ class FolderTable:
 
     def read(self, spark: "SparkSession", folders: Iterable[str] | None = None) -> "DataFrame":
         """Returns the rows of the named folders, or of all; folders without rows are no error."""
-        wanted = self.folders() if folders is None else sorted(set(folders) & set(self.folders()))
         schema = to_spark(with_folder(self.schema))
-        if not wanted:
+        # Files and not directories: Spark would list them once more, perhaps in the middle of a replacement.
+        scheme = s3.SCHEME if s3.is_s3(self.root) else ""
+        paths = [scheme + file.path for file in self.files(folders)]
+        if not paths:
             return _no_rows(spark, schema)
-        directories = [self.directory(folder) for folder in wanted]
-        return spark.read.schema(schema).options(basePath=self.root, **storage.PLAIN_PATHS).parquet(*directories)
+        return spark.read.schema(schema).options(basePath=self.root, **storage.PLAIN_PATHS).parquet(*paths)
 
     def arrow(
         self, columns: Sequence[str], folders: Iterable[str] | None = None, where: "ds.Expression | None" = None
@@ -196,6 +217,12 @@ class FolderTable:
             folders: The folders to read; None for all.
             where: Rows to keep.
         """
+        named = None if folders is None else list(folders)
+        return self.while_unchanged(lambda: self._to_arrow(columns, named, where))
+
+    def _to_arrow(
+        self, columns: Sequence[str], folders: Iterable[str] | None, where: "ds.Expression | None"
+    ) -> pa.Table:
         import pyarrow.dataset as ds
 
         filesystem, _ = storage.filesystem_of(self.root)
@@ -206,32 +233,55 @@ class FolderTable:
             for file in self.files(folders)
         ]
         dataset = ds.FileSystemDataset(fragments, with_folder(self.schema), ds.ParquetFileFormat(), filesystem)
-        with s3.in_sentences(self.root):
+        with self._as_it_was_listed():
             return dataset.to_table(columns=list(columns), filter=where)
 
-    def write(self, rows: "DataFrame | TaskRows", folders: Sequence[str]) -> None:
+    def write(
+        self, rows: "DataFrame | TaskRows", folders: Sequence[str], check: Callable[[], None] = lambda: None
+    ) -> None:
         """Replaces the rows of the named folders by those given; other folders stay as they are.
 
         Args:
             rows: Rows with the schema's columns and ``folder``, none of other folders than those named. What tasks
                 compute, ``TaskRows``, they also write, without a way through the JVM.
             folders: The folders replaced; one that has no rows any more loses its directory.
+            check: Called when all rows are written, and before they replace others; may raise, and none are then.
         """
-        self.finish_replacements()
+        replacements = self.replacements
+        replacements.settled()
         self._delete_leftovers()
-        new = f"{self.root}/{_REPLACING}/{uuid.uuid4().hex}"
+        new = self.new_directory()
         try:
             written = self._as_task_rows(rows).write_files(new, directory_name)
+            check()
         except BaseException:
             storage.delete_directory(new)
             raise
-        replacement: dict[str, dict[str, list[str]]] = {folder: {"come": [], "go": []} for folder in folders}
+        come: dict[str, list[str]] = {folder: [] for folder in folders}
         for folder, name in written:
-            replacement[folder]["come"].append(name)
-        for file in self.files(folders):
-            replacement[file.folder]["go"].append(file.path.rpartition("/")[2])
-        storage.write_json(f"{new}.json", {"folders": replacement})
-        self.finish_replacements()
+            come[folder].append(name)
+        replacements.decide(new.rpartition("/")[2], come)
+
+    def new_directory(self, prefix: str = "") -> str:
+        """Returns a place, used once, for new files that are to replace others, each folder's in a directory."""
+        return self.replacements.new_files(prefix + new_id())
+
+    def replace_files(self, new: str, replacement: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        """Puts new files in the place of others, all at one moment; files that are not named stay.
+
+        Args:
+            new: The directory of the new files.
+            replacement: The names of the files that ``come`` and ``go``, by folder.
+
+        Raises:
+            TableChangedError: Another run has replaced one of those that go.
+        """
+        come, go = ({folder: names[way] for folder, names in replacement.items()} for way in ("come", "go"))
+        try:
+            self.replacements.decide(new.rpartition("/")[2], come, go)
+        except TableChangedError:
+            storage.delete_directory(new)
+            raise
 
     def _as_task_rows(self, rows: "DataFrame | TaskRows") -> TaskRows:
         if isinstance(rows, TaskRows):
@@ -242,61 +292,22 @@ class FolderTable:
         # Each folder's rows together, so that a task has one file open at a time.
         return TaskRows(rows.select(*columns, FOLDER).sortWithinPartitions(FOLDER), rows_as_they_are)
 
-    def finish_replacements(self) -> None:
-        """Puts the files of finished writes in place; all that reads or writes the table does so first."""
-        for info in storage.list_files(f"{self.root}/{_REPLACING}"):
-            if info.extension == "json":
-                self._finish(f"{self.root}/{_REPLACING}", info.base_name)
-
-    def _finish(self, notes: str, note: str) -> None:
-        try:
-            replacement = storage.read_json(f"{notes}/{note}")["folders"]
-        except FileNotFoundError:
-            return  # Another process has finished it in the meantime.
-        new = f"{notes}/{note.removesuffix('.json')}"
-
-        def replace(folder: str) -> None:
-            directory, names = self.directory(folder), replacement[folder]
-            try:
-                storage.move_files(f"{new}/{directory_name(folder)}", directory, names["come"])
-            except FileNotFoundError as error:
-                if storage.file_type(f"{notes}/{note}") == fs.FileType.NotFound:
-                    return  # Another process has finished it, and a later write may have replaced those files.
-                raise FruitsError(
-                    f"New rows of the folder {folder!r} are lost: {notes}/{note} names files that are neither in {new} "
-                    f"nor in {directory}. The old rows are kept: delete {notes}/{note}, and compute the folder again."
-                ) from error
-            storage.delete_files(directory, names["go"])
-            if not names["come"]:
-                storage.delete_empty_directory(directory)
-
-        with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-            list(pool.map(replace, replacement))
-        storage.delete_directory(new)
-        storage.delete_files(notes, [note])
+    def leftovers(self) -> dict[str, datetime]:
+        """Returns the directories of writes without a note, under way or killed, and when each was last written to."""
+        return self.replacements.undecided()
 
     def _delete_leftovers(self) -> None:
         """Deletes the files of writes that were killed before they had a note."""
-        replacing = f"{self.root}/{_REPLACING}"
-        _, path = storage.filesystem_of(replacing)
-        newest: dict[str, datetime] = {}
-        notes = set()
-        for info in storage.list_files(replacing, recursive=True):
-            name, below, _ = info.path.removeprefix(f"{path}/").partition("/")
-            if below:
-                newest[name] = max(info.mtime, newest.get(name, info.mtime))
-            else:
-                notes.add(name)
         oldest_kept = datetime.now(UTC) - _LEFT_OVER_AFTER
-        for name, modified in newest.items():
-            if f"{name}.json" not in notes and modified < oldest_kept:
-                storage.delete_directory(f"{replacing}/{name}")
+        for directory, modified in self.leftovers().items():
+            if modified < oldest_kept:
+                storage.delete_directory(directory)
 
     def drop(self, folders: Iterable[str]) -> None:
         """Deletes the rows of the named folders; one that has none is no error."""
-        self.finish_replacements()
-        for folder in folders:
-            storage.delete_directory(self.directory(folder))
+        gone: dict[str, list[str]] = {folder: [] for folder in folders}
+        if gone:
+            self.replacements.decide(new_id(), gone)
 
 
 def _no_rows(spark: "SparkSession", schema: "StructType") -> "DataFrame":

@@ -58,7 +58,7 @@ class TaskRows:
             name = f"part-{context.partitionId() if context else 0:05d}-{uuid.uuid4().hex}.parquet"
             folders = []
             for folder, parts in groupby(_runs(compute(batches)), key=itemgetter(0)):
-                _write_file(f"{directory}/{directory_name(folder)}/{name}", (part for _, part in parts))
+                write_file(f"{directory}/{directory_name(folder)}/{name}", (part for _, part in parts))
                 folders.append(folder)
             names = pa.array([name] * len(folders), pa.string())
             yield pa.RecordBatch.from_pydict({"folder": pa.array(folders, pa.string()), "name": names})
@@ -72,7 +72,13 @@ def rows_as_they_are(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBat
     yield from batches
 
 
-def _write_file(location: str, parts: Iterable[pa.RecordBatch]) -> None:
+def write_file(location: str, parts: Iterable[pa.RecordBatch]) -> None:
+    """Writes a Parquet file with the totals of its rows in its footer.
+
+    Args:
+        location: The file.
+        parts: At least one batch, all of one schema, without the column ``folder``.
+    """
     tables = _tables_of(parts)
     first = next(tables)
     # Features hardly repeat: looking for those that do takes half of the time of the write.

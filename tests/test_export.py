@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 
 from fruits_assets.cli import main
 from spark_steps.errors import FruitsError
+from spark_steps.folder_names import directory_name
 from spark_steps.pca import PcaModel
 from spark_steps.pca_store import save_numbers
 from spark_steps.schemas import REDUCED_SCHEMA
 from spark_steps.store import Store
-from spark_steps.tables import directory_name
 
 pytest_plugins = ["tests.s3_server"]
 ROWS, COMPONENTS = 30, 4

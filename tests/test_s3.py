@@ -22,11 +22,10 @@ from fruits_assets.sample import write_sample
 from spark_steps import s3 as s3_module
 from spark_steps import storage
 from spark_steps.connector import connector_config
-from spark_steps.errors import FruitsError
+from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.fetching import fetch
 from spark_steps.images import count_photos, find_photos, list_image_folders
 from spark_steps.limits import FetchLimits
-from spark_steps.photos import UnusablePhotoError
 from spark_steps.session import hadoop_version, local_spark_config
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable
@@ -40,6 +39,7 @@ DEADLINE_SECONDS = 600
 # moto takes no line feed in a key.
 NAMES = [name for name in HOSTILE_NAMES if "\n" not in name]
 pytest_plugins = ["tests.s3_server"]
+ID = "0123" * 8
 ROWS = {
     "raw_images": ["folder", "path", "label", "length", "error"],
     "mobilenet_features": ["folder", "path", "image_id", "features", "model", "error"],
@@ -301,13 +301,13 @@ def put_table(s3: S3, *, staged: bool, in_place: bool) -> FolderTable:
     pq.write_table(pa.table({"length": [2]}), buffer)
     new = buffer.getvalue().to_pybytes()
     if staged:
-        s3.put("t/_replacing/0123/folder=A/new.parquet", new)
+        s3.put(f"t/_replacing/{ID}/folder=A/new.parquet", new)
     if in_place:
         s3.put("t/folder=A/new.parquet", new)
-    note = {"folders": {"A": {"come": ["new.parquet"], "go": ["old.parquet"]}, "B": {"come": [], "go": ["b.parquet"]}}}
+    note = {"id": ID, "folders": {"A": ["new.parquet"], "B": []}}
     for key in ("folder=A/old.parquet", "folder=B/b.parquet", "folder=B/"):
         s3.put(f"t/{key}", new)
-    s3.put("t/_replacing/0123.json", json.dumps(note).encode())
+    s3.put("t/_replacing/000000000001.json", json.dumps(note).encode())
     return FolderTable(f"{s3.bucket}/t", pa.schema([("length", pa.int64())]))
 
 
@@ -317,12 +317,12 @@ def test_a_write_that_dies_in_its_third_step_is_finished_by_the_next_reader(
 ) -> None:
     table = put_table(s3, staged=staged, in_place=in_place)
     assert table.arrow(["folder", "length"]).to_pylist() == [{"folder": "A", "length": 2}]
-    assert s3.listing() == ["t/folder=A/new.parquet"]
+    assert s3.listing() == [f"t/_replacing/000000000001-{ID}.done", "t/folder=A/new.parquet"]
 
 
 def test_a_write_whose_files_are_lost_is_named_and_keeps_the_old_ones(s3: S3) -> None:
     table = put_table(s3, staged=False, in_place=False)
-    with pytest.raises(FruitsError, match=r"'A' are lost: .*t/_replacing/0123\.json.*compute the folder again"):
+    with pytest.raises(FruitsError, match=r"'A' are lost: .*t/_replacing/000000000001\.json.*compute the folder again"):
         table.folders()
     assert "t/folder=A/old.parquet" in s3.listing()
 
@@ -396,7 +396,9 @@ def test_the_command_gives_in_s3_the_rows_it_gives_in_folders(s3: S3, tmp_path: 
         )
     assert read_report(s3.bucket).photos == read_report(local.root).photos > 0
     # Nothing but files: no marker, no _SUCCESS, nothing half done.
-    odd = [key for key in s3.listing() if key.endswith(("/", "_SUCCESS")) or "_replacing" in key or "_temporary" in key]
+    ends, parts = ("/", "_SUCCESS"), ("_replacing/0", "_temporary")
+    marked = [key for key in s3.listing() if not key.endswith(".done")]
+    odd = [key for key in marked if key.endswith(ends) or any(part in key for part in parts)]
     assert odd == []
     before = set(s3.listing())
     said = fruits(tmp_path / "home 2", "run", *in_s3)

@@ -2,10 +2,8 @@
 
 import json
 import os
-import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +19,8 @@ from spark_steps.tables import DataFile, FolderTable, contiguous_shares
 from spark_steps.task_rows import TaskRows
 from tests.test_images import HOSTILE_FOLDERS
 
+# Of a replacement that comes after the table's first.
+ID, NOTE = "0123" * 8, "000000000002.json"
 SCHEMA = pa.schema([("path", pa.string()), ("length", pa.int64())])
 
 
@@ -31,6 +31,10 @@ def table(tmp_path: Path) -> FolderTable:
 
 def frame(spark: SparkSession, *rows: tuple[str, int, str]) -> DataFrame:
     return spark.createDataFrame(list(rows), "path string, length bigint, folder string")
+
+
+def waiting_files(table: FolderTable) -> list[str]:
+    return [str(file) for file in (Path(table.root) / "_replacing").rglob("*.parquet")]
 
 
 def test_hostile_folder_names_come_back_from_spark_arrow_and_pandas(spark: SparkSession, table: FolderTable) -> None:
@@ -100,7 +104,7 @@ def test_a_write_that_fails_leaves_the_old_rows_and_nothing_else(spark: SparkSes
     with pytest.raises(Exception, match="too much"):
         table.write(rows.withColumn("length", expr("if(length = 9, raise_error('too much'), length)")), ["A"])
     assert [(r["path"], r["length"]) for r in table.read(spark).collect()] == [("a", 1)]
-    assert not list((Path(table.root) / "_replacing").iterdir())
+    assert waiting_files(table) == []
 
 
 def test_what_tasks_compute_is_written_by_them_in_one_file_for_each_folder_of_a_task(
@@ -133,7 +137,7 @@ def test_a_computation_that_fails_leaves_the_old_rows_and_nothing_else(spark: Sp
     with pytest.raises(Exception, match="no more of this"):
         table.write(TaskRows(frame(spark, ("b", 2, "A")), fail), ["A"])
     assert [(r["path"], r["length"]) for r in table.read(spark).collect()] == [("a", 1)]
-    assert not list((Path(table.root) / "_replacing").iterdir())
+    assert waiting_files(table) == []
 
 
 @pytest.mark.parametrize("moved", [0, 1, 2])
@@ -143,57 +147,34 @@ def test_a_process_that_dies_while_files_come_and_go_leaves_each_row_once(
 ) -> None:
     """The state that a death leaves is made by hand: the new files, the note, and some of what it asks for done."""
     table.write(frame(spark, ("a", 1, "A"), ("b", 1, "B"), ("c", 1, "C")).coalesce(1), ["A", "B", "C"])
-    replacement = {folder: {"come": [], "go": [Path(path).name]} for folder, path in table.paths(["A", "B", "C"])}
+    old = {folder: Path(path) for folder, path in table.paths(["A", "B", "C"])}
+    come: dict[str, list[str]] = {folder: [] for folder in old}
     other = FolderTable(str(tmp_path / "other"), SCHEMA)
     other.write(frame(spark, ("a", 2, "A"), ("b", 2, "B")).coalesce(1), ["A", "B"])
-    new = Path(table.root) / "_replacing" / "0123"
+    new = Path(table.root) / "_replacing" / ID
     for number, (folder, path) in enumerate(other.paths()):
-        replacement[folder]["come"].append(Path(path).name)
+        come[folder].append(Path(path).name)
         target = Path(table.directory(folder)) if number < moved else new / f"folder={folder}"
         target.mkdir(parents=True, exist_ok=True)
         Path(path).rename(target / Path(path).name)
     if deleted:
-        (Path(table.directory("A")) / replacement["A"]["go"][0]).unlink()
-    (new.parent / "0123.json").write_text(json.dumps({"folders": replacement}))
+        old["A"].unlink()
+    (new.parent / NOTE).write_text(json.dumps({"id": ID, "folders": come}))
     assert table.arrow(["path", "length"]).to_pylist() == [{"path": "a", "length": 2}, {"path": "b", "length": 2}]
     assert table.folders() == ["A", "B"]
     assert sorted((r["path"], r["length"]) for r in table.read(spark).collect()) == [("a", 2), ("b", 2)]
-    assert not list(new.parent.iterdir())
+    assert waiting_files(table) == []
+    assert not (new.parent / NOTE).exists()
 
 
 def test_a_note_whose_files_are_lost_is_named_and_the_old_rows_stay(spark: SparkSession, table: FolderTable) -> None:
     table.write(frame(spark, ("a", 1, "A")), ["A"])
-    ((_, old),) = table.paths()
-    note = Path(table.root) / "_replacing" / "0123.json"
-    note.write_text(json.dumps({"folders": {"A": {"come": ["gone.parquet"], "go": [Path(old).name]}}}))
-    with pytest.raises(FruitsError, match=r"'A' are lost: .*_replacing/0123\.json.*compute the folder again"):
+    note = Path(table.root) / "_replacing" / NOTE
+    note.write_text(json.dumps({"id": ID, "folders": {"A": ["gone.parquet"]}}))
+    with pytest.raises(FruitsError, match=rf"'A' are lost: .*_replacing/{NOTE}.*compute the folder again"):
         table.folders()
     note.unlink()
     assert table.arrow(["path", "length"]).to_pylist() == [{"path": "a", "length": 1}]
-
-
-def test_several_processes_can_finish_a_write_at_once(table: FolderTable) -> None:
-    folders = [f"F{number}" for number in range(40)]
-    together = threading.Barrier(4)
-
-    def finish() -> None:
-        together.wait()
-        table.finish_replacements()
-
-    for write in range(5):
-        new = Path(table.root) / "_replacing" / str(write)
-        for folder in folders:
-            (new / f"folder={folder}").mkdir(parents=True)
-            (new / f"folder={folder}" / f"{write}.parquet").touch()
-        names = {"come": [f"{write}.parquet"], "go": [f"{write - 1}.parquet"]}
-        Path(f"{new}.json").write_text(json.dumps({"folders": dict.fromkeys(folders, names)}))
-        with ThreadPoolExecutor(4) as pool:
-            for one in [pool.submit(finish) for _ in range(4)]:
-                one.result()
-        assert [(folder, Path(path).name) for folder, path in table.paths()] == [
-            (folder, f"{write}.parquet") for folder in sorted(folders)
-        ]
-        assert not list(new.parent.iterdir())
 
 
 def test_only_an_empty_folder_loses_its_directory(tmp_path: Path) -> None:
@@ -216,7 +197,11 @@ def test_a_write_deletes_what_killed_writes_left_a_day_ago(spark: SparkSession, 
     os.utime(replacing / "old.json.0123.partial", (0, 0))
     assert table.folders() == []
     table.write(frame(spark, ("a", 1, "A")), ["A"])
-    assert sorted(one.name for one in replacing.iterdir()) == ["busy", "old.json.0123.partial"]
+    assert sorted(one.name for one in replacing.iterdir() if one.suffix not in (".done", ".lock")) == [
+        ".lock",
+        "busy",
+        "old.json.0123.partial",
+    ]
 
 
 def test_many_rows_of_a_folder_stay_in_one_file_of_large_row_groups(spark: SparkSession, table: FolderTable) -> None:

@@ -1,0 +1,280 @@
+"""Which files of a table are replaced by which: one replacement after the other, decided in one moment, by any process.
+
+In ``<table>/_replacing``, where no reader looks for rows:
+
+- ``<id>/folder=<folder>/*.parquet`` are new files, written and not yet in place;
+- ``<number>.json`` is a note of a replacement that is decided: its id, and for each folder the names of its new files.
+  It appears in one piece and only where no note of that number is there yet (in S3 by a conditional put, on this
+  machine under a file lock). So of two writers one comes first, and the other replaces what the first has put there;
+- ``<number>-<id>.done`` says that the replacement is done. Its name is all there is to it.
+
+A replacement is done by whoever meets its note: the new files are put in place, then all other files of those folders
+go, then the mark of its end is made. What goes is listed while it is certain that no later replacement has begun, so
+that a process which was asleep in the middle deletes nothing newer. Numbers only grow, and the last marks are kept:
+two listings of them tell a reader whether anything was replaced between.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from spark_steps import storage
+from spark_steps.errors import FruitsError
+
+Found = TypeVar("Found")
+
+# Spark, pandas and pyarrow pass over names with an underscore.
+REPLACING = "_replacing"
+_NAME = re.compile(r"(?P<number>\d{12})(?:\.json|-(?P<id>[\w-]+)\.done)")
+_MARKS_KEPT = 3
+# Those of more folders are found by listing the whole table.
+FEW_FOLDERS = 64
+_FILES_AT_A_TIME = 16
+_TRIES = 50
+
+
+class TableChangedError(FruitsError):
+    """A table was replaced in the moment in which it was read: another try finds it whole."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the replacements of a table are.
+
+    Attributes:
+        number: Of the last one decided.
+        under_way: Whether it is not done yet.
+        done: Ids of the last ones that are.
+    """
+
+    number: int = 0
+    under_way: bool = False
+    done: frozenset[str] = frozenset()
+
+    @classmethod
+    def of_names(cls, names: Iterable[str]) -> "Progress":
+        """Returns what the names of notes and marks say."""
+        found = [match for name in names if (match := _NAME.fullmatch(name))]
+        if not found:
+            return cls()
+        last = max(int(match["number"]) for match in found)
+        done = {match["id"]: int(match["number"]) for match in found if match["id"]}
+        return cls(last, last not in done.values(), frozenset(done))
+
+
+@dataclass(frozen=True)
+class Replacements:
+    """The replacements of one table.
+
+    Attributes:
+        root: The table's directory, a normalised place.
+        directory: Returns the directory of a folder's rows.
+    """
+
+    root: str
+    directory: Callable[[str], str]
+
+    def new_files(self, replacement: str) -> str:
+        """Returns where the new files of a replacement wait, each folder's in a directory named as in the table."""
+        return f"{self._notes}/{replacement}"
+
+    @property
+    def _notes(self) -> str:
+        return f"{self.root}/{REPLACING}"
+
+    def progress(self) -> Progress:
+        """Returns how far the replacements are, by one listing."""
+        return Progress.of_names(info.base_name for info in storage.list_files(self._notes))
+
+    def settled(self) -> Progress:
+        """Does what is decided and not done, and returns how far the replacements then are."""
+        while (progress := self.progress()).under_way:
+            self._do(progress.number, self._read(progress.number))
+        return progress
+
+    def undecided(self) -> dict[str, datetime]:
+        """Returns the directories of new files without a note, and when each was last written to."""
+        _, path = storage.filesystem_of(self._notes)
+        newest: dict[str, datetime] = {}
+        for info in storage.list_files(self._notes, recursive=True):
+            name, below, _ = info.path.removeprefix(f"{path}/").partition("/")
+            if below:
+                newest[name] = max(info.mtime, newest.get(name, info.mtime))
+        progress = self.progress()
+        decided = self._read(progress.number).get("id") if progress.under_way else None
+        return {self.new_files(name): time for name, time in newest.items() if name != decided}
+
+    def unchanged(self, look: Callable[[], Found]) -> Found:
+        """Returns what a look at the table's files finds, between two replacements and not in the middle of one.
+
+        Raises:
+            TableChangedError: Every try met a replacement.
+        """
+        for _ in range(_TRIES):
+            before = self.settled()
+            found = look()
+            if self.progress() == before:
+                return found
+        raise TableChangedError(f"{self.root} is being written by other runs. Try again when they have ended.")
+
+    def decide(
+        self, replacement: str, come: Mapping[str, Sequence[str]], go: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        """Replaces files of folders by those that wait in ``new_files``; returns when that is done.
+
+        Args:
+            replacement: Letters, digits and hyphens, used once.
+            come: The names of each folder's new files.
+            go: The names of each folder's files that they replace; by default all that are there.
+
+        Raises:
+            TableChangedError: One of those to be replaced is there no more: what comes was made of an old state.
+            FruitsError: Other writers were first, each time; or the new files were deleted while this process was
+                asleep, as those of one that was killed are.
+        """
+        note: dict[str, Any] = {"id": replacement, "folders": _lists(come)}
+        if go is not None:
+            note["go"] = _lists(go)
+        for _ in range(_TRIES):
+            number = self.settled().number + 1
+            self._check_all_wait(replacement, come)
+            if go is not None:
+                # Nothing can come between this look and the note: it would have the note's number.
+                self._check_all_there(go)
+            if not self._put(number, note):
+                continue
+            progress = self.progress()
+            if progress.under_way and progress.number == number:
+                # Not by a look at how far it is: in S3 each takes as long as a file.
+                self._do(number, note)
+                return
+            if replacement in progress.done:
+                return
+            # The number was used before, and its note tidied away, while this process was asleep.
+            storage.delete_files(self._notes, [_note(number)])
+            if any(come.values()) and not storage.list_files(self.new_files(replacement), recursive=True):
+                return  # It was asleep for so long that its own mark is gone: others have put the files in place.
+        raise FruitsError(f"{self.root} is being written by other runs. Run again when they have ended.")
+
+    def _check_all_wait(self, replacement: str, come: Mapping[str, Sequence[str]]) -> None:
+        if not any(come.values()):
+            return
+        new = self.new_files(replacement)
+        _, path = storage.filesystem_of(new)
+        there = {info.path.removeprefix(f"{path}/") for info in storage.list_files(new, recursive=True)}
+        directories = {folder: self.directory(folder).rpartition("/")[2] for folder in come}
+        if any(f"{directories[folder]}/{name}" not in there for folder, names in come.items() for name in names):
+            raise FruitsError(
+                f"New files for {self.root} were deleted before they were in place: by an erasure, or because nothing "
+                "was heard of this process for a day. The old rows are kept. Run again."
+            )
+
+    def _check_all_there(self, wanted: Mapping[str, Sequence[str]]) -> None:
+        with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+            there = self._files_of(list(wanted), pool)
+        if any(set(names) - there[folder] for folder, names in wanted.items()):
+            raise TableChangedError(f"{self.root} was changed while it was read. Try again.")
+
+    def _put(self, number: int, note: Mapping[str, Any]) -> bool:
+        place = f"{self._notes}/{_note(number)}"
+        try:
+            storage.write_new(place, json.dumps(note, ensure_ascii=False).encode())
+        except FileExistsError:
+            # Perhaps this very note, of a request whose answer was lost.
+            return note["id"] in self.progress().done or self._read(number).get("id") == note["id"]
+        return True
+
+    def _read(self, number: int) -> Mapping[str, Any]:
+        place = f"{self._notes}/{_note(number)}"
+        try:
+            note = storage.read_json(place)
+        except FileNotFoundError:
+            return {}
+        if not _stays_in_the_table(note):
+            raise FruitsError(f"{place} is no note of this platform: it names files elsewhere. Delete it.")
+        return note
+
+    def _do(self, number: int, note: Mapping[str, Any]) -> None:
+        if not note:
+            return  # Another process has done it in the meantime.
+        replacement: str = note["id"]
+        come: Mapping[str, list[str]] = note["folders"]
+        new = self.new_files(replacement)
+
+        def put_in_place(folder: str) -> None:
+            directory = self.directory(folder)
+            try:
+                storage.move_files(f"{new}/{directory.rpartition('/')[2]}", directory, come[folder])
+            except FileNotFoundError as error:
+                if not self._is_under_way(number):
+                    return  # Another process has done it, and a later one may have replaced those files.
+                raise FruitsError(
+                    f"New rows of the folder {folder!r} are lost: {self._notes}/{_note(number)} names files that are "
+                    f"neither in {new} nor in {directory}. The old rows are kept: delete that note, and compute the "
+                    "folder again."
+                ) from error
+
+        with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+            list(pool.map(put_in_place, come))
+            there = self._files_of(list(come), pool)
+            if not self._is_under_way(number):
+                return
+            named: Mapping[str, Iterable[str]] = note.get("go", there)
+            go = {folder: set(named.get(folder, ())) - set(come[folder]) for folder in come}
+            stays = {folder: (there[folder] | set(come[folder])) - go[folder] for folder in come}
+            list(pool.map(lambda folder: storage.delete_files(self.directory(folder), sorted(go[folder])), go))
+            emptied = [self.directory(folder) for folder in come if not stays[folder]]
+            list(pool.map(storage.delete_empty_directory, emptied))
+        storage.delete_directory(new)
+        storage.write_bytes(f"{self._notes}/{number:012}-{replacement}.done", b"")
+        self._tidy(number)
+
+    def _files_of(self, folders: Sequence[str], pool: ThreadPoolExecutor) -> dict[str, set[str]]:
+        """Returns the names of the Parquet files of folders, those of many by one listing."""
+        by_directory = {self.directory(folder).rpartition("/")[2]: folder for folder in folders}
+        if len(folders) > FEW_FOLDERS:
+            infos = storage.list_files(self.root, recursive=True)
+        else:
+            infos = [info for found in pool.map(storage.list_files, map(self.directory, folders)) for info in found]
+        names: dict[str, set[str]] = {folder: set() for folder in folders}
+        _, root = storage.filesystem_of(self.root)
+        for info in infos:
+            directory, _, name = info.path.removeprefix(f"{root}/").partition("/")
+            if directory in by_directory and info.extension == "parquet" and "/" not in name:
+                names[by_directory[directory]].add(name)
+        return names
+
+    def _is_under_way(self, number: int) -> bool:
+        progress = self.progress()
+        return progress.under_way and progress.number == number
+
+    def _tidy(self, number: int) -> None:
+        names = [info.base_name for info in storage.list_files(self._notes)]
+        numbers = {match[0]: int(match["number"]) for name in names if (match := _NAME.fullmatch(name))}
+        old = [name for name, one in numbers.items() if one <= number - _MARKS_KEPT]
+        storage.delete_files(self._notes, [_note(number), *old])
+
+
+def _stays_in_the_table(note: Mapping[str, Any]) -> bool:
+    """Returns whether all that a note has moved and deleted lies in its table, whoever has written it."""
+    names = [str(name) for way in ("folders", "go") for named in note.get(way, {}).values() for name in named]
+    plain = all("/" not in name and name not in ("", ".", "..") for name in names)
+    return plain and re.fullmatch(r"[\w-]+", str(note.get("id", ""))) is not None
+
+
+def _lists(names: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {folder: list(one) for folder, one in names.items()}
+
+
+def _note(number: int) -> str:
+    return f"{number:012}.json"
+
+
+def new_id() -> str:
+    """Returns the id of a new replacement."""
+    return uuid.uuid4().hex
