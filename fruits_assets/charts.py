@@ -40,7 +40,9 @@ def picture(draw: Callable[[], Figure], alternative_text: str) -> dg.MarkdownMet
         with mpl.rc_context({"text.parse_math": False}):
             encoded = base64.b64encode(_as_png(draw())).decode()
     except Exception as error:
-        return dg.MetadataValue.md(f"{alternative_text}: could not be drawn: `{error!r}`")
+        # Labels are names of folders, and one with a backtick in it ends no code here and begins no link.
+        said = repr(error).replace("`", "'")
+        return dg.MetadataValue.md(f"{alternative_text}: could not be drawn: `{said}`")
     return dg.MetadataValue.md(f"![{alternative_text}](data:image/png;base64,{encoded})")
 
 

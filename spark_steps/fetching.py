@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from spark_steps import storage
-from spark_steps.errors import FruitsError
+from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.limits import FetchLimits
-from spark_steps.photos import UnusablePhotoError
 
 
 def fetch(photos: Iterable[tuple[str, int]], limits: FetchLimits) -> Iterator[bytes | UnusablePhotoError]:

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from pyarrow import fs
 
 from spark_steps import pca_store, storage
-from spark_steps.errors import FruitsError
+from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.extractor import FeatureExtractor
 from spark_steps.fetching import fetch
 from spark_steps.limits import DecodeLimits
 from spark_steps.neighbours import Neighbour, find_neighbours
 from spark_steps.pca import PcaModel
-from spark_steps.photos import UnusablePhotoError, decode
+from spark_steps.photos import decode
 from spark_steps.store import Store
 from spark_steps.weights import flatbuffer_of
 

@@ -13,6 +13,7 @@ from pyspark.sql.types import StructType
 
 from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
+from spark_steps.folder_tree import broken_links
 from spark_steps.schemas import RAW_IMAGES_SCHEMA, to_spark
 
 PHOTO_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff")
@@ -49,10 +50,14 @@ class ImageFolders:
     Attributes:
         contents: What each folder holds that holds any photo, by the folder's path relative to the root, sorted.
         root_photos: Photos at the root itself; they belong to no folder and are not processed.
+        hidden_photos: Photos in folders whose name begins with a dot; they are not processed.
+        broken_links: Links with a photo's name that lead nowhere, sorted; they are not processed either.
     """
 
     contents: dict[str, FolderContents] = field(default_factory=dict)
     root_photos: int = 0
+    hidden_photos: int = 0
+    broken_links: tuple[str, ...] = ()
 
     @property
     def photos(self) -> dict[str, int]:
@@ -81,7 +86,7 @@ def is_photo(name: str) -> bool:
 def list_image_folders(images: str) -> ImageFolders:
     """Lists the folders below an images root, at any depth, that hold at least one photo.
 
-    Directories whose name begins with a dot are passed over.
+    The photos of directories whose name begins with a dot are counted, and belong to no folder.
 
     Args:
         images: The images root, a normalised place.
@@ -90,22 +95,38 @@ def list_image_folders(images: str) -> ImageFolders:
         FruitsError: There is no such folder, it is a file, or it cannot be listed.
     """
     check_images_root(images)
+    broken = () if s3.is_s3(images) else _broken_photos(images)
     _, root = storage.filesystem_of(images)
     contents: dict[str, FolderContents] = {}
+    hidden = 0
     try:
         found = storage.list_files(images, recursive=True)
     except OSError as error:
-        raise FruitsError(f"{images} cannot be listed: {error}. Check its permissions.") from error
+        raise _unlistable(images, error) from error
     for info in found:
         if info.type == fs.FileType.File and is_photo(info.base_name):
             folder = info.path[len(root) + 1 : -len(info.base_name) - 1]
             parts = folder.split("/")
             # A key in S3 may have a part without a name (a//b.jpg), which is in no folder that could be listed.
             folder = folder if all(parts) else ""
-            if not any(part.startswith(".") for part in parts):
+            if any(part.startswith(".") for part in parts):
+                hidden += 1
+            else:
                 contents[folder] = contents.get(folder, FolderContents()).with_photo(info)
     at_root = contents.pop("", FolderContents())
-    return ImageFolders(dict(sorted(contents.items())), at_root.photos)
+    return ImageFolders(dict(sorted(contents.items())), at_root.photos, hidden, broken)
+
+
+def _broken_photos(images: str) -> tuple[str, ...]:
+    try:
+        links = (link for link in broken_links(images) if "/." not in link.removeprefix(images))
+        return tuple(link for link in links if is_photo(link.rpartition("/")[2]))
+    except OSError as error:
+        raise _unlistable(images, error) from error
+
+
+def _unlistable(images: str, error: OSError) -> FruitsError:
+    return FruitsError(f"{images} cannot be listed: {error}. Check its permissions.")
 
 
 def count_photos(images: str, folders: Iterable[str]) -> dict[str, int]:
@@ -116,6 +137,7 @@ def count_photos(images: str, folders: Iterable[str]) -> dict[str, int]:
         return sum(info.type == fs.FileType.File and is_photo(info.base_name) for info in infos)
 
     names = list(folders)
+    check_below_root(names)
     with ThreadPoolExecutor(_LISTERS) as pool:
         return dict(zip(names, pool.map(count, names), strict=True))
 
@@ -127,6 +149,13 @@ def check_images_root(images: str) -> None:
         raise FruitsError(f"The images folder {images} does not exist. Check the path.")
     if kind != fs.FileType.Directory:
         raise FruitsError(f"{images} is a file. Give the folder whose subfolders hold the photos, one folder a label.")
+
+
+def check_below_root(folders: Iterable[str]) -> None:
+    """Raises a FruitsError unless each folder lies below the images root: anybody may make a partition of any name."""
+    for folder in folders:
+        if not {"", ".", ".."}.isdisjoint(folder.split("/")):
+            raise FruitsError(f"{folder!r} is no folder below the images root. Run sync_image_folders to drop it.")
 
 
 def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_bytes: int) -> FoundPhotos:
@@ -148,6 +177,7 @@ def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_by
         FruitsError: The root or one of the folders does not exist.
     """
     check_images_root(images)
+    check_below_root(folders)
     files = _files_of(images, folders)
     if missing := [folder for folder in folders if files[folder] is None]:
         raise FruitsError(

@@ -29,7 +29,7 @@ class DecodeLimits:
 
     Attributes:
         fetch: How much is read ahead.
-        max_pixels: Width times height above which a photo is refused: 120 million take 600 MB as RGB.
+        max_pixels: Width times height above which a photo is refused: 120 million take 0.5 GB as RGB.
     """
 
     fetch: FetchLimits = field(default_factory=FetchLimits)

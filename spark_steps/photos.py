@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from spark_steps.bombs import BOMB, refuse_costly_shape, refuse_costly_structure
+from spark_steps.errors import UnusablePhotoError
 from spark_steps.quiet import quiet_standard_error
 
 SIDE = 224
@@ -20,9 +22,10 @@ PREPROCESSING = "rgb-on-white, exif-oriented, draft>=448, bicubic-224, [-1,1]; 1
 # JPEG brings MPO with it, the pairs of pictures in one file that phones write.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
 _ORIENTATION_TAG = 0x0112
-# Measured on PNGs of 120 megapixels: RGB takes 5 bytes a pixel at its peak, RGBA 16 and 16-bit grey 22.
+# Measured at 120 and at 30 megapixels, bytes a pixel at the peak: RGB and grey take 4 to 5, progressive JPEGs 6 to 8,
+# CMYK and YCbCr in TIFF 8, RGBA 20, 16-bit grey 26, WebP 16 and with transparency 28.
 _PLAIN_MODES = ("RGB", "L", "1", "CMYK", "YCbCr")
-_COST_OF_OTHER_MODES = 4
+_COST_OF_OTHERS, _COST_OF_TRANSPARENT_WEBP = 4, 6
 # EXIF 2.32, tag Orientation: what turns the stored pixels upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -35,19 +38,10 @@ _UPRIGHT = {
 }
 
 NOT_AN_IMAGE, TRUNCATED, DAMAGED = "not an image", "truncated", "damaged"
-BOMB, VANISHED, UNREADABLE = "decompression bomb", "vanished", "unreadable"
+VANISHED, UNREADABLE = "vanished", "unreadable"
+ERASED = "erased"
 # These may be otherwise the next time, so a later run tries the photo again.
 PASSING_REASONS = (VANISHED, UNREADABLE)
-
-
-class UnusablePhotoError(Exception):
-    """Why a photo has no features: a reason, of a few kinds, and what was seen."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        self.reason = reason
-        # Pillow's messages may hold an object's address, which would make two runs differ.
-        self.detail = " ".join(detail.split(" <_io.BytesIO", 1)[0].split())
-        super().__init__(f"{reason}: {self.detail}")
 
 
 def reasons(errors: Iterable[str]) -> Counter[str]:
@@ -83,8 +77,8 @@ def decode(data: bytes, max_pixels: int) -> Photo:
 
     Args:
         data: The file's bytes.
-        max_pixels: Width times height above which the photo is refused undecoded; a quarter of it for photos with
-            transparency, a palette or more than 8 bits.
+        max_pixels: Width times height above which the photo is refused undecoded; a quarter of it for WebP and for
+            photos with transparency, a palette or more than 8 bits, a sixth for WebP with transparency.
 
     Raises:
         UnusablePhotoError: It cannot be decoded.
@@ -114,6 +108,7 @@ def _quiet_if_tiff(image: Image.Image) -> AbstractContextManager[None]:
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = max_pixels
+    refuse_costly_structure(data)
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError as error:
@@ -123,10 +118,18 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         raise UnusablePhotoError(NOT_AN_IMAGE, detail) from error
     except Exception as error:
         raise UnusablePhotoError(_reason(error), str(error) or type(error).__name__) from error
-    allowed = max_pixels if image.mode in _PLAIN_MODES else max_pixels // _COST_OF_OTHER_MODES
+    allowed = max_pixels // _cost(image)
+    refuse_costly_shape(image, allowed)
     if image.width * image.height > allowed:
         raise UnusablePhotoError(BOMB, f"{image.width} x {image.height} pixels, and at most {allowed} are decoded")
     return image
+
+
+def _cost(image: Image.Image) -> int:
+    if image.format == "WEBP":
+        return _COST_OF_OTHERS if image.mode == "RGB" else _COST_OF_TRANSPARENT_WEBP
+    plain = image.mode in _PLAIN_MODES and "transparency" not in image.info
+    return 1 if plain else _COST_OF_OTHERS
 
 
 def _reason(error: Exception) -> str:
@@ -168,7 +171,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         opaque = image.convert("RGBA")
         white = Image.new("RGBA", opaque.size, "white")
         return Image.alpha_composite(white, opaque).convert("RGB")
-    return image.convert("RGB")
+    # Of an RGB image convert() makes a copy, 480 MB of one of 120 megapixels.
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _from_deep(image: Image.Image) -> Image.Image:

@@ -12,11 +12,12 @@ from PIL import Image
 
 from fruits_assets.charts import photo_map, picture, rejected_by_reason, variance_curve
 from fruits_assets.checks import usable_photos
+from spark_steps.folder_names import directory_name
 from spark_steps.pca import PcaModel
 from spark_steps.photo_map import MOST_FOLDERS, MOST_PHOTOS, PhotoMap, sample_map, spread
 from spark_steps.schemas import FEATURES_SCHEMA
 from spark_steps.summaries import Photos, Summary
-from spark_steps.tables import FolderTable, directory_name
+from spark_steps.tables import FolderTable
 from spark_steps.weights import FEATURES
 
 MOST_CHARACTERS = 60_000

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from spark_steps.errors import FruitsError
+from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.fetching import fetch
 from spark_steps.images import find_photos, hidden_from_spark, is_photo, list_image_folders, listing_roots
 from spark_steps.limits import FetchLimits
-from spark_steps.photos import UnusablePhotoError
 from tests.conftest import save_photo
 
 MAX_BYTES = 1 << 20

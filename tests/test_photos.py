@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spark_steps.photos import Photo, UnusablePhotoError, decode, network_input
+from spark_steps.errors import UnusablePhotoError
+from spark_steps.photos import Photo, decode, network_input
 
 MAX_PIXELS = 120_000_000
 RANDOM = np.random.default_rng(7)
