@@ -23,6 +23,11 @@ COMMANDS = {
         "fruits_assets.commands.export:export_command",
         "Write the reduced features of all photos to one file, for other programs.",
     ),
+    "erase": (
+        "fruits_assets.commands.erase:erase_command",
+        "Erase photos for good: their files with all versions, their rows in every table, and what Dagster noted of "
+        "them.",
+    ),
     "ui": ("fruits_assets.commands.ui:ui_command", "Start Dagster's webserver and daemon on the asset graph."),
     "env": (
         "fruits_assets.commands.ui:env_command",

@@ -29,9 +29,14 @@ def unfinished_backfills(instance: dg.DagsterInstance) -> list[PartitionBackfill
     return list(instance.get_backfills(BulkActionsFilter(statuses=_UNFINISHED_BACKFILLS)))
 
 
-def what_is_under_way(instance: dg.DagsterInstance) -> str | None:
-    """Returns a run or a backfill that is not finished, as a sentence; None where there is none."""
-    if runs := unfinished_runs(instance):
+def what_is_under_way(instance: dg.DagsterInstance, without: str | None = None) -> str | None:
+    """Returns a run or a backfill that is not finished, as a sentence; None where there is none.
+
+    Args:
+        instance: Of Dagster.
+        without: A run that does not count.
+    """
+    if runs := [run for run in unfinished_runs(instance) if run.run_id != without]:
         return f"Run {runs[0].run_id[:8]} of {runs[0].job_name} is under way; end it in the UI if its process is gone."
     if backfills := unfinished_backfills(instance):
         return f"Backfill {backfills[0].backfill_id} is under way."

@@ -14,6 +14,7 @@ from fruits_assets import metadata
 from fruits_assets.costs import CostModel
 from fruits_assets.progress import PROGRESS_LOGGER, photos_counted
 from spark_steps import pca_store, weights
+from spark_steps.erasure import refuse_after_erasing, refuse_while_erasing
 from spark_steps.pca import PcaModel
 from spark_steps.store import Store
 from spark_steps.summaries import summarise
@@ -30,6 +31,7 @@ class TableUpdate:
         rows: The rows of the folders that change; not read where none does.
         changed: The folders whose rows they replace.
         started: ``time.perf_counter()`` when the work began.
+        erased: The erasures that were done by then.
         computed: Photos worked on, by folder, where they are not all that are written; the rate and the shares of the
             cost are computed from them.
         photo_bytes: Bytes of the photos, by folder, where the table itself does not tell.
@@ -40,6 +42,7 @@ class TableUpdate:
     rows: DataFrame | TaskRows
     changed: Sequence[str]
     started: float
+    erased: frozenset[str]
     computed: Mapping[str, int] | None = None
     photo_bytes: Mapping[str, int] | None = None
     notes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -50,6 +53,7 @@ class FolderTableIOManager(dg.IOManager):
     """Parquet tables partitioned by image folder: writes the folders that change, reads those of the run."""
 
     def __init__(self, store: Store, pyspark: LazyPySparkResource, costs: CostModel) -> None:
+        self._store = store
         self._tables = store.tables
         self._pyspark = pyspark
         self._costs = costs
@@ -60,7 +64,7 @@ class FolderTableIOManager(dg.IOManager):
         table = self._tables[name]
         if obj.changed:
             with _counted(context, obj):
-                table.write(obj.rows, obj.changed)
+                table.write(obj.rows, obj.changed, lambda: refuse_after_erasing(self._store, obj.erased))
         summaries = summarise(table, context.asset_partition_keys)
         rows = {folder: summary.rows for folder, summary in summaries.items()}
         computed = rows if obj.computed is None else obj.computed
@@ -77,6 +81,7 @@ class FolderTableIOManager(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> DataFrame | FolderTable:
         """Returns the rows of the folders of the run; the table itself where the asset asks for a FolderTable."""
+        refuse_while_erasing(self._store)
         table = self._tables[context.asset_key.path[-1]]
         if context.dagster_type.typing_type is FolderTable:
             return table
@@ -118,11 +123,12 @@ class PcaModelIOManager(dg.IOManager):
     """PCA models by version; the last one fitted is the current one."""
 
     def __init__(self, store: Store, pyspark: LazyPySparkResource) -> None:
-        self._root = store.pca_models
+        self._store, self._root = store, store.pca_models
         self._pyspark = pyspark
 
     def handle_output(self, context: dg.OutputContext, obj: PcaModel) -> None:
         """Writes the model where it is new, and makes it the current one."""
+        refuse_while_erasing(self._store)
         pca_store.save(self._pyspark.spark_session, obj, self._root)
         context.log.info(
             f"pca_model: {obj.rows:,} photos, {obj.k} components keep {obj.explained_at(obj.k):.1%} of the variance"

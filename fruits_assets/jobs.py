@@ -1,13 +1,17 @@
 """The jobs: the whole graph, its three stages, and the upkeep of the partitions."""
 
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from fruits_assets.assets import mobilenet_features, mobilenet_model, pca_model, raw_images, reduced_features
+from fruits_assets.erasing import Wanted, erase
 from fruits_assets.partitions import SYNC_JOB, synchronise
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
+from spark_steps.erasure_plan import Plan
 from spark_steps.images import list_image_folders
 from spark_steps.store import Store
 
@@ -67,4 +71,49 @@ def sync_image_folders() -> None:
     compare_folders_with_partitions()
 
 
-ALL_JOBS: list[Any] = [whole_pipeline, extract_features, fit_pca, reduce_folders, sync_image_folders]
+class EraseConfig(dg.Config):
+    """Which photos are erased; nothing, to finish an erasure that was interrupted."""
+
+    image_ids: list[str] = Field([], description="Photos by the sha256 of their bytes.")
+    paths: list[str] = Field([], description="Photos by their files, as the tables name them.")
+    from_file: str | None = Field(
+        None,
+        description="A file, here or in S3, with an image id or a path on each line: then no record names a photo.",
+    )
+    older_than_days: int | None = Field(None, ge=1, description="Photos that were not changed for so many days.")
+
+
+@dg.op(required_resource_keys={"settings", "store"})
+def erase_what_is_named(context: dg.OpExecutionContext, config: EraseConfig) -> None:
+    """Erases, and says how many photos, files and rows that were; which, it does not say."""
+    wanted = Wanted(config.image_ids, config.paths, config.from_file, config.older_than_days)
+    plans: list[Plan] = []
+
+    def agreed(plan: Plan) -> bool:
+        plans.append(plan)
+        return True
+
+    erase(context.resources.settings, context.instance, wanted, agreed, context.log.info, own_run=context.run_id)
+    (plan,) = plans
+    context.add_output_metadata(
+        {
+            "photos": len(plan.image_ids),
+            "files": len(plan.files),
+            "absent_or_erased_before": len(plan.absent) + len(plan.erased_before),
+            **{f"rows_of_{name}": found.rows for name, found in plan.rows.items()},
+            "pca_models_that_saw_a_photo": [asdict(model) for model in plan.models],
+        }
+    )
+
+
+@dg.job(
+    name="erase_photos",
+    description="Erase photos for good, with all that was derived from them: docs/privacy.md.",
+    tags={STAGE_TAG: "erasure"},
+)
+def erase_photos() -> None:
+    """Erases once."""
+    erase_what_is_named()
+
+
+ALL_JOBS: list[Any] = [whole_pipeline, extract_features, fit_pca, reduce_folders, sync_image_folders, erase_photos]

@@ -7,10 +7,12 @@ import dagster as dg
 from dagster._core.definitions.partitions.utils.base import INVALID_PARTITION_SUBSTRINGS
 
 from fruits_assets.in_flight import partitions_in_flight
+from fruits_assets.liveness import end_runs_of_killed_processes
+from spark_steps.erasure import refuse_while_erasing
 from spark_steps.errors import FruitsError
+from spark_steps.folder_names import directory_name
 from spark_steps.images import ImageFolders
 from spark_steps.store import Store
-from spark_steps.tables import directory_name
 
 IMAGE_FOLDERS = "image_folders"
 SYNC_JOB = "sync_image_folders"
@@ -104,11 +106,14 @@ def synchronise(instance: dg.DagsterInstance, store: Store, images: str, found: 
         found: What lies below it.
 
     Raises:
-        FruitsError: No photo is found at all, though folders are registered, or the store holds other photos.
+        FruitsError: No photo is found at all, though folders are registered, the store holds other photos, or photos
+            are being erased.
     """
+    end_runs_of_killed_processes(instance)
     registered = list(instance.get_dynamic_partitions(IMAGE_FOLDERS))
     refuse_to_empty(found, registered, images)
     store.check_images(images)
+    refuse_while_erasing(store)
     in_flight = partitions_in_flight(instance, registered, without=SYNC_JOB)
     changes = folder_changes(found.photos, registered, in_flight)
     # Folders of the store that are no partitions here were registered with another Dagster instance.

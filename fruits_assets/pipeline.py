@@ -12,11 +12,13 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from fruits_assets.definitions import build_definitions
 from fruits_assets.emr.guards import one_cluster_for_all
 from fruits_assets.in_flight import what_is_under_way
+from fruits_assets.liveness import tagged_as_alive
 from fruits_assets.partitions import IMAGE_FOLDERS, contiguous_ranges, synchronise
 from fruits_assets.progress import PROGRESS_LOGGER
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from fruits_assets.tags import places
+from spark_steps.erasure import refuse_while_erasing
 from spark_steps.errors import FruitsError
 from spark_steps.images import PHOTO_EXTENSIONS, list_image_folders
 from spark_steps.store import Store
@@ -38,6 +40,8 @@ class Stage:
     per_folder: bool
 
 
+# What a call into a Java process that has ended raises.
+_SPARK_IS_GONE = re.compile(r"\s*(?:py4j\.protocol\.Py4JNetworkError|ConnectionRefusedError|ConnectionResetError)\b")
 EXTRACT = Stage("extract_features", "photos to features", per_folder=True)
 FIT = Stage("fit_pca", "features to a PCA model", per_folder=False)
 REDUCE = Stage("reduce_folders", "features to reduced features", per_folder=True)
@@ -58,6 +62,7 @@ def run_pipeline(
         FruitsError: There is nothing to do, or a run has failed; the message says why.
     """
     check_residency(settings)
+    refuse_while_erasing(Store(settings.store))
     # Before any work: a wrong path should not come to light after the listing of a million photos.
     if settings.weights is not None:
         check_source(settings.weights)
@@ -65,8 +70,8 @@ def run_pipeline(
     # And what cannot be downloaded, not after the start of Spark.
     fetch_weights(settings.weights, Store(settings.store).mobilenet_models)
     definitions = build_definitions(settings)
-    with one_cluster_for_all(settings, instance, say) as cluster_tags:
-        tags = {**places(settings), **cluster_tags}
+    with tagged_as_alive(instance) as own_tags, one_cluster_for_all(settings, instance, say) as cluster_tags:
+        tags = {**places(settings), **cluster_tags, **own_tags}
         _run_stage(EXTRACT, wanted, definitions, tags, instance, say)
         _run_stage(FIT, [], definitions, tags, instance, say)
         # All of them, not only those that match: numbers of different PCA models do not compare.
@@ -92,6 +97,10 @@ def register_folders(
     say(f"{sum(found.photos.values()):,} photos in {len(found.photos):,} folders of {settings.images}")
     if found.root_photos:
         say(f"  warning: {found.root_photos} photos lie at the root, belong to no folder, and are not processed")
+    if found.hidden_photos:
+        say(f"  warning: {found.hidden_photos} photos in folders whose name begins with a dot are not processed")
+    for link in found.broken_links:
+        say(f"  warning: {link} is a link that leads nowhere, and is not processed")
     for folder in changes.refused:
         say(f"  warning: folder {folder!r} is not processed: no partition can have such a name; rename it")
     if changes.drop:
@@ -168,8 +177,15 @@ def readable(message: str) -> str:
     Args:
         message: As Dagster keeps it, ``module.Name: text``; Java's causes and traces follow on lines of their own.
     """
-    if own := re.search(r"FruitsError: (.+)", message) or re.search(r"StepError: (.+)", message, re.DOTALL):
+    if own := re.search(r"(?:FruitsError|TableChangedError): (.+)", message) or re.search(
+        r"StepError: (.+)", message, re.DOTALL
+    ):
         return own.group(1).strip()
+    if _SPARK_IS_GONE.match(message):
+        return (
+            "Spark's Java process has ended under way; most often the system has killed it for memory. Run again, with "
+            "fewer FRUITS_CORES or a smaller FRUITS_DRIVER_MEMORY if it happens again."
+        )
     lines = [line.strip() for line in message.strip().splitlines() if line.strip()]
     java = next((line[2:] for line in lines if line.startswith(": ")), None)
     before_trace = itertools.takewhile(lambda line: not line.startswith(("at ", "JVM stacktrace")), lines)

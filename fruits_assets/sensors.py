@@ -16,6 +16,7 @@ from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from fruits_assets.tags import AUTOMATIC_KEY_TAG, AUTOMATIC_TAG, BECAUSE_TAG, places
 from fruits_assets.upkeep import Look, Step
+from spark_steps.erasure import refuse_while_erasing
 from spark_steps.errors import FruitsError
 from spark_steps.images import list_image_folders
 from spark_steps.store import Store
@@ -58,6 +59,7 @@ def image_folders_sensor(settings: Settings) -> dg.SensorDefinition:
 def _folders(instance: dg.DagsterInstance, settings: Settings, store: Store) -> dg.RunRequest | dg.SkipReason:
     """Compares the folders with the partitions; a listing that fails changes nothing."""
     check_residency(settings)
+    refuse_while_erasing(store)
     found = list_image_folders(settings.images)
     store.check_images(settings.images)
     registered = list(instance.get_dynamic_partitions(IMAGE_FOLDERS))
@@ -106,6 +108,7 @@ def _next_run(context: dg.SensorEvaluationContext, settings: Settings, store: St
     if busy := what_is_under_way(instance):
         return dg.SkipReason(busy)
     check_residency(settings)
+    refuse_while_erasing(store)
     store.check_images(settings.images)
     look = Look(settings, store, instance)
     before = json.loads(context.cursor or "{}")

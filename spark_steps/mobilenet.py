@@ -1,26 +1,32 @@
 """From photos to 1280 MobileNetV2 features each, on Spark: only what is new is run, and no row is lost."""
 
 import hashlib
+import io
 import math
+import pickle
 from collections.abc import Iterable, Iterator
+from contextlib import redirect_stderr
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from pyspark import Accumulator, SparkContext
+from pyspark import Accumulator, Broadcast, SparkContext
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.extractor import FeatureExtractor
 from spark_steps.fetching import fetch
 from spark_steps.limits import PHOTOS_PER_TASK, DecodeLimits
-from spark_steps.photos import PASSING_REASONS, UnusablePhotoError, decode
+from spark_steps.photos import ERASED, PASSING_REASONS, decode
 from spark_steps.schemas import FEATURES_SCHEMA, with_folder
 from spark_steps.task_rows import Compute, TaskRows
+from spark_steps.tombstones import tombstone_of
 from spark_steps.weights import MobileNetModel
 
 _ARROW_SCHEMA = with_folder(FEATURES_SCHEMA)
+Value = TypeVar("Value")
 # What makes a photo the one that it was.
 _KEYS = ["folder", "path", "length", "modification_time", "listing_error"]
 
@@ -75,6 +81,7 @@ def update_features(
     limits: DecodeLimits,
     *,
     full_refresh: bool = False,
+    erased: frozenset[str] = frozenset(),
 ) -> FeatureUpdate:
     """Plans the rows of mobilenet_features for folders of raw_images; the network runs when they are written.
 
@@ -88,6 +95,7 @@ def update_features(
         model: The network.
         limits: What workers may read and decode.
         full_refresh: Compute every row again.
+        erased: Tombstones of photos that are refused, wherever they lie.
     """
     # A null never equals a null in a join.
     listed = raw.withColumn("listing_error", F.coalesce("error", F.lit("")))
@@ -109,7 +117,7 @@ def update_features(
         source = source.unionByName(_in_folder_order(kept, kept_rows), allowMissingColumns=True)
     context = raw.sparkSession.sparkContext
     inferences, done = context.accumulator(0), context.accumulator(0)
-    rows = TaskRows(source, _computation(context, model, limits, inferences, done))
+    rows = TaskRows(source, _computation(context, model, limits, erased, inferences, done))
     return FeatureUpdate(rows, work, inferences, done)
 
 
@@ -139,8 +147,9 @@ def _may_pass() -> Column:
 
 
 def _listing_error_of_features() -> Column:
-    # Only errors of the listing come without an image_id: a photo that was read has one.
-    return F.when(F.col("image_id").isNull(), F.coalesce("error", F.lit(""))).otherwise(F.lit(""))
+    # Only errors of the listing come without an image_id: a photo that was read has one, unless it has been erased.
+    of_listing = F.col("image_id").isNull() & ~F.coalesce(F.col("error").startswith(f"{ERASED}:"), F.lit(False))
+    return F.when(of_listing, F.coalesce("error", F.lit(""))).otherwise(F.lit(""))
 
 
 def _in_folder_order(rows: DataFrame, count: int) -> DataFrame:
@@ -154,11 +163,12 @@ def _computation(
     context: SparkContext,
     model: MobileNetModel,
     limits: DecodeLimits,
+    erased: frozenset[str],
     inferences: Accumulator[int],
     done: Accumulator[int],
 ) -> Compute:
     """Returns what a task does with its rows: those that have a model are kept, the others are computed."""
-    broadcast = context.broadcast(model.flatbuffer)
+    broadcast, tombstones = _broadcast(context, model.flatbuffer), _broadcast(context, erased)
     fingerprint = model.fingerprint
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -167,12 +177,25 @@ def _computation(
                 yield batch.select(_ARROW_SCHEMA.names)
                 continue
             extractor = FeatureExtractor.of_process(fingerprint, broadcast)
-            rows = [{**row, "model": fingerprint} for row in _extracted(batch, extractor, limits)]
+            rows = [{**row, "model": fingerprint} for row in _extracted(batch, extractor, limits, tombstones.value)]
             inferences.add(sum(row["features"] is not None for row in rows))
             done.add(len(rows))
             yield _record_batch(rows)
 
     return run
+
+
+def _broadcast(context: SparkContext, value: Value) -> Broadcast[Value]:
+    try:
+        # PySpark writes a stack trace there before it raises.
+        with redirect_stderr(io.StringIO()):
+            return context.broadcast(value)
+    except pickle.PicklingError as error:
+        # These values can be pickled; what fails is the file that holds them.
+        raise FruitsError(
+            f"Spark cannot keep the network in its temporary directory ({error}). Make room in /tmp, or set "
+            "SPARK_LOCAL_DIRS to a directory with room, and run again."
+        ) from error
 
 
 def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
@@ -191,25 +214,30 @@ def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=_ARROW_SCHEMA)
 
 
-def _extracted(batch: pa.RecordBatch, extractor: FeatureExtractor, limits: DecodeLimits) -> Iterator[dict[str, Any]]:
+def _extracted(
+    batch: pa.RecordBatch, extractor: FeatureExtractor, limits: DecodeLimits, erased: frozenset[str]
+) -> Iterator[dict[str, Any]]:
     """Yields each listed photo with its features or its error."""
     rows = batch.to_pylist()
     # Those that the listing has refused are not opened.
     contents = fetch(((row["path"], row["length"]) for row in rows if row["error"] is None), limits.fetch)
     for row in rows:
         content = next(contents) if row["error"] is None else None
-        yield {**row, **_features_of(content, extractor, limits)} if content is not None else {**_EMPTY, **row}
+        yield {**row, **_features_of(content, extractor, limits, erased)} if content is not None else {**_EMPTY, **row}
 
 
 _EMPTY = dict.fromkeys(("image_id", "format", "width", "height", "features", "error"))
 
 
 def _features_of(
-    content: bytes | UnusablePhotoError, extractor: FeatureExtractor, limits: DecodeLimits
+    content: bytes | UnusablePhotoError, extractor: FeatureExtractor, limits: DecodeLimits, erased: frozenset[str]
 ) -> dict[str, Any]:
     if isinstance(content, UnusablePhotoError):
         return {**_EMPTY, "error": str(content)}
     image_id = hashlib.sha256(content).hexdigest()
+    if erased and tombstone_of(image_id) in erased:
+        # Without its image id, which is a part of what was erased.
+        return {**_EMPTY, "error": f"{ERASED}: these bytes were erased on request; delete the file"}
     try:
         photo = decode(content, limits.max_pixels)
     except UnusablePhotoError as error:

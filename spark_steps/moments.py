@@ -33,7 +33,7 @@ class Moments:
         values = rows.astype(np.float64)
         mean = values.mean(axis=0)
         values -= mean
-        digest = sum(int(image_id, 16) for image_id in image_ids) % _DIGEST_MODULUS
+        digest = digest_of(int(image_id, 16) for image_id in image_ids)
         return cls(len(values), mean, values.T @ values, digest)
 
     def merged(self, other: "Moments") -> "Moments":
@@ -47,7 +47,7 @@ class Moments:
         mean = self.mean + difference * (other.count / count)
         cross_products = self.cross_products + other.cross_products
         cross_products += np.outer(difference, difference * (self.count * other.count / count))
-        return Moments(count, mean, cross_products, (self.digest + other.digest) % _DIGEST_MODULUS)
+        return Moments(count, mean, cross_products, digest_of([self.digest, other.digest]))
 
     def to_bytes(self) -> bytes:
         """Returns the moments packed, the symmetric matrix as its upper triangle: 6.6 MB at 1280 columns."""
@@ -99,6 +99,11 @@ class RunningMoments:
             block = Moments.of_rows(np.concatenate(self._pieces), self._image_ids)
             self._total = block if self._total is None else self._total.merged(block)
         self._pieces, self._image_ids = [], []
+
+
+def digest_of(numbers: Iterable[int]) -> int:
+    """Returns the digest of photos: of their image ids as numbers, or of the digests of parts of them."""
+    return sum(numbers) % _DIGEST_MODULUS
 
 
 def merge_in_pairs(parts: list[Moments]) -> Moments:

@@ -69,3 +69,13 @@ class Store:
     def pca_models(self) -> str:
         """Directory of the PCA models."""
         return f"{self.root}/PCA_Results/pca_model"
+
+    @property
+    def erasures(self) -> str:
+        """Directory of what is kept of erasures: a receipt of each, and in ``unfinished`` what is still to be done."""
+        return f"{self.root}/Erasures"
+
+    @property
+    def tombstones(self) -> str:
+        """Directory of the tombstones of erased photos."""
+        return f"{self.erasures}/tombstones"

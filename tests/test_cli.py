@@ -65,11 +65,13 @@ def completed(*words: str) -> list[str]:
 
 
 def test_commands_options_and_their_values_are_completed() -> None:
-    assert completed("fruits", "e") == ["plain,export", "plain,env", "plain,estimate"]
+    assert completed("fruits", "e") == ["plain,export", "plain,erase", "plain,env", "plain,estimate"]
     assert completed("fruits", "run", "--var") == ["plain,--variance"]
     assert completed("fruits", "run", "--weights", "i") == ["plain,imagenet"]
     assert completed("fruits", "run", "--weights", "my") == ["file,my"]
     assert completed("fruits", "run", "--images", "pho") == ["dir,pho"]
+    assert completed("fruits", "erase", "--path", "photos/Fig/1") == ["file,photos/Fig/1"]
+    assert completed("fruits", "erase", "--o") == ["plain,--older-than"]
     assert completed("fruits", "completion", "") == ["plain,bash", "plain,zsh", "plain,fish"]
 
 

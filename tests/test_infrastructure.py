@@ -388,6 +388,9 @@ ACCESS = [
     ("data", "weights/network.h5", "r--", "r--"),
     ("data", "Results/features/folder=Apple/part.parquet", "rwd", "rwd"),
     ("data", "PCA_Results/model/model.json", "rwd", "rwd"),
+    ("data", "Erasures/20260101T000000Z-0.json", "rw-", "r--"),
+    ("data", "Erasures/tombstones/abc", "rw-", "r--"),
+    ("data", "Erasures/unfinished/lock", "rwd", "r--"),
     ("staging", "steps/run/step/1/events.json", "rwd", "rw-"),
     ("staging", "environment/current.json", "rw-", "r--"),
     ("staging", "locks/cluster.json", "rwd", "---"),
@@ -407,6 +410,49 @@ def test_launcher_and_nodes_reach_in_the_buckets_what_they_need(
     for statements, wanted in ((launcher, of_launcher), (node, of_node)):
         given = "".join(letter if permitted(statements, action, arn) else "-" for letter, action in actions.items())
         assert given == wanted
+
+
+@pytest.mark.parametrize(
+    ("key", "given"),
+    [
+        ("Test/Apple/1.jpg", True),
+        ("Results/raw_images/folder=Apple/part.parquet", True),
+        ("PCA_Results/reduced_features/folder=Apple/part.parquet", True),
+        ("Erasures/unfinished/20260101T000000Z-0.json", True),
+        ("Erasures/20260101T000000Z-0.json", False),
+        ("Erasures/tombstones/abc", False),
+        ("weights/network.h5", False),
+        ("Tests/Apple/1.jpg", False),
+    ],
+)
+def test_the_launcher_erases_for_good_what_an_erasure_takes_away_and_a_node_nothing(
+    key: str, given: bool, launcher: list[dict[str, Any]], node: list[dict[str, Any]]
+) -> None:
+    data, staging = (f"arn:aws:s3:::fruits-{bucket}-{ACCOUNT}-{REGION}" for bucket in ("data", "staging"))
+    assert permitted(launcher, "s3:DeleteObjectVersion", f"{data}/{key}") == given
+    assert not permitted(node, "s3:DeleteObjectVersion", f"{data}/{key}")
+    assert not permitted(launcher, "s3:DeleteObjectVersion", f"{staging}/{key}")
+    assert permitted(launcher, "s3:ListBucketVersions", data)
+    assert not permitted(node, "s3:ListBucketVersions", data)
+
+
+def test_photos_expire_only_where_somebody_has_said_when_and_former_versions_always() -> None:
+    parameters = yaml.load(TEMPLATE.read_text(), TemplateLoader)["Parameters"]  # noqa: S506
+    assert {name: parameters[name]["Default"] for name in ("PhotoDays", "FormerVersionDays", "PhotosPrefix")} == {
+        "PhotoDays": 0,
+        "FormerVersionDays": 30,
+        "PhotosPrefix": "Test",
+    }
+    rules = resources("AWS::S3::Bucket")["DataBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    (photos,) = [rule["Fn::If"] for rule in rules if "Fn::If" in rule]
+    assert photos[0] == "PhotosExpire"
+    assert photos[1]["ExpirationInDays"] == {"Ref": "PhotoDays"}
+    assert photos[1]["Prefix"] == {"Fn::Sub": "${PhotosPrefix}/"}
+    assert photos[2] == {"Ref": "AWS::NoValue"}
+    # No rule deletes what is current of the tables.
+    assert not [rule for rule in rules if "ExpirationInDays" in rule]
+    (former,) = [rule for rule in rules if "NoncurrentVersionExpiration" in rule]
+    assert former["NoncurrentVersionExpiration"] == {"NoncurrentDays": {"Ref": "FormerVersionDays"}}
 
 
 @pytest.fixture

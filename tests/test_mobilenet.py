@@ -1,6 +1,8 @@
 """Features: one row for each photo, and only new photos are run."""
 
+import hashlib
 import os
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
+from spark_steps.errors import FruitsError
 from spark_steps.extractor import FeatureExtractor
 from spark_steps.images import find_photos
 from spark_steps.limits import DecodeLimits
@@ -62,6 +65,20 @@ def test_each_photo_gets_the_features_the_network_gives_it(platform: Platform) -
         assert (row["width"], row["height"], row["length"]) == (60, 40, len(data))
         assert row["model"] == platform.network.fingerprint
         np.testing.assert_array_equal(np.array(row["features"], np.float32), extractor.extract(decode(data, 10**8)))
+
+
+def test_no_room_for_the_network_on_the_disk_is_one_sentence(
+    platform: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    smallest, largest = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # As on a full disk, a file cannot grow.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, largest))
+    try:
+        with pytest.raises(FruitsError, match=r"cannot keep the network in its temporary directory.*Make room"):
+            platform.update("Apple")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (smallest, largest))
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_unusable_photos_carry_their_reason_and_do_not_disturb_their_neighbours(platform: Platform) -> None:
@@ -140,6 +157,35 @@ def test_a_photo_that_vanished_is_tried_again_and_a_broken_one_is_not(
     update = platform.update("Apple")
     assert update.work["Apple"].computed == 1
     assert platform.rows()["a0.jpg"]["error"] is None
+
+
+def test_a_photo_that_changes_after_it_was_listed_has_the_features_that_its_id_says_and_is_computed_again(
+    platform: Platform, spark: SparkSession, network: MobileNetModel
+) -> None:
+    photo, names = platform.images / "Apple" / "a0.jpg", ["Apple"]
+    found = find_photos(spark, str(platform.images), names, LIMITS.fetch.max_bytes)
+    platform.store.raw_images.write(found.rows, names)
+    save_photo(photo, colour=222, size=(64, 64))
+    raw = platform.store.raw_images.read(spark, names)
+    update = update_features(raw, platform.store.mobilenet_features.read(spark, names), names, network, LIMITS)
+    platform.store.mobilenet_features.write(update.rows, names)
+    assert platform.rows()["a0.jpg"]["image_id"] == hashlib.sha256(photo.read_bytes()).hexdigest()
+    update = platform.update("Apple")
+    assert update.work["Apple"].computed == 1
+    assert platform.rows()["a0.jpg"]["length"] == photo.stat().st_size
+
+
+def test_a_photo_replaced_by_one_of_its_length_and_time_is_noticed_by_a_full_refresh_alone(platform: Platform) -> None:
+    photo = save_photo(platform.images / "Apple" / "same.bmp", colour=10)
+    status = photo.stat()
+    platform.update("Apple")
+    before = platform.rows()["same.bmp"]["image_id"]
+    save_photo(photo, colour=200)
+    os.utime(photo, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert photo.stat().st_size == status.st_size
+    assert platform.update("Apple").changed == []
+    platform.update("Apple", full_refresh=True)
+    assert platform.rows()["same.bmp"]["image_id"] != before
 
 
 def test_rows_are_the_same_in_any_order_of_folders(platform: Platform, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from fruits_assets.report import read_report
 from fruits_assets.sensors import FAILURES_IN_A_ROW, image_folders_sensor, keep_up_to_date_sensor
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.tags import AUTOMATIC_KEY_TAG, AUTOMATIC_TAG, BECAUSE_TAG
+from spark_steps import storage
 from spark_steps.errors import FruitsError
 from spark_steps.store import Store
 from tests.conftest import save_photo
@@ -103,6 +104,15 @@ def test_they_are_shipped_stopped(settings: Settings) -> None:
     sensors = build_definitions(settings).sensors or []
     assert {sensor.name for sensor in sensors} == {"image_folders_sensor", "keep_up_to_date_sensor"}
     assert all(sensor.default_status == dg.DefaultSensorStatus.STOPPED for sensor in sensors)
+
+
+def test_nothing_is_asked_for_and_no_folder_dropped_while_an_erasure_is_unfinished(
+    automation: Automation, settings: Settings
+) -> None:
+    storage.write_json(f"{Store(settings.store).erasures}/unfinished/one.json", {})
+    for ask in (automation.folders, automation.upkeep):
+        assert "is under way or was interrupted (one.json)" in told(ask())
+    assert not automation.run("sync_image_folders").success
 
 
 def test_partitions_are_asked_for_until_they_are_those_of_the_folders(automation: Automation, few: Path) -> None:

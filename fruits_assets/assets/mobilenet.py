@@ -9,10 +9,13 @@ from pyspark.sql import DataFrame
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table
 from fruits_assets.costs import CostModel, entries
 from fruits_assets.io_managers import TableUpdate
+from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
+from spark_steps.erasure import finished
 from spark_steps.mobilenet import update_features
 from spark_steps.schemas import FEATURES_SCHEMA
 from spark_steps.store import Store
+from spark_steps.tombstones import read_tombstones
 from spark_steps.weights import MobileNetModel, model_for_next
 
 
@@ -41,8 +44,9 @@ def mobilenet_model(
     costs: dg.ResourceParam[CostModel],
 ) -> MobileNetModel:
     """MobileNetV2 without its classifier, read once and converted to the 9 MB that are broadcast to the workers."""
-    started = time.perf_counter()
-    model = model_for_next(config.weights or settings.weights, store.mobilenet_models)
+    started, source = time.perf_counter(), config.weights or settings.weights
+    check_residency(settings, places=[source or "", store.root])
+    model = model_for_next(source, store.mobilenet_models)
     context.add_output_metadata(entries(costs.of_seconds(time.perf_counter() - started)))
     return model
 
@@ -58,7 +62,7 @@ def mobilenet_features(
     pyspark_step_launcher: StepLauncher,
 ) -> TableUpdate:
     """1280 features of each photo, or the reason why it has none; only new and changed photos are run."""
-    started = time.perf_counter()
+    started, erased = time.perf_counter(), finished(store)
     folders = list(context.partition_keys)
     update = update_features(
         raw_images,
@@ -67,9 +71,10 @@ def mobilenet_features(
         mobilenet_model,
         settings.decode_limits,
         full_refresh=config.full_refresh,
+        erased=read_tombstones(store.tombstones),
     )
     computed = {folder: work.computed for folder, work in update.work.items()}
     notes = {folder: {"photos_kept": work.kept} for folder, work in update.work.items()}
     return TableUpdate(
-        update.rows, update.changed, started, computed=computed, notes=notes, done=lambda: update.done.value
+        update.rows, update.changed, started, erased, computed=computed, notes=notes, done=lambda: update.done.value
     )

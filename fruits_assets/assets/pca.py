@@ -11,6 +11,7 @@ from fruits_assets.assets.common import GROUP, StepLauncher, folder_table
 from fruits_assets.costs import CostModel, entries
 from fruits_assets.io_managers import TableUpdate
 from fruits_assets.settings import Settings
+from spark_steps.erasure import finished
 from spark_steps.pca import PcaModel, PcaSettings, fit
 from spark_steps.reduce import reduce_features
 from spark_steps.schemas import REDUCED_SCHEMA
@@ -74,12 +75,13 @@ def reduced_features(
     context: dg.AssetExecutionContext,
     mobilenet_features: FolderTable,
     pca_model: PcaModel,
+    store: dg.ResourceParam[Store],
     pyspark: LazyPySparkResource,
     pyspark_step_launcher: StepLauncher,
 ) -> TableUpdate:
     """The k numbers of each photo that has features, ready to train on."""
-    started = time.perf_counter()
+    started, erased = time.perf_counter(), finished(store)
     folders = list(context.partition_keys)
     rows = reduce_features(pyspark.spark_session, mobilenet_features, folders, pca_model)
     photo_bytes = {folder: summary.photo_bytes for folder, summary in summarise(mobilenet_features, folders).items()}
-    return TableUpdate(rows, folders, started, photo_bytes=photo_bytes)
+    return TableUpdate(rows, folders, started, erased, photo_bytes=photo_bytes)

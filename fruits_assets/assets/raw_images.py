@@ -10,6 +10,7 @@ from fruits_assets.assets.common import StepLauncher, folder_table
 from fruits_assets.io_managers import TableUpdate
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
+from spark_steps.erasure import finished, refuse_while_erasing
 from spark_steps.images import find_photos
 from spark_steps.schemas import RAW_IMAGES_SCHEMA
 from spark_steps.store import Store
@@ -34,11 +35,13 @@ def raw_images(
         # On a cluster the launching process has asked, and the nodes may not.
         check_residency(settings, s3.get_client())
     store.check_images(settings.images)
+    erased = finished(store)
+    refuse_while_erasing(store)
     folders = list(context.partition_keys)
     limit = settings.decode_limits.fetch.max_bytes
     found = find_photos(pyspark.spark_session, settings.images, folders, limit)
     notes = {folder: other_files(found.others.get(folder, [])) for folder in folders}
-    return TableUpdate(found.rows, folders, started, notes=notes)
+    return TableUpdate(found.rows, folders, started, erased, notes=notes)
 
 
 def other_files(names: list[str]) -> dict[str, object]:

@@ -50,6 +50,7 @@ class Call:
     query: dict[str, str] = field(default_factory=dict)
     copy_source: str = ""
     deleted: list[str] = field(default_factory=list)
+    versions_deleted: list[bool] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -111,7 +112,10 @@ def _read_s3_call(call: Call, environ: dict[str, Any]) -> None:
             call.copy_source = unquote(source).lstrip("/").partition("?")[0]
     elif method == "POST" and "delete" in query:
         call.action = "DeleteObject"
-        call.deleted = [unquote(one) for one in re.findall(r"<Key>(.*?)</Key>", _body(environ).decode(), re.DOTALL)]
+        objects = re.findall(r"<Object>(.*?)</Object>", _body(environ).decode(), re.DOTALL)
+        keys = [re.findall(r"<Key>(.*?)</Key>", one, re.DOTALL)[0] for one in objects]
+        call.deleted = [unquote(one) for one in keys]
+        call.versions_deleted = ["<VersionId>" in one for one in objects]
     elif method in ("GET", "HEAD"):
         default = "ListBucketMultipartUploads" if "uploads" in query else "ListBucket"
         call.action = next((f"Get{name}" for one, name in _BUCKET_ACTIONS.items() if one in query), default)
@@ -309,7 +313,10 @@ def _s3_questions(call: Call, context: dict[str, str | list[str]]) -> list[Quest
     if not call.bucket:
         return [Question(call.name, "*", context)]
     if call.deleted:
-        return [Question("s3:DeleteObject", f"{bucket}/{key}", context) for key in call.deleted]
+        return [
+            Question(f"s3:DeleteObject{'Version' * version}", f"{bucket}/{key}", context)
+            for key, version in zip(call.deleted, call.versions_deleted, strict=True)
+        ]
     if not call.object_key:
         return [Question(call.name, bucket, listing if call.name == "s3:ListBucket" else context)]
     questions = [Question(call.name, f"{bucket}/{call.object_key}", context)]

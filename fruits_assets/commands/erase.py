@@ -1,0 +1,92 @@
+"""The command ``fruits erase``: photos and all that was derived from them, for good."""
+
+import click
+
+from fruits_assets.commands.completion import files
+from fruits_assets.commands.options import images_option, store_option
+from fruits_assets.settings import read_settings
+from fruits_assets.terminal import tells_problems_in_a_sentence
+from spark_steps.erasure_plan import Plan
+
+_FILES_SHOWN = 20
+
+
+@click.command("erase")
+@images_option
+@store_option
+@click.option("--image-id", "image_ids", multiple=True, metavar="SHA256", help="Photo by the sha256 of its bytes.")
+@click.option("--path", "paths", multiple=True, metavar="PATH", shell_complete=files, help="Photo by its file.")
+@click.option(
+    "--from-file", "listed", metavar="LIST", shell_complete=files, help="A file with an image id or path a line."
+)
+@click.option("--older-than", metavar="DAYS", type=click.IntRange(1), help="Photos not changed for so many days.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@tells_problems_in_a_sentence
+def erase_command(
+    images: str | None,
+    store: str | None,
+    image_ids: tuple[str, ...],
+    paths: tuple[str, ...],
+    listed: str | None,
+    older_than: int | None,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Erase photos for good: their files with all versions, their rows in every table, and what Dagster noted of them.
+
+    Copies of the same bytes go too. The bytes do not come back: a later run refuses them under any name. What is left
+    is a hash, and a receipt that names no photo. An erasure that was interrupted is finished first; without a photo
+    named, that is all.
+
+    \b
+    Examples:
+      fruits erase --images photos --store results --path photos/Banana/1.jpg
+      fruits erase --images s3://bucket/Test --store s3://bucket --from-file list.txt --yes
+    """
+    # Here: they bring Dagster, which --help does without.
+    import dagster as dg
+
+    from fruits_assets.erasing import Wanted, erase, preview
+    from fruits_assets.home import ensure_dagster_home
+
+    settings = read_settings(images=images, store=store)
+    wanted = Wanted(list(image_ids), list(paths), listed, older_than)
+    if dry_run:
+        click.echo(told(preview(settings, wanted), all_of_it=True))
+        return
+    ensure_dagster_home(settings.store)
+
+    def agreed(plan: Plan) -> bool:
+        click.echo(told(plan))
+        return plan.is_empty or yes or click.confirm("Erase them for good?", abort=True)
+
+    with dg.DagsterInstance.get() as instance:
+        erase(settings, instance, wanted, agreed, lambda line: click.echo(line, err=True))
+
+
+def told(plan: Plan, *, all_of_it: bool = False) -> str:
+    """Returns a plan for people.
+
+    Args:
+        plan: What would go.
+        all_of_it: Name every file, and not the first ones alone.
+    """
+    lines = [f"Nothing is there under {path}: it was erased before, or is mistyped." for path in plan.absent]
+    if plan.erased_before:
+        lines.append(f"{len(plan.erased_before):,} of the image ids were erased before.")
+    if plan.is_empty:
+        return "\n".join([*lines, "There is nothing to erase."])
+    rows = ", ".join(f"{found.rows:,} of {name}" for name, found in plan.rows.items())
+    lines += [f"{len(plan.image_ids):,} photos in {len(plan.files):,} files go, and their rows: {rows}."]
+    shown = plan.files if all_of_it else plan.files[:_FILES_SHOWN]
+    lines += [f"  {path}" for path in shown]
+    if len(shown) < len(plan.files):
+        lines.append(f"  and {len(plan.files) - len(shown):,} more, which --dry-run names")
+    lines += [
+        f"{path} holds another photo now, which stays and gets its rows with the next run." for path in plan.replaced
+    ]
+    for model in plan.models:
+        saw = "was fitted on them" if model.certain else "may have been fitted on some"
+        lines.append(f"PCA model {model.version}{', the current one,' if model.current else ''} {saw}.")
+    return "\n".join(lines)

@@ -1,0 +1,181 @@
+"""Photos erased, as ``fruits erase`` and the job do it: one at a time, and with no run under way."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+from filelock import FileLock, Timeout
+
+from fruits_assets.dagster_records import forget
+from fruits_assets.emr.lock import held
+from fruits_assets.in_flight import what_is_under_way
+from fruits_assets.liveness import end_runs_of_killed_processes
+from fruits_assets.residency import check_residency
+from fruits_assets.settings import Settings
+from spark_steps import s3, storage
+from spark_steps.erasure import Erasure, carry_out, decide, unfinished, withdraw
+from spark_steps.erasure_plan import (
+    Plan,
+    Request,
+    check_below,
+    older_than,
+    plan_erasure,
+    read_lines,
+    read_request,
+)
+from spark_steps.errors import FruitsError
+from spark_steps.row_removal import check_nobody_writes
+from spark_steps.store import Store
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which photos somebody wants erased, as they are named by people.
+
+    Attributes:
+        image_ids: By the sha256 of their bytes.
+        paths: By their files.
+        listed: A file, on this machine or in S3, with an image id or a path on each line.
+        older_than: Days that they have not been changed for.
+    """
+
+    image_ids: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    listed: str | None = None
+    older_than: int | None = None
+
+    def request(self, store: Store, settings: Settings) -> Request:
+        """Returns what that means.
+
+        Raises:
+            FruitsError: There is no such list, it cannot be read, or names what is no photo of the images root.
+        """
+        request = read_request(self.image_ids, self.paths, settings.images)
+        if self.listed:
+            place = storage.normalise(self.listed)
+            check_residency(settings, places=[place])
+            request |= read_lines(_text_of(place), settings.images)
+        if self.older_than:
+            request |= older_than(store, datetime.now(UTC) - timedelta(days=self.older_than))
+        return request
+
+
+Say = Callable[[str], None]
+_PATIENCE_SECONDS = 10.0
+
+
+def preview(settings: Settings, wanted: Wanted) -> Plan:
+    """Returns what an erasure would take away, and changes nothing.
+
+    Raises:
+        FruitsError: Something cannot be erased.
+    """
+    store = _opened(settings)
+    return _plan(store, wanted.request(store, settings), settings)
+
+
+def erase(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    wanted: Wanted,
+    agreed: Callable[[Plan], bool],
+    say: Say,
+    own_run: str | None = None,
+) -> None:
+    """Finishes what was interrupted, then erases what is asked for.
+
+    Args:
+        settings: Where the photos and the store are.
+        instance: Of Dagster, whose records are searched too.
+        wanted: What is asked for; nothing, to finish what was interrupted.
+        agreed: Is shown what would go, and says whether it is to go.
+        say: Takes progress, a line at a time; no line names a photo.
+        own_run: The run that erases, if it is one.
+
+    Raises:
+        FruitsError: A run is under way, or something cannot be erased.
+    """
+    store = _opened(settings)
+    request = wanted.request(store, settings)
+    end_runs_of_killed_processes(instance)
+    _refuse_while_running(instance, store, own_run)
+    with _one_at_a_time(store, instance):
+        begun = unfinished(store, settings.images)
+        for erasure in begun:
+            say(f"The erasure {erasure.name} was interrupted, and is finished now.")
+            _finish(store, erasure, instance, say)
+        plan = _plan(store, _without(request, begun), settings)
+        if not agreed(plan) or plan.is_empty:
+            return
+        erasure = decide(store, plan)
+        try:
+            # Again: a run that began since has not seen the note, and one that begins from now on will.
+            _refuse_while_running(instance, store, own_run)
+        except FruitsError:
+            withdraw(store, erasure)
+            raise
+        _finish(store, erasure, instance, say)
+
+
+def _plan(store: Store, request: Request, settings: Settings) -> Plan:
+    plan = plan_erasure(store, request)
+    check_below((source.path for source in plan.sources), settings.images, f"The store {store.root}")
+    return plan
+
+
+def _opened(settings: Settings) -> Store:
+    check_residency(settings, places=[settings.images, settings.store])
+    store = Store(settings.store)
+    store.check_images(settings.images)
+    return store
+
+
+def _without(request: Request, begun: list[Erasure]) -> Request:
+    """Returns a request without what has just been finished, so that the same command again meets nothing unknown."""
+    ids = {image_id for erasure in begun for image_id in erasure.image_ids}
+    paths = {path for erasure in begun for path in erasure.paths}
+    return Request(request.image_ids - ids, request.paths - paths)
+
+
+def _finish(store: Store, erasure: Erasure, instance: dg.DagsterInstance, say: Say) -> None:
+    for told in carry_out(store, erasure, lambda texts: forget(instance, texts)):
+        say(told)
+    say(str(erasure.receipt["what_to_do"]))
+
+
+def _refuse_while_running(instance: dg.DagsterInstance, store: Store, own_run: str | None) -> None:
+    if busy := what_is_under_way(instance, without=own_run):
+        raise FruitsError(f"{busy} Nothing is erased while it could bring rows back: erase again when it has ended.")
+    for table in store.tables.values():
+        check_nobody_writes(table)
+
+
+@contextmanager
+def _one_at_a_time(store: Store, instance: dg.DagsterInstance) -> Iterator[None]:
+    """Holds off other erasures of the store: in S3 by a lock there, else by one in Dagster's home."""
+    if s3.is_s3(store.root):
+        bucket, key = s3.bucket_and_key(f"{store.erasures}/unfinished/lock")
+        with held(s3.client(), bucket, key, _PATIENCE_SECONDS):
+            yield
+        return
+    lock = FileLock(Path(instance.root_directory) / "erasing.lock", timeout=_PATIENCE_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise FruitsError(f"Another process erases photos of {store.root}. Wait until it has ended.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _text_of(place: str) -> str:
+    try:
+        return storage.read_bytes(place).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FruitsError(
+            f"The list {place} cannot be read ({error}). Give a text file with an image id or a path on each line."
+        ) from error

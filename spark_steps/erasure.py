@@ -1,0 +1,242 @@
+"""Photos erased: their files, their rows, and what a bucket keeps of former versions of both.
+
+Whatever ends the process, an erasure is finished by whoever comes next: ``Erasures/unfinished/<id>.json`` says what is
+to go before anything goes, every step may be done twice, and that note is deleted last, with its versions, for it has
+paths and image ids. While it stands no run writes (``refuse_while_erasing``). What is kept names no photo: a tombstone
+of each, and a receipt.
+"""
+
+import uuid
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from spark_steps import s3, storage
+from spark_steps.erasure_plan import Plan, check_below
+from spark_steps.errors import FruitsError
+from spark_steps.row_removal import Doomed, delete_former_versions, find_rows, remove_rows
+from spark_steps.s3_versions import delete_versions, versions_of
+from spark_steps.store import Store
+from spark_steps.tombstones import set_tombstones
+
+Forget = Callable[[Collection[str]], int]
+_FILES_AT_A_TIME, _FILES_A_STEP = 16, 256
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """An erasure that has been decided, as its note has it.
+
+    Attributes:
+        name: Of its note and its receipt: when it was decided, and a random end.
+        image_ids: The photos.
+        paths: Where they lie or lay.
+        receipt: What the receipt is to say.
+    """
+
+    name: str
+    image_ids: list[str]
+    paths: list[str]
+    receipt: dict[str, Any]
+
+    @property
+    def doomed(self) -> Doomed:
+        """The rows that go."""
+        return Doomed(frozenset(self.image_ids), frozenset(self.paths))
+
+
+def refuse_while_erasing(store: Store) -> None:
+    """Raises a FruitsError while an erasure is under way or was interrupted, so that no run brings back what goes."""
+    if names := _notes(store):
+        raise FruitsError(
+            f"An erasure of {store.root} is under way or was interrupted ({names[0]}). Wait for it; if its process is "
+            f"gone, finish it: fruits erase --images DIR --store {store.root}"
+        )
+
+
+def finished(store: Store) -> frozenset[str]:
+    """Returns the names of the receipts of erasures that are done."""
+    return frozenset(info.base_name for info in storage.list_files(store.erasures) if info.extension == "json")
+
+
+def refuse_after_erasing(store: Store, before: Collection[str]) -> None:
+    """Raises a FruitsError where photos are being erased, or have been since a run looked at them.
+
+    Args:
+        store: The store.
+        before: The erasures that were done when the run looked.
+    """
+    # In this order: an erasure has its receipt before its note goes.
+    refuse_while_erasing(store)
+    if finished(store) - set(before):
+        raise FruitsError(
+            f"Photos of {store.root} were erased while this run was under way, so it writes nothing. Run again."
+        )
+
+
+def unfinished(store: Store, images: str) -> list[Erasure]:
+    """Returns the erasures that were interrupted; for whoever holds the lock.
+
+    Args:
+        store: The store.
+        images: The images root, a normalised place.
+
+    Raises:
+        FruitsError: A note is none that this platform has written.
+    """
+    for info in storage.list_files(_directory(store)):
+        # A note that was never whole; it has paths.
+        if info.extension == "partial":
+            storage.delete_files(_directory(store), [info.base_name])
+    return [_read_note(f"{_directory(store)}/{name}", images) for name in _notes(store)]
+
+
+def _read_note(place: str, images: str) -> Erasure:
+    erasure = Erasure(**storage.read_json(place))
+    check_below(erasure.paths, images, place)
+    if not place.endswith(f"/{erasure.name}.json") or "/" in erasure.name:
+        raise FruitsError(f"{place} is no note of this platform: it says that it is {erasure.name}. Delete it.")
+    return erasure
+
+
+def decide(store: Store, plan: Plan) -> Erasure:
+    """Writes the note of an erasure: from then on no run writes, until it is done or withdrawn."""
+    now = datetime.now(UTC)
+    erasure = Erasure(
+        name=f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
+        image_ids=sorted(plan.image_ids),
+        paths=[source.path for source in plan.sources],
+        receipt=receipt_of(plan, now),
+    )
+    storage.write_json(_note(store, erasure), asdict(erasure))
+    return erasure
+
+
+def receipt_of(plan: Plan, begun: datetime) -> dict[str, Any]:
+    """Returns what a receipt says of what goes: counts and times, and nothing of any photo."""
+    return {
+        "begun": begun.isoformat(timespec="seconds"),
+        "photos": len(plan.image_ids),
+        "files": len(plan.files),
+        "files_and_versions": sum(source.versions for source in plan.sources),
+        "folders": len(plan.folders),
+        "rows": {name: found.rows for name, found in plan.rows.items()},
+        "pca_models_that_saw_a_photo": [asdict(one) for one in plan.models],
+        "what_to_do": what_to_do(plan),
+    }
+
+
+def what_to_do(plan: Plan) -> str:
+    """Returns what is left to do after an erasure, as a sentence."""
+    if not plan.models:
+        return "Nothing: no PCA model saw a photo of them."
+    return (
+        "Fit the PCA again, and reduce all folders (fruits run, or the jobs fit_pca and reduce_folders); then delete "
+        "the directories of these versions below PCA_Results/pca_model."
+    )
+
+
+def withdraw(store: Store, erasure: Erasure) -> None:
+    """Takes back an erasure of which nothing has been done yet."""
+    _delete_for_good(_note(store, erasure))
+
+
+def carry_out(store: Store, erasure: Erasure, forget: Forget) -> Iterator[str]:
+    """Does what an erasure has decided, or what is left of it, and yields a sentence after each step.
+
+    Args:
+        store: The store.
+        erasure: What goes.
+        forget: Takes texts, paths and image ids, out of whatever else there are records in; returns how many.
+
+    Raises:
+        FruitsError: A file cannot be deleted, or a run elsewhere has written rows in the meantime.
+    """
+    # First: a run on another machine that has not seen the note brings nothing back any more.
+    set_tombstones(store.tombstones, erasure.image_ids)
+    yield f"{len(erasure.image_ids):,} tombstones are set"
+    image_ids = frozenset(erasure.image_ids)
+    for start in range(0, len(erasure.paths), _FILES_A_STEP):
+        part = erasure.paths[start : start + _FILES_A_STEP]
+        with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+            list(pool.map(lambda path: erase_file(path, image_ids), part))
+        yield f"{start + len(part):,} of {len(erasure.paths):,} files are gone"
+    for name, table in store.tables.items():
+        remove_rows(table, erasure.doomed)
+        yield f"{name} has no rows of them"
+    for name, table in store.tables.items():
+        delete_former_versions(table.root)
+        yield f"{name} has no former versions"
+    records = forget([*erasure.paths, *erasure.image_ids])
+    yield f"{records:,} records of Dagster named them"
+    _check_gone(store, erasure)
+    ended = datetime.now(UTC).isoformat(timespec="seconds")
+    storage.write_json(receipt_place(store, erasure), {"erasure": erasure.name, **erasure.receipt, "finished": ended})
+    yield f"the receipt is written: {receipt_place(store, erasure)}"
+    _delete_for_good(_note(store, erasure))
+
+
+def receipt_place(store: Store, erasure: Erasure) -> str:
+    """Returns where the receipt of an erasure lies."""
+    return f"{store.erasures}/{erasure.name}.json"
+
+
+def erase_file(path: str, image_ids: Collection[str]) -> None:
+    """Deletes a file, in S3 with all its versions and delete markers; one that is not there is no error.
+
+    Another photo that has been put in its place, perhaps while somebody was asked, stays; its former versions go.
+
+    Args:
+        path: A normalised place.
+        image_ids: The photos that are erased.
+
+    Raises:
+        FruitsError: It cannot be deleted.
+    """
+    try:
+        present = storage.sha256_of(path)
+        stays = present is not None and present not in image_ids
+        if s3.is_s3(path):
+            delete_versions(path, [one for one in versions_of(path) if one.former or not stays])
+        elif not stays:
+            Path(path).unlink(missing_ok=True)
+    except NotADirectoryError:
+        return
+    except OSError as error:
+        raise FruitsError(
+            f"{path} cannot be deleted ({error.strerror}). Check the permissions of its folder, and run fruits erase "
+            "again: it goes on from here."
+        ) from error
+
+
+def _check_gone(store: Store, erasure: Erasure) -> None:
+    for name, table in store.tables.items():
+        if rows := find_rows(table, erasure.doomed).rows:
+            raise FruitsError(
+                f"{rows} rows of erased photos have come back to {name}: a run on another machine has written them. "
+                "Wait until it has ended, and run fruits erase again: it goes on from here."
+            )
+
+
+def _directory(store: Store) -> str:
+    return f"{store.erasures}/unfinished"
+
+
+def _note(store: Store, erasure: Erasure) -> str:
+    return f"{_directory(store)}/{erasure.name}.json"
+
+
+def _notes(store: Store) -> list[str]:
+    return sorted(info.base_name for info in storage.list_files(_directory(store)) if info.extension == "json")
+
+
+def _delete_for_good(location: str) -> None:
+    if s3.is_s3(location):
+        delete_versions(location, versions_of(location))
+        return
+    with suppress(FileNotFoundError):
+        Path(location).unlink()

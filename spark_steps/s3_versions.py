@@ -1,0 +1,62 @@
+"""The versions of objects in S3: in a bucket that keeps them, what is deleted or replaced is still there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from spark_steps import s3
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of an object, or a marker that it was deleted.
+
+    Attributes:
+        key: The object's key.
+        version_id: ``null`` in a bucket that keeps no versions.
+        latest: Whether it is what a reader without a version gets.
+        marker: Whether it is a delete marker, which has no bytes.
+    """
+
+    key: str
+    version_id: str
+    latest: bool
+    marker: bool
+
+    @property
+    def former(self) -> bool:
+        """Whether it is nothing that a reader without a version gets."""
+        return self.marker or not self.latest
+
+
+def versions_of(location: str) -> list[Version]:
+    """Returns all versions and delete markers of an object; none where there never was one."""
+    _, key = s3.bucket_and_key(location)
+    # A prefix: the keys that continue this one come after it, and are others.
+    return [version for version in _listed(location) if version.key == key]
+
+
+def versions_below(location: str) -> Iterator[Version]:
+    """Yields all versions and delete markers of the objects below a prefix."""
+    yield from _listed(f"{location}/")
+
+
+def delete_versions(location: str, versions: Iterator[Version] | list[Version]) -> int:
+    """Deletes versions for good, and returns how many; one that is not there is no error.
+
+    Args:
+        location: A place in their bucket.
+        versions: The versions.
+    """
+    bucket, _ = s3.bucket_and_key(location)
+    named = [{"Key": version.key, "VersionId": version.version_id} for version in versions]
+    s3.delete_objects(bucket, named)
+    return len(named)
+
+
+def _listed(prefix: str) -> Iterator[Version]:
+    bucket, key = s3.bucket_and_key(prefix)
+    with s3.in_sentences(prefix):
+        for page in s3.client().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+            for kind in ("Versions", "DeleteMarkers"):
+                for one in page.get(kind, []):
+                    yield Version(one["Key"], one["VersionId"], one["IsLatest"], kind == "DeleteMarkers")

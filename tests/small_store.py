@@ -1,0 +1,158 @@
+"""A store made by hand, without Spark, here or in S3; and a search of files for what is not to be in them."""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spark_steps import storage
+from spark_steps.folder_names import directory_name
+from spark_steps.moments import Moments, digest_of, version_of
+from spark_steps.schemas import with_folder
+from spark_steps.store import Store
+from spark_steps.tables import FolderTable
+from spark_steps.task_rows import write_file
+
+TIME = datetime(2026, 1, 1, tzinfo=UTC)
+MODEL = "network"
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo of such a store: its bytes are no picture, which nothing here minds."""
+
+    path: str
+    folder: str
+    content: bytes
+    error: str | None = None
+
+    @property
+    def image_id(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def numbers(self) -> list[float]:
+        random = np.random.default_rng(int(self.image_id[:8], 16))
+        return [float(number) for number in random.random(1280, np.float32)]
+
+    def row(self, table: str) -> dict[str, object]:
+        named = {"path": self.path, "folder": self.folder, "label": self.folder.rpartition("/")[2]}
+        about = {"length": len(self.content), "modification_time": TIME, "error": self.error}
+        if table == "raw_images":
+            return {**named, **about, "error": None}
+        named["image_id"] = self.image_id
+        if table == "reduced_features":
+            return {**named, "reduced": self.numbers[:4], "pca_model": "v"}
+        features = None if self.error else self.numbers
+        return {**named, **about, "format": "JPEG", "width": 1, "height": 1, "features": features, "model": MODEL}
+
+    def needles(self) -> list[bytes]:
+        """What tells of it, in any file."""
+        vectors = [np.asarray(self.numbers, np.float32).tobytes(), np.asarray(self.numbers[:4], np.float32).tobytes()]
+        return [
+            self.path.encode(),
+            json.dumps(self.path)[1:-1].encode(),
+            self.image_id.encode(),
+            self.content,
+            *vectors,
+        ]
+
+
+def make_photos(images: str, folders: Iterable[str], each: int) -> list[Photo]:
+    return [
+        Photo(f"{images}/{folder}/{number} é.jpg", folder, f"photo {number} of {folder}".encode() * 9)
+        for folder in folders
+        for number in range(each)
+    ]
+
+
+def write_photos(photos: Iterable[Photo]) -> None:
+    for photo in photos:
+        storage.write_bytes(photo.path, photo.content)
+
+
+def write_rows(store: Store, photos: list[Photo], *, model: bool = True) -> None:
+    """Writes all tables, two files a folder where there are rows for two, and a PCA model fitted on all photos."""
+    for name, table in store.tables.items():
+        rows = [photo.row(name) for photo in photos if name != "reduced_features" or photo.error is None]
+        _write(table, rows)
+    if model:
+        write_model(store, [photo for photo in photos if photo.error is None])
+
+
+def write_model(store: Store, photos: list[Photo]) -> str:
+    digest = digest_of(int(photo.image_id, 16) for photo in photos)
+    version = version_of(Moments(len(photos), np.empty(0), np.empty((0, 0)), digest), MODEL, 4)
+    folders = sorted({photo.folder for photo in photos})
+    document = {"version": version, "features_model": MODEL, "folders": folders, "asked_components": 4}
+    storage.write_json(f"{store.pca_models}/{version}/model.json", {**document, "asked_variance": None})
+    storage.write_json(f"{store.pca_models}/current.json", {"version": version})
+    return version
+
+
+def _write(table: FolderTable, rows: list[dict[str, object]]) -> None:
+    new = table.new_directory()
+    come: dict[str, list[str]] = {}
+    for folder in sorted({str(row["folder"]) for row in rows}):
+        of_folder = [row for row in rows if row["folder"] == folder]
+        come[folder] = []
+        for number, part in enumerate((of_folder[::2], of_folder[1::2])):
+            if part:
+                name = f"part-{number}-{hashlib.sha256(folder.encode()).hexdigest()}.parquet"
+                batch = pa.Table.from_pylist(part, with_folder(table.schema)).drop_columns(["folder"]).to_batches()
+                write_file(f"{new}/{directory_name(folder)}/{name}", batch)
+                come[folder].append(name)
+    table.replace_files(new, {folder: {"come": names, "go": []} for folder, names in come.items()})
+
+
+def rows_of(store: Store) -> dict[str, pa.Table]:
+    """All rows of all tables, in the order of their paths."""
+    return {
+        name: table.arrow(with_folder(table.schema).names).sort_by([("path", "ascending"), ("folder", "ascending")])
+        for name, table in store.tables.items()
+    }
+
+
+def all_that_a_file_says(name: str, content: bytes) -> list[bytes]:
+    """Its bytes, and those of a Parquet file's columns, which it keeps compressed."""
+    # What a process that was killed has left may be the beginning of a file.
+    if not (name.endswith(".parquet") and content.endswith(b"PAR1")):
+        return [name.encode(), content]
+    with pq.ParquetFile(io.BytesIO(content)) as file:
+        table, metadata = file.read().combine_chunks(), file.metadata
+    buffers = [
+        buffer.to_pybytes()
+        for column in table.columns
+        for chunk in column.chunks
+        for buffer in chunk.buffers()
+        if buffer is not None
+    ]
+    groups = [metadata.row_group(group).column(one) for group in range(metadata.num_row_groups) for one in (0, 1)]
+    return [name.encode(), content, *buffers, repr([group.statistics for group in groups]).encode()]
+
+
+def files_that_say(contents: dict[str, bytes], needles: Iterable[bytes]) -> dict[str, bytes]:
+    """Returns the files that say any of some things, and what: none is what a test wants."""
+    wanted = list(needles)
+    found = {}
+    for name, content in contents.items():
+        told = all_that_a_file_says(name, content)
+        if said := next((one for one in wanted if any(one in part for part in told)), None):
+            found[name] = said
+    return found
+
+
+def contents_below(*directories: str | Path) -> dict[str, bytes]:
+    return {
+        str(file): file.read_bytes()
+        for directory in directories
+        for file in Path(directory).rglob("*")
+        if file.is_file()
+    }

@@ -1,0 +1,158 @@
+"""Erasures and runs that meet: of one machine, of two, and of processes that were killed or asleep."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from fruits_assets.costs import CostModel
+from fruits_assets.erasing import Wanted, erase
+from fruits_assets.io_managers import FolderTableIOManager, PcaModelIOManager, TableUpdate
+from fruits_assets.resources import LocalPySparkResource
+from fruits_assets.settings import read_settings
+from spark_steps.erasure import decide, finished
+from spark_steps.erasure_plan import plan_erasure, read_request
+from spark_steps.errors import FruitsError
+from spark_steps.schemas import to_spark, with_folder
+from spark_steps.store import Store
+from tests.small_store import (
+    Photo,
+    contents_below,
+    files_that_say,
+    make_photos,
+    rows_of,
+    write_photos,
+    write_rows,
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def photos(tmp_path: Path, store: Store) -> list[Photo]:
+    """Six photos in two folders, with their rows."""
+    made = make_photos(str(tmp_path / "images"), ["Fig", "Plum"], 3)
+    write_photos(made)
+    write_rows(store, made)
+    return made
+
+
+@pytest.fixture
+def erase_first(store: Store, photos: list[Photo], tmp_path: Path, instance: dg.DagsterInstance) -> Callable[[], None]:
+    """Erases the first photo."""
+    settings = read_settings(images=str(tmp_path / "images"), store=store.root)
+    wanted = Wanted(paths=[photos[0].path])
+    return lambda: erase(settings, instance, wanted, lambda _: True, lambda _: None)
+
+
+def rows_of_fig(spark: SparkSession, store: Store) -> DataFrame:
+    """What a run has in memory: rows that no table has any more when they are written."""
+    table = store.mobilenet_features
+    schema = with_folder(table.schema)
+    return spark.createDataFrame(table.arrow(schema.names, ["Fig"]).to_pylist(), to_spark(schema))
+
+
+def without(rows: dict[str, pa.Table], photo: Photo) -> dict[str, list[dict[str, object]]]:
+    return {name: [row for row in table.to_pylist() if row["path"] != photo.path] for name, table in rows.items()}
+
+
+def test_a_run_of_another_machine_that_was_asleep_during_an_erasure_brings_nothing_back(
+    spark: SparkSession, store: Store, photos: list[Photo], erase_first: Callable[[], None]
+) -> None:
+    before, rows = rows_of(store), rows_of_fig(spark, store)
+
+    def sleep_while_erased() -> None:
+        for file in Path(store.mobilenet_features.root, "_replacing").rglob("*.parquet"):
+            os.utime(file, (time.time() - 3600,) * 2)
+        erase_first()
+
+    with pytest.raises(FruitsError, match=r"mobilenet_features were deleted before they were in place.*Run again"):
+        store.mobilenet_features.write(rows, ["Fig"], sleep_while_erased)
+    assert files_that_say(contents_below(store.root), photos[0].needles()) == {}
+    assert {name: table.to_pylist() for name, table in rows_of(store).items()} == without(before, photos[0])
+
+
+def test_a_run_that_looked_before_an_erasure_and_writes_after_it_writes_nothing(
+    spark: SparkSession, store: Store, photos: list[Photo], erase_first: Callable[[], None]
+) -> None:
+    looked, rows = finished(store), rows_of_fig(spark, store)
+    erase_first()
+    manager = FolderTableIOManager(store, LocalPySparkResource(spark_config={}), CostModel.of("2", 2, 1.0))
+    output = dg.build_output_context(asset_key="mobilenet_features")
+    with pytest.raises(FruitsError, match=r"were erased while this run was under way.*Run again"):
+        manager.handle_output(output, TableUpdate(rows, ["Fig"], time.perf_counter(), looked))
+    assert files_that_say(contents_below(store.root), photos[0].needles()) == {}
+
+
+def test_neither_rows_nor_a_model_are_written_while_photos_are_erased(
+    spark: SparkSession, store: Store, photos: list[Photo], tmp_path: Path
+) -> None:
+    looked, rows = finished(store), rows_of_fig(spark, store)
+    decide(store, plan_erasure(store, read_request([], [photos[0].path], str(tmp_path / "images"))))
+    before = contents_below(store.root)
+    pyspark = LocalPySparkResource(spark_config={})
+    tables, models = FolderTableIOManager(store, pyspark, CostModel.of("2", 2, 1.0)), PcaModelIOManager(store, pyspark)
+    with pytest.raises(FruitsError, match="under way or was interrupted"):
+        tables.handle_output(
+            dg.build_output_context(asset_key="mobilenet_features"),
+            TableUpdate(rows, ["Fig"], time.perf_counter(), looked),
+        )
+    with pytest.raises(FruitsError, match="under way or was interrupted"):
+        models.handle_output(dg.build_output_context(asset_key="pca_model"), None)  # type: ignore[arg-type]
+    assert contents_below(store.root) == before
+
+
+KILLED_IN_A_RUN = """
+import os, sys
+import dagster as dg
+from dagster._core.test_utils import create_run_for_test
+from fruits_assets.liveness import tagged_as_alive
+from spark_steps.store import Store
+from spark_steps import storage
+
+home, root = sys.argv[1:]
+with dg.DagsterInstance.local_temp(home) as instance, tagged_as_alive(instance) as tags:
+    create_run_for_test(instance, tags=tags, status=dg.DagsterRunStatus.STARTED)
+    table = Store(root).mobilenet_features
+    # Of the folder's two files that with the first photo and the third.
+    file = table.files(["Fig"])[0]
+    new = table.new_directory()
+    storage.write_bytes(f"{new}/folder=Fig/new.parquet", storage.read_bytes(file.path))
+    # Decided, and not done: whoever comes next puts these rows in place.
+    storage.move_files = lambda *_: os.kill(os.getpid(), 9)
+    table.replacements.decide(new.rpartition("/")[2], {"Fig": ["new.parquet"]})
+"""
+
+
+def test_rows_that_a_killed_run_has_decided_on_go_too_and_the_run_stands_in_no_way(
+    tmp_path: Path, store: Store, photos: list[Photo]
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    died = subprocess.run(
+        [sys.executable, "-c", KILLED_IN_A_RUN, str(home), store.root],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert died.returncode == -9, died.stderr
+    assert [file.name for file in Path(store.mobilenet_features.root, "_replacing").glob("*.json")]
+    settings = read_settings(images=str(tmp_path / "images"), store=store.root)
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        erase(settings, instance, Wanted(paths=[photos[0].path]), lambda _: True, lambda _: None)
+        (run,) = instance.get_runs()
+        assert run.status == dg.DagsterRunStatus.FAILURE
+    assert files_that_say(contents_below(store.root), photos[0].needles()) == {}
+    paths = [row["path"] for row in rows_of(store)["mobilenet_features"].to_pylist()]
+    assert paths == [photo.path for photo in photos[2:]]

@@ -1,0 +1,46 @@
+"""Runs of processes that were killed: told from those that go on, and ended."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+from dagster import DagsterInstance
+from dagster._core.test_utils import create_run_for_test
+
+from fruits_assets.in_flight import partitions_in_flight
+from fruits_assets.liveness import PROCESS_TAG, end_runs_of_killed_processes, tagged_as_alive
+
+_DIES = """
+import os, sys
+import dagster as dg
+from dagster._core.test_utils import create_run_for_test
+from fruits_assets.liveness import tagged_as_alive
+with dg.DagsterInstance.local_temp(sys.argv[1]) as instance, tagged_as_alive(instance) as tags:
+    create_run_for_test(instance, tags=tags, status=dg.DagsterRunStatus.STARTED)
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_the_run_of_a_process_that_was_killed_is_ended_and_keeps_no_partition(tmp_path: Path) -> None:
+    died = subprocess.run([sys.executable, "-c", _DIES, str(tmp_path)], check=False)
+    assert died.returncode == -9
+    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+        (run,) = instance.get_runs()
+        assert partitions_in_flight(instance, ["A", "B"], without="") == {"A", "B"}
+        assert end_runs_of_killed_processes(instance) == [run.run_id]
+        assert partitions_in_flight(instance, ["A", "B"], without="") == set()
+        (failed,) = instance.get_runs()
+        assert failed.status == dg.DagsterRunStatus.FAILURE
+        assert end_runs_of_killed_processes(instance) == []
+
+
+def test_the_runs_of_this_process_of_the_ui_and_of_other_machines_are_left_alone(instance: DagsterInstance) -> None:
+    with tagged_as_alive(instance) as tags:
+        create_run_for_test(instance, tags=tags, status=dg.DagsterRunStatus.STARTED)
+        create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED)
+        create_run_for_test(instance, tags={PROCESS_TAG: "another-machine 0123"}, status=dg.DagsterRunStatus.STARTED)
+        assert end_runs_of_killed_processes(instance) == []
+    assert set(tags) == {PROCESS_TAG}
+    # What is not ended when its process has ended well is not going on either.
+    assert len(end_runs_of_killed_processes(instance)) == 1
