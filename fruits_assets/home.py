@@ -5,12 +5,15 @@ import os
 import shutil
 from pathlib import Path
 
+import yaml
 from filelock import FileLock
 
+from spark_steps.errors import FruitsError
 from spark_steps.s3 import is_s3
 
-_PROJECT = Path(__file__).parent.parent
-WORKSPACE = _PROJECT / "workspace.yaml"
+# The checkout, or where the package is installed.
+PACKAGES = Path(__file__).parent.parent
+WORKSPACE = PACKAGES / "workspace.yaml"
 
 
 def ensure_dagster_home(store: str) -> Path:
@@ -23,17 +26,31 @@ def ensure_dagster_home(store: str) -> Path:
 
     Args:
         store: A normalised place.
+
+    Raises:
+        FruitsError: The home has a ``dagster.yaml`` of its own that lets Dagster send telemetry.
     """
     own = f"{Path(store).name}-{hashlib.sha256(store.encode()).hexdigest()[:8]}"
     home = Path(os.environ.get("DAGSTER_HOME") or _homes() / own).expanduser().absolute()
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         shutil.copyfile(Path(__file__).parent / "dagster.yaml", home / "dagster.yaml")
+    _refuse_telemetry(home / "dagster.yaml")
     # For last_store: which store was worked on, and by the file's time when.
     (home / "store.txt").write_text(store)
     os.environ["DAGSTER_HOME"] = str(home)
     _make_databases(home)
     return home
+
+
+def _refuse_telemetry(file: Path) -> None:
+    # Dagster sends it unless it is told not to, and asks nobody where to.
+    said = yaml.safe_load(file.read_text()) or {}
+    if (said.get("telemetry") or {}).get("enabled", True):
+        raise FruitsError(
+            f"{file} lets Dagster send telemetry to the United States. Add the lines 'telemetry:' and "
+            "'  enabled: false' to it."
+        )
 
 
 def _make_databases(home: Path) -> None:
@@ -64,7 +81,7 @@ def last_store() -> str | None:
 
 
 def _homes() -> Path:
-    return _PROJECT / ".dagster" if WORKSPACE.exists() else Path.home() / ".fruits"
+    return PACKAGES / ".dagster" if WORKSPACE.exists() else Path.home() / ".fruits"
 
 
 def _modified(file: Path) -> float:

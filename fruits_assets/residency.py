@@ -7,6 +7,7 @@ from fruits_assets.emr.aws import client, error_code, sentences
 from fruits_assets.settings import EU_REGIONS, Settings
 from spark_steps.errors import FruitsError
 from spark_steps.s3 import bucket_and_key, is_s3
+from spark_steps.storage import normalise
 
 # What GetBucketLocation says of the two oldest regions.
 _OLD_NAMES = {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}
@@ -21,7 +22,7 @@ def check_residency(settings: Settings, s3_client: Any = None, places: Sequence[
         places: Those that are used, where it is not all three.
     """
     used = s3_places(settings) if places is None else [place for place in places if is_s3(place)]
-    buckets = {bucket_and_key(place)[0]: place for place in used}
+    buckets = {bucket_and_key(place)[0]: place for place in map(normalise, used)}
     if not buckets:
         return
     s3_client = s3_client or client("s3", settings.region)

@@ -29,6 +29,13 @@ def _place(location: str) -> str:
     return place
 
 
+def _weights(source: str) -> str:
+    # What is wrong besides is told where they are read.
+    if storage.holds_a_secret(source):
+        _place(source)
+    return source
+
+
 def _eu_region(region: str) -> str:
     if region not in EU_REGIONS:
         raise ValueError(f"photos stay in the European Union. Choose one of {', '.join(EU_REGIONS)}.")
@@ -50,7 +57,9 @@ Place = Annotated[str, AfterValidator(_place)]
 class Settings(BaseSettings):
     """The settings; a field ``images`` is the environment variable ``FRUITS_IMAGES``."""
 
-    model_config = SettingsConfigDict(env_prefix="FRUITS_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FRUITS_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     deployment: Literal["local", "emr"] = Field("local", description="Where the steps run.")
     images: Place = Field(
@@ -61,7 +70,7 @@ class Settings(BaseSettings):
     store: Place = Field(
         "sample/store", description="Folder of all results, or s3://bucket/prefix.", validate_default=True
     )
-    weights: str | None = Field(
+    weights: Annotated[str, AfterValidator(_weights)] | None = Field(
         None,
         description="imagenet, a path of an .h5, .keras or .tflite file, or random:<seed>; left out: the network that "
         "the store has, imagenet in a new one.",
@@ -93,7 +102,7 @@ class Settings(BaseSettings):
     driver_memory: str = Field("1g", pattern=r"^[1-9]\d*[mg]$", description="Heap of Spark's JVM.")
     max_photo_megabytes: int = Field(64, ge=1, le=1024, description="Larger photos are not read.")
     max_photo_megapixels: int = Field(
-        120, ge=1, le=1000, description="Photos of more pixels are not decoded; 120 take about 600 MB in a worker."
+        120, ge=1, le=1000, description="Photos of more pixels are not decoded; 120 take up to 0.9 GB in a worker."
     )
     photos_ahead: int = Field(32, ge=1, le=256, description="Photos a worker fetches ahead of the network.")
     megabytes_ahead: int = Field(64, ge=1, le=4096, description="Bytes a worker holds ahead of the network.")
@@ -185,6 +194,7 @@ def read_settings(**given: Any) -> Settings:
                 f"The settings do not go together: {first['msg'].removeprefix('Value error, ')}"
             ) from error
         name = str(first["loc"][0])
+        said = "***" if storage.holds_a_secret(str(first["input"])) else repr(first["input"])
         raise FruitsError(
-            f"Setting {name} (FRUITS_{name.upper()}) = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+            f"Setting {name} (FRUITS_{name.upper()}) = {said}: {first['msg'].removeprefix('Value error, ')}"
         ) from error

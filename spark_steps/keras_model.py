@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from spark_steps.errors import FruitsError
+from spark_steps.keras_classes import refuse_foreign_classes
 from spark_steps.photos import SIDE
 from spark_steps.weights import FEATURES, IMAGENET_FILE, RANDOM_PREFIX
 
@@ -48,7 +49,7 @@ def build_model(weights: str, source: str) -> Any:
         source: The weights as they were asked for, to name them in errors.
 
     Raises:
-        FruitsError: The file is not that of a MobileNetV2 1.0/224 without its classifier.
+        FruitsError: The file is not that of a MobileNetV2 1.0/224 without its classifier, or could run code.
     """
     import keras
 
@@ -62,7 +63,13 @@ def build_model(weights: str, source: str) -> Any:
         randomise(model, int(weights.removeprefix(RANDOM_PREFIX)))
         return model
     try:
-        model = mobilenet(weights) if _holds_weights_only(weights) else keras.models.load_model(weights, compile=False)
+        if _holds_weights_only(weights):
+            model = mobilenet(weights)
+        else:
+            refuse_foreign_classes(weights, source)
+            model = keras.models.load_model(weights, compile=False, safe_mode=True)
+    except FruitsError:
+        raise
     # Keras and h5py raise half a dozen kinds for a file that is not theirs, and all mean the same here.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -72,6 +72,11 @@ def load_model(source: str, cache: str) -> MobileNetModel:
 
 def _from_cache(cache: str, known: dict[str, Any], source: str) -> MobileNetModel:
     flatbuffer = storage.read_bytes(f"{cache}/{known['flatbuffer']}.tflite")
+    if _sha256(flatbuffer) != known["flatbuffer"]:
+        raise FruitsError(
+            f"{cache}/{known['flatbuffer']}.tflite is not the network that was written there. Delete it and the files "
+            "ending in .json beside it, and run again."
+        )
     # Not from the cache: the fingerprint is that of today's preprocessing too.
     return MobileNetModel(flatbuffer, _fingerprint(flatbuffer), source, known["weights_sha256"])
 
@@ -214,7 +219,8 @@ def _check_flatbuffer(flatbuffer: bytes, source: str) -> None:
 def _run_keras(arguments: list[str]) -> dict[str, Any]:
     """Runs ``spark_steps.keras_model`` in a process of its own, which takes TensorFlow's 600 MB with it as it ends."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    command = [sys.executable, "-m", "spark_steps.keras_model", *arguments]
+    # -P: nothing is imported from the current folder, where somebody's photos may lie.
+    command = [sys.executable, "-P", "-m", "spark_steps.keras_model", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     lines = done.stdout.strip().splitlines()
     try:

@@ -3,9 +3,14 @@
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlencode
 
+import dagster as dg
+import psutil
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
@@ -110,6 +115,52 @@ def test_the_graph_shows_five_assets_with_their_kinds(page: Page) -> None:
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
     for kind in ("TensorFlow", "Spark", "Parquet", "NumPy"):
         expect(page.get_by_text(kind, exact=True).first).to_be_visible()
+
+
+INTRUDER = """mutation { addDynamicPartition(partitionsDefName: "image_folders", partitionKey: "%s", repositorySelector:
+  {repositoryName: "__repository__", repositoryLocationName: "fruits_assets.definitions"}) { __typename } }"""
+PAGE_OF_ANOTHER_SITE = """<form method="post" enctype="text/plain" action="%s"><input name="a" value="b"></form><script>
+  fetch("%s", {method: "POST", mode: "no-cors"}).finally(() => document.forms[0].submit())</script>"""
+
+
+class OtherSite(SimpleHTTPRequestHandler):
+    """A page that has the browser of whoever opens it send commands to the UI."""
+
+    commands = ""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write((PAGE_OF_ANOTHER_SITE % (self.commands, self.commands)).encode())
+
+
+def test_a_page_of_another_site_starts_nothing_in_the_ui(page: Page, ui: Ui) -> None:
+    commands = f"http://127.0.0.1:{ui.port}/graphql?" + urlencode({"query": INTRUDER % "intruder"})
+    site = ThreadingHTTPServer(("127.0.0.1", 0), type("_", (OtherSite,), {"commands": commands}))
+    threading.Thread(target=site.serve_forever, daemon=True).start()
+    other = page.context.new_page()
+    with other.expect_response(
+        lambda answer: answer.request.is_navigation_request() and "/graphql" in answer.url
+    ) as sent:
+        other.goto(f"http://localhost:{site.server_port}/")
+    assert sent.value.status == 403
+    assert "does not come from the pages of this UI" in sent.value.text()
+    other.close()
+    site.shutdown()
+    # The same command of a program: it would have worked.
+    ui.query(INTRUDER % "a friend")
+    with dg.DagsterInstance.get() as instance:
+        registered = list(instance.get_dynamic_partitions(IMAGE_FOLDERS))
+        instance.delete_dynamic_partition(IMAGE_FOLDERS, "a friend")
+    assert registered == [*FOLDERS, "a friend"]
+
+
+def test_the_processes_of_the_ui_listen_to_this_machine_alone(ui: Ui) -> None:
+    processes = psutil.Process(ui.process.pid).children(recursive=True)
+    found = [one.laddr for process in processes for one in process.net_connections("inet") if one.status == "LISTEN"]
+    assert ("127.0.0.1", ui.port) in found
+    assert {address.ip for address in found} == {"127.0.0.1"}
 
 
 def test_the_jobs_say_what_they_are_for(page: Page) -> None:

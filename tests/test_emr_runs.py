@@ -1,5 +1,6 @@
 """The graph on EMR: an emulator really runs each step's own spark-submit, its executors processes of their own."""
 
+import gzip
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import dagster as dg
 import numpy as np
 import pytest
@@ -17,17 +19,20 @@ import pytest
 from fruits_assets.assets import raw_images
 from fruits_assets.emr.cluster import Clusters
 from fruits_assets.emr.environment import read_environment
+from fruits_assets.erasing import Wanted, erase
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.pipeline import run_pipeline
 from fruits_assets.resources import emr_resources
 from fruits_assets.settings import Settings, read_settings
+from spark_steps import storage
 from spark_steps.errors import FruitsError
 from spark_steps.store import Store
 from tests.emr_emulator import Emulator
+from tests.small_store import contents_below, files_that_say, make_photos, write_photos, write_rows
 from tests.ways_in import ALL_ASSETS as ASSET_NAMES
 from tests.ways_in import BIN, PROJECT, Place, Ui
 
-DATA = "fruits-data-123456789012-eu-west-3"
+DATA, STAGING = "fruits-data-123456789012-eu-west-3", "fruits-staging-123456789012-eu-west-3"
 # What fits the emulator's workers; the defaults are those of an m5.xlarge.
 SMALL = {"executor_cores": 1, "executor_memory": "512m", "executor_overhead": "512m", "idle_minutes": 5}
 
@@ -70,6 +75,16 @@ def upload(aws: Emulator, photos: Path, prefix: str) -> None:
     s3 = aws.client("s3")
     for file in photos.rglob("*.*"):
         s3.upload_file(str(file), DATA, f"{prefix}/{file.relative_to(photos)}")
+
+
+def keys(aws: Emulator, bucket: str) -> list[str]:
+    pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return [item["Key"] for page in pages for item in page.get("Contents", []) if "environment/" not in item["Key"]]
+
+
+def unpacked(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Files by name, logs as what they say."""
+    return {name: gzip.decompress(one) if name.endswith(".gz") else one for name, one in files.items()}
 
 
 def clusters(aws: Emulator) -> list[dict[str, Any]]:
@@ -192,6 +207,13 @@ def test_a_backfill_from_the_ui_under_the_launcher_role_takes_one_cluster_and_le
                 assert "console.aws.amazon.com" in metadata["emr_console"].value
                 assert metadata["log"].value.startswith("s3://")
                 assert "spark_history" in metadata
+    # Of the role that launched: in the Dagster home with its logs, in what was staged, and in what the steps wrote.
+    secrets = [role[name].encode() for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
+    left = contents_below(tmp_path / "emr" / "home")
+    for bucket in (STAGING, DATA):
+        left |= {key: aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys(aws, bucket)}
+    assert {name.rpartition("/")[2] for name in left} >= {"code.zip", "step.json", "000001.json", "stdout.gz"}
+    assert files_that_say(unpacked(left), secrets) == {}
 
 
 def test_fruits_run_takes_one_cluster_for_its_three_runs_and_ends_it(
@@ -390,3 +412,29 @@ def test_without_credentials_there_is_one_clear_sentence(emr: Settings, tmp_path
     assert done.returncode == 1
     assert done.stderr.startswith("Error: There are no AWS credentials")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_launcher_role_may_erase_a_photo_for_good_and_deletes_no_receipt(
+    aws: Emulator, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in aws.root_environ.items():
+        monkeypatch.setenv(name, value)
+    store, photos = Store(f"s3://{DATA}"), make_photos(f"s3://{DATA}/Test", ["Aardvark"], 2)
+    write_photos([*photos, *photos])
+    write_rows(store, photos, model=False)
+    role = f"arn:aws:iam::123456789012:role/fruits-launcher-{aws.environ['AWS_REGION']}"
+    session = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="me")["Credentials"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", session["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", session["SecretAccessKey"])
+    monkeypatch.setenv("AWS_SESSION_TOKEN", session["SessionToken"])
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    aws.enforce_iam(True)
+    settings = read_settings(images=f"s3://{DATA}/Test", store=store.root)
+    erase(settings, instance, Wanted(paths=[one.path for one in photos]), lambda _: True, lambda _: None)
+    listing = aws.client("s3").list_object_versions(Bucket=DATA, Prefix="Test/Aardvark/")
+    assert not listing.get("Versions")
+    assert not listing.get("DeleteMarkers")
+    assert "Aardvark" not in store.raw_images.folders()
+    receipt = storage.list_files(store.erasures)[0]
+    with pytest.raises(FruitsError, match="AWS denies access"):
+        storage.delete_files(store.erasures, [receipt.base_name])

@@ -1,5 +1,7 @@
 """Photos stay in the European Union, whatever the settings say of buckets."""
 
+from pathlib import Path
+
 import boto3
 import pytest
 from click.testing import CliRunner
@@ -48,8 +50,19 @@ def test_each_place_is_checked(s3: S3, place: str) -> None:
         check_residency(settings_for(**places | {place: f"s3://away-{place}/net.h5"}))
 
 
-@pytest.mark.parametrize("words", [["report"], ["identify", "photo.jpg"], ["export", "--csv", "fruits.csv"]])
-def test_a_store_outside_the_eu_is_not_even_read(s3: S3, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["report"],
+        ["identify", "photo.jpg"],
+        ["export", "--csv", "fruits.csv"],
+        ["erase", "--images", "photos", "--path", "photos/a/1.jpg"],
+    ],
+)
+def test_a_store_outside_the_eu_is_not_even_read(
+    s3: S3, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     make_bucket(f"away-{words[0]}", "us-west-2")
     done = CliRunner().invoke(main, [*words, "--store", f"s3://away-{words[0]}"])
     assert done.exit_code == 1

@@ -140,23 +140,31 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
         load_model(str(tmp_path / "not.h5"), str(tmp_path))
 
 
-def test_weights_of_another_model_are_refused_by_name(tmp_path: Path) -> None:
+def test_weights_of_another_model_or_with_code_in_them_are_refused_by_name(tmp_path: Path) -> None:
     # Both in one process: TensorFlow takes 20 s to start.
     script = """
 import keras, sys
 from spark_steps.errors import FruitsError
 from spark_steps.keras_model import build_model
-narrow, dense = sys.argv[1:]
+narrow, dense, lambda_keras, lambda_h5 = sys.argv[1:]
 keras.applications.MobileNetV2(weights=None, alpha=0.35, include_top=False, pooling="avg").save_weights(narrow)
 keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)]).save(dense)
-for file in (narrow, dense):
+with_code = keras.Sequential([keras.Input((224, 224, 3)), keras.layers.Lambda(lambda x: print("it ran") or x)])
+with_code.save(lambda_keras)
+with_code.save(lambda_h5)
+print("made")
+for file in sys.argv[1:]:
     try:
         build_model(file, file)
     except FruitsError as error:
         print(error)
 """
-    files = [tmp_path / "narrow.weights.h5", tmp_path / "dense.keras"]
+    files = [tmp_path / name for name in ("narrow.weights.h5", "dense.keras", "lambda.keras", "lambda.h5")]
     done = subprocess.run([sys.executable, "-c", script, *files], check=True, capture_output=True, text=True)
-    narrow, dense = [line for line in done.stdout.splitlines() if str(tmp_path) in line]
+    loaded = done.stdout.partition("made\n")[2]
+    narrow, dense, *with_code = [line for line in loaded.splitlines() if str(tmp_path) in line]
     assert "narrow.weights.h5 does not hold the weights of MobileNetV2 1.0/224" in narrow
     assert "dense.keras is another model: it takes (None, 8)" in dense
+    assert all("has a part 'Lambda', which no MobileNetV2 has" in line for line in with_code)
+    assert len(with_code) == 2
+    assert "it ran" not in loaded

@@ -10,7 +10,7 @@ import click
 
 from fruits_assets.commands.completion import folders
 from fruits_assets.commands.options import images_option, store_option
-from fruits_assets.home import WORKSPACE, ensure_dagster_home, last_store
+from fruits_assets.home import PACKAGES, ensure_dagster_home, last_store
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 
@@ -40,8 +40,10 @@ def ui_command(images: str | None, store: str | None, port: int) -> None:
         settings = read_settings(images=_images_of_last_run(), store=settings.store)
     os.environ |= {"FRUITS_IMAGES": settings.images, "FRUITS_STORE": settings.store}
     click.echo(f"Images {settings.images}, store {settings.store}; http://127.0.0.1:{port}", err=True)
-    where = ["-w", str(WORKSPACE)] if WORKSPACE.exists() else ["-m", "fruits_assets.definitions"]
-    command = [sys.executable, "-m", "dagster", "dev", *where, "-h", "127.0.0.1", "-p", str(port)]
+    # Dagster, and all that it starts, would else import what lies in the current folder.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    where = ["-m", "fruits_assets.definitions", "-d", str(PACKAGES)]
+    command = [sys.executable, "-m", "fruits_assets.ui_server", "dev", *where, "-h", "127.0.0.1", "-p", str(port)]
     # A shell starts what is in the background with interrupts ignored; Dagster would then ignore every request to end.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.stdout.flush()

@@ -110,7 +110,7 @@ def _compile(packages: Path) -> None:
     # Not checked against the sources' times, which unpacking changes. Files that do not compile, such as templates, are
     # not imported either, so the exit code says nothing.
     paths = ["-s", str(packages), "-p", SITE_PACKAGES]
-    command = [sys.executable, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", *paths]
+    command = [sys.executable, "-P", "-m", "compileall", "-q", "-j0", "--invalidation-mode", "unchecked-hash", *paths]
     subprocess.run([*command, str(packages)], check=False, capture_output=True)  # noqa: S603
 
 

@@ -14,7 +14,7 @@ class Infrastructure:
     """The outputs of the stack, each under its own name in CamelCase (``data_bucket`` is ``DataBucket``).
 
     Attributes:
-        data_bucket: Holds ``Test/``, ``Results/`` and ``PCA_Results/``.
+        data_bucket: Holds ``Test/``, ``Results/``, ``PCA_Results/`` and ``Erasures/``.
         staging_bucket: Holds ``steps/``, ``environment/``, ``locks/`` and ``logs/``.
         service_role: Name of the role that EMR itself works under.
         instance_profile: Name of the nodes' instance profile.

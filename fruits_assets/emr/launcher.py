@@ -26,7 +26,7 @@ from fruits_assets.emr.failures import Cause, Evidence, StepError, explain
 from fruits_assets.emr.relay import EventRelay
 from fruits_assets.emr.remote import describe_step
 from fruits_assets.emr.staging import CODE, DOCUMENT, StepStaging
-from fruits_assets.residency import check_residency
+from fruits_assets.residency import check_residency, s3_places
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 from spark_steps.session import SESSION_CONFIG
@@ -107,9 +107,10 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
             raise dg.Failure(str(error), allow_retries=False) from error
 
     def _launch(self, step_context: StepExecutionContext) -> Iterator[DagsterEvent]:
-        check_residency(self._settings)
         clusters, log = self._clusters, step_context.log
         bucket = clusters.infrastructure.staging_bucket
+        # Steps, logs and notebooks go to the staging bucket.
+        check_residency(self._settings, places=[*s3_places(self._settings), f"s3://{bucket}"])
         environment = read_environment(clusters.s3, bucket)
         check_versions(environment)
         run_id, step_key = step_context.dagster_run.run_id, step_context.step.key

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType
+from dagster._check import CheckError
 from dagster._core.definitions.data_version import compute_logical_data_version
 from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.context.system import StepExecutionContext
@@ -14,8 +15,10 @@ from dagster._core.execution.plan.execute_step import (
     _get_input_provenance_data,
 )
 from dagster._serdes import deserialize_value
+from dagster_shared.serdes.errors import DeserializationError
 
 from fruits_assets.emr.failures import Cause, explain_error
+from spark_steps.errors import FruitsError
 
 _RECORDS = {
     DagsterEventType.ASSET_MATERIALIZATION,
@@ -48,7 +51,7 @@ class EventRelay:
     def forward(self, events: list[str]) -> Iterator[DagsterEvent]:
         """Stores serialized events in this instance, and yields those that are Dagster's own."""
         for text in events:
-            event = deserialize_value(text, EventLogEntry)
+            event = self._event(text)
             kind = event.dagster_event.event_type if event.dagster_event else None
             if kind in _RECORDS:
                 self._kept.append(event)
@@ -63,6 +66,25 @@ class EventRelay:
                     yield from self._pass_on(self._kept)
                 self._kept = []
             yield from self._pass_on([event])
+
+    def _event(self, text: str) -> EventLogEntry:
+        """Returns an event of this run.
+
+        JSON that can name Dagster's own records and nothing else: whoever writes in the staging bucket runs no code
+        here, and puts nothing into the records of other runs.
+        """
+        try:
+            event = deserialize_value(text, EventLogEntry)
+        except (DeserializationError, CheckError, ValueError, TypeError) as error:
+            raise FruitsError(
+                "An event in the staging bucket is none of Dagster's. Find out who writes there."
+            ) from error
+        if event.run_id != self._step_context.run_id:
+            raise FruitsError(
+                f"An event in the staging bucket is of the run {event.run_id}, which is another. Find out who writes "
+                "there."
+            )
+        return event
 
     def _pass_on(self, events: list[EventLogEntry]) -> Iterator[DagsterEvent]:
         for event in events:

@@ -92,4 +92,7 @@ class StepStaging:
     def _read(self, name: str) -> Any:
         with sentences(f"read {self.uri(name)}"):
             content = read_object(self._s3, self.bucket, f"{self.prefix}/{name}")
-        return None if content is None else json.loads(content)
+        try:
+            return None if content is None else json.loads(content)
+        except ValueError as error:
+            raise FruitsError(f"{self.uri(name)} is not what a step writes. Find out who has written it.") from error

@@ -1,0 +1,60 @@
+"""What a Keras file would have Keras build, looked at before Keras does: some of its classes run code of the file's.
+
+Keras' own safe mode refuses lambdas. It has been got round more than once (CVE-2025-1550, CVE-2025-8747,
+CVE-2025-9905 for .h5, CVE-2025-9906), by classes that a MobileNetV2 does not have.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+from spark_steps.errors import FruitsError
+
+_LAYERS = {
+    *("Functional", "Model", "Sequential", "InputLayer", "Conv2D", "DepthwiseConv2D", "BatchNormalization", "ReLU"),
+    *("Activation", "Add", "ZeroPadding2D", "GlobalAveragePooling2D", "Dropout", "Dense", "Flatten", "Reshape"),
+}
+_PARTS = {
+    *("__keras_tensor__", "__tuple__", "DTypePolicy", "Zeros", "Ones", "Constant", "L1", "L2", "L1L2"),
+    *("GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "RandomNormal", "TruncatedNormal", "VarianceScaling"),
+}
+
+
+def refuse_foreign_classes(file: str, source: str) -> None:
+    """Raises a FruitsError where a file names a class that a MobileNetV2 does not have.
+
+    Args:
+        file: A whole model, .keras or .h5.
+        source: The weights as they were asked for, to name them.
+    """
+    for named in _objects(_model_config(file)):
+        module = str(named.get("module") or "keras")
+        if named["class_name"] not in _LAYERS | _PARTS or module.partition(".")[0] != "keras":
+            raise FruitsError(
+                f"{source} has a part {named['class_name']!r}, which no MobileNetV2 has, and which may run code as it "
+                "is loaded. Give its weights alone, as model.save_weights('name.weights.h5') writes them."
+            )
+
+
+def _model_config(file: str) -> Any:
+    if file.lower().endswith(".keras"):
+        with zipfile.ZipFile(file) as archive:
+            return json.loads(archive.read("config.json"))
+    import h5py
+
+    with h5py.File(file) as content:
+        return json.loads(content.attrs["model_config"])
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Yields all that Keras would build of a configuration; optimisers and losses are not loaded."""
+    if isinstance(config, dict):
+        if "class_name" in config:
+            yield config
+        for name, value in config.items():
+            if name != "compile_config":
+                yield from _objects(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _objects(value)
