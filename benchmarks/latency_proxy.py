@@ -6,12 +6,12 @@ It also counts: requests in all, and how many were under way at once. On request
 import asyncio
 import random
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
-_HEAD_ENDS = b"\r\n\r\n"
+_HEAD_ENDS, _LINE_ENDS = b"\r\n\r\n", b"\r\n"
 _OF_A_CONNECTION = (b"connection:", b"expect:")
 _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
@@ -31,6 +31,18 @@ class Request:
     target: str
     headers: dict[str, str]
     raw: bytes
+
+
+class BrokenOffError(Exception):
+    """Raised in place of an answer: the connection ends after a part of it, or before anything.
+
+    Attributes:
+        sent: The part.
+    """
+
+    def __init__(self, sent: bytes = b"") -> None:
+        self.sent = sent
+        super().__init__()
 
 
 @dataclass
@@ -86,8 +98,13 @@ class LatencyServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
-                writer.write(await self._late(await read_request(reader, writer)))
-                await writer.drain()
+                try:
+                    writer.write(await self._late(await read_request(reader, writer)))
+                except BrokenOffError as broken:
+                    writer.write(broken.sent)
+                    break
+                finally:
+                    await writer.drain()
         writer.close()
 
     async def _late(self, request: Request) -> bytes:
@@ -98,21 +115,34 @@ class LatencyServer:
         seconds = self.seconds(request) if callable(self.seconds) else self.seconds
         if seconds:
             await asyncio.sleep(seconds * random.uniform(1 - self.jitter, 1 + self.jitter))  # noqa: S311
-        answer = response(503, _SLOW_DOWN) if failing else await self.answer(request)
-        self._under_way -= 1
-        return answer
+        try:
+            return response(503, _SLOW_DOWN) if failing else await self.answer(request)
+        finally:
+            self._under_way -= 1
 
 
 async def read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request:
-    """Returns the next request of a connection; a body must have a Content-Length, which those of pyarrow lack."""
+    """Returns the next request of a connection, with its body, which may come in chunks."""
     head = await reader.readuntil(_HEAD_ENDS)
     start, *lines = head.decode("latin-1").rstrip().split("\r\n")
     headers = _headers(lines)
     if "expect" in headers:
         writer.write(b"HTTP/1.1 100 Continue" + _HEAD_ENDS)
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    if headers.get("transfer-encoding") == "chunked":
+        body = b"".join([chunk async for chunk in _chunks(reader)])
+    else:
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
     method, target, _ = start.split(" ")
     return Request(method, target, headers, head + body)
+
+
+async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Yields a chunked body as it came, the sizes and the line ends too."""
+    size = -1
+    while size:
+        line = await reader.readuntil(_LINE_ENDS)
+        size = int(line.partition(b";")[0], 16)
+        yield line + await reader.readexactly(size + len(_LINE_ENDS))
 
 
 def _headers(lines: list[str]) -> dict[str, str]:

@@ -91,3 +91,10 @@ def test_every_message_of_the_troubleshooting_page_is_one_that_the_code_gives() 
         fragments = [part.strip() for part in message.split("...")]
         for fragment in filter(None, fragments):
             assert fragment in SOURCE, message
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    tests = "".join(file.read_text() for file in (PROJECT / "tests").glob("test_*.py"))
+    named = {name for page in PAGES for name in re.findall(r"`(test_[a-z0-9_]+)`", page.read_text())}
+    assert len(named) > 30
+    assert [name for name in sorted(named) if f"def {name}(" not in tests] == []
