@@ -43,7 +43,12 @@ _ENVIRONMENT = {
 
 
 def _environment(dagster_home: Path) -> dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("FRUITS_")}
+    # Without bytecode each process would compile its imports anew, which no user's does.
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("FRUITS_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
     return {**own, **_ENVIRONMENT, "DAGSTER_HOME": str(dagster_home), "PYTHONPATH": str(_PROJECT)}
 
 

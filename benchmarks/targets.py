@@ -53,7 +53,7 @@ def _times_as_fast(
 
 
 def _phone(results: Results) -> _Measured:
-    speed = _times_as_fast("phone", "pool_full", 2.0, 600)(results)
+    speed = _times_as_fast("phone", "pool_full", 2.0, 1500)(results)
     cosines = [run.facts["cosine_least"] for run in results.runs if run.case == "phone/pool_full"]
     if speed is None or not cosines:
         return None
