@@ -71,11 +71,10 @@ class FolderTableIOManager(dg.IOManager):
         sizes = {folder: summary.photo_bytes for folder, summary in summaries.items()}
         # After what the metadata take: with thousands of folders in S3 that is a part of the bill.
         cost = self._costs.of_seconds(time.perf_counter() - obj.started)
-        for folder, described in metadata.of_folders(
-            table, summaries, computed, obj.photo_bytes or sizes, cost
-        ).items():
-            # The step's context, because an IO manager's own metadata is the same for all partitions of a run.
-            context.step_context.add_asset_metadata({**described, **obj.notes.get(folder, {})}, partition_key=folder)
+        described = metadata.of_folders(table, summaries, computed, obj.photo_bytes or sizes, cost)
+        metadata.add_to_partitions(
+            context.step_context, {folder: {**one, **obj.notes.get(folder, {})} for folder, one in described.items()}
+        )
         new = "" if obj.computed is None else f", {sum(computed.values()):,} of them new or changed"
         context.log.info(f"{name}: {sum(rows.values()):,} photos, folders: {len(rows):,}{new}; {cost.seconds:.1f} s")
 

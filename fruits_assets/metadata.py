@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+from dagster._core.execution.context.system import StepExecutionContext
 
 from fruits_assets.charts import photo_map, picture, variance_curve
 from fruits_assets.costs import Cost, entries, shares
@@ -37,6 +38,23 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
     """Returns a table's columns as the Dagster UI shows them, the partition column with them."""
     columns = [dg.TableColumn(f.name, f.dataType.simpleString(), description=COLUMNS[f.name]) for f in to_spark(schema)]
     return dg.TableSchema(columns=[*columns, dg.TableColumn("folder", "string", description=COLUMNS["folder"])])
+
+
+def add_to_partitions(context: StepExecutionContext, described: Mapping[str, Mapping[str, Any]]) -> None:
+    """Gives the materialization of each partition of a run its own metadata.
+
+    An IO manager's own would be the same for all partitions. ``add_asset_metadata`` reads the names of all partitions
+    from Dagster's database for each of them, so it is passed by: with 1,000 partitions it took 20 ms for each.
+
+    Args:
+        context: Of the step that materializes the asset.
+        described: Metadata by partition.
+    """
+    assert context.assets_def is not None  # noqa: S101
+    gathered = context._metadata_accumulator
+    for partition, metadata in described.items():
+        gathered = gathered.with_additional_asset_metadata(context.assets_def.key, partition, metadata)
+    context._metadata_accumulator = gathered
 
 
 def of_folders(

@@ -1,12 +1,13 @@
 """The events of a step on the cluster, passed on to this instance: completed, and none that a retry repeats."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType
 from dagster._check import CheckError
 from dagster._core.definitions.data_version import compute_logical_data_version
+from dagster._core.events import DagsterEventBatchMetadata, generate_event_batch_id
 from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.execution.plan.execute_step import (
@@ -63,9 +64,9 @@ class EventRelay:
                     # The launcher fails or retries the step in its own words; records of this attempt are no more.
                     return
                 if kind != DagsterEventType.STEP_UP_FOR_RETRY:
-                    yield from self._pass_on(self._kept)
+                    yield from self._store(self._kept)
                 self._kept = []
-            yield from self._pass_on([event])
+            yield from self._pass_on(event)
 
     def _event(self, text: str) -> EventLogEntry:
         """Returns an event of this run.
@@ -86,15 +87,20 @@ class EventRelay:
             )
         return event
 
-    def _pass_on(self, events: list[EventLogEntry]) -> Iterator[DagsterEvent]:
-        for event in events:
-            if event.dagster_event is None:
-                # Through the log of this run, which also tells people at a terminal.
-                self._step_context.log.log(event.level, event.user_message)
-                continue
-            completed = self._completed(event)
-            self._step_context.instance.handle_new_event(completed)
-            yield completed.get_dagster_event()
+    def _pass_on(self, event: EventLogEntry) -> Iterator[DagsterEvent]:
+        if event.dagster_event is None:
+            # Through the log of this run, which also tells people at a terminal.
+            self._step_context.log.log(event.level, event.user_message)
+        else:
+            yield from self._store([event])
+
+    def _store(self, events: Sequence[EventLogEntry]) -> list[DagsterEvent]:
+        """Stores Dagster's own events, as one batch: thousands of folders have a materialization each."""
+        completed, batch = [self._completed(event) for event in events], generate_event_batch_id()  # type: ignore[no-untyped-call]
+        for number, event in enumerate(completed, 1):
+            is_last = DagsterEventBatchMetadata(batch, number == len(completed))
+            self._step_context.instance.handle_new_event(event, batch_metadata=is_last)
+        return [event.get_dagster_event() for event in completed]
 
     def _completed(self, entry: EventLogEntry) -> EventLogEntry:
         """Returns an event; a materialization with links, and with the versions of its inputs."""
