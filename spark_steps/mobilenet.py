@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 from pyspark import Accumulator, Broadcast, SparkContext
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_steps.errors import FruitsError, UnusablePhotoError
@@ -21,6 +21,9 @@ from spark_steps.fetching import fetch
 from spark_steps.limits import PHOTOS_PER_TASK, DecodeLimits
 from spark_steps.photos import ERASED, PASSING_REASONS, decode
 from spark_steps.schemas import FEATURES_SCHEMA, with_folder
+from spark_steps.spans import cut, rows_of_spans, task_sizes
+from spark_steps.summaries import of_file
+from spark_steps.tables import FolderTable
 from spark_steps.task_rows import Compute, TaskRows
 from spark_steps.tombstones import tombstone_of
 from spark_steps.weights import MobileNetModel
@@ -71,6 +74,59 @@ class FeatureUpdate:
     def changed(self) -> list[str]:
         """The folders whose rows are to be replaced."""
         return [folder for folder, work in self.work.items() if not work.is_current]
+
+
+def plan_features(
+    spark: SparkSession,
+    raw: FolderTable,
+    features: FolderTable,
+    folders: list[str],
+    model: MobileNetModel,
+    limits: DecodeLimits,
+    *,
+    full_refresh: bool = False,
+    erased: frozenset[str] = frozenset(),
+) -> FeatureUpdate:
+    """Plans the rows of mobilenet_features for folders of raw_images, as ``update_features`` does.
+
+    Where there are no rows yet, nothing is compared or shuffled: what is left is to share out the rows of raw_images.
+
+    Args:
+        spark: The session.
+        raw: The table raw_images.
+        features: The table mobilenet_features so far.
+        folders: The folders.
+        model: The network.
+        limits: What workers may read and decode.
+        full_refresh: Compute every row again.
+        erased: Tombstones of photos that are refused, wherever they lie.
+    """
+    if features.files(folders):
+        rows = raw.scan(spark, folders)
+        return update_features(
+            rows, features.read(spark, folders), folders, model, limits, full_refresh=full_refresh, erased=erased
+        )
+    return raw.while_unchanged(lambda: _first_features(spark, raw, folders, model, limits, erased))
+
+
+def _first_features(
+    spark: SparkSession,
+    raw: FolderTable,
+    folders: list[str],
+    model: MobileNetModel,
+    limits: DecodeLimits,
+    erased: frozenset[str],
+) -> FeatureUpdate:
+    files = [(file, of_file(raw, file).rows) for file in raw.files(folders)]
+    photos = dict.fromkeys(folders, 0)
+    for file, rows in files:
+        photos[file.folder] += rows
+    context = spark.sparkContext
+    sizes = task_sizes(sum(photos.values()), context.defaultParallelism, PHOTOS_PER_TASK)
+    inferences, done = context.accumulator(0), context.accumulator(0)
+    compute = _computation(context, model, limits, erased, inferences, done)
+    work = {folder: FolderWork(0, count, 0) for folder, count in photos.items()}
+    return FeatureUpdate(rows_of_spans(spark, raw, cut(files, sizes), compute), work, inferences, done)
 
 
 def update_features(

@@ -105,7 +105,7 @@ def _summarise(table: FolderTable, named: list[str] | None) -> dict[str, Summary
     summaries = {folder: Summary() for folder in named or ()}
     files = table.files(named)
     with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        for file, summary in zip(files, pool.map(lambda file: _of_file(table, file), files), strict=True):
+        for file, summary in zip(files, pool.map(lambda file: of_file(table, file), files), strict=True):
             summaries[file.folder] = summaries.get(file.folder, Summary()) + summary
     return summaries
 
@@ -117,7 +117,8 @@ def total(summaries: Mapping[str, Summary]) -> Summary:
 
 # A file that was changed in place has another time or size.
 @lru_cache(maxsize=_FILES_REMEMBERED)
-def _of_file(table: FolderTable, file: DataFile) -> Summary:
+def of_file(table: FolderTable, file: DataFile) -> Summary:
+    """Returns what one file holds; one that this process has seen before is not opened again."""
     names = [name for name in ("path", "length", "error", "model", "pca_model") if name in table.schema.names]
     summary = Summary(files=1, table_bytes=file.size)
     with table.open(file) as opened:

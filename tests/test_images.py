@@ -130,11 +130,12 @@ def test_spark_hides_underscores_and_dots_but_not_partition_directories() -> Non
     assert not hidden_from_spark("a_b.jpg")
 
 
-def test_photos_are_fetched_in_their_order_and_a_vanished_one_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ahead", [1, 4, 16, 256])
+def test_photos_are_fetched_in_their_order_and_a_vanished_one_says_so(tmp_path: Path, ahead: int) -> None:
     for number in range(30):
         (tmp_path / f"{number}.jpg").write_bytes(b"%d" % number)
     (tmp_path / "7.jpg").unlink()
-    contents = list(fetch(((str(tmp_path / f"{n}.jpg"), 2) for n in range(30)), FetchLimits(photos=4)))
+    contents = list(fetch(((str(tmp_path / f"{n}.jpg"), 2) for n in range(30)), FetchLimits(photos=ahead)))
     assert isinstance(contents[7], UnusablePhotoError)
     assert contents[7].reason == "vanished"
     assert [c for n, c in enumerate(contents) if n != 7] == [b"%d" % n for n in range(30) if n != 7]

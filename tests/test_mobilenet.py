@@ -14,7 +14,7 @@ from spark_steps.errors import FruitsError
 from spark_steps.extractor import FeatureExtractor
 from spark_steps.images import find_photos
 from spark_steps.limits import DecodeLimits
-from spark_steps.mobilenet import FeatureUpdate, update_features
+from spark_steps.mobilenet import FeatureUpdate, plan_features, update_features
 from spark_steps.photos import decode
 from spark_steps.store import Store
 from spark_steps.weights import MobileNetModel
@@ -34,8 +34,8 @@ class Platform:
         names = list(folders)
         found = find_photos(self.spark, str(self.images), names, LIMITS.fetch.max_bytes)
         self.store.raw_images.write(found.rows, names)
-        raw, features = (t.read(self.spark, names) for t in (self.store.raw_images, self.store.mobilenet_features))
-        update = update_features(raw, features, names, self.network, LIMITS, full_refresh=full_refresh)
+        raw, features = self.store.raw_images, self.store.mobilenet_features
+        update = plan_features(self.spark, raw, features, names, self.network, LIMITS, full_refresh=full_refresh)
         if update.changed:
             self.store.mobilenet_features.write(update.rows, update.changed)
         return update
@@ -65,6 +65,22 @@ def test_each_photo_gets_the_features_the_network_gives_it(platform: Platform) -
         assert (row["width"], row["height"], row["length"]) == (60, 40, len(data))
         assert row["model"] == platform.network.fingerprint
         np.testing.assert_array_equal(np.array(row["features"], np.float32), extractor.extract(decode(data, 10**8)))
+
+
+def test_folders_without_features_get_the_rows_that_a_comparison_with_none_gives(platform: Platform) -> None:
+    (platform.images / "Apple" / "text.jpg").write_text("a letter")
+    (platform.images / "Pear" / "empty.jpg").touch()
+    (platform.images / "Fig").mkdir()
+    (platform.images / "Fig" / "gone.jpg").touch()
+    first = platform.update("Apple", "Fig", "Pear")
+    at_once = platform.rows()
+    names = ["Apple", "Fig", "Pear"]
+    raw, features = platform.store.raw_images.read(platform.spark, names), platform.store.mobilenet_features
+    compared = update_features(raw, features.read(platform.spark, []), names, platform.network, LIMITS)
+    features.write(compared.rows, names)
+    assert platform.rows() == at_once
+    assert (first.work, first.changed) == (compared.work, compared.changed)
+    assert (first.inferences.value, first.done.value) == (compared.inferences.value, compared.done.value) == (6, 9)
 
 
 def test_no_room_for_the_network_on_the_disk_is_one_sentence(

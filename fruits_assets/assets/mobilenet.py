@@ -3,8 +3,8 @@
 import time
 
 import dagster as dg
+from dagster_pyspark import LazyPySparkResource
 from pydantic import Field
-from pyspark.sql import DataFrame
 
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table
 from fruits_assets.costs import CostModel, entries
@@ -12,9 +12,10 @@ from fruits_assets.io_managers import TableUpdate
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from spark_steps.erasure import finished
-from spark_steps.mobilenet import update_features
+from spark_steps.mobilenet import plan_features
 from spark_steps.schemas import FEATURES_SCHEMA
 from spark_steps.store import Store
+from spark_steps.tables import FolderTable
 from spark_steps.tombstones import read_tombstones
 from spark_steps.weights import MobileNetModel, model_for_next
 
@@ -55,18 +56,20 @@ def mobilenet_model(
 def mobilenet_features(
     context: dg.AssetExecutionContext,
     config: FeaturesConfig,
-    raw_images: DataFrame,
+    raw_images: FolderTable,
     mobilenet_model: MobileNetModel,
     settings: dg.ResourceParam[Settings],
     store: dg.ResourceParam[Store],
+    pyspark: LazyPySparkResource,
     pyspark_step_launcher: StepLauncher,
 ) -> TableUpdate:
     """1280 features of each photo, or the reason why it has none; only new and changed photos are run."""
     started, erased = time.perf_counter(), finished(store)
     folders = list(context.partition_keys)
-    update = update_features(
+    update = plan_features(
+        pyspark.spark_session,
         raw_images,
-        store.mobilenet_features.read(raw_images.sparkSession, folders),
+        store.mobilenet_features,
         folders,
         mobilenet_model,
         settings.decode_limits,
