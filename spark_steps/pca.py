@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spark_steps.errors import FruitsError
 from spark_steps.interruptible import collect
 from spark_steps.moments import Matrix, Moments, RunningMoments, merge_in_pairs, version_of
-from spark_steps.tables import DataFile, FolderTable, contiguous_shares, map_files
+from spark_steps.tables import DataFile, FolderTable, contiguous_shares, map_shares
 from spark_steps.weights import FEATURES, MobileNetModel
 
 # Only by name: a model is loaded, and projects, where there is no Spark.
@@ -129,7 +129,7 @@ def _fold(spark: "SparkSession", features: FolderTable, files: Sequence[DataFile
         )
 
     tasks = min(_MOST_TASKS, spark.sparkContext.defaultParallelism)
-    found = collect(map_files(spark, contiguous_shares(files, tasks), run, _PARTIAL_SCHEMA))
+    found = collect(map_shares(spark, contiguous_shares(files, tasks), run, _PARTIAL_SCHEMA))
     if not found:
         raise FruitsError(
             "No photo has features, so there is nothing to fit a PCA to. See the table of rejected photos of "

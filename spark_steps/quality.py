@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import BinaryType, LongType, StructField, StructType
 
 from spark_steps.interruptible import collect
-from spark_steps.tables import DataFile, FolderTable, contiguous_shares, map_files
+from spark_steps.tables import DataFile, FolderTable, contiguous_shares, map_shares
 from spark_steps.weights import FEATURES
 
 _PARTIAL_SCHEMA = StructType(
@@ -76,7 +76,7 @@ def feature_quality(spark: SparkSession, features: FolderTable, folders: Sequenc
         )
 
     shares = contiguous_shares(features.files(folders), spark.sparkContext.defaultParallelism)
-    parts = collect(map_files(spark, shares, run, _PARTIAL_SCHEMA)) if shares else []
+    parts = collect(map_shares(spark, shares, run, _PARTIAL_SCHEMA)) if shares else []
     if not parts:
         return FeatureQuality(0, 0, 0, 0)
     least = np.min([np.frombuffer(part["least"], np.float32) for part in parts], axis=0)

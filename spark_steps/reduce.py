@@ -9,7 +9,7 @@ from spark_steps.errors import FruitsError
 from spark_steps.pca import PcaModel, feature_matrix
 from spark_steps.schemas import REDUCED_SCHEMA, with_folder
 from spark_steps.summaries import summarise
-from spark_steps.tables import DataFile, FolderTable, contiguous_shares, rows_of_files
+from spark_steps.tables import DataFile, FolderTable, contiguous_shares, rows_of_shares
 from spark_steps.task_rows import TaskRows
 
 _ROWS_AT_A_TIME = 2048
@@ -37,7 +37,7 @@ def reduce_features(spark: SparkSession, features: FolderTable, folders: Sequenc
 
     check_one_network(features, folders, model)
     shares = contiguous_shares(features.files(folders), spark.sparkContext.defaultParallelism)
-    return rows_of_files(spark, shares, run)
+    return rows_of_shares(spark, shares, run)
 
 
 def check_one_network(features: FolderTable, folders: Sequence[str], model: PcaModel) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from spark_steps.schemas import FOLDER
-from spark_steps.tables import DataFile, FolderTable
+from spark_steps.tables import DataFile, FolderTable, rows_of_shares
 from spark_steps.task_rows import TaskRows
 
 if TYPE_CHECKING:
@@ -88,25 +88,11 @@ def rows_of_spans(
         tasks: The spans of each task.
         compute: From a task's rows, with ``folder``, a batch for each span and row group, to Arrow batches.
     """
-    described = [
-        (number, [(one.file.path, one.file.folder, one.file.size, one.first, one.rows) for one in task])
-        for number, task in enumerate(tasks)
-    ]
-    plan = spark.createDataFrame(
-        spark.sparkContext.parallelize(described, max(1, len(described))),
-        "task int, spans array<struct<path string, folder string, size bigint, first bigint, rows bigint>>",
-    )
 
-    def spans(batches: Iterable[pa.RecordBatch]) -> Iterator[Span]:
-        for batch in batches:
-            for row in batch.to_pylist():
-                for one in row["spans"]:
-                    yield Span(DataFile(one["path"], one["folder"], one["size"]), one["first"], one["rows"])
+    def run(spans: Iterator[Span]) -> Iterator[pa.RecordBatch]:
+        yield from compute(rows for span in spans for rows in _read(table, span))
 
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        yield from compute(rows for span in spans(batches) for rows in _read(table, span))
-
-    return TaskRows(plan, run)
+    return rows_of_shares(spark, tasks, run)
 
 
 def _read(table: FolderTable, span: Span) -> Iterator[pa.RecordBatch]:

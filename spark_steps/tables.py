@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
 Found = TypeVar("Found")
+Item = TypeVar("Item")
 _FILES_AT_A_TIME = 16
 _TRIES = 5
 _SMALL_BYTES = 256 * 1024
@@ -195,7 +196,7 @@ class FolderTable:
                     yield from rows.select(schema.names).cast(schema).to_batches()
 
         shares = contiguous_shares(self.files(folders), spark.sparkContext.defaultParallelism)
-        return map_files(spark, shares, run, to_spark(schema))
+        return map_shares(spark, shares, run, to_spark(schema))
 
     def read(self, spark: "SparkSession", folders: Iterable[str] | None = None) -> "DataFrame":
         """Returns the rows of the named folders, or of all; folders without rows are no error."""
@@ -345,47 +346,43 @@ def contiguous_shares(files: Sequence[DataFile], shares: int) -> list[list[DataF
     return cut
 
 
-def rows_of_files(
+def rows_of_shares(
     spark: "SparkSession",
-    shares: Sequence[Sequence[DataFile]],
-    function: Callable[[Iterator[DataFile]], Iterator[pa.RecordBatch]],
+    shares: Sequence[Sequence[Item]],
+    function: Callable[[Iterator[Item]], Iterator[pa.RecordBatch]],
 ) -> TaskRows:
-    """Returns the rows that a function makes of Parquet files which it reads itself, one task for each share.
+    """Returns the rows that a function makes of files which it reads itself, one task for each share.
 
     Rows of 1280 numbers cost more to carry from the JVM to Python than to read: with pyarrow in the task they
     never pass through the JVM.
 
     Args:
         spark: The session.
-        shares: The files of each task.
-        function: From a task's files to Arrow batches.
+        shares: The files of each task, or parts of them.
+        function: From what a task has to Arrow batches.
     """
-    tasks = [(number, [(f.path, f.folder, f.size) for f in files]) for number, files in enumerate(shares)]
-    plan = spark.createDataFrame(
-        spark.sparkContext.parallelize(tasks, max(1, len(tasks))),
-        "task int, files array<struct<path string, folder string, size bigint>>",
-    )
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            for row in batch.to_pylist():
-                yield from function(DataFile(**file) for file in row["files"])
+            for number in batch["id"].to_pylist():
+                yield from function(iter(shares[number]))
 
-    return TaskRows(plan, run)
+    # The shares travel with the function. As rows they would take a second Python worker for each task.
+    return TaskRows(spark.range(0, len(shares), numPartitions=max(1, len(shares))), run)
 
 
-def map_files(
+def map_shares(
     spark: "SparkSession",
-    shares: Sequence[Sequence[DataFile]],
-    function: Callable[[Iterator[DataFile]], Iterator[pa.RecordBatch]],
+    shares: Sequence[Sequence[Item]],
+    function: Callable[[Iterator[Item]], Iterator[pa.RecordBatch]],
     schema: "StructType | str",
 ) -> "DataFrame":
-    """Returns ``rows_of_files`` as a DataFrame, for a few rows that the driver collects.
+    """Returns ``rows_of_shares`` as a DataFrame, for a few rows that the driver collects.
 
     Args:
         spark: The session.
-        shares: The files of each task.
-        function: From a task's files to Arrow batches of the schema.
+        shares: The files of each task, or parts of them.
+        function: From what a task has to Arrow batches of the schema.
         schema: The columns of the result, as Spark takes them.
     """
-    return rows_of_files(spark, shares, function).frame(schema)
+    return rows_of_shares(spark, shares, function).frame(schema)
