@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.latency_proxy import Request
+from benchmarks.latency_proxy import Request, response
 from spark_steps import pca_store, storage
 from spark_steps import s3 as s3_module
 from spark_steps.errors import FruitsError, UnusablePhotoError
@@ -17,6 +18,7 @@ from spark_steps.fetching import fetch
 from spark_steps.images import list_image_folders
 from spark_steps.limits import FetchLimits
 from spark_steps.pca import PcaModel
+from spark_steps.row_removal import delete_former_versions
 from spark_steps.weights import load_model
 from tests.chaos.faulty_s3 import KINDS, Faults, faulty_server
 from tests.s3_server import S3
@@ -149,3 +151,37 @@ def test_an_s3_that_answers_nothing_is_told_after_so_many_attempts(
     for attempt in attempts:
         with pytest.raises(FruitsError, match=r"S3 could not be reached\. Check the network"):
             attempt()
+
+
+def test_an_old_file_of_which_s3_does_not_delete_a_version_just_then_does_not_come_back(
+    s3: S3, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 deletes one by one: had the delete marker gone before it, the old file would be there again."""
+    monkeypatch.setattr(s3_module, "_PAUSES_SECONDS", (0,))
+    bucket, forward = s3.bucket.removeprefix("s3://"), faults.forward
+    s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for name in ("old", "new", "newest"):
+        replace(s3.bucket, name, ("A",))
+    (stubborn,) = [
+        one["VersionId"] for one in s3.client.list_object_versions(Bucket=bucket, Prefix="folder=A/old-0")["Versions"]
+    ]
+
+    async def all_but_one(request: Request) -> bytes:
+        if stubborn not in request.raw.decode():
+            return await forward(request)
+        for key, version in re.findall("<Key>(.*?)</Key><VersionId>(.*?)</VersionId>", request.raw.decode()):
+            if version != stubborn:
+                s3.client.delete_object(Bucket=bucket, Key=key, VersionId=version)
+        error = f"<Error><Key>folder=A/old-0.parquet</Key><VersionId>{stubborn}</VersionId><Code>InternalError</Code>"
+        return response(200, f"<DeleteResult>{error}<Message>No.</Message></Error></DeleteResult>".encode(), {})
+
+    faults.forward = all_but_one
+    with pytest.raises(FruitsError, match=r"old-0\.parquet: S3 refused\. InternalError"):
+        delete_former_versions(s3.bucket)
+    assert writers_of(s3.bucket)["A"] == ["newest"] * 2
+    faults.forward = forward
+    delete_former_versions(s3.bucket)
+    assert writers_of(s3.bucket)["A"] == ["newest"] * 2
+    left = s3.client.list_object_versions(Bucket=bucket)
+    assert not left.get("DeleteMarkers")
+    assert all(one["IsLatest"] for one in left["Versions"])
