@@ -222,13 +222,13 @@ class Replacements:
 
     def _read(self, number: int) -> Mapping[str, Any]:
         place = f"{self._notes}/{_note(number)}"
-        try:
-            note = storage.read_json(place)
-        except FileNotFoundError:
-            return {}
-        if not _stays_in_the_table(note):
-            raise FruitsError(f"{place} is no note of this platform: it names files elsewhere. Delete it.")
-        return note
+        with suppress(FileNotFoundError):
+            if (note := _note_of(storage.read_bytes(place))) is None:
+                raise FruitsError(
+                    f"{place} is no note of this platform: it is damaged, or names files elsewhere. Delete it."
+                )
+            return note
+        return {}
 
     def _do(self, number: int, note: Mapping[str, Any]) -> bool:
         """Does a replacement, or what is left of it, and returns whether it holds."""
@@ -330,11 +330,29 @@ class Replacements:
         storage.delete_files(self._notes, [_note(number), verdict, *old])
 
 
-def _stays_in_the_table(note: Mapping[str, Any]) -> bool:
-    """Returns whether all that a note has moved and deleted lies in its table, whoever has written it."""
-    names = [str(name) for way in ("folders", "go") for named in note.get(way, {}).values() for name in named]
-    plain = all("/" not in name and name not in ("", ".", "..") for name in names)
-    return plain and re.fullmatch(r"[\w-]+", str(note.get("id", ""))) is not None
+def _note_of(data: bytes) -> Mapping[str, Any] | None:
+    """Returns a note, where all that it has moved and deleted lies in its table, whoever has written it."""
+    try:
+        note = json.loads(data)
+        # Half of a surrogate pair can be in no name.
+        json.dumps(note, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(note, dict) or not {"id", "folders"} <= note.keys():
+        return None
+    if not isinstance(note["id"], str) or not re.fullmatch(r"[\w-]+", note["id"]):
+        return None
+    return note if all(_are_plain(note[way]) for way in ("folders", "go") if way in note) else None
+
+
+def _are_plain(folders: object) -> bool:
+    """Returns whether that names files of folders, and none elsewhere."""
+    if not isinstance(folders, dict) or not all(isinstance(names, list) for names in folders.values()):
+        return False
+    names = [name for named in folders.values() for name in named]
+    return not any("\0" in folder for folder in folders) and not any(
+        not isinstance(name, str) or {"/", "\0"} & set(name) or name in ("", ".", "..") for name in names
+    )
 
 
 def _lists(names: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
