@@ -1,9 +1,11 @@
 """The versions of objects in S3: in a bucket that keeps them, what is deleted or replaced is still there."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
-from spark_steps import s3
+from spark_steps import s3, storage
+from spark_steps.errors import FruitsError
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,14 @@ def delete_versions(location: str, versions: Iterable[Version]) -> int:
             bucket, [{"Key": one.key, "VersionId": one.version_id} for one in named if one.hides_others == hides]
         )
     return len(named)
+
+
+def delete_directory_for_good(location: str) -> None:
+    """Deletes a directory and all in it, in S3 with all versions where the role may do that, as a cluster's may not."""
+    storage.delete_directory(location)
+    if s3.is_s3(location):
+        with suppress(FruitsError):
+            delete_versions(location, versions_below(location))
 
 
 def _listed(prefix: str) -> Iterator[Version]:

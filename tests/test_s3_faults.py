@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from benchmarks.latency_proxy import Request, response
@@ -19,6 +20,8 @@ from spark_steps.images import list_image_folders
 from spark_steps.limits import FetchLimits
 from spark_steps.pca import PcaModel
 from spark_steps.row_removal import delete_former_versions
+from spark_steps.tables import FolderTable
+from spark_steps.task_rows import TaskRows, write_file
 from spark_steps.weights import load_model
 from tests.chaos.faulty_s3 import KINDS, Faults, faulty_server
 from tests.s3_server import S3
@@ -185,3 +188,34 @@ def test_an_old_file_of_which_s3_does_not_delete_a_version_just_then_does_not_co
     left = s3.client.list_object_versions(Bucket=bucket)
     assert not left.get("DeleteMarkers")
     assert all(one["IsLatest"] for one in left["Versions"])
+
+
+class OwnRows(TaskRows):
+    """Rows that this process writes, and no tasks of Spark."""
+
+    def __init__(self) -> None: ...
+
+    def write_files(self, directory: str, directory_name: Callable[[str], str]) -> list[tuple[str, str]]:
+        write_file(f"{directory}/{directory_name('A')}/own.parquet", [pa.RecordBatch.from_pydict({"path": ["a"]})])
+        return [("A", "own.parquet")]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_rows_of_a_write_that_is_refused_stay_in_no_version_where_those_may_be_deleted(
+    s3: S3, faults: Faults, allowed: bool
+) -> None:
+    """On EMR they may not, and the run says the same."""
+    bucket = s3.bucket.removeprefix("s3://")
+    s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    table = FolderTable(f"{s3.bucket}/table", pa.schema([("path", pa.string())]))
+
+    def refuse() -> None:
+        assert [key for key in s3.listing() if key.endswith(".parquet")]
+        raise FruitsError("Photos were erased.")
+
+    faults.denies = lambda request: not allowed and "versions" in request.target
+    with pytest.raises(FruitsError, match=r"^Photos were erased\.$"):
+        table.write(OwnRows(), ["A"], refuse)
+    assert s3.listing() == []
+    found = s3.client.list_object_versions(Bucket=bucket)
+    assert bool(found.get("Versions") or found.get("DeleteMarkers")) is not allowed
