@@ -8,8 +8,8 @@ In ``<table>/_replacing``, where no reader looks for rows:
   machine under a file lock). So of two writers one comes first, and the other replaces what the first has put there;
 - ``<number>-<id>.verdict`` says whether it holds, or is void because new files were deleted. There too one process
   comes first, and what it says is so for all of them;
-- ``<number>-<id>.done`` says that the replacement is done, ``<number>-<id>.void`` that nothing is left of it. The name
-  is all there is to it.
+- ``<number>-<id>.done`` says that the replacement is done, and repeats its note; ``<number>-<id>.void`` says that
+  nothing is left of it.
 
 A replacement is done by whoever meets its note: the new files are put in place, then the verdict is given, then all
 other files of those folders go, or, where it is void, the new ones; then the mark of its end is made. What goes is
@@ -213,7 +213,7 @@ class Replacements:
     def _put(self, number: int, note: Mapping[str, Any]) -> bool:
         place = f"{self._notes}/{_note(number)}"
         try:
-            storage.write_new(place, json.dumps(note, ensure_ascii=False).encode())
+            storage.write_new(place, _encoded(note))
         except FileExistsError:
             # Perhaps this very note, of a request whose answer was lost.
             progress = self.progress()
@@ -243,9 +243,11 @@ class Replacements:
             if not progress.is_under_way(number):
                 # Another process has done it, and a later one may have replaced those files.
                 storage.delete_files(self._notes, [verdict])
+                # S3 may have made a copy after that.
                 if replacement in progress.void:
-                    # S3 may have made a copy after the other had deleted what was in place.
                     self._take_back(come, pool)
+                elif progress.number > number:
+                    self._delete_replaced_since(number, come, pool)
                 return replacement not in progress.void
             if holds:
                 self._delete_replaced(come, note.get("go", there), there, pool)
@@ -253,7 +255,8 @@ class Replacements:
             storage.delete_directory(self.new_files(replacement))
             if not holds:
                 self._take_back(come, pool)
-        storage.write_bytes(f"{self._notes}/{number:012}-{replacement}.{'done' if holds else 'void'}", b"")
+        end = "done" if holds else "void"
+        storage.write_bytes(f"{self._notes}/{number:012}-{replacement}.{end}", _encoded(note) if holds else b"")
         self._tidy(number, verdict)
         return holds
 
@@ -300,6 +303,20 @@ class Replacements:
         go = {folder: set(named.get(folder, ())) - set(come[folder]) for folder in come}
         self._delete(go, [folder for folder in come if not (there[folder] | set(come[folder])) - go[folder]], pool)
 
+    def _delete_replaced_since(self, number: int, come: Mapping[str, Sequence[str]], pool: ThreadPoolExecutor) -> None:
+        """Deletes new files of a replacement that later ones have replaced, as far as their marks are kept."""
+        self.settled()
+        for mark in [info.base_name for info in storage.list_files(self._notes)]:
+            match = _NAME.fullmatch(mark)
+            if not match or match["end"] != "done" or int(match["number"]) <= number:
+                continue
+            with suppress(FileNotFoundError):
+                if later := _note_of(storage.read_bytes(f"{self._notes}/{mark}")):
+                    both = come.keys() & later["folders"].keys()
+                    go = later.get("go", come)
+                    gone = {one: {*come[one]} & {*go.get(one, ())} - {*later["folders"][one]} for one in both}
+                    self._delete(gone, [], pool)
+
     def _take_back(self, come: Mapping[str, Sequence[str]], pool: ThreadPoolExecutor) -> None:
         """Deletes what a void replacement has put in place: no other files have those names."""
         self._delete(come, list(come), pool)
@@ -330,12 +347,16 @@ class Replacements:
         storage.delete_files(self._notes, [_note(number), verdict, *old])
 
 
+def _encoded(note: Mapping[str, Any]) -> bytes:
+    return json.dumps(note, ensure_ascii=False).encode()
+
+
 def _note_of(data: bytes) -> Mapping[str, Any] | None:
     """Returns a note, where all that it has moved and deleted lies in its table, whoever has written it."""
     try:
         note = json.loads(data)
         # Half of a surrogate pair can be in no name.
-        json.dumps(note, ensure_ascii=False).encode()
+        _encoded(note)
     except (ValueError, RecursionError):
         return None
     if not isinstance(note, dict) or not {"id", "folders"} <= note.keys():

@@ -372,26 +372,3 @@ def test_of_processes_that_meet_a_note_at_once_all_come_to_the_same_end(root: st
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda _: replacements_of(root).settled(), range(4)))
         assert writers_of(root) == (before if lost else dict.fromkeys(FOLDERS, [str(number)] * 2))
-
-
-def test_a_copy_that_s3_makes_after_others_have_taken_it_back_does_not_stay(
-    s3: S3, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = f"{s3.bucket}/table"
-    replace(root, "old")
-    replacement = write(root, "late")
-    move, awake = storage._move_file, [True]
-
-    def copied_late(source: str, target: str, name: str) -> None:
-        if not awake:
-            return move(source, target, name)
-        awake.clear()
-        storage.delete_directory(f"{root}/_replacing/{replacement}")
-        replacements_of(root).settled()
-        replace(root, "newer", ("B",))
-        return storage.write_bytes(f"{target}/{name}", b"x")
-
-    monkeypatch.setattr(storage, "_move_file", copied_late)
-    with pytest.raises(FruitsError, match="were deleted before they were in place"):
-        replacements_of(root).decide(replacement, come("late"))
-    assert writers_of(root) == {"A": ["old"] * 2, "B": ["newer"] * 2, "C": ["old"] * 2}

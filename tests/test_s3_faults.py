@@ -219,3 +219,49 @@ def test_rows_of_a_write_that_is_refused_stay_in_no_version_where_those_may_be_d
     assert s3.listing() == []
     found = s3.client.list_object_versions(Bucket=bucket)
     assert bool(found.get("Versions") or found.get("DeleteMarkers")) is not allowed
+
+
+def test_a_copy_that_s3_makes_after_others_have_taken_it_back_does_not_stay(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = f"{s3.bucket}/table"
+    replace(root, "old")
+    replacement = write(root, "late")
+    move, awake = storage._move_file, [True]
+
+    def copied_late(source: str, target: str, name: str) -> None:
+        if not awake:
+            return move(source, target, name)
+        awake.clear()
+        storage.delete_directory(f"{root}/_replacing/{replacement}")
+        replacements_of(root).settled()
+        replace(root, "newer", ("B",))
+        return storage.write_bytes(f"{target}/{name}", b"x")
+
+    monkeypatch.setattr(storage, "_move_file", copied_late)
+    with pytest.raises(FruitsError, match="were deleted before they were in place"):
+        replacements_of(root).decide(replacement, come("late"))
+    assert writers_of(root) == {"A": ["old"] * 2, "B": ["newer"] * 2, "C": ["old"] * 2}
+
+
+def test_a_copy_that_s3_makes_after_others_have_replaced_it_does_not_stay(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = f"{s3.bucket}/table"
+    replace(root, "old")
+    move, awake = storage._move_file, [True]
+
+    def copied_late(source: str, target: str, name: str) -> None:
+        if not awake:
+            return move(source, target, name)
+        awake.clear()
+        replace(root, "newer", ("A", "B"))
+        part = write(root, "part", ("C",), files=1)
+        replacements_of(root).decide(part, {"C": ["part-0.parquet"]}, {"C": ["late-0.parquet"]})
+        for folder in FOLDERS:
+            storage.write_bytes(f"{root}/folder={folder}/late-0.parquet", b"x")
+        return storage.write_bytes(f"{target}/{name}", b"x")
+
+    monkeypatch.setattr(storage, "_move_file", copied_late)
+    replace(root, "late")
+    assert writers_of(root) == {"A": ["newer"] * 2, "B": ["newer"] * 2, "C": ["late", "part"]}
