@@ -108,8 +108,9 @@ class Replacements:
     def settled(self) -> Progress:
         """Does what is decided and not done, and returns how far the replacements then are."""
         while (progress := self.progress()).under_way:
-            # Without a note another process has done it in the meantime.
-            if note := self._read(progress.number):
+            note = self._read(progress.number)
+            # Another process may have done it in the meantime, and a writer that was asleep come late with its number.
+            if note and self.progress().is_under_way(progress.number):
                 self._do(progress.number, note)
         return progress
 

@@ -196,6 +196,26 @@ def test_a_note_of_a_number_that_was_used_before_counts_for_nothing(root: str) -
     assert writers_of(root) == dict.fromkeys(FOLDERS, ["4"] * 2)
 
 
+def test_a_note_that_comes_too_late_just_where_another_is_read_counts_for_nothing(
+    root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace(root, "old")
+    place, read, awake = f"{root}/_replacing/000000000002.json", storage.read_bytes, [True]
+    notes = [{"id": write(root, writer), "folders": come(writer)} for writer in ("new", "late")]
+    storage.write_new(place, json.dumps(notes[0]).encode())
+
+    def sleep_then_read(location: str) -> bytes:
+        if awake:
+            awake.clear()
+            replacements_of(root).settled()
+            storage.write_new(place, json.dumps(notes[1]).encode())
+        return read(location)
+
+    monkeypatch.setattr(storage, "read_bytes", sleep_then_read)
+    replacements_of(root).settled()
+    assert writers_of(root) == dict.fromkeys(FOLDERS, ["new"] * 2)
+
+
 def test_few_marks_are_kept_however_many_replacements_there_are(tmp_path: Path) -> None:
     for number in range(7):
         replace(str(tmp_path), str(number))
