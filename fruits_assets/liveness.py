@@ -40,6 +40,10 @@ def end_runs_of_killed_processes(instance: dg.DagsterInstance) -> list[str]:
     for run in unfinished_runs(instance):
         host, _, name = run.tags.get(PROCESS_TAG, "").partition(" ")
         if name and host == socket.gethostname() and not _is_alive(_lock_file(instance, name)):
+            # It may have ended well since it was listed; now that its process is gone it ends no more.
+            now = instance.get_run_by_id(run.run_id)
+            if now is None or now.is_finished:
+                continue
             instance.report_run_failed(run, "Its process was killed. Run again: what is missing is made up for.")
             ended.append(run.run_id)
     return ended

@@ -6,12 +6,16 @@ In ``<table>/_replacing``, where no reader looks for rows:
 - ``<number>.json`` is a note of a replacement that is decided: its id, and for each folder the names of its new files.
   It appears in one piece and only where no note of that number is there yet (in S3 by a conditional put, on this
   machine under a file lock). So of two writers one comes first, and the other replaces what the first has put there;
-- ``<number>-<id>.done`` says that the replacement is done. Its name is all there is to it.
+- ``<number>-<id>.verdict`` says whether it holds, or is void because new files were deleted. There too one process
+  comes first, and what it says is so for all of them;
+- ``<number>-<id>.done`` says that the replacement is done, and repeats its note; ``<number>-<id>.void`` says that
+  nothing is left of it.
 
-A replacement is done by whoever meets its note: the new files are put in place, then all other files of those folders
-go, then the mark of its end is made. What goes is listed while it is certain that no later replacement has begun, so
-that a process which was asleep in the middle deletes nothing newer. Numbers only grow, and the last marks are kept:
-two listings of them tell a reader whether anything was replaced between.
+A replacement is done by whoever meets its note: the new files are put in place, then the verdict is given, then all
+other files of those folders go, or, where it is void, the new ones; then the mark of its end is made. What goes is
+listed while it is certain that no later replacement has begun, so that a process which was asleep in the middle deletes
+nothing newer. Numbers only grow, and the last marks are kept: two listings of them tell a reader whether anything was
+replaced between. Marks of void ones are few, and kept for ever: their writer may sleep for however long.
 """
 
 import json
@@ -19,6 +23,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -30,7 +35,9 @@ Found = TypeVar("Found")
 
 # Spark, pandas and pyarrow pass over names with an underscore.
 REPLACING = "_replacing"
-_NAME = re.compile(r"(?P<number>\d{12})(?:\.json|-(?P<id>[\w-]+)\.done)")
+_NAME = re.compile(r"(?P<number>\d{12})(?:\.json|-(?P<id>[\w-]+)\.(?P<end>done|void))")
+_TIDIED = re.compile(r"(?P<number>\d{12})(?:\.json|-[\w-]+\.(?:done|verdict))")
+_HOLDS, _VOID = b"holds", b"void"
 _MARKS_KEPT = 3
 # Those of more folders are found by listing the whole table.
 FEW_FOLDERS = 64
@@ -50,11 +57,13 @@ class Progress:
         number: Of the last one decided.
         under_way: Whether it is not done yet.
         done: Ids of the last ones that are.
+        void: Ids of those that came to nothing.
     """
 
     number: int = 0
     under_way: bool = False
     done: frozenset[str] = frozenset()
+    void: frozenset[str] = frozenset()
 
     @classmethod
     def of_names(cls, names: Iterable[str]) -> "Progress":
@@ -63,8 +72,13 @@ class Progress:
         if not found:
             return cls()
         last = max(int(match["number"]) for match in found)
-        done = {match["id"]: int(match["number"]) for match in found if match["id"]}
-        return cls(last, last not in done.values(), frozenset(done))
+        ended = [match for match in found if match["end"]]
+        done, void = (frozenset(match["id"] for match in ended if match["end"] == end) for end in ("done", "void"))
+        return cls(last, all(int(match["number"]) != last for match in ended), done, void)
+
+    def is_under_way(self, number: int) -> bool:
+        """Returns whether that is the last one decided, and not done yet."""
+        return self.under_way and self.number == number
 
 
 @dataclass(frozen=True)
@@ -94,7 +108,10 @@ class Replacements:
     def settled(self) -> Progress:
         """Does what is decided and not done, and returns how far the replacements then are."""
         while (progress := self.progress()).under_way:
-            self._do(progress.number, self._read(progress.number))
+            note = self._read(progress.number)
+            # Another process may have done it in the meantime, and a writer that was asleep come late with its number.
+            if note and self.progress().is_under_way(progress.number):
+                self._do(progress.number, note)
         return progress
 
     def undecided(self) -> dict[str, datetime]:
@@ -134,8 +151,8 @@ class Replacements:
 
         Raises:
             TableChangedError: One of those to be replaced is there no more: what comes was made of an old state.
-            FruitsError: Other writers were first, each time; or the new files were deleted while this process was
-                asleep, as those of one that was killed are.
+            FruitsError: Other writers were first, each time; or new files were deleted before they were in place, by an
+                erasure, or while this process was asleep, as those of one that was killed are.
         """
         note: dict[str, Any] = {"id": replacement, "folders": _lists(come)}
         if go is not None:
@@ -149,30 +166,44 @@ class Replacements:
             if not self._put(number, note):
                 continue
             progress = self.progress()
-            if progress.under_way and progress.number == number:
+            if progress.is_under_way(number):
                 # Not by a look at how far it is: in S3 each takes as long as a file.
-                self._do(number, note)
+                if not self._do(number, note):
+                    raise self._deleted()
                 return
+            if replacement in progress.void:
+                raise self._deleted()
             if replacement in progress.done:
                 return
-            # The number was used before, and its note tidied away, while this process was asleep.
+            # The number was used before, while this process was asleep; or the note is done, and its mark tidied away.
             storage.delete_files(self._notes, [_note(number)])
-            if any(come.values()) and not storage.list_files(self.new_files(replacement), recursive=True):
-                return  # It was asleep for so long that its own mark is gone: others have put the files in place.
+            if not storage.list_files(self.new_files(replacement), recursive=True):
+                raise FruitsError(
+                    f"{self.root} was written by other runs again and again while this process was asleep, and nobody "
+                    "can tell any more whether its rows were written before theirs. Run again."
+                )
         raise FruitsError(f"{self.root} is being written by other runs. Run again when they have ended.")
 
     def _check_all_wait(self, replacement: str, come: Mapping[str, Sequence[str]]) -> None:
-        if not any(come.values()):
-            return
+        if any(come.values()) and any(self._not_waiting(replacement, come).values()):
+            raise self._deleted()
+
+    def _not_waiting(self, replacement: str, come: Mapping[str, Sequence[str]]) -> dict[str, set[str]]:
+        """Returns the names of new files that do not wait, of each folder."""
         new = self.new_files(replacement)
         _, path = storage.filesystem_of(new)
         there = {info.path.removeprefix(f"{path}/") for info in storage.list_files(new, recursive=True)}
         directories = {folder: self.directory(folder).rpartition("/")[2] for folder in come}
-        if any(f"{directories[folder]}/{name}" not in there for folder, names in come.items() for name in names):
-            raise FruitsError(
-                f"New files for {self.root} were deleted before they were in place: by an erasure, or because nothing "
-                "was heard of this process for a day. The old rows are kept. Run again."
-            )
+        return {
+            folder: {name for name in names if f"{directories[folder]}/{name}" not in there}
+            for folder, names in come.items()
+        }
+
+    def _deleted(self) -> FruitsError:
+        return FruitsError(
+            f"New files for {self.root} were deleted before they were in place: by an erasure, or because nothing "
+            "was heard of this process for a day. The old rows are kept. Run again."
+        )
 
     def _check_all_there(self, wanted: Mapping[str, Sequence[str]]) -> None:
         with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
@@ -183,56 +214,117 @@ class Replacements:
     def _put(self, number: int, note: Mapping[str, Any]) -> bool:
         place = f"{self._notes}/{_note(number)}"
         try:
-            storage.write_new(place, json.dumps(note, ensure_ascii=False).encode())
+            storage.write_new(place, _encoded(note))
         except FileExistsError:
             # Perhaps this very note, of a request whose answer was lost.
-            return note["id"] in self.progress().done or self._read(number).get("id") == note["id"]
+            progress = self.progress()
+            return note["id"] in progress.done | progress.void or self._read(number).get("id") == note["id"]
         return True
 
     def _read(self, number: int) -> Mapping[str, Any]:
         place = f"{self._notes}/{_note(number)}"
-        try:
-            note = storage.read_json(place)
-        except FileNotFoundError:
-            return {}
-        if not _stays_in_the_table(note):
-            raise FruitsError(f"{place} is no note of this platform: it names files elsewhere. Delete it.")
-        return note
+        with suppress(FileNotFoundError):
+            if (note := _note_of(storage.read_bytes(place))) is None:
+                raise FruitsError(
+                    f"{place} is no note of this platform: it is damaged, or names files elsewhere. Delete it."
+                )
+            return note
+        return {}
 
-    def _do(self, number: int, note: Mapping[str, Any]) -> None:
-        if not note:
-            return  # Another process has done it in the meantime.
+    def _do(self, number: int, note: Mapping[str, Any]) -> bool:
+        """Does a replacement, or what is left of it, and returns whether it holds."""
         replacement: str = note["id"]
         come: Mapping[str, list[str]] = note["folders"]
+        verdict = f"{number:012}-{replacement}.verdict"
+        with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+            whole = self._put_in_place(replacement, come, pool)
+            there = self._files_of(list(come), pool)
+            holds = self._agreed(f"{self._notes}/{verdict}", whole)
+            progress = self.progress()
+            if not progress.is_under_way(number):
+                # Another process has done it, and a later one may have replaced those files.
+                storage.delete_files(self._notes, [verdict])
+                # S3 may have made a copy after that.
+                if replacement in progress.void:
+                    self._take_back(come, pool)
+                elif progress.number > number:
+                    self._delete_replaced_since(number, come, pool)
+                return replacement not in progress.void
+            if holds:
+                self._delete_replaced(come, note.get("go", there), there, pool)
+            # What waits goes first where it is void: nobody can put it in place then.
+            storage.delete_directory(self.new_files(replacement))
+            if not holds:
+                self._take_back(come, pool)
+        end = "done" if holds else "void"
+        storage.write_bytes(f"{self._notes}/{number:012}-{replacement}.{end}", _encoded(note) if holds else b"")
+        self._tidy(number, verdict)
+        return holds
+
+    def _put_in_place(self, replacement: str, come: Mapping[str, Sequence[str]], pool: ThreadPoolExecutor) -> bool:
+        """Moves new files to where readers look, and returns whether all of them are there."""
         new = self.new_files(replacement)
 
-        def put_in_place(folder: str) -> None:
+        def move(folder: str) -> bool:
             directory = self.directory(folder)
             try:
                 storage.move_files(f"{new}/{directory.rpartition('/')[2]}", directory, come[folder])
-            except FileNotFoundError as error:
-                if not self._is_under_way(number):
-                    return  # Another process has done it, and a later one may have replaced those files.
-                raise FruitsError(
-                    f"New rows of the folder {folder!r} are lost: {self._notes}/{_note(number)} names files that are "
-                    f"neither in {new} nor in {directory}. The old rows are kept: delete that note, and compute the "
-                    "folder again."
-                ) from error
+            except FileNotFoundError:
+                return False
+            return True
 
-        with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-            list(pool.map(put_in_place, come))
-            there = self._files_of(list(come), pool)
-            if not self._is_under_way(number):
-                return
-            named: Mapping[str, Iterable[str]] = note.get("go", there)
-            go = {folder: set(named.get(folder, ())) - set(come[folder]) for folder in come}
-            stays = {folder: (there[folder] | set(come[folder])) - go[folder] for folder in come}
-            list(pool.map(lambda folder: storage.delete_files(self.directory(folder), sorted(go[folder])), go))
-            emptied = [self.directory(folder) for folder in come if not stays[folder]]
-            list(pool.map(storage.delete_empty_directory, emptied))
-        storage.delete_directory(new)
-        storage.write_bytes(f"{self._notes}/{number:012}-{replacement}.done", b"")
-        self._tidy(number)
+        for _ in range(_TRIES):
+            # A list: when it is there no move is under way any more.
+            if all(list(pool.map(move, come))):
+                return True
+            # Or another process has moved the file just then, or deleted its directory, empty. In this order: a file
+            # that has waited no more, and after that is not in place, is nowhere.
+            not_waiting = self._not_waiting(replacement, come)
+            in_place = self._files_of(list(come), pool)
+            if any(names - in_place[folder] for folder, names in not_waiting.items()):
+                return False
+        raise TableChangedError(f"{self.root} is being written by other runs. Try again when they have ended.")
+
+    def _agreed(self, verdict: str, holds: bool) -> bool:
+        """Returns whether a replacement holds: what this process says, or what another has said before."""
+        try:
+            storage.write_new(verdict, _HOLDS if holds else _VOID)
+        except FileExistsError:
+            with suppress(FileNotFoundError):
+                return storage.read_bytes(verdict) == _HOLDS
+        return holds
+
+    def _delete_replaced(
+        self,
+        come: Mapping[str, Sequence[str]],
+        named: Mapping[str, Iterable[str]],
+        there: Mapping[str, set[str]],
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        go = {folder: set(named.get(folder, ())) - set(come[folder]) for folder in come}
+        self._delete(go, [folder for folder in come if not (there[folder] | set(come[folder])) - go[folder]], pool)
+
+    def _delete_replaced_since(self, number: int, come: Mapping[str, Sequence[str]], pool: ThreadPoolExecutor) -> None:
+        """Deletes new files of a replacement that later ones have replaced, as far as their marks are kept."""
+        self.settled()
+        for mark in [info.base_name for info in storage.list_files(self._notes)]:
+            match = _NAME.fullmatch(mark)
+            if not match or match["end"] != "done" or int(match["number"]) <= number:
+                continue
+            with suppress(FileNotFoundError):
+                if later := _note_of(storage.read_bytes(f"{self._notes}/{mark}")):
+                    both = come.keys() & later["folders"].keys()
+                    go = later.get("go", come)
+                    gone = {one: {*come[one]} & {*go.get(one, ())} - {*later["folders"][one]} for one in both}
+                    self._delete(gone, [], pool)
+
+    def _take_back(self, come: Mapping[str, Sequence[str]], pool: ThreadPoolExecutor) -> None:
+        """Deletes what a void replacement has put in place: no other files have those names."""
+        self._delete(come, list(come), pool)
+
+    def _delete(self, names: Mapping[str, Iterable[str]], emptied: Sequence[str], pool: ThreadPoolExecutor) -> None:
+        list(pool.map(lambda folder: storage.delete_files(self.directory(folder), sorted(names[folder])), names))
+        list(pool.map(storage.delete_empty_directory, map(self.directory, emptied)))
 
     def _files_of(self, folders: Sequence[str], pool: ThreadPoolExecutor) -> dict[str, set[str]]:
         """Returns the names of the Parquet files of folders, those of many by one listing."""
@@ -249,22 +341,40 @@ class Replacements:
                 names[by_directory[directory]].add(name)
         return names
 
-    def _is_under_way(self, number: int) -> bool:
-        progress = self.progress()
-        return progress.under_way and progress.number == number
-
-    def _tidy(self, number: int) -> None:
+    def _tidy(self, number: int, verdict: str) -> None:
         names = [info.base_name for info in storage.list_files(self._notes)]
-        numbers = {match[0]: int(match["number"]) for name in names if (match := _NAME.fullmatch(name))}
+        numbers = {match[0]: int(match["number"]) for name in names if (match := _TIDIED.fullmatch(name))}
         old = [name for name, one in numbers.items() if one <= number - _MARKS_KEPT]
-        storage.delete_files(self._notes, [_note(number), *old])
+        storage.delete_files(self._notes, [_note(number), verdict, *old])
 
 
-def _stays_in_the_table(note: Mapping[str, Any]) -> bool:
-    """Returns whether all that a note has moved and deleted lies in its table, whoever has written it."""
-    names = [str(name) for way in ("folders", "go") for named in note.get(way, {}).values() for name in named]
-    plain = all("/" not in name and name not in ("", ".", "..") for name in names)
-    return plain and re.fullmatch(r"[\w-]+", str(note.get("id", ""))) is not None
+def _encoded(note: Mapping[str, Any]) -> bytes:
+    return json.dumps(note, ensure_ascii=False).encode()
+
+
+def _note_of(data: bytes) -> Mapping[str, Any] | None:
+    """Returns a note, where all that it has moved and deleted lies in its table, whoever has written it."""
+    try:
+        note = json.loads(data)
+        # Half of a surrogate pair can be in no name.
+        _encoded(note)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(note, dict) or not {"id", "folders"} <= note.keys():
+        return None
+    if not isinstance(note["id"], str) or not re.fullmatch(r"[\w-]+", note["id"]):
+        return None
+    return note if all(_are_plain(note[way]) for way in ("folders", "go") if way in note) else None
+
+
+def _are_plain(folders: object) -> bool:
+    """Returns whether that names files of folders, and none elsewhere."""
+    if not isinstance(folders, dict) or not all(isinstance(names, list) for names in folders.values()):
+        return False
+    names = [name for named in folders.values() for name in named]
+    return not any("\0" in folder for folder in folders) and not any(
+        not isinstance(name, str) or {"/", "\0"} & set(name) or name in ("", ".", "..") for name in names
+    )
 
 
 def _lists(names: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

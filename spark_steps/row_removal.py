@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
 from spark_steps.folder_names import directory_name
+from spark_steps.replacements import new_id
 from spark_steps.s3_versions import delete_versions, versions_below
 from spark_steps.tables import DataFile, FolderTable
 from spark_steps.task_rows import write_file
@@ -124,7 +125,7 @@ def remove_rows(table: FolderTable, doomed: Doomed) -> None:
 
     def rewrite(file: DataFile) -> list[str]:
         # An empty file is as good as none, and with it the folder would be there for ever.
-        name = file.path.rpartition("/")[2].rpartition(".")[0] + "-e.parquet"
+        name = f"part-e-{new_id()}.parquet"
         parts = _kept(table, file, doomed)
         first = next(parts, None)
         if first is None:

@@ -1,9 +1,11 @@
 """The versions of objects in S3: in a bucket that keeps them, what is deleted or replaced is still there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
-from spark_steps import s3
+from spark_steps import s3, storage
+from spark_steps.errors import FruitsError
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class Version:
         """Whether it is nothing that a reader without a version gets."""
         return self.marker or not self.latest
 
+    @property
+    def hides_others(self) -> bool:
+        """Whether a reader without a version gets no former one because of it."""
+        return self.marker or self.latest
+
 
 def versions_of(location: str) -> list[Version]:
     """Returns all versions and delete markers of an object; none where there never was one."""
@@ -40,7 +47,7 @@ def versions_below(location: str) -> Iterator[Version]:
     yield from _listed(f"{location}/")
 
 
-def delete_versions(location: str, versions: Iterator[Version] | list[Version]) -> int:
+def delete_versions(location: str, versions: Iterable[Version]) -> int:
     """Deletes versions for good, and returns how many; one that is not there is no error.
 
     Args:
@@ -48,9 +55,22 @@ def delete_versions(location: str, versions: Iterator[Version] | list[Version]) 
         versions: The versions.
     """
     bucket, _ = s3.bucket_and_key(location)
-    named = [{"Key": version.key, "VersionId": version.version_id} for version in versions]
-    s3.delete_objects(bucket, named)
+    named = list(versions)
+    # S3 deletes them one by one, and perhaps not all: what hides a former version goes when that is surely gone, or
+    # readers would get it.
+    for hides in (False, True):
+        s3.delete_objects(
+            bucket, [{"Key": one.key, "VersionId": one.version_id} for one in named if one.hides_others == hides]
+        )
     return len(named)
+
+
+def delete_directory_for_good(location: str) -> None:
+    """Deletes a directory and all in it, in S3 with all versions where the role may do that, as a cluster's may not."""
+    storage.delete_directory(location)
+    if s3.is_s3(location):
+        with suppress(FruitsError):
+            delete_versions(location, versions_below(location))
 
 
 def _listed(prefix: str) -> Iterator[Version]:

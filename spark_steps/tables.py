@@ -33,6 +33,7 @@ from pyarrow import fs
 from spark_steps import s3, storage
 from spark_steps.folder_names import directory_name, folder_of
 from spark_steps.replacements import FEW_FOLDERS, REPLACING, Progress, Replacements, TableChangedError, new_id
+from spark_steps.s3_versions import delete_directory_for_good
 from spark_steps.schemas import FOLDER, to_spark, with_folder
 from spark_steps.task_rows import TaskRows, rows_as_they_are
 
@@ -256,7 +257,8 @@ class FolderTable:
             written = self._as_task_rows(rows).write_files(new, directory_name)
             check()
         except BaseException:
-            storage.delete_directory(new)
+            # For good: among these rows may be those of photos that were erased meanwhile.
+            delete_directory_for_good(new)
             raise
         come: dict[str, list[str]] = {folder: [] for folder in folders}
         for folder, name in written:

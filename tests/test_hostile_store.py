@@ -75,6 +75,39 @@ def test_a_note_of_a_table_moves_and_deletes_nothing_elsewhere(
     assert rows_of(store)["raw_images"] == before
 
 
+@pytest.mark.parametrize(
+    "note",
+    [
+        "",
+        "half a no",
+        "[]",
+        "null",
+        "[" * 100_000,
+        "\udcff",
+        '{"id": "a"}',
+        '{"id": 1, "folders": {}}',
+        '{"id": "a", "folders": []}',
+        '{"id": "a", "folders": {"Fig": null}}',
+        '{"id": "a", "folders": {"Fig": [1]}}',
+        '{"id": "a", "folders": {"Fig": "part.parquet"}}',
+        '{"id": "a", "folders": {"Fig": []}, "go": null}',
+        r'{"id": "a", "folders": {"Fig": ["\u0000"]}}',
+        r'{"id": "a", "folders": {"\u0000": []}}',
+        r'{"id": "a", "folders": {"\ud800": []}}',
+    ],
+)
+def test_a_damaged_note_of_a_table_is_told_in_a_sentence_and_the_old_rows_stay(note: str, store: Store) -> None:
+    before = rows_of(store)["raw_images"]
+    place = f"{store.raw_images.root}/{REPLACING}/000000000009.json"
+    storage.write_bytes(place, note.encode(errors="surrogateescape"))
+    with pytest.raises(
+        FruitsError, match=r"000000000009.json is no note of this platform: it is damaged, or .* Delete"
+    ):
+        store.raw_images.folders()
+    Path(place).unlink()
+    assert rows_of(store)["raw_images"] == before
+
+
 def test_a_folder_of_a_note_is_a_directory_of_its_table_whatever_it_is_called(store: Store, precious: Path) -> None:
     store.raw_images.drop(["../../..", "/", "..", precious.name])
     assert precious.read_bytes() == TEXT

@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import dagster as dg
+import pytest
 from dagster import DagsterInstance
 from dagster._core.test_utils import create_run_for_test
 
-from fruits_assets.in_flight import partitions_in_flight
+from fruits_assets.in_flight import partitions_in_flight, unfinished_runs
 from fruits_assets.liveness import PROCESS_TAG, end_runs_of_killed_processes, tagged_as_alive
 
 _DIES = """
@@ -44,3 +46,23 @@ def test_the_runs_of_this_process_of_the_ui_and_of_other_machines_are_left_alone
     assert set(tags) == {PROCESS_TAG}
     # What is not ended when its process has ended well is not going on either.
     assert len(end_runs_of_killed_processes(instance)) == 1
+
+
+def test_a_run_that_ends_well_between_two_looks_at_it_is_left_alone(
+    instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = ExitStack()
+    tags = process.enter_context(tagged_as_alive(instance))
+    run = create_run_for_test(instance, tags=tags, status=dg.DagsterRunStatus.STARTED)
+
+    def list_then_sleep(of: DagsterInstance) -> list[dg.DagsterRun]:
+        listed = unfinished_runs(of)
+        ended = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_SUCCESS.value, run.job_name)
+        instance.report_dagster_event(ended, run.run_id)
+        process.close()
+        return listed
+
+    monkeypatch.setattr("fruits_assets.liveness.unfinished_runs", list_then_sleep)
+    assert end_runs_of_killed_processes(instance) == []
+    (after,) = instance.get_runs()
+    assert after.status == dg.DagsterRunStatus.SUCCESS

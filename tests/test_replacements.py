@@ -5,6 +5,7 @@ import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,26 @@ def test_a_note_of_a_number_that_was_used_before_counts_for_nothing(root: str) -
     assert writers_of(root) == dict.fromkeys(FOLDERS, ["4"] * 2)
 
 
+def test_a_note_that_comes_too_late_just_where_another_is_read_counts_for_nothing(
+    root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace(root, "old")
+    place, read, awake = f"{root}/_replacing/000000000002.json", storage.read_bytes, [True]
+    notes = [{"id": write(root, writer), "folders": come(writer)} for writer in ("new", "late")]
+    storage.write_new(place, json.dumps(notes[0]).encode())
+
+    def sleep_then_read(location: str) -> bytes:
+        if awake:
+            awake.clear()
+            replacements_of(root).settled()
+            storage.write_new(place, json.dumps(notes[1]).encode())
+        return read(location)
+
+    monkeypatch.setattr(storage, "read_bytes", sleep_then_read)
+    replacements_of(root).settled()
+    assert writers_of(root) == dict.fromkeys(FOLDERS, ["new"] * 2)
+
+
 def test_few_marks_are_kept_however_many_replacements_there_are(tmp_path: Path) -> None:
     for number in range(7):
         replace(str(tmp_path), str(number))
@@ -242,3 +263,132 @@ def test_files_that_were_deleted_while_their_writer_slept_leave_the_old_rows_and
     assert replacements_of(root).unchanged(lambda: writers_of(root)) == dict.fromkeys(FOLDERS, ["old"] * 2)
     replace(root, "next")
     assert writers_of(root) == dict.fromkeys(FOLDERS, ["next"] * 2)
+
+
+def note_of_lost_files(root: str, writer: str) -> None:
+    """Decides a replacement of which one file has been deleted, and another is in place already."""
+    number, replacement = replacements_of(root).progress().number + 1, write(root, writer)
+    storage.move_files(f"{root}/_replacing/{replacement}/folder=A", f"{root}/folder=A", [f"{writer}-0.parquet"])
+    storage.delete_files(f"{root}/_replacing/{replacement}/folder=B", [f"{writer}-1.parquet"])
+    note = {"id": replacement, "folders": come(writer)}
+    storage.write_new(f"{root}/_replacing/{number:012}.json", json.dumps(note).encode())
+
+
+def left_beside(root: str) -> list[str]:
+    """Returns what lies beside a table's rows, and is no mark of an end."""
+    infos = storage.list_files(f"{root}/_replacing", recursive=True)
+    return [info.base_name for info in infos if info.extension not in ("done", "void", "lock")]
+
+
+def test_a_note_that_names_lost_files_is_void_and_whoever_comes_next_reads_the_old_rows(root: str) -> None:
+    replace(root, "old", ("A", "B"))
+    note_of_lost_files(root, "lost")
+    expected = {"A": ["old"] * 2, "B": ["old"] * 2, "C": []}
+    assert replacements_of(root).unchanged(lambda: writers_of(root)) == expected
+    assert left_beside(root) == []
+    assert sorted(storage.list_directories(root)) == ["_replacing", "folder=A", "folder=B"]
+    replace(root, "next")
+    assert writers_of(root) == dict.fromkeys(FOLDERS, ["next"] * 2)
+
+
+@pytest.mark.parametrize("later", [0, 1, 5])
+def test_a_writer_whose_files_go_after_its_note_is_told_however_long_it_sleeps(
+    root: str, later: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace(root, "old")
+    replacement = write(root, "sleeper")
+
+    def meanwhile() -> None:
+        storage.delete_files(f"{root}/_replacing/{replacement}/folder=B", ["sleeper-0.parquet"])
+        for number in range(later):
+            replace(root, f"later{number}", ("A",))
+
+    sleeps_after_its_note(monkeypatch, meanwhile)
+    with pytest.raises(FruitsError, match=r"were deleted before they were in place.*old rows are kept\. Run again"):
+        replacements_of(root).decide(replacement, come("sleeper"))
+    assert writers_of(root) == {
+        "A": [f"later{later - 1}" if later else "old"] * 2,
+        "B": ["old"] * 2,
+        "C": ["old"] * 2,
+    }
+
+
+def test_a_writer_that_cannot_tell_any_more_whether_its_rows_were_written_says_so(
+    root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile() -> None:
+        for number in range(5):
+            replace(root, f"later{number}")
+
+    sleeps_after_its_note(monkeypatch, meanwhile)
+    with pytest.raises(FruitsError, match=r"nobody can tell any more .* Run again"):
+        replace(root, "sleeper")
+    assert writers_of(root) == dict.fromkeys(FOLDERS, ["later4"] * 2)
+    assert left_beside(root) == []
+
+
+def sleeps_after_its_note(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], None]) -> None:
+    """Has the first process that decides sleep just then, while others do something."""
+    write_new, awake = storage.write_new, [True]
+
+    def write_then_sleep(location: str, data: bytes) -> None:
+        write_new(location, data)
+        if awake and location.endswith(".json"):
+            awake.clear()
+            meanwhile()
+
+    monkeypatch.setattr(storage, "write_new", write_then_sleep)
+
+
+@pytest.mark.parametrize("at", range(16))
+def test_a_process_that_dies_while_it_takes_a_void_replacement_back_leaves_the_old_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    root = str(tmp_path / "table")
+    replace(root, "old")
+    note_of_lost_files(root, "lost")
+    with monkeypatch.context() as dying, suppress(Killed):
+        dies_at(dying, at)
+        replacements_of(root).settled()
+    assert replacements_of(root).unchanged(lambda: writers_of(root)) == dict.fromkeys(FOLDERS, ["old"] * 2)
+    replace(root, "next")
+    assert writers_of(root) == dict.fromkeys(FOLDERS, ["next"] * 2)
+
+
+@pytest.mark.parametrize("at", ["delete_directory", "delete_files", "write_bytes", "write_new"])
+def test_a_process_that_was_asleep_while_it_took_a_void_replacement_back_takes_nothing_newer(
+    root: str, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    replace(root, "old")
+    note_of_lost_files(root, "lost")
+    function, awake = getattr(storage, at), [True]
+
+    def sleep_then(*arguments: object) -> object:
+        # A verdict is written under a lock, which a process that sleeps keeps from the others, in one piece.
+        if awake and (at, Path(str(arguments[0])).suffix) != ("write_bytes", ".verdict"):
+            awake.clear()
+            replace(root, "newer")
+            replace(root, "newest", ("A",))
+        return function(*arguments)
+
+    monkeypatch.setattr(storage, at, sleep_then)
+    replacements_of(root).settled()
+    assert writers_of(root) == {"A": ["newest"] * 2, "B": ["newer"] * 2, "C": ["newer"] * 2}
+    replace(root, "next")
+    assert writers_of(root) == dict.fromkeys(FOLDERS, ["next"] * 2)
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_of_processes_that_meet_a_note_at_once_all_come_to_the_same_end(root: str, lost: bool) -> None:
+    """Moves by one must not look to another as if files were lost, nor the other way round."""
+    replace(root, "0")
+    for number in range(1, 6):
+        before = writers_of(root)
+        if lost:
+            note_of_lost_files(root, str(number))
+        else:
+            note = {"id": write(root, str(number)), "folders": come(str(number))}
+            storage.write_new(f"{root}/_replacing/{number + 1:012}.json", json.dumps(note).encode())
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: replacements_of(root).settled(), range(4)))
+        assert writers_of(root) == (before if lost else dict.fromkeys(FOLDERS, [str(number)] * 2))

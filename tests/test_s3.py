@@ -320,11 +320,11 @@ def test_a_write_that_dies_in_its_third_step_is_finished_by_the_next_reader(
     assert s3.listing() == [f"t/_replacing/000000000001-{ID}.done", "t/folder=A/new.parquet"]
 
 
-def test_a_write_whose_files_are_lost_is_named_and_keeps_the_old_ones(s3: S3) -> None:
+def test_a_write_whose_files_are_lost_is_void_and_keeps_the_old_ones(s3: S3) -> None:
     table = put_table(s3, staged=False, in_place=False)
-    with pytest.raises(FruitsError, match=r"'A' are lost: .*t/_replacing/000000000001\.json.*compute the folder again"):
-        table.folders()
-    assert "t/folder=A/old.parquet" in s3.listing()
+    assert table.folders() == ["A", "B"]
+    assert {f"t/folder={folder}.parquet" for folder in ("A/old", "B/b")} <= set(s3.listing())
+    assert f"t/_replacing/000000000001-{ID}.void" in s3.listing()
 
 
 def test_an_emptied_folder_keeps_what_another_wrote_there(s3: S3) -> None:

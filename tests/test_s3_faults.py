@@ -2,14 +2,16 @@
 
 import os
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from benchmarks.latency_proxy import Request
+from benchmarks.latency_proxy import Request, response
 from spark_steps import pca_store, storage
 from spark_steps import s3 as s3_module
 from spark_steps.errors import FruitsError, UnusablePhotoError
@@ -17,6 +19,9 @@ from spark_steps.fetching import fetch
 from spark_steps.images import list_image_folders
 from spark_steps.limits import FetchLimits
 from spark_steps.pca import PcaModel
+from spark_steps.row_removal import delete_former_versions
+from spark_steps.tables import FolderTable
+from spark_steps.task_rows import TaskRows, write_file
 from spark_steps.weights import load_model
 from tests.chaos.faulty_s3 import KINDS, Faults, faulty_server
 from tests.s3_server import S3
@@ -149,3 +154,114 @@ def test_an_s3_that_answers_nothing_is_told_after_so_many_attempts(
     for attempt in attempts:
         with pytest.raises(FruitsError, match=r"S3 could not be reached\. Check the network"):
             attempt()
+
+
+def test_an_old_file_of_which_s3_does_not_delete_a_version_just_then_does_not_come_back(
+    s3: S3, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 deletes one by one: had the delete marker gone before it, the old file would be there again."""
+    monkeypatch.setattr(s3_module, "_PAUSES_SECONDS", (0,))
+    bucket, forward = s3.bucket.removeprefix("s3://"), faults.forward
+    s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for name in ("old", "new", "newest"):
+        replace(s3.bucket, name, ("A",))
+    (stubborn,) = [
+        one["VersionId"] for one in s3.client.list_object_versions(Bucket=bucket, Prefix="folder=A/old-0")["Versions"]
+    ]
+
+    async def all_but_one(request: Request) -> bytes:
+        if stubborn not in request.raw.decode():
+            return await forward(request)
+        for key, version in re.findall("<Key>(.*?)</Key><VersionId>(.*?)</VersionId>", request.raw.decode()):
+            if version != stubborn:
+                s3.client.delete_object(Bucket=bucket, Key=key, VersionId=version)
+        error = f"<Error><Key>folder=A/old-0.parquet</Key><VersionId>{stubborn}</VersionId><Code>InternalError</Code>"
+        return response(200, f"<DeleteResult>{error}<Message>No.</Message></Error></DeleteResult>".encode(), {})
+
+    faults.forward = all_but_one
+    with pytest.raises(FruitsError, match=r"old-0\.parquet: S3 refused\. InternalError"):
+        delete_former_versions(s3.bucket)
+    assert writers_of(s3.bucket)["A"] == ["newest"] * 2
+    faults.forward = forward
+    delete_former_versions(s3.bucket)
+    assert writers_of(s3.bucket)["A"] == ["newest"] * 2
+    left = s3.client.list_object_versions(Bucket=bucket)
+    assert not left.get("DeleteMarkers")
+    assert all(one["IsLatest"] for one in left["Versions"])
+
+
+class OwnRows(TaskRows):
+    """Rows that this process writes, and no tasks of Spark."""
+
+    def __init__(self) -> None: ...
+
+    def write_files(self, directory: str, directory_name: Callable[[str], str]) -> list[tuple[str, str]]:
+        write_file(f"{directory}/{directory_name('A')}/own.parquet", [pa.RecordBatch.from_pydict({"path": ["a"]})])
+        return [("A", "own.parquet")]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_rows_of_a_write_that_is_refused_stay_in_no_version_where_those_may_be_deleted(
+    s3: S3, faults: Faults, allowed: bool
+) -> None:
+    """On EMR they may not, and the run says the same."""
+    bucket = s3.bucket.removeprefix("s3://")
+    s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    table = FolderTable(f"{s3.bucket}/table", pa.schema([("path", pa.string())]))
+
+    def refuse() -> None:
+        assert [key for key in s3.listing() if key.endswith(".parquet")]
+        raise FruitsError("Photos were erased.")
+
+    faults.denies = lambda request: not allowed and "versions" in request.target
+    with pytest.raises(FruitsError, match=r"^Photos were erased\.$"):
+        table.write(OwnRows(), ["A"], refuse)
+    assert s3.listing() == []
+    found = s3.client.list_object_versions(Bucket=bucket)
+    assert bool(found.get("Versions") or found.get("DeleteMarkers")) is not allowed
+
+
+def test_a_copy_that_s3_makes_after_others_have_taken_it_back_does_not_stay(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = f"{s3.bucket}/table"
+    replace(root, "old")
+    replacement = write(root, "late")
+    move, awake = storage._move_file, [True]
+
+    def copied_late(source: str, target: str, name: str) -> None:
+        if not awake:
+            return move(source, target, name)
+        awake.clear()
+        storage.delete_directory(f"{root}/_replacing/{replacement}")
+        replacements_of(root).settled()
+        replace(root, "newer", ("B",))
+        return storage.write_bytes(f"{target}/{name}", b"x")
+
+    monkeypatch.setattr(storage, "_move_file", copied_late)
+    with pytest.raises(FruitsError, match="were deleted before they were in place"):
+        replacements_of(root).decide(replacement, come("late"))
+    assert writers_of(root) == {"A": ["old"] * 2, "B": ["newer"] * 2, "C": ["old"] * 2}
+
+
+def test_a_copy_that_s3_makes_after_others_have_replaced_it_does_not_stay(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = f"{s3.bucket}/table"
+    replace(root, "old")
+    move, awake = storage._move_file, [True]
+
+    def copied_late(source: str, target: str, name: str) -> None:
+        if not awake:
+            return move(source, target, name)
+        awake.clear()
+        replace(root, "newer", ("A", "B"))
+        part = write(root, "part", ("C",), files=1)
+        replacements_of(root).decide(part, {"C": ["part-0.parquet"]}, {"C": ["late-0.parquet"]})
+        for folder in FOLDERS:
+            storage.write_bytes(f"{root}/folder={folder}/late-0.parquet", b"x")
+        return storage.write_bytes(f"{target}/{name}", b"x")
+
+    monkeypatch.setattr(storage, "_move_file", copied_late)
+    replace(root, "late")
+    assert writers_of(root) == {"A": ["newer"] * 2, "B": ["newer"] * 2, "C": ["late", "part"]}

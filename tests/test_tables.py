@@ -14,7 +14,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import expr
 
 from spark_steps import storage
-from spark_steps.errors import FruitsError
 from spark_steps.tables import DataFile, FolderTable, contiguous_shares
 from spark_steps.task_rows import TaskRows
 from tests.test_images import HOSTILE_FOLDERS
@@ -167,14 +166,13 @@ def test_a_process_that_dies_while_files_come_and_go_leaves_each_row_once(
     assert not (new.parent / NOTE).exists()
 
 
-def test_a_note_whose_files_are_lost_is_named_and_the_old_rows_stay(spark: SparkSession, table: FolderTable) -> None:
+def test_a_note_whose_files_are_lost_is_void_and_the_old_rows_stay(spark: SparkSession, table: FolderTable) -> None:
     table.write(frame(spark, ("a", 1, "A")), ["A"])
     note = Path(table.root) / "_replacing" / NOTE
-    note.write_text(json.dumps({"id": ID, "folders": {"A": ["gone.parquet"]}}))
-    with pytest.raises(FruitsError, match=rf"'A' are lost: .*_replacing/{NOTE}.*compute the folder again"):
-        table.folders()
-    note.unlink()
+    note.write_text(json.dumps({"id": ID, "folders": {"A": ["gone.parquet"], "B": ["gone.parquet"]}}))
+    assert table.folders() == ["A"]
     assert table.arrow(["path", "length"]).to_pylist() == [{"path": "a", "length": 1}]
+    assert not note.exists()
 
 
 def test_only_an_empty_folder_loses_its_directory(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ MOMENTS = (
     "PCA_Results/reduced_features/_replacing/*.json",
 )
 LIMITED_BYTES = (2_000, 20_000, 200_000, 2_000_000)
+# What a run says that may not write so much: in its own words, or in those of a task or of Java.
+DISK_FULL = "disk is full|disk I/O error|File too large"
 
 
 @dataclass
