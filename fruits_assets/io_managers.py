@@ -49,6 +49,19 @@ class TableUpdate:
     done: Callable[[], int] | None = None
 
 
+@dataclass(frozen=True)
+class PcaUpdate:
+    """A PCA model that has been fitted.
+
+    Attributes:
+        model: The model.
+        erased: The erasures that were done when the fit began; a photo erased since is in the model.
+    """
+
+    model: PcaModel
+    erased: frozenset[str]
+
+
 class FolderTableIOManager(dg.IOManager):
     """Parquet tables partitioned by image folder: writes the folders that change, reads those of the run."""
 
@@ -125,13 +138,13 @@ class PcaModelIOManager(dg.IOManager):
         self._store, self._root = store, store.pca_models
         self._pyspark = pyspark
 
-    def handle_output(self, context: dg.OutputContext, obj: PcaModel) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: PcaUpdate) -> None:
         """Writes the model where it is new, and makes it the current one."""
-        refuse_while_erasing(self._store)
-        pca_store.save(self._pyspark.spark_session, obj, self._root)
-        context.log.info(
-            f"pca_model: {obj.rows:,} photos, {obj.k} components keep {obj.explained_at(obj.k):.1%} of the variance"
-        )
+        refuse_after_erasing(self._store, obj.erased)
+        model = obj.model
+        pca_store.save(self._pyspark.spark_session, model, self._root)
+        kept = f"{model.k} components keep {model.explained_at(model.k):.1%} of the variance"
+        context.log.info(f"pca_model: {model.rows:,} photos, {kept}")
 
     def load_input(self, context: dg.InputContext) -> PcaModel:
         """Returns the current model."""

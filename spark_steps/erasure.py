@@ -6,6 +6,7 @@ paths and image ids. While it stands no run writes (``refuse_while_erasing``). W
 of each, and a receipt.
 """
 
+import re
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from spark_steps.tombstones import set_tombstones
 
 Forget = Callable[[Collection[str]], int]
 _FILES_AT_A_TIME, _FILES_A_STEP = 16, 256
+_IMAGE_ID = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,19 @@ def unfinished(store: Store, images: str) -> list[Erasure]:
 
 
 def _read_note(place: str, images: str) -> Erasure:
-    erasure = Erasure(**storage.read_json(place))
+    try:
+        erasure = Erasure(**storage.read_json(place))
+        texts = [erasure.name, *erasure.image_ids, *erasure.paths]
+        sound = all(isinstance(text, str) for text in texts) and "what_to_do" in erasure.receipt
+        sound = sound and all(map(_IMAGE_ID.fullmatch, erasure.image_ids))
+    except (TypeError, ValueError):
+        sound = False
+    if not sound or not place.endswith(f"/{erasure.name}.json") or "/" in erasure.name:
+        raise FruitsError(
+            f"{place} is no note of this platform: it is damaged, or somebody else has written it. Delete it, and "
+            "erase again what it was about."
+        )
     check_below(erasure.paths, images, place)
-    if not place.endswith(f"/{erasure.name}.json") or "/" in erasure.name:
-        raise FruitsError(f"{place} is no note of this platform: it says that it is {erasure.name}. Delete it.")
     return erasure
 
 

@@ -8,18 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from fruits_assets.costs import CostModel
 from fruits_assets.erasing import Wanted, erase
-from fruits_assets.io_managers import FolderTableIOManager, PcaModelIOManager, TableUpdate
+from fruits_assets.io_managers import FolderTableIOManager, PcaModelIOManager, PcaUpdate, TableUpdate
 from fruits_assets.resources import LocalPySparkResource
 from fruits_assets.settings import read_settings
 from spark_steps.erasure import decide, finished
 from spark_steps.erasure_plan import plan_erasure, read_request
 from spark_steps.errors import FruitsError
+from spark_steps.moments import Moments
+from spark_steps.pca import PcaSettings, solve
 from spark_steps.schemas import to_spark, with_folder
 from spark_steps.store import Store
 from tests.small_store import (
@@ -31,6 +34,8 @@ from tests.small_store import (
     write_photos,
     write_rows,
 )
+
+MODEL = solve(Moments.of_rows(np.random.default_rng(0).normal(size=(5, 8))), "network", PcaSettings(2), ["Fig"])
 
 
 @pytest.fixture
@@ -108,8 +113,18 @@ def test_neither_rows_nor_a_model_are_written_while_photos_are_erased(
             TableUpdate(rows, ["Fig"], time.perf_counter(), looked),
         )
     with pytest.raises(FruitsError, match="under way or was interrupted"):
-        models.handle_output(dg.build_output_context(asset_key="pca_model"), None)  # type: ignore[arg-type]
+        models.handle_output(dg.build_output_context(asset_key="pca_model"), PcaUpdate(MODEL, looked))
     assert contents_below(store.root) == before
+
+
+def test_a_model_that_was_fitted_before_photos_were_erased_does_not_become_the_current_one(
+    store: Store, erase_first: Callable[[], None]
+) -> None:
+    looked = finished(store)
+    erase_first()
+    models = PcaModelIOManager(store, LocalPySparkResource(spark_config={}))
+    with pytest.raises(FruitsError, match=r"were erased while this run was under way.*Run again"):
+        models.handle_output(dg.build_output_context(asset_key="pca_model"), PcaUpdate(MODEL, looked))
 
 
 KILLED_IN_A_RUN = """

@@ -131,12 +131,34 @@ def test_an_erasure_that_somebody_else_has_noted_deletes_no_file_outside_the_ima
     assert precious.read_bytes() == TEXT
 
 
+@pytest.mark.parametrize(
+    "note",
+    [
+        "not JSON",
+        "[]",
+        "{}",
+        '{"name": "x", "image_ids": ["no hash"], "paths": [], "receipt": {"what_to_do": ""}}',
+        '{"name": "x", "image_ids": [7], "paths": [], "receipt": {"what_to_do": ""}}',
+        '{"name": "x", "image_ids": [], "paths": [null], "receipt": {"what_to_do": ""}}',
+        '{"name": "x", "image_ids": [], "paths": [], "receipt": []}',
+        '{"name": "x", "image_ids": null, "paths": [], "receipt": {"what_to_do": ""}}',
+    ],
+)
+def test_a_damaged_note_of_an_erasure_is_told_in_a_sentence(
+    note: str, store: Store, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    storage.write_bytes(f"{store.erasures}/unfinished/x.json", note.encode())
+    settings = read_settings(images=str(tmp_path / "images"), store=store.root)
+    with pytest.raises(FruitsError, match=r"x\.json is no note of this platform: it is damaged.* Delete it"):
+        erase(settings, instance, Wanted(), lambda _: True, lambda _: None)
+
+
 def test_the_receipt_of_an_erasure_is_written_nowhere_else(
     store: Store, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     storage.write_json(f"{store.erasures}/unfinished/x.json", asdict(Erasure("../../../x", [], [], {})))
     settings = read_settings(images=str(tmp_path / "images"), store=store.root)
-    with pytest.raises(FruitsError, match=r"x\.json is no note of this platform: it says that it is \.\./"):
+    with pytest.raises(FruitsError, match=r"x\.json is no note of this platform"):
         erase(settings, instance, Wanted(), lambda _: True, lambda _: None)
     assert not list(tmp_path.glob("**/x.json.*"))
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from fruits_assets import metadata
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table
 from fruits_assets.costs import CostModel, entries
-from fruits_assets.io_managers import TableUpdate
+from fruits_assets.io_managers import PcaUpdate, TableUpdate
 from fruits_assets.settings import Settings
 from spark_steps.erasure import finished
 from spark_steps.pca import PcaModel, PcaSettings, fit
@@ -53,12 +53,12 @@ def pca_model(
     store: dg.ResourceParam[Store],
     costs: dg.ResourceParam[CostModel],
     pyspark_step_launcher: StepLauncher,
-) -> PcaModel:
+) -> PcaUpdate:
     """A standardised PCA of all photos of all folders, fitted in one pass.
 
     Its metadata say how much variance it keeps, and show the curve of it and a map of the photos.
     """
-    started, wanted = time.perf_counter(), config.resolve(settings.pca)
+    started, erased, wanted = time.perf_counter(), finished(store), config.resolve(settings.pca)
     model = fit(pyspark.spark_session, mobilenet_features, mobilenet_model, wanted)
     if wanted.variance is None and model.k < wanted.components:
         context.log.warning(
@@ -67,7 +67,7 @@ def pca_model(
     described = metadata.of_pca_model(model, store.pca_models, mobilenet_features)
     cost = costs.of_seconds(time.perf_counter() - started)
     context.add_output_metadata({**described, **entries(cost, images=model.rows)})
-    return model
+    return PcaUpdate(model, erased)
 
 
 @dg.asset(**folder_table("reduced_features", REDUCED_SCHEMA))
