@@ -169,11 +169,16 @@ def check_below(paths: Iterable[str], images: str, said_by: str) -> None:
 
 
 def older_than(store: Store, moment: datetime) -> Request:
-    """Returns the photos of a store that were last changed before a moment."""
+    """Returns the photos of a store that were last changed before a moment.
+
+    Both by their rows and by what lies there now: what was put under an old name since the last run is no old photo.
+    """
     import pyarrow.dataset as ds
 
-    found = store.raw_images.arrow(["path"], where=ds.field("modification_time") < moment)
-    return Request(paths=frozenset(found["path"].to_pylist()))
+    paths = store.raw_images.arrow(["path"], where=ds.field("modification_time") < moment)["path"].to_pylist()
+    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        changed = pool.map(storage.modified, paths)
+    return Request(paths=frozenset(path for path, at in zip(paths, changed, strict=True) if at is None or at < moment))
 
 
 def plan_erasure(store: Store, request: Request) -> Plan:

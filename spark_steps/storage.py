@@ -8,6 +8,7 @@ import shutil
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -103,6 +104,14 @@ def file_type(location: str) -> fs.FileType:
     filesystem, path = filesystem_of(location)
     with s3.in_sentences(location):
         return filesystem.get_file_info(path).type
+
+
+def modified(location: str) -> datetime | None:
+    """Returns when a file was last changed, in S3 when it was put; None where there is none."""
+    filesystem, path = filesystem_of(location)
+    with s3.in_sentences(location):
+        changed: datetime | None = filesystem.get_file_info(path).mtime
+    return changed
 
 
 def read_bytes(location: str, most_bytes: int | None = None) -> bytes:

@@ -35,6 +35,7 @@ from spark_steps.tombstones import read_tombstones, tombstone_of
 from tests.conftest import save_photo
 from tests.s3_server import S3
 from tests.small_store import (
+    TIME,
     Photo,
     contents_below,
     files_that_say,
@@ -297,9 +298,11 @@ def test_a_folder_whose_last_photo_goes_has_no_directory_any_more(
 
 
 def test_photos_can_go_by_their_age(images: str, store: Store, some: list[Photo], instance: dg.DagsterInstance) -> None:
+    for photo in some:
+        os.utime(photo.path, (TIME.timestamp(),) * 2)
     (plan,), _ = erase_all(images, store, instance, older_than=10_000)
     assert plan.is_empty
-    days = (datetime.now(UTC) - datetime(2026, 1, 1, tzinfo=UTC)).days
+    days = (datetime.now(UTC) - TIME).days
     (plan,), _ = erase_all(images, store, instance, older_than=max(1, days - 1))
     assert len(plan.files) == 6
     assert contents_below(images) == {}
