@@ -197,12 +197,13 @@ def plan_erasure(store: Store, request: Request) -> Plan:
     here = _look_at(sorted(request.paths), request, frozenset())
     found = _find(store, Doomed(request.image_ids, request.paths))
     image_ids = request.image_ids | _image_ids(found.values()) | {one.image_id for one in here if one.image_id}
-    erased_before = check_known(request.image_ids, _image_ids(found.values()), read_tombstones(store.tombstones))
     # Copies of what lies, or lay, at the paths; then all rows at the places where copies lie.
     found = _find(store, Doomed(image_ids, request.paths))
     paths = request.paths.union(*(one.paths for one in found.values()))
     found = _find(store, Doomed(image_ids, paths))
     sources = _look_at(sorted(paths), request, image_ids)
+    known = _image_ids(found.values()) | {source.image_id for source in sources if source.image_id}
+    erased_before = check_known(request.image_ids, known, read_tombstones(store.tombstones))
     there = {source.path for source in sources if source.versions}.union(*(one.paths for one in found.values()))
     return Plan(
         image_ids=image_ids - erased_before,
@@ -219,7 +220,7 @@ def check_known(asked: Collection[str], found: Collection[str], tombstones: Coll
 
     Args:
         asked: Photos asked for.
-        found: Photos that the tables have.
+        found: Photos that the tables have, or that lie in the place of an erased one.
         tombstones: Of photos erased before.
 
     Raises:

@@ -47,6 +47,17 @@ def test_a_new_photo_under_an_old_name_does_not_go_by_the_age_of_the_old_one(
     assert [row["path"] for row in rows_of(store)["raw_images"].to_pylist()] == [some[0].path]
 
 
+def test_a_photo_that_came_back_from_a_backup_goes_again_when_its_id_and_its_path_are_given(
+    images: str, store: Store, some: list[Photo], instance: dg.DagsterInstance
+) -> None:
+    asked = {"paths": [some[0].path], "image_ids": [some[0].image_id]}
+    erase_all(images, store, instance, **asked)
+    write_photos(some[:1])
+    (plan,), _ = erase_all(images, store, instance, **asked)
+    assert (plan.files, plan.image_ids, plan.erased_before) == ([some[0].path], {some[0].image_id}, frozenset())
+    assert not Path(some[0].path).exists()
+
+
 def test_in_s3_what_was_put_today_does_not_go_by_its_age(s3: S3, instance: dg.DagsterInstance) -> None:
     images, store = f"{s3.bucket}/Test", Store(s3.bucket)
     photos = make_photos(images, ["Fig"], 2)
