@@ -54,7 +54,7 @@ def test_a_photo_that_came_back_from_a_backup_goes_again_when_its_id_and_its_pat
     erase_all(images, store, instance, **asked)
     write_photos(some[:1])
     (plan,), _ = erase_all(images, store, instance, **asked)
-    assert (plan.files, plan.image_ids, plan.erased_before) == ([some[0].path], {some[0].image_id}, frozenset())
+    assert (plan.files, [*plan.image_ids], [*plan.erased_before]) == ([some[0].path], [some[0].image_id], [])
     assert not Path(some[0].path).exists()
 
 
