@@ -1,5 +1,6 @@
 """Rows taken out of the tables, file by file, without Spark: what stays is bit for bit what it was."""
 
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -123,11 +124,12 @@ def remove_rows(table: FolderTable, doomed: Doomed) -> None:
     new = table.new_directory(_PREFIX)
 
     def rewrite(file: DataFile) -> list[str]:
-        # An empty file is as good as none, and with it the folder would be there for ever.
-        name = file.path.rpartition("/")[2].rpartition(".")[0] + "-e.parquet"
+        # Not made of the old name, which would grow with every erasure until no file system takes it.
+        name = f"part-{uuid.uuid4().hex}.parquet"
         parts = _kept(table, file, doomed)
         first = next(parts, None)
         if first is None:
+            # An empty file is as good as none, and with it the folder would be there for ever.
             return []
         write_file(f"{new}/{directory_name(file.folder)}/{name}", chain([first], parts))
         return [name]

@@ -29,6 +29,7 @@ from spark_steps.erasure import carry_out, decide, refuse_while_erasing
 from spark_steps.erasure_plan import Plan, path_below, plan_erasure, read_lines, read_request
 from spark_steps.errors import FruitsError
 from spark_steps.model_photos import Photos, saw
+from spark_steps.row_removal import Doomed, remove_rows
 from spark_steps.store import Store
 from spark_steps.summaries import summarise, total
 from spark_steps.tombstones import read_tombstones, tombstone_of
@@ -299,6 +300,17 @@ def test_a_folder_whose_last_photo_goes_has_no_directory_any_more(
     erase_all(images, store, instance, paths=[one.path for one in some[:3]])
     assert [table.folders() for table in store.tables.values()] == [["Red Fruit/Açaí"]] * 3
     assert not Path(store.raw_images.directory("Fig")).exists()
+
+
+def test_names_of_files_do_not_grow_with_every_erasure(images: str, store: Store) -> None:
+    photos = make_photos(images, ["Fig"], 12)
+    write_rows(store, photos, model=False)
+    longest = max(len(file.path) for file in store.raw_images.files())
+    for photo in photos[:10]:
+        remove_rows(store.raw_images, Doomed(frozenset(), frozenset([photo.path])))
+    files = store.raw_images.files()
+    assert len(files) == len({file.path for file in files}) == 2
+    assert max(len(file.path) for file in files) <= longest
 
 
 def test_photos_can_go_by_their_age(images: str, store: Store, some: list[Photo], instance: dg.DagsterInstance) -> None:
