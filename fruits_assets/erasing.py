@@ -47,6 +47,11 @@ class Wanted:
     listed: str | None = None
     older_than: int | None = None
 
+    @property
+    def given(self) -> list[str]:
+        """What a run's configuration has of them, as it was written: relative, as a URI, in capitals."""
+        return [*self.image_ids, *self.paths]
+
     def request(self, store: Store, settings: Settings) -> Request:
         """Returns what that means.
 
@@ -106,20 +111,25 @@ def erase(
         begun = unfinished(store, settings.images)
         for erasure in begun:
             say(f"The erasure {erasure.name} was interrupted, and is finished now.")
-            _finish(store, erasure, instance, say, check_alone)
+            _finish(store, settings, erasure, instance, say, check_alone)
         plan = _plan(store, _without(request, begun), settings)
-        if not agreed(plan) or plan.is_empty:
+        if not agreed(plan):
+            return
+        if plan.is_empty:
+            # Of what was erased before, a run that was to erase it again has the name in its configuration.
+            if wanted.given:
+                forget(instance, plan.absent, wanted.given)
             return
         # Whoever was asked may have taken a day.
         check_alone()
-        erasure = decide(store, plan)
+        erasure = decide(store, plan, wanted.given)
         try:
             # Again: a run that began since has not seen the note, and one that begins from now on will.
             _refuse_while_running(instance, store, own_run)
         except FruitsError:
             withdraw(store, erasure)
             raise
-        _finish(store, erasure, instance, say, check_alone)
+        _finish(store, settings, erasure, instance, say, check_alone)
 
 
 def _plan(store: Store, request: Request, settings: Settings) -> Plan:
@@ -143,9 +153,15 @@ def _without(request: Request, begun: list[Erasure]) -> Request:
 
 
 def _finish(
-    store: Store, erasure: Erasure, instance: dg.DagsterInstance, say: Say, check_alone: Callable[[], None]
+    store: Store,
+    settings: Settings,
+    erasure: Erasure,
+    instance: dg.DagsterInstance,
+    say: Say,
+    check_alone: Callable[[], None],
 ) -> None:
-    for told in carry_out(store, erasure, lambda texts: forget(instance, texts)):
+    alone = [*erasure.given, *(path.removeprefix(f"{settings.images}/") for path in erasure.paths)]
+    for told in carry_out(store, erasure, lambda texts: forget(instance, texts, alone)):
         say(told)
         check_alone()
     say(str(erasure.receipt["what_to_do"]))

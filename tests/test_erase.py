@@ -562,6 +562,43 @@ def test_the_job_erases_and_dagsters_records_of_it_name_no_photo(
     assert home.get_run_by_id(result.run_id) is not None
 
 
+def test_dagster_forgets_a_photo_however_a_run_has_named_it(
+    images: str, store: Store, some: list[Photo], home: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    job = build_definitions(settings_of(images, store)).resolve_job_def("erase_photos")
+    relative = some[0].path.removeprefix(f"{images}/")
+    asked = {"paths": [relative, Path(some[1].path).as_uri()], "image_ids": [some[4].image_id.upper()]}
+    # The second time there is nothing to erase, and still something to forget.
+    for _ in range(2):
+        assert job.execute_in_process({"ops": {"erase_what_is_named": {"config": asked}}}, instance=home).success
+    needles = [relative, json.dumps(relative)[1:-1], "1%20%C3%A9.jpg", some[4].image_id.upper()]
+    assert files_that_say(contents_below(store.root, tmp_path / "home"), [one.encode() for one in needles]) == {}
+
+
+def test_whoever_finishes_an_erasure_has_dagster_forget_how_it_was_asked_for(
+    images: str, store: Store, some: list[Photo], home: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    job = build_definitions(settings_of(images, store)).resolve_job_def("erase_photos")
+    given = [Path(some[0].path).as_uri()]
+    home.create_run_for_job(
+        job,
+        status=dg.DagsterRunStatus.FAILURE,
+        run_config={"ops": {"erase_what_is_named": {"config": {"paths": given}}}},
+    )
+    assert files_that_say(contents_below(tmp_path / "home"), [given[0].encode()])
+    decide(store, plan_erasure(store, read_request([], given, images)), given)
+    erase_all(images, store, home)
+    assert files_that_say(contents_below(store.root, tmp_path / "home"), [given[0].encode()]) == {}
+
+
+def test_a_short_path_is_forgotten_where_it_stands_alone() -> None:
+    replace = replacement(["/photos/Fig/1.jpg"], ["Fig/1.jpg", "1.jpg"])
+    for text in ("1.jpg", "Fig/1.jpg", '{"paths": ["Fig/1.jpg"]}', json.dumps(json.dumps(["1.jpg"])), "['1.jpg']"):
+        assert replace(text) == text.replace("Fig/1.jpg", "1.jpg").replace("1.jpg", ERASED_TEXT)
+    for text in ("11.jpg", "/other/Fig/1.jpg", '["Red Fig/1.jpg"]', '"1.jpg.png"'):
+        assert replace(text) == text
+
+
 def test_relative_paths_are_those_of_the_current_directory_or_of_the_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -604,6 +641,7 @@ def test_a_model_of_other_folders_saw_nothing() -> None:
 @pytest.mark.parametrize("path", ["/photos/é '\"\\.jpg", "/photos/line\nbreak.jpg"])
 def test_a_path_is_found_however_it_is_written_down(path: str) -> None:
     replace = replacement([path, "a" * 64])
+    assert replace("A" * 64) == ERASED_TEXT
     for text in (path, json.dumps(path), json.dumps({"deep": json.dumps(path)}), json.dumps(path, ensure_ascii=False)):
         assert ERASED_TEXT in replace(text)
         assert "/photos" not in replace(text)
