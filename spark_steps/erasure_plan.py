@@ -254,7 +254,7 @@ def _source(path: str, asked: bool, image_ids: Collection[str]) -> Source:
     try:
         image_id = storage.sha256_of(path)
     except OSError as error:
-        raise FruitsError(f"{path} cannot be read ({error.strerror}). Check its permissions.") from error
+        raise FruitsError(f"{path} cannot be read ({error.strerror or error}). Check its permissions.") from error
     replaced = not asked and image_id is not None and image_id not in image_ids
     if s3.is_s3(path):
         versions = sum(version.former or not replaced for version in versions_of(path))
@@ -271,7 +271,10 @@ def _is_there(path: str) -> bool:
 def _check_file(path: str) -> None:
     if s3.is_s3(path):
         return
-    if storage.file_type(path) == fs.FileType.Directory:
+    kind = storage.file_type(path)
+    if kind == fs.FileType.Unknown:
+        raise FruitsError(f"{path} is a pipe or a device, and only files are erased. Delete it, then erase it again.")
+    if kind == fs.FileType.Directory:
         raise FruitsError(f"{path} is a folder. Give its photos, one by one or in a list: --from-file LIST.")
     if Path(path).is_symlink() and Path(path).exists():
         raise FruitsError(

@@ -433,6 +433,7 @@ def all_versions(s3: S3) -> dict[str, bytes]:
         ({"paths": ["../../x.jpg"]}, "x.jpg does not lie below .*images"),
         ({"paths": ["Fig"]}, "Fig is a folder. Give its photos, one by one or in a list"),
         ({"paths": ["Fig/link.jpg"]}, "link.jpg is a link to .*elsewhere.jpg"),
+        ({"paths": ["Fig/pipe.jpg"]}, r"pipe.jpg is a pipe or a device, and only files are erased\. Delete it"),
         ({"listed": "/nowhere/list.txt"}, "The list /nowhere/list.txt cannot be read"),
     ],
 )
@@ -441,6 +442,7 @@ def test_what_cannot_be_erased_is_refused_in_a_sentence_and_nothing_changes(
 ) -> None:
     Path(images, "..", "elsewhere.jpg").write_bytes(b"x")
     Path(images, "Fig", "link.jpg").symlink_to(Path(images, "..", "elsewhere.jpg"))
+    os.mkfifo(Path(images, "Fig", "pipe.jpg"))
     before = all_but_the_lock(store, images)
     with pytest.raises(FruitsError, match=says) as refused:
         erase_all(images, store, instance, **wanted)
@@ -661,3 +663,6 @@ def test_the_photos_of_the_command_are_real_ones_too(tmp_path: Path) -> None:
     photo = save_photo(tmp_path / "a.png")
     assert storage.sha256_of(str(photo)) == hashlib.sha256(photo.read_bytes()).hexdigest()
     assert storage.sha256_of(str(tmp_path / "none.png")) is None
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(OSError, match=r"pipe\.png is no regular file"):
+        storage.sha256_of(str(tmp_path / "pipe.png"))
