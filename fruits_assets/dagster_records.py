@@ -23,23 +23,24 @@ from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
 from spark_steps.errors import FruitsError
 
 ERASED_TEXT = "(erased)"
-_HASH = re.compile("[0-9a-f]{64}")
+_HASH = re.compile("[0-9a-fA-F]{64}")
 _ROWS_AT_A_TIME = 1000
 Connect = Callable[[], AbstractContextManager[db.Connection]]
 Replace = Callable[[str], str]
 
 
-def forget(instance: dg.DagsterInstance, texts: Collection[str]) -> int:
+def forget(instance: dg.DagsterInstance, texts: Collection[str], alone: Collection[str] = ()) -> int:
     """Replaces texts wherever Dagster's records have them, and returns how many records that were.
 
     Args:
         instance: Whose records.
-        texts: Paths and image ids; at least one.
+        texts: Paths from the root, and image ids.
+        alone: Other names of the same photos, as ``replacement`` takes them.
 
     Raises:
         FruitsError: A database is locked.
     """
-    replace = replacement(texts)
+    replace = replacement(texts, alone)
     try:
         changed = sum(_forget_in(connect, tables, replace) for connect, tables in _databases(instance))
     except db.exc.OperationalError as error:
@@ -50,22 +51,38 @@ def forget(instance: dg.DagsterInstance, texts: Collection[str]) -> int:
     return changed + _forget_in_logs(Path(instance.root_directory) / "storage", replace)
 
 
-def replacement(texts: Collection[str]) -> Replace:
-    """Returns what replaces texts in another, as they are or as JSON writes them, once or twice."""
-    hashes = {text for text in texts if _HASH.fullmatch(text)}
-    others = sorted(set(texts) - hashes, key=len, reverse=True)
-    # A pattern for each way to write them, whose alternatives then begin with the same folders, which is fast.
-    ways = {
-        tuple(map(way, others)) for way in (str, _json, partial(_json, ascii_only=False), lambda t: _json(_json(t)))
-    }
-    patterns = [re.compile("|".join(map(re.escape, way))) for way in ways if way]
+def replacement(texts: Collection[str], alone: Collection[str] = ()) -> Replace:
+    """Returns what replaces texts in another, as they are or as JSON writes them, once or twice.
+
+    Args:
+        texts: Replaced wherever they stand; image ids in small letters and in capitals.
+        alone: Replaced where they are all of a text, of a line, or of what is quoted, as it is in a run's
+            configuration: a short path such as ``1.jpg`` or ``Fig/1.jpg`` is the end of other photos' paths as well.
+    """
+    given = {text.strip() for text in (*texts, *alone)}
+    hashes = {text.lower() for text in given if _HASH.fullmatch(text)}
+    patterns = [
+        *(re.compile(any_of) for any_of in _alternatives(texts)),
+        *(re.compile(rf"(?:^|(?<=[\"']))(?:{any_of})(?=\\*[\"']|$)", re.MULTILINE) for any_of in _alternatives(alone)),
+    ]
 
     def replace(text: str) -> str:
         for pattern in patterns:
             text = pattern.sub(ERASED_TEXT, text)
-        return _HASH.sub(lambda found: ERASED_TEXT if found[0] in hashes else found[0], text) if hashes else text
+        return (
+            _HASH.sub(lambda found: ERASED_TEXT if found[0].lower() in hashes else found[0], text) if hashes else text
+        )
 
     return replace
+
+
+def _alternatives(texts: Collection[str]) -> Iterator[str]:
+    others = sorted((text for text in set(texts) if text and not _HASH.fullmatch(text)), key=len, reverse=True)
+    # One for each way to write them, whose alternatives then begin with the same folders, which is fast.
+    ways = {
+        tuple(map(way, others)) for way in (str, _json, partial(_json, ascii_only=False), lambda t: _json(_json(t)))
+    }
+    yield from ("|".join(map(re.escape, way)) for way in ways if way)
 
 
 def _json(text: str, *, ascii_only: bool = True) -> str:

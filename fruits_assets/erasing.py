@@ -47,6 +47,11 @@ class Wanted:
     listed: str | None = None
     older_than: int | None = None
 
+    @property
+    def given(self) -> list[str]:
+        """What a run's configuration has of them, as it was written: relative, as a URI, in capitals."""
+        return [*self.image_ids, *self.paths]
+
     def request(self, store: Store, settings: Settings) -> Request:
         """Returns what that means.
 
@@ -102,22 +107,29 @@ def erase(
     request = wanted.request(store, settings)
     end_runs_of_killed_processes(instance)
     _refuse_while_running(instance, store, own_run)
-    with _one_at_a_time(store, instance):
+    with _one_at_a_time(store) as check_alone:
         begun = unfinished(store, settings.images)
         for erasure in begun:
             say(f"The erasure {erasure.name} was interrupted, and is finished now.")
-            _finish(store, erasure, instance, say)
+            _finish(store, settings, erasure, instance, say, check_alone)
         plan = _plan(store, _without(request, begun), settings)
-        if not agreed(plan) or plan.is_empty:
+        if not agreed(plan):
             return
-        erasure = decide(store, plan)
+        if plan.is_empty:
+            # Of what was erased before, a run that was to erase it again has the name in its configuration.
+            if wanted.given:
+                forget(instance, plan.absent, wanted.given)
+            return
+        # Whoever was asked may have taken a day.
+        check_alone()
+        erasure = decide(store, plan, wanted.given)
         try:
             # Again: a run that began since has not seen the note, and one that begins from now on will.
             _refuse_while_running(instance, store, own_run)
         except FruitsError:
             withdraw(store, erasure)
             raise
-        _finish(store, erasure, instance, say)
+        _finish(store, settings, erasure, instance, say, check_alone)
 
 
 def _plan(store: Store, request: Request, settings: Settings) -> Plan:
@@ -140,9 +152,18 @@ def _without(request: Request, begun: list[Erasure]) -> Request:
     return Request(request.image_ids - ids, request.paths - paths)
 
 
-def _finish(store: Store, erasure: Erasure, instance: dg.DagsterInstance, say: Say) -> None:
-    for told in carry_out(store, erasure, lambda texts: forget(instance, texts)):
+def _finish(
+    store: Store,
+    settings: Settings,
+    erasure: Erasure,
+    instance: dg.DagsterInstance,
+    say: Say,
+    check_alone: Callable[[], None],
+) -> None:
+    alone = [*erasure.given, *(path.removeprefix(f"{settings.images}/") for path in erasure.paths)]
+    for told in carry_out(store, erasure, lambda texts: forget(instance, texts, alone)):
         say(told)
+        check_alone()
     say(str(erasure.receipt["what_to_do"]))
 
 
@@ -154,20 +175,21 @@ def _refuse_while_running(instance: dg.DagsterInstance, store: Store, own_run: s
 
 
 @contextmanager
-def _one_at_a_time(store: Store, instance: dg.DagsterInstance) -> Iterator[None]:
-    """Holds off other erasures of the store: in S3 by a lock there, else by one in Dagster's home."""
-    if s3.is_s3(store.root):
-        bucket, key = s3.bucket_and_key(f"{store.erasures}/unfinished/lock")
-        with held(s3.client(), bucket, key, _PATIENCE_SECONDS):
-            yield
+def _one_at_a_time(store: Store) -> Iterator[Callable[[], None]]:
+    """Holds off other erasures of the store by a lock in it; what is yielded raises a FruitsError if it was lost."""
+    place = f"{store.erasures}/unfinished/lock"
+    if s3.is_s3(place):
+        with held(s3.client(), *s3.bucket_and_key(place), _PATIENCE_SECONDS) as check_held:
+            yield check_held
         return
-    lock = FileLock(Path(instance.root_directory) / "erasing.lock", timeout=_PATIENCE_SECONDS)
+    Path(place).parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(place, timeout=_PATIENCE_SECONDS)
     try:
         lock.acquire()
     except Timeout as error:
         raise FruitsError(f"Another process erases photos of {store.root}. Wait until it has ended.") from error
     try:
-        yield
+        yield lambda: None
     finally:
         lock.release()
 

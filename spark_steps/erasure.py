@@ -8,10 +8,10 @@ of each, and a receipt.
 
 import re
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,14 @@ class Erasure:
         image_ids: The photos.
         paths: Where they lie or lay.
         receipt: What the receipt is to say.
+        given: How somebody has named the photos, for records of that to be found.
     """
 
     name: str
     image_ids: list[str]
     paths: list[str]
     receipt: dict[str, Any]
+    given: list[str] = field(default_factory=list)
 
     @property
     def doomed(self) -> Doomed:
@@ -114,14 +116,21 @@ def _read_note(place: str, images: str) -> Erasure:
     return erasure
 
 
-def decide(store: Store, plan: Plan) -> Erasure:
-    """Writes the note of an erasure: from then on no run writes, until it is done or withdrawn."""
+def decide(store: Store, plan: Plan, given: Iterable[str] = ()) -> Erasure:
+    """Writes the note of an erasure: from then on no run writes, until it is done or withdrawn.
+
+    Args:
+        store: The store.
+        plan: What goes.
+        given: How somebody has named the photos.
+    """
     now = datetime.now(UTC)
     erasure = Erasure(
         name=f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
         image_ids=sorted(plan.image_ids),
         paths=[source.path for source in plan.sources],
         receipt=receipt_of(plan, now),
+        given=list(given),
     )
     storage.write_json(_note(store, erasure), asdict(erasure))
     return erasure
@@ -219,8 +228,8 @@ def erase_file(path: str, image_ids: Collection[str]) -> None:
         return
     except OSError as error:
         raise FruitsError(
-            f"{path} cannot be deleted ({error.strerror}). Check the permissions of its folder, and run fruits erase "
-            "again: it goes on from here."
+            f"{path} cannot be deleted ({error.strerror or error}). Check the permissions of its folder, and run "
+            "fruits erase again: it goes on from here."
         ) from error
 
 

@@ -169,11 +169,16 @@ def check_below(paths: Iterable[str], images: str, said_by: str) -> None:
 
 
 def older_than(store: Store, moment: datetime) -> Request:
-    """Returns the photos of a store that were last changed before a moment."""
+    """Returns the photos of a store that were last changed before a moment.
+
+    Both by their rows and by what lies there now: what was put under an old name since the last run is no old photo.
+    """
     import pyarrow.dataset as ds
 
-    found = store.raw_images.arrow(["path"], where=ds.field("modification_time") < moment)
-    return Request(paths=frozenset(found["path"].to_pylist()))
+    paths = store.raw_images.arrow(["path"], where=ds.field("modification_time") < moment)["path"].to_pylist()
+    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        changed = pool.map(storage.modified, paths)
+    return Request(paths=frozenset(path for path, at in zip(paths, changed, strict=True) if at is None or at < moment))
 
 
 def plan_erasure(store: Store, request: Request) -> Plan:
@@ -192,12 +197,13 @@ def plan_erasure(store: Store, request: Request) -> Plan:
     here = _look_at(sorted(request.paths), request, frozenset())
     found = _find(store, Doomed(request.image_ids, request.paths))
     image_ids = request.image_ids | _image_ids(found.values()) | {one.image_id for one in here if one.image_id}
-    erased_before = check_known(request.image_ids, _image_ids(found.values()), read_tombstones(store.tombstones))
     # Copies of what lies, or lay, at the paths; then all rows at the places where copies lie.
     found = _find(store, Doomed(image_ids, request.paths))
     paths = request.paths.union(*(one.paths for one in found.values()))
     found = _find(store, Doomed(image_ids, paths))
     sources = _look_at(sorted(paths), request, image_ids)
+    known = _image_ids(found.values()) | {source.image_id for source in sources if source.image_id}
+    erased_before = check_known(request.image_ids, known, read_tombstones(store.tombstones))
     there = {source.path for source in sources if source.versions}.union(*(one.paths for one in found.values()))
     return Plan(
         image_ids=image_ids - erased_before,
@@ -214,7 +220,7 @@ def check_known(asked: Collection[str], found: Collection[str], tombstones: Coll
 
     Args:
         asked: Photos asked for.
-        found: Photos that the tables have.
+        found: Photos that the tables have, or that lie in the place of an erased one.
         tombstones: Of photos erased before.
 
     Raises:
@@ -248,7 +254,7 @@ def _source(path: str, asked: bool, image_ids: Collection[str]) -> Source:
     try:
         image_id = storage.sha256_of(path)
     except OSError as error:
-        raise FruitsError(f"{path} cannot be read ({error.strerror}). Check its permissions.") from error
+        raise FruitsError(f"{path} cannot be read ({error.strerror or error}). Check its permissions.") from error
     replaced = not asked and image_id is not None and image_id not in image_ids
     if s3.is_s3(path):
         versions = sum(version.former or not replaced for version in versions_of(path))
@@ -265,7 +271,10 @@ def _is_there(path: str) -> bool:
 def _check_file(path: str) -> None:
     if s3.is_s3(path):
         return
-    if storage.file_type(path) == fs.FileType.Directory:
+    kind = storage.file_type(path)
+    if kind == fs.FileType.Unknown:
+        raise FruitsError(f"{path} is a pipe or a device, and only files are erased. Delete it, then erase it again.")
+    if kind == fs.FileType.Directory:
         raise FruitsError(f"{path} is a folder. Give its photos, one by one or in a list: --from-file LIST.")
     if Path(path).is_symlink() and Path(path).exists():
         raise FruitsError(

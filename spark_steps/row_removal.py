@@ -124,11 +124,12 @@ def remove_rows(table: FolderTable, doomed: Doomed) -> None:
     new = table.new_directory(_PREFIX)
 
     def rewrite(file: DataFile) -> list[str]:
-        # An empty file is as good as none, and with it the folder would be there for ever.
+        # Not made of the old name, which would grow with every erasure until no file system takes it.
         name = f"part-e-{new_id()}.parquet"
         parts = _kept(table, file, doomed)
         first = next(parts, None)
         if first is None:
+            # An empty file is as good as none, and with it the folder would be there for ever.
             return []
         write_file(f"{new}/{directory_name(file.folder)}/{name}", chain([first], parts))
         return [name]

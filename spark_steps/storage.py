@@ -8,6 +8,7 @@ import shutil
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -105,6 +106,14 @@ def file_type(location: str) -> fs.FileType:
         return filesystem.get_file_info(path).type
 
 
+def modified(location: str) -> datetime | None:
+    """Returns when a file was last changed, in S3 when it was put; None where there is none."""
+    filesystem, path = filesystem_of(location)
+    with s3.in_sentences(location):
+        changed: datetime | None = filesystem.get_file_info(path).mtime
+    return changed
+
+
 def read_bytes(location: str, most_bytes: int | None = None) -> bytes:
     """Returns a whole file, or its beginning; threads may call it at once.
 
@@ -117,20 +126,23 @@ def read_bytes(location: str, most_bytes: int | None = None) -> bytes:
     """
     if s3.is_s3(location):
         return s3_reader.read(location, most_bytes)
-    filesystem, path = filesystem_of(location)
-    # A pipe or a device, which nothing might ever be written to.
-    if filesystem.get_file_info(path).type == fs.FileType.Unknown:
-        raise OSError(f"{location} is no regular file")
-    with filesystem.open_input_stream(path) as stream:
+    with _input_stream(location) as stream:
         return bytes(stream.read(most_bytes))
+
+
+def _input_stream(location: str) -> pa.NativeFile:
+    filesystem, path = filesystem_of(location)
+    # A pipe or a device, which nothing might ever be written to; S3 has none.
+    if not s3.is_s3(location) and filesystem.get_file_info(path).type == fs.FileType.Unknown:
+        raise OSError(f"{location} is no regular file")
+    return filesystem.open_input_stream(path)
 
 
 def sha256_of(location: str) -> str | None:
     """Returns the sha256 of a file, hexadecimal, read piece by piece; None where there is none, or it has no bytes."""
-    filesystem, path = filesystem_of(location)
     digest, length = hashlib.sha256(), 0
     try:
-        with s3.in_sentences(location), filesystem.open_input_stream(path) as stream:
+        with s3.in_sentences(location), _input_stream(location) as stream:
             while piece := stream.read(1 << 20):
                 digest.update(piece)
                 length += len(piece)

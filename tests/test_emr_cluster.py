@@ -201,6 +201,29 @@ def test_a_lock_that_is_held_too_long_is_told_in_a_sentence(s3: Any) -> None:
         pass
 
 
+def test_a_lock_is_renewed_while_it_is_held(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "STALE_SECONDS", 2)
+    monkeypatch.setattr(lock, "RENEWED_AFTER_SECONDS", 0.2)
+    with lock.held(s3, "staging", "lock", patience=0) as check_held:
+        time.sleep(4)
+        with pytest.raises(FruitsError, match="Another process holds"), lock.held(s3, "staging", "lock", patience=0):
+            pass
+        check_held()
+    time.sleep(0.5)
+    assert "Contents" not in s3.list_objects_v2(Bucket="staging")
+
+
+def test_a_lock_that_was_taken_over_is_told_and_stays_the_others(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "RENEWED_AFTER_SECONDS", 0.1)
+    other = b'{"owner": "another"}'
+    with lock.held(s3, "staging", "lock", patience=0) as check_held:
+        s3.put_object(Bucket="staging", Key="lock", Body=other)
+        time.sleep(0.5)
+        with pytest.raises(FruitsError, match="s3://staging/lock was lost, because this machine was asleep"):
+            check_held()
+    assert s3.get_object(Bucket="staging", Key="lock")["Body"].read() == other
+
+
 def test_a_lock_whose_holder_was_killed_is_taken_over(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     s3.put_object(Bucket="staging", Key="lock", Body=b'{"owner": "killed"}')
     monkeypatch.setattr(lock, "STALE_SECONDS", -1)

@@ -29,12 +29,14 @@ from spark_steps.erasure import carry_out, decide, refuse_while_erasing
 from spark_steps.erasure_plan import Plan, path_below, plan_erasure, read_lines, read_request
 from spark_steps.errors import FruitsError
 from spark_steps.model_photos import Photos, saw
+from spark_steps.row_removal import Doomed, remove_rows
 from spark_steps.store import Store
 from spark_steps.summaries import summarise, total
 from spark_steps.tombstones import read_tombstones, tombstone_of
 from tests.conftest import save_photo
 from tests.s3_server import S3
 from tests.small_store import (
+    TIME,
     Photo,
     contents_below,
     files_that_say,
@@ -84,6 +86,10 @@ def erase_all(
 
     erase(settings_of(images, store), instance, Wanted(**wanted), agreed, said.append)  # type: ignore[arg-type]
     return plans, said
+
+
+def all_but_the_lock(store: Store, images: str) -> dict[str, bytes]:
+    return {name: said for name, said in contents_below(store.root, images).items() if not name.endswith("/lock")}
 
 
 def receipts(store: Store) -> list[dict[str, object]]:
@@ -296,10 +302,23 @@ def test_a_folder_whose_last_photo_goes_has_no_directory_any_more(
     assert not Path(store.raw_images.directory("Fig")).exists()
 
 
+def test_names_of_files_do_not_grow_with_every_erasure(images: str, store: Store) -> None:
+    photos = make_photos(images, ["Fig"], 12)
+    write_rows(store, photos, model=False)
+    longest = max(len(file.path) for file in store.raw_images.files())
+    for photo in photos[:10]:
+        remove_rows(store.raw_images, Doomed(frozenset(), frozenset([photo.path])))
+    files = store.raw_images.files()
+    assert len(files) == len({file.path for file in files}) == 2
+    assert max(len(file.path) for file in files) <= longest
+
+
 def test_photos_can_go_by_their_age(images: str, store: Store, some: list[Photo], instance: dg.DagsterInstance) -> None:
+    for photo in some:
+        os.utime(photo.path, (TIME.timestamp(),) * 2)
     (plan,), _ = erase_all(images, store, instance, older_than=10_000)
     assert plan.is_empty
-    days = (datetime.now(UTC) - datetime(2026, 1, 1, tzinfo=UTC)).days
+    days = (datetime.now(UTC) - TIME).days
     (plan,), _ = erase_all(images, store, instance, older_than=max(1, days - 1))
     assert len(plan.files) == 6
     assert contents_below(images) == {}
@@ -333,7 +352,8 @@ def test_erasing_again_changes_nothing_and_says_so(
 def test_a_receipt_names_no_photo(images: str, store: Store, some: list[Photo], instance: dg.DagsterInstance) -> None:
     erase_all(images, store, instance, image_ids=[some[0].image_id])
     kept = contents_below(store.erasures)
-    assert len(kept) == 2
+    # A tombstone, the receipt, and the lock.
+    assert len(kept) == 3
     said = b"".join(kept.values()).decode() + " ".join(kept)
     assert not [
         word for word in (some[0].path, some[0].image_id, "Fig", "jpg", images) if word in said.replace(store.root, "")
@@ -413,6 +433,7 @@ def all_versions(s3: S3) -> dict[str, bytes]:
         ({"paths": ["../../x.jpg"]}, "x.jpg does not lie below .*images"),
         ({"paths": ["Fig"]}, "Fig is a folder. Give its photos, one by one or in a list"),
         ({"paths": ["Fig/link.jpg"]}, "link.jpg is a link to .*elsewhere.jpg"),
+        ({"paths": ["Fig/pipe.jpg"]}, r"pipe.jpg is a pipe or a device, and only files are erased\. Delete it"),
         ({"listed": "/nowhere/list.txt"}, "The list /nowhere/list.txt cannot be read"),
     ],
 )
@@ -421,11 +442,12 @@ def test_what_cannot_be_erased_is_refused_in_a_sentence_and_nothing_changes(
 ) -> None:
     Path(images, "..", "elsewhere.jpg").write_bytes(b"x")
     Path(images, "Fig", "link.jpg").symlink_to(Path(images, "..", "elsewhere.jpg"))
-    before = contents_below(store.root, images)
+    os.mkfifo(Path(images, "Fig", "pipe.jpg"))
+    before = all_but_the_lock(store, images)
     with pytest.raises(FruitsError, match=says) as refused:
         erase_all(images, store, instance, **wanted)
     assert "\n" not in str(refused.value)
-    assert contents_below(store.root, images) == before
+    assert all_but_the_lock(store, images) == before
 
 
 def test_photos_of_another_images_folder_are_refused(
@@ -492,13 +514,13 @@ def fruits(
 def test_the_command_shows_what_would_go_and_asks(
     images: str, store: Store, some: list[Photo], fruits: Callable[..., tuple[int, str]]
 ) -> None:
-    before = contents_below(store.root, images)
+    before = all_but_the_lock(store, images)
     code, output = fruits("--path", some[0].path, "--dry-run")
     assert code == 0
     assert "1 photos in 1 files go, and their rows: 1 of raw_images, 1 of mobilenet_features" in output
     assert f"  {some[0].path}" in output
     assert fruits("--path", some[0].path, answer="n\n")[0] == 1
-    assert contents_below(store.root, images) == before
+    assert all_but_the_lock(store, images) == before
     assert fruits("--path", some[0].path, answer="y\n")[0] == 0
     assert not Path(some[0].path).exists()
     code, output = fruits("--image-id", some[1].image_id.upper(), "--yes")
@@ -540,6 +562,43 @@ def test_the_job_erases_and_dagsters_records_of_it_name_no_photo(
     needles = [needle for photo in (some[0], some[4]) for needle in photo.needles()]
     assert files_that_say(contents_below(images, store.root, tmp_path / "home"), needles) == {}
     assert home.get_run_by_id(result.run_id) is not None
+
+
+def test_dagster_forgets_a_photo_however_a_run_has_named_it(
+    images: str, store: Store, some: list[Photo], home: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    job = build_definitions(settings_of(images, store)).resolve_job_def("erase_photos")
+    relative = some[0].path.removeprefix(f"{images}/")
+    asked = {"paths": [relative, Path(some[1].path).as_uri()], "image_ids": [some[4].image_id.upper()]}
+    # The second time there is nothing to erase, and still something to forget.
+    for _ in range(2):
+        assert job.execute_in_process({"ops": {"erase_what_is_named": {"config": asked}}}, instance=home).success
+    needles = [relative, json.dumps(relative)[1:-1], "1%20%C3%A9.jpg", some[4].image_id.upper()]
+    assert files_that_say(contents_below(store.root, tmp_path / "home"), [one.encode() for one in needles]) == {}
+
+
+def test_whoever_finishes_an_erasure_has_dagster_forget_how_it_was_asked_for(
+    images: str, store: Store, some: list[Photo], home: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    job = build_definitions(settings_of(images, store)).resolve_job_def("erase_photos")
+    given = [Path(some[0].path).as_uri()]
+    home.create_run_for_job(
+        job,
+        status=dg.DagsterRunStatus.FAILURE,
+        run_config={"ops": {"erase_what_is_named": {"config": {"paths": given}}}},
+    )
+    assert files_that_say(contents_below(tmp_path / "home"), [given[0].encode()])
+    decide(store, plan_erasure(store, read_request([], given, images)), given)
+    erase_all(images, store, home)
+    assert files_that_say(contents_below(store.root, tmp_path / "home"), [given[0].encode()]) == {}
+
+
+def test_a_short_path_is_forgotten_where_it_stands_alone() -> None:
+    replace = replacement(["/photos/Fig/1.jpg"], ["Fig/1.jpg", "1.jpg"])
+    for text in ("1.jpg", "Fig/1.jpg", '{"paths": ["Fig/1.jpg"]}', json.dumps(json.dumps(["1.jpg"])), "['1.jpg']"):
+        assert replace(text) == text.replace("Fig/1.jpg", "1.jpg").replace("1.jpg", ERASED_TEXT)
+    for text in ("11.jpg", "/other/Fig/1.jpg", '["Red Fig/1.jpg"]', '"1.jpg.png"'):
+        assert replace(text) == text
 
 
 def test_relative_paths_are_those_of_the_current_directory_or_of_the_images(
@@ -584,6 +643,7 @@ def test_a_model_of_other_folders_saw_nothing() -> None:
 @pytest.mark.parametrize("path", ["/photos/é '\"\\.jpg", "/photos/line\nbreak.jpg"])
 def test_a_path_is_found_however_it_is_written_down(path: str) -> None:
     replace = replacement([path, "a" * 64])
+    assert replace("A" * 64) == ERASED_TEXT
     for text in (path, json.dumps(path), json.dumps({"deep": json.dumps(path)}), json.dumps(path, ensure_ascii=False)):
         assert ERASED_TEXT in replace(text)
         assert "/photos" not in replace(text)
@@ -603,3 +663,6 @@ def test_the_photos_of_the_command_are_real_ones_too(tmp_path: Path) -> None:
     photo = save_photo(tmp_path / "a.png")
     assert storage.sha256_of(str(photo)) == hashlib.sha256(photo.read_bytes()).hexdigest()
     assert storage.sha256_of(str(tmp_path / "none.png")) is None
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(OSError, match=r"pipe\.png is no regular file"):
+        storage.sha256_of(str(tmp_path / "pipe.png"))

@@ -13,18 +13,21 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from fruits_assets import erasing
 from fruits_assets.costs import CostModel
 from fruits_assets.erasing import Wanted, erase
 from fruits_assets.io_managers import FolderTableIOManager, PcaModelIOManager, PcaUpdate, TableUpdate
 from fruits_assets.resources import LocalPySparkResource
 from fruits_assets.settings import read_settings
+from spark_steps import storage
 from spark_steps.erasure import decide, finished
-from spark_steps.erasure_plan import plan_erasure, read_request
+from spark_steps.erasure_plan import Plan, plan_erasure, read_request
 from spark_steps.errors import FruitsError
 from spark_steps.moments import Moments
 from spark_steps.pca import PcaSettings, solve
 from spark_steps.schemas import to_spark, with_folder
 from spark_steps.store import Store
+from tests.s3_server import S3
 from tests.small_store import (
     Photo,
     contents_below,
@@ -36,6 +39,7 @@ from tests.small_store import (
 )
 
 MODEL = solve(Moments.of_rows(np.random.default_rng(0).normal(size=(5, 8))), "network", PcaSettings(2), ["Fig"])
+pytest_plugins = ["tests.s3_server"]
 
 
 @pytest.fixture
@@ -125,6 +129,42 @@ def test_a_model_that_was_fitted_before_photos_were_erased_does_not_become_the_c
     models = PcaModelIOManager(store, LocalPySparkResource(spark_config={}))
     with pytest.raises(FruitsError, match=r"were erased while this run was under way.*Run again"):
         models.handle_output(dg.build_output_context(asset_key="pca_model"), PcaUpdate(MODEL, looked))
+
+
+def test_two_homes_do_not_erase_photos_of_one_store_at_once(
+    store: Store, photos: list[Photo], tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "_PATIENCE_SECONDS", 0)
+    settings = read_settings(images=str(tmp_path / "images"), store=store.root)
+    refusals: list[str] = []
+
+    def erase_at_once(_: Plan) -> bool:
+        with dg.DagsterInstance.ephemeral() as other, pytest.raises(FruitsError) as refused:
+            erase(settings, other, Wanted(paths=[photos[1].path]), lambda _: True, lambda _: None)
+        refusals.append(str(refused.value))
+        return True
+
+    erase(settings, instance, Wanted(paths=[photos[0].path]), erase_at_once, lambda _: None)
+    assert refusals == [f"Another process erases photos of {store.root}. Wait until it has ended."]
+    assert [table.num_rows for table in rows_of(store).values()] == [5, 5, 5]
+
+
+def test_whoever_is_asked_for_so_long_that_another_took_over_erases_nothing(
+    s3: S3, instance: dg.DagsterInstance
+) -> None:
+    store, settings = Store(s3.bucket), read_settings(images=f"{s3.bucket}/Test", store=s3.bucket)
+    made = make_photos(settings.images, ["Fig"], 2)
+    write_photos(made)
+    write_rows(store, made)
+
+    def sleep(_: Plan) -> bool:
+        s3.put("Erasures/unfinished/lock", b'{"owner": "another"}')
+        return True
+
+    with pytest.raises(FruitsError, match=r"The lock s3://.*/Erasures/unfinished/lock was lost.*Do it again"):
+        erase(settings, instance, Wanted(paths=[made[0].path]), sleep, lambda _: None)
+    assert [table.num_rows for table in rows_of(store).values()] == [2, 2, 2]
+    assert storage.read_bytes(made[0].path) == made[0].content
 
 
 KILLED_IN_A_RUN = """
