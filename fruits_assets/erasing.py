@@ -134,7 +134,7 @@ def erase(
 
 def _plan(store: Store, request: Request, settings: Settings) -> Plan:
     plan = plan_erasure(store, request)
-    check_below((source.path for source in plan.sources), settings.images, f"The store {store.root}")
+    check_below([source.path for source in plan.sources], settings.images, f"The store {store.root}")
     return plan
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 
 from pyarrow import fs
@@ -152,8 +153,10 @@ def path_below(path: str, images: str) -> str:
     return place
 
 
-def check_below(paths: Iterable[str], images: str, said_by: str) -> None:
+def check_below(paths: Collection[str], images: str, said_by: str) -> None:
     """Raises a FruitsError unless all paths lie below the images root: a store must not name other files to delete.
+
+    By their names, and where there is a file by the place that links among its folders lead to.
 
     Args:
         paths: As a table or a note of the store has them.
@@ -165,6 +168,18 @@ def check_below(paths: Iterable[str], images: str, said_by: str) -> None:
             raise FruitsError(
                 f"{said_by} names {path}, which does not lie below {images}, and nothing else is erased. Find out who "
                 "has written there."
+            )
+    if not s3.is_s3(images):
+        _check_links(paths, Path(images).resolve())
+
+
+def _check_links(paths: Collection[str], root: Path) -> None:
+    for folder, of_folder in groupby(paths, key=lambda path: Path(path).parent):
+        place = folder.resolve()
+        if not place.is_relative_to(root) and (there := next(filter(_is_there, of_folder), None)):
+            raise FruitsError(
+                f"{there} lies in {place}, where a link leads, and only files of the images folder are erased. Delete "
+                "it there, or the link; then erase it again."
             )
 
 

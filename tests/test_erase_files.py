@@ -6,6 +6,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from spark_steps.erasure import decide
+from spark_steps.erasure_plan import plan_erasure, read_request
+from spark_steps.errors import FruitsError
 from spark_steps.store import Store
 from tests.s3_server import S3
 from tests.small_store import TIME, Photo, make_photos, rows_of, write_photos, write_rows
@@ -55,6 +58,47 @@ def test_a_photo_that_came_back_from_a_backup_goes_again_when_its_id_and_its_pat
     write_photos(some[:1])
     (plan,), _ = erase_all(images, store, instance, **asked)
     assert (plan.files, [*plan.image_ids], [*plan.erased_before]) == ([some[0].path], [some[0].image_id], [])
+    assert not Path(some[0].path).exists()
+
+
+@pytest.fixture
+def linked(images: str, some: list[Photo], tmp_path: Path) -> str:
+    """A photo in a folder elsewhere, by the link to that folder among the photos."""
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album" / "x.jpg").write_bytes(b"somebody's")
+    Path(images, "link").symlink_to(tmp_path / "album")
+    return f"{images}/link/x.jpg"
+
+
+def test_a_photo_in_a_folder_that_a_link_leads_to_is_refused_until_it_is_deleted_there(
+    images: str, store: Store, linked: str, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    photo = Photo(linked, "link", b"somebody's")
+    write_rows(store, [photo])
+    for wanted in ({"paths": [linked]}, {"image_ids": [photo.image_id]}):
+        with pytest.raises(FruitsError, match=r"link/x.jpg lies in .*album, where a link leads.*Delete it there"):
+            erase_all(images, store, instance, **wanted)
+    assert (tmp_path / "album" / "x.jpg").read_bytes() == b"somebody's"
+    (tmp_path / "album" / "x.jpg").unlink()
+    erase_all(images, store, instance, image_ids=[photo.image_id])
+    assert linked not in [row["path"] for row in rows_of(store)["raw_images"].to_pylist()]
+
+
+def test_a_note_that_names_a_photo_behind_a_link_is_refused(
+    images: str, store: Store, linked: str, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    decide(store, plan_erasure(store, read_request([], [linked], images)))
+    with pytest.raises(FruitsError, match=r"link/x.jpg lies in .*album, where a link leads"):
+        erase_all(images, store, instance)
+    assert (tmp_path / "album" / "x.jpg").exists()
+
+
+def test_an_images_folder_that_is_a_link_itself_is_the_images_folder(
+    images: str, store: Store, some: list[Photo], tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    Path(images).rename(tmp_path / "elsewhere")
+    Path(images).symlink_to(tmp_path / "elsewhere")
+    erase_all(images, store, instance, paths=[some[0].path])
     assert not Path(some[0].path).exists()
 
 
