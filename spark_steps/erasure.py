@@ -6,7 +6,7 @@ paths and image ids. While it stands no run writes (``refuse_while_erasing``). W
 of each, and a receipt.
 """
 
-import re
+import hashlib
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from spark_steps import s3, storage
-from spark_steps.erasure_plan import Plan, check_below
+from spark_steps.erasure_plan import IMAGE_ID, Plan, check_below
 from spark_steps.errors import FruitsError
 from spark_steps.row_removal import Doomed, delete_former_versions, find_rows, remove_rows
 from spark_steps.s3_versions import delete_versions, versions_of
@@ -26,7 +26,6 @@ from spark_steps.tombstones import set_tombstones
 
 Forget = Callable[[Collection[str]], int]
 _FILES_AT_A_TIME, _FILES_A_STEP = 16, 256
-_IMAGE_ID = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -102,18 +101,25 @@ def unfinished(store: Store, images: str) -> list[Erasure]:
 def _read_note(place: str, images: str) -> Erasure:
     try:
         erasure = Erasure(**storage.read_json(place))
-        texts = [erasure.name, *erasure.image_ids, *erasure.paths]
-        sound = all(isinstance(text, str) for text in texts) and "what_to_do" in erasure.receipt
-        sound = sound and all(map(_IMAGE_ID.fullmatch, erasure.image_ids))
-    except (TypeError, ValueError):
-        sound = False
-    if not sound or not place.endswith(f"/{erasure.name}.json") or "/" in erasure.name:
-        raise FruitsError(
-            f"{place} is no note of this platform: it is damaged, or somebody else has written it. Delete it, and "
-            "erase again what it was about."
-        )
+    except (ValueError, TypeError) as error:
+        raise _no_note(place, "it is not what one says") from error
+    texts = [erasure.image_ids, erasure.paths, erasure.given]
+    if not all(isinstance(some, list) and all(isinstance(text, str) for text in some) for some in texts):
+        raise _no_note(place, "it has no lists of image ids and paths")
+    if wrong := [image_id for image_id in erasure.image_ids if not IMAGE_ID.fullmatch(image_id)]:
+        raise _no_note(place, f"{wrong[0]!r} is no image id")
+    if place.rpartition("/")[2] != f"{erasure.name}.json":
+        raise _no_note(place, f"it says that it is {erasure.name}")
+    if not isinstance(erasure.receipt, dict) or "what_to_do" not in erasure.receipt:
+        raise _no_note(place, "it has no receipt")
     check_below(erasure.paths, images, place)
     return erasure
+
+
+def _no_note(place: str, because: str) -> FruitsError:
+    return FruitsError(
+        f"{place} is no note of this platform: {because}. Delete it, and erase again what you wanted to have erased."
+    )
 
 
 def decide(store: Store, plan: Plan, given: Iterable[str] = ()) -> Erasure:
@@ -208,7 +214,9 @@ def receipt_place(store: Store, erasure: Erasure) -> str:
 def erase_file(path: str, image_ids: Collection[str]) -> None:
     """Deletes a file, in S3 with all its versions and delete markers; one that is not there is no error.
 
-    Another photo that has been put in its place, perhaps while somebody was asked, stays; its former versions go.
+    Another photo that has been put in its place, perhaps while somebody was asked, stays; its former versions go. So
+    does one that is put there at this moment, but for a bucket without versions and a folder on this machine: there
+    between the last look and the deletion, which follows at once.
 
     Args:
         path: A normalised place.
@@ -218,12 +226,10 @@ def erase_file(path: str, image_ids: Collection[str]) -> None:
         FruitsError: It cannot be deleted.
     """
     try:
-        present = storage.sha256_of(path)
-        stays = present is not None and present not in image_ids
         if s3.is_s3(path):
-            delete_versions(path, [one for one in versions_of(path) if one.former or not stays])
-        elif not stays:
-            Path(path).unlink(missing_ok=True)
+            _erase_versions(path, image_ids)
+        else:
+            _unlink(Path(path), image_ids)
     except NotADirectoryError:
         return
     except OSError as error:
@@ -231,6 +237,55 @@ def erase_file(path: str, image_ids: Collection[str]) -> None:
             f"{path} cannot be deleted ({error.strerror or error}). Check the permissions of its folder, and run "
             "fruits erase again: it goes on from here."
         ) from error
+
+
+def _erase_versions(path: str, image_ids: Collection[str]) -> None:
+    bucket, key = s3.bucket_and_key(path)
+    # In this order: all that is listed is what is hashed then, or older.
+    listed = versions_of(path)
+    latest, sha256 = _latest(bucket, key)
+    delete_versions(path, [version for version in listed if version.version_id != latest])
+    if latest is not None and _goes(sha256, image_ids):
+        s3.delete_objects(bucket, [{"Key": key, "VersionId": latest}])
+
+
+def _latest(bucket: str, key: str) -> tuple[str | None, str | None]:
+    """Returns the version that a reader gets, None without one, and the sha256 of its bytes, None without any."""
+    digest, length = hashlib.sha256(), 0
+    location = f"{s3.SCHEME}{bucket}/{key}"
+    try:
+        with s3.in_sentences(location):
+            # Both from one answer: what is put in the meantime is another version.
+            answer = s3.client().get_object(Bucket=bucket, Key=key)
+            for piece in answer["Body"].iter_chunks(1 << 20):
+                digest.update(piece)
+                length += len(piece)
+    except FileNotFoundError:
+        return None, None
+    return answer.get("VersionId", "null"), digest.hexdigest() if length else None
+
+
+def _unlink(file: Path, image_ids: Collection[str]) -> None:
+    seen = None
+    # Until nobody has put another there while the bytes were read.
+    while seen is None or seen != _state(file):
+        seen = _state(file)
+        if not _goes(storage.sha256_of(str(file)), image_ids):
+            return
+    file.unlink(missing_ok=True)
+
+
+def _goes(sha256: str | None, image_ids: Collection[str]) -> bool:
+    # A file without bytes is no photo that somebody has put there.
+    return sha256 is None or sha256 in image_ids
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    try:
+        now = file.lstat()
+    except FileNotFoundError:
+        return ()
+    return now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns
 
 
 def _check_gone(store: Store, erasure: Erasure) -> None:

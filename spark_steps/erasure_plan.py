@@ -18,7 +18,7 @@ from spark_steps.s3_versions import versions_of
 from spark_steps.store import Store
 from spark_steps.tombstones import read_tombstones, tombstone_of
 
-_IMAGE_ID = re.compile("[0-9a-f]{64}")
+IMAGE_ID = re.compile("[0-9a-f]{64}")
 _FILES_AT_A_TIME = 16
 
 
@@ -112,7 +112,7 @@ def read_request(image_ids: Iterable[str], paths: Iterable[str], images: str) ->
     """
     ids = [image_id.strip().lower() for image_id in image_ids]
     for image_id in ids:
-        if not _IMAGE_ID.fullmatch(image_id):
+        if not IMAGE_ID.fullmatch(image_id):
             raise FruitsError(
                 f"{image_id!r} is no image id. Give the 64 hexadecimal digits of the column image_id of "
                 "mobilenet_features, or the file by --path."
@@ -132,7 +132,7 @@ def read_lines(text: str, images: str) -> Request:
     """
     lines = [line for line in text.split("\n") if line.strip()]
     lines = [line.removesuffix("\r") for line in lines]
-    ids = [line for line in lines if _IMAGE_ID.fullmatch(line.strip().lower())]
+    ids = [line for line in lines if IMAGE_ID.fullmatch(line.strip().lower())]
     return read_request(ids, [line for line in lines if line not in set(ids)], images)
 
 

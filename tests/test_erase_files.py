@@ -6,13 +6,15 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from spark_steps.erasure import decide
+from spark_steps import storage
+from spark_steps.erasure import decide, erase_file
 from spark_steps.erasure_plan import plan_erasure, read_request
 from spark_steps.errors import FruitsError
+from spark_steps.s3 import client
 from spark_steps.store import Store
 from tests.s3_server import S3
 from tests.small_store import TIME, Photo, make_photos, rows_of, write_photos, write_rows
-from tests.test_erase import erase_all
+from tests.test_erase import all_versions, erase_all
 
 pytest_plugins = ["tests.s3_server"]
 
@@ -109,3 +111,40 @@ def test_in_s3_what_was_put_today_does_not_go_by_its_age(s3: S3, instance: dg.Da
     write_rows(store, photos)
     (plan,), _ = erase_all(images, store, instance, older_than=30)
     assert (plan.files, sorted(plan.image_ids)) == ([], [photos[1].image_id])
+
+
+def test_a_photo_that_is_put_in_place_while_the_old_one_is_read_stays(
+    images: str, some: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha256_of = storage.sha256_of
+
+    def slow(location: str) -> str | None:
+        found = sha256_of(location)
+        if found == some[0].image_id:
+            Path(location).write_bytes(b"put in place")
+        return found
+
+    monkeypatch.setattr(storage, "sha256_of", slow)
+    erase_file(some[0].path, [some[0].image_id])
+    assert Path(some[0].path).read_bytes() == b"put in place"
+
+
+@pytest.mark.parametrize("moment", ["before-call.s3.GetObject", "before-call.s3.DeleteObjects"])
+def test_in_s3_a_photo_that_is_put_in_place_during_an_erasure_stays(s3: S3, moment: str) -> None:
+    bucket = s3.bucket.removeprefix("s3://")
+    s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    (photo,) = make_photos(f"{s3.bucket}/Test", ["Fig"], 1)
+    write_photos([Photo(photo.path, "Fig", b"before it was cropped"), photo])
+    key = photo.path.removeprefix(f"{s3.bucket}/")
+
+    def put(**_: object) -> None:
+        s3.put(key, b"put in place")
+
+    events = client().meta.events
+    events.register(moment, put)
+    try:
+        erase_file(photo.path, [photo.image_id])
+    finally:
+        events.unregister(moment, put)
+    assert storage.read_bytes(photo.path) == b"put in place"
+    assert set(all_versions(s3).values()) == {b"put in place"}

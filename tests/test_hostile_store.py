@@ -149,7 +149,7 @@ def test_a_damaged_note_of_an_erasure_is_told_in_a_sentence(
 ) -> None:
     storage.write_bytes(f"{store.erasures}/unfinished/x.json", note.encode())
     settings = read_settings(images=str(tmp_path / "images"), store=store.root)
-    with pytest.raises(FruitsError, match=r"x\.json is no note of this platform: it is damaged.* Delete it"):
+    with pytest.raises(FruitsError, match=r"x\.json is no note of this platform.* Delete it, and erase again"):
         erase(settings, instance, Wanted(), lambda _: True, lambda _: None)
 
 
