@@ -9,9 +9,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spark_steps import class_archive, s3
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 SPARK_JAVA_VERSION = "17"
 _TASK_ATTEMPTS = 3
@@ -139,11 +142,15 @@ def start_in_background(config: Mapping[str, str]) -> None:
         from pyspark.sql import SparkSession
 
         with suppress(Exception):
-            session = SparkSession.builder.config(map=dict(config)).getOrCreate()
-            cores = session.sparkContext.defaultParallelism
-            session.range(0, cores, numPartitions=cores).mapInArrow(lambda batches: batches, "id long").collect()
+            start_workers(SparkSession.builder.config(map=dict(config)).getOrCreate())
 
     threading.Thread(target=start, name="start of Spark", daemon=True).start()
+
+
+def start_workers(session: "SparkSession") -> None:
+    """Has Spark start a Python worker for each core, which it keeps for what comes."""
+    cores = session.sparkContext.defaultParallelism
+    session.range(0, cores, numPartitions=cores).mapInArrow(lambda batches: batches, "id long").collect()
 
 
 # What the steps rely on wherever they run.

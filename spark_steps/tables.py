@@ -292,8 +292,9 @@ class FolderTable:
         from pyspark.sql import functions as F
 
         columns = [F.col(field.name).cast(field.dataType).alias(field.name) for field in to_spark(self.schema)]
-        # Each folder's rows together, so that a task has one file open at a time.
-        return TaskRows(rows.select(*columns, FOLDER).sortWithinPartitions(FOLDER), rows_as_they_are)
+        # Each folder's rows together, so that a task has one file open at a time; and in an order that people expect.
+        order = [FOLDER, *(["path"] if "path" in self.schema.names else [])]
+        return TaskRows(rows.select(*columns, FOLDER).sortWithinPartitions(*order), rows_as_they_are)
 
     def leftovers(self) -> dict[str, datetime]:
         """Returns the directories of writes without a note, under way or killed, and when each was last written to."""

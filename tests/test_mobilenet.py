@@ -83,6 +83,17 @@ def test_folders_without_features_get_the_rows_that_a_comparison_with_none_gives
     assert (first.inferences.value, first.done.value) == (compared.inferences.value, compared.done.value) == (6, 9)
 
 
+def test_rows_of_a_folder_are_in_the_order_of_their_paths_however_large_their_files_are(platform: Platform) -> None:
+    # Spark lists the largest first; so many photos are several tasks'.
+    for number in range(80):
+        save_photo(platform.images / "Fig" / f"{number:03}.bmp", colour=number, size=(4 + number * 7 % 80, 20))
+    platform.update("Apple", "Fig", "Pear")
+    assert len(platform.store.mobilenet_features.files(["Fig"])) > 1
+    rows = platform.store.mobilenet_features.arrow(["folder", "path"]).to_pylist()
+    assert rows == sorted(rows, key=lambda row: (row["folder"], row["path"]))
+    assert len(rows) == 86
+
+
 def test_no_room_for_the_network_on_the_disk_is_one_sentence(
     platform: Platform, capsys: pytest.CaptureFixture[str]
 ) -> None:
