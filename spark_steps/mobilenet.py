@@ -22,7 +22,7 @@ from spark_steps.limits import PHOTOS_PER_TASK, DecodeLimits
 from spark_steps.photos import ERASED, PASSING_REASONS, decode
 from spark_steps.schemas import FEATURES_SCHEMA, with_folder
 from spark_steps.spans import cut, rows_of_spans, task_sizes
-from spark_steps.summaries import of_file
+from spark_steps.summaries import of_files
 from spark_steps.tables import FolderTable
 from spark_steps.task_rows import Compute, TaskRows
 from spark_steps.tombstones import tombstone_of
@@ -117,7 +117,8 @@ def _first_features(
     limits: DecodeLimits,
     erased: frozenset[str],
 ) -> FeatureUpdate:
-    files = [(file, of_file(raw, file).rows) for file in raw.files(folders)]
+    listed = raw.files(folders)
+    files = [(file, summary.rows) for file, summary in zip(listed, of_files(raw, listed), strict=True)]
     photos = dict.fromkeys(folders, 0)
     for file, rows in files:
         photos[file.folder] += rows

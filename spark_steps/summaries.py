@@ -6,7 +6,7 @@ stays in memory.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -104,10 +104,15 @@ def summarise(table: FolderTable, folders: Iterable[str] | None = None) -> dict[
 def _summarise(table: FolderTable, named: list[str] | None) -> dict[str, Summary]:
     summaries = {folder: Summary() for folder in named or ()}
     files = table.files(named)
-    with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        for file, summary in zip(files, pool.map(lambda file: of_file(table, file), files), strict=True):
-            summaries[file.folder] = summaries.get(file.folder, Summary()) + summary
+    for file, summary in zip(files, of_files(table, files), strict=True):
+        summaries[file.folder] = summaries.get(file.folder, Summary()) + summary
     return summaries
+
+
+def of_files(table: FolderTable, files: Sequence[DataFile]) -> list[Summary]:
+    """Returns what each file of a table holds, several opened at a time, none that this process has seen before."""
+    with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        return list(pool.map(lambda file: _of_file(table, file), files))
 
 
 def total(summaries: Mapping[str, Summary]) -> Summary:
@@ -117,8 +122,7 @@ def total(summaries: Mapping[str, Summary]) -> Summary:
 
 # A file that was changed in place has another time or size.
 @lru_cache(maxsize=_FILES_REMEMBERED)
-def of_file(table: FolderTable, file: DataFile) -> Summary:
-    """Returns what one file holds; one that this process has seen before is not opened again."""
+def _of_file(table: FolderTable, file: DataFile) -> Summary:
     names = [name for name in ("path", "length", "error", "model", "pca_model") if name in table.schema.names]
     summary = Summary(files=1, table_bytes=file.size)
     with table.open(file) as opened:
