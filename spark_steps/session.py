@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from spark_steps import class_archive, s3
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 SPARK_JAVA_VERSION = "17"
 _TASK_ATTEMPTS = 3
@@ -150,7 +150,15 @@ def start_in_background(config: Mapping[str, str]) -> None:
 def start_workers(session: "SparkSession") -> None:
     """Has Spark start a Python worker for each core, which it keeps for what comes."""
     cores = session.sparkContext.defaultParallelism
-    session.range(0, cores, numPartitions=cores).mapInArrow(lambda batches: batches, "id long").collect()
+    rows_in_partitions(session, cores).mapInArrow(lambda batches: batches, "id long").collect()
+
+
+def rows_in_partitions(session: "SparkSession", count: int) -> "DataFrame":
+    """Returns a table of the column ``id`` with this many partitions, a row in each.
+
+    By SQL, not ``session.range``: that has Spark load Scala's reflection for the type of a row, 0.7 seconds of a start.
+    """
+    return session.sql("SELECT id FROM range(0, {rows}, 1, {partitions})", rows=count, partitions=max(1, count))
 
 
 # What the steps rely on wherever they run.

@@ -35,6 +35,7 @@ from spark_steps.folder_names import directory_name, folder_of
 from spark_steps.replacements import FEW_FOLDERS, REPLACING, Progress, Replacements, TableChangedError, new_id
 from spark_steps.s3_versions import delete_directory_for_good
 from spark_steps.schemas import FOLDER, to_spark, with_folder
+from spark_steps.session import rows_in_partitions
 from spark_steps.task_rows import TaskRows, rows_as_they_are
 
 # Imported where they are used: the small commands do without Spark, and without pandas, which pyarrow.dataset brings.
@@ -319,7 +320,7 @@ def _no_rows(spark: "SparkSession", schema: "StructType") -> "DataFrame":
     from pyspark.sql import functions as F
 
     columns = [F.lit(None).cast(field.dataType).alias(field.name) for field in schema]
-    return spark.range(0).where(F.lit(False)).select(*columns)
+    return rows_in_partitions(spark, 0).where(F.lit(False)).select(*columns)
 
 
 def matrix_of(lists: pa.ListArray) -> NDArray[Any]:
@@ -371,7 +372,7 @@ def rows_of_shares(
                 yield from function(iter(shares[number]))
 
     # The shares travel with the function. As rows they would take a second Python worker for each task.
-    return TaskRows(spark.range(0, len(shares), numPartitions=max(1, len(shares))), run)
+    return TaskRows(rows_in_partitions(spark, len(shares)), run)
 
 
 def map_shares(
