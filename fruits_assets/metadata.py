@@ -11,7 +11,6 @@ from fruits_assets.charts import photo_map, picture, variance_curve
 from fruits_assets.costs import Cost, entries, shares
 from spark_steps.pca import ANALYSED_COMPONENTS, PcaModel
 from spark_steps.photo_map import sample_map
-from spark_steps.schemas import to_spark
 from spark_steps.summaries import Summary
 from spark_steps.tables import FolderTable
 from spark_steps.weights import MobileNetModel
@@ -36,7 +35,7 @@ COLUMNS = {
 
 def column_schema(schema: pa.Schema) -> dg.TableSchema:
     """Returns a table's columns as the Dagster UI shows them, the partition column with them."""
-    columns = [dg.TableColumn(f.name, f.dataType.simpleString(), description=COLUMNS[f.name]) for f in to_spark(schema)]
+    columns = [dg.TableColumn(field.name, str(field.type), description=COLUMNS[field.name]) for field in schema]
     return dg.TableSchema(columns=[*columns, dg.TableColumn("folder", "string", description=COLUMNS["folder"])])
 
 

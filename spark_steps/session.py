@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +145,15 @@ def start_in_background(config: Mapping[str, str]) -> None:
         with suppress(Exception):
             start_workers(SparkSession.builder.config(map=dict(config)).getOrCreate())
 
-    threading.Thread(target=start, name="start of Spark", daemon=True).start()
+    # The first query with a Python function has the driver import pandas: now, and not while Java waits for it.
+    for name, work in (("start of Spark", start), ("import of pandas", _import_pandas)):
+        threading.Thread(target=work, name=name, daemon=True).start()
+
+
+def _import_pandas() -> None:
+    # Nothing here may import distutils: setuptools' stand-in for it imports under the lock that Java's start waits for.
+    with suppress(Exception):
+        import_module("pandas")
 
 
 def start_workers(session: "SparkSession") -> None:

@@ -50,6 +50,17 @@ def test_help_of_no_command_imports_spark_or_dagster() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_what_is_imported_while_java_starts_holds_no_lock_that_its_start_waits_for() -> None:
+    # setuptools' stand-in for distutils imports all of setuptools, and with it logging's lock, under Python's one lock
+    # for imports; a fork takes the two in the other order. Matplotlib only takes long.
+    program = (
+        "import sys, pandas, fruits_assets.definitions, fruits_assets.pipeline\n"
+        "sys.exit(' '.join(name for name in ('distutils', 'matplotlib') if name in sys.modules) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_each_command_has_an_example_of_it(name: str) -> None:
     done = CliRunner().invoke(main, [name, "--help"])
