@@ -65,22 +65,23 @@ def _present(results: Results, discipline: str, size: int) -> Iterator[tuple[str
 
 
 def _throughput(results: Results, discipline: str, size: int) -> Iterator[str]:
-    yield "| | seconds | photos/s | ours is | peak memory | runs |"
-    yield "|---|---|---|---|---|---|"
+    yield "| | seconds | photos/s | ours is | peak memory | of it Spark's Python workers | runs |"
+    yield "|---|---|---|---|---|---|---|"
     ours = results.figure(f"{discipline}/ours", size)
     for name, title, runs in _present(results, discipline, size):
         seconds = results.figure(name, size)
         if seconds is None:
             continue
+        memory = [_gigabytes(results.memory(name, size, workers=workers)) for workers in (False, True)]
         yield (
             f"| {title} | {_spread(seconds)} | {size / seconds.median:,.0f} | {_ratio(ours, seconds)} | "
-            f"{_gigabytes(results.memory(name, size))} | {runs} |"
+            f"{' | '.join(memory)} | {runs} |"
         )
         if name == "features/ours":
             asset = results.figure(name, size, "asset_seconds")
             assert asset is not None  # noqa: S101
             alone = f"{_spread(asset)} | {size / asset.median:,.0f}"
-            yield f"| of which the asset mobilenet_features alone | {alone} | | | |"
+            yield f"| of which the asset mobilenet_features alone | {alone} | | | | |"
     cosines = [run.facts["cosine_least"] for run in results.runs if "cosine_least" in run.facts and run.size == size]
     if cosines and discipline == "phone":
         yield ""

@@ -51,6 +51,18 @@ def test_the_small_mode_measures_ours_and_others_whose_results_agree_and_writes_
     assert (output / "results.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_profile_tells_the_processor_time_of_each_kind_of_process(network_file: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.cpu_profile", "--photos", "16", "--weights", str(network_file)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    ours, pool = done.stdout.splitlines()[2:4]
+    assert all(kind in ours for kind in ("Java ", "Spark's Python workers ", "first process "))
+    assert "Java" not in pool
+    assert "its other processes " in pool
+
+
 def test_any_number_of_photos_is_linked_and_each_link_tells_its_original(tmp_path: Path) -> None:
     write_sample(tmp_path / "originals", photos_per_folder=2)
 
