@@ -5,8 +5,6 @@ what it computes besides the network; ``py-spy`` tells what happens within a pro
 """
 
 import os
-import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,54 +15,39 @@ import click
 from benchmarks.cases import CASES
 from benchmarks.harness import Bench, measure
 from benchmarks.machine import cores
-from benchmarks.memory import MARK, is_spark_worker
 from benchmarks.photos import find_originals
+from benchmarks.processes import Watch, is_spark_worker, processes_with
 
 _CONTENDERS = ("features/ours", "features/pool", "features/daft")
 _TICKS = os.sysconf("SC_CLK_TCK")
-_SAMPLE_SECONDS = 0.25
 
 
 @dataclass
-class CpuWatch:
-    """Samples the processor time of a contender's processes until it is stopped.
+class CpuWatch(Watch):
+    """Samples the processor time of whatever contender runs until it is stopped.
 
     Attributes:
-        seconds: User and system time by kind of process, of what was seen of each.
+        of_process: Kind of each process, and the user and system time in seconds that it was last seen with.
     """
 
-    seconds: dict[str, float] = field(default_factory=dict)
-    _of_process: dict[int, tuple[str, float]] = field(default_factory=dict)
-    _stop: threading.Event = field(default_factory=threading.Event)
+    of_process: dict[int, tuple[str, float]] = field(default_factory=dict)
 
-    def __enter__(self) -> "CpuWatch":
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
+    @property
+    def seconds(self) -> dict[str, float]:
+        """User and system time by kind of process."""
+        total: dict[str, float] = {}
+        for kind, seconds in self.of_process.values():
+            total[kind] = total.get(kind, 0.0) + seconds
+        return total
 
-    def __exit__(self, *error: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        for kind, seconds in self._of_process.values():
-            self.seconds[kind] = self.seconds.get(kind, 0.0) + seconds
-
-    def _watch(self) -> None:
-        while not self._stop.wait(_SAMPLE_SECONDS):
-            for process in _contenders():
-                with suppress(OSError):
-                    # Fields 14 and 15 of proc(5), after the name in brackets, which may hold blanks.
-                    name, _, rest = Path(f"/proc/{process}/stat").read_text().partition("(")[2].rpartition(") ")
-                    numbers = rest.split()
-                    kind = _kind(name, process, parent=int(numbers[1]))
-                    self._of_process[process] = kind, (int(numbers[11]) + int(numbers[12])) / _TICKS
-
-
-def _contenders() -> Iterator[int]:
-    # Each has a mark of its own that the harness makes up; one runs at a time.
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if f"\0{MARK}=".encode() in b"\0" + (process / "environ").read_bytes():
-                yield int(process.name)
+    def _sample(self) -> None:
+        for process in processes_with():
+            with suppress(OSError):
+                # Fields 14 and 15 of proc(5), after the name in brackets, which may hold blanks.
+                name, _, rest = Path(f"/proc/{process}/stat").read_text().partition("(")[2].rpartition(") ")
+                numbers = rest.split()
+                kind = _kind(name, process, parent=int(numbers[1]))
+                self.of_process[process] = kind, (int(numbers[11]) + int(numbers[12])) / _TICKS
 
 
 def _kind(name: str, process: int, parent: int) -> str:

@@ -23,9 +23,10 @@ from benchmarks.agreement import (
 from benchmarks.cases import Case, fruits_run
 from benchmarks.feature_tables import make_features_table
 from benchmarks.job import Job
-from benchmarks.memory import MARK, MemoryWatch, processes_with
+from benchmarks.memory import MemoryWatch
 from benchmarks.network import list_photos
 from benchmarks.photos import link_photos, make_phone_photos
+from benchmarks.processes import MARK, processes_with
 from benchmarks.results import Run
 from spark_steps.errors import FruitsError
 from spark_steps.weights import load_model
