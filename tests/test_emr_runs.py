@@ -221,7 +221,7 @@ def test_fruits_run_takes_one_cluster_for_its_three_runs_and_ends_it(
 ) -> None:
     before = len(clusters(aws))
     told: list[str] = []
-    run_pipeline(emr, instance, "B*", told.append)
+    run_pipeline(emr, instance, ["B*"], told.append)
     assert len(clusters(aws)) == before + 1
     # What a step says on the cluster is said here, once.
     assert capfd.readouterr().err.count("raw_images: 8 photos, folders: 2") == 1
