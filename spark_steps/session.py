@@ -128,7 +128,7 @@ def _daemon_module() -> str:
     return "spark_steps.python_daemon" if sys.platform == "linux" else "pyspark.daemon"
 
 
-def start_in_background(config: Mapping[str, str]) -> None:
+def start_in_background(config: Mapping[str, str], java_log: Path | None = None) -> None:
     """Starts the session of this process on another core, for whoever asks for it later, and returns at once.
 
     Java and the workers take about as long to start as Dagster takes to be imported. What goes wrong comes to light
@@ -136,8 +136,11 @@ def start_in_background(config: Mapping[str, str]) -> None:
 
     Args:
         config: Settings as ``local_spark_config`` gives them.
+        java_log: File for what Java and the workers would write to standard error; an old one is replaced.
     """
     use_local_runtimes()
+    if java_log is not None:
+        _send_words_of_java_to(java_log)
 
     def start() -> None:
         from pyspark.sql import SparkSession
@@ -148,6 +151,21 @@ def start_in_background(config: Mapping[str, str]) -> None:
     # The first query with a Python function has the driver import pandas: now, and not while Java waits for it.
     for name, work in (("start of Spark", start), ("import of pandas", _import_pandas)):
         threading.Thread(target=work, name=name, daemon=True).start()
+
+
+def _send_words_of_java_to(file: Path) -> None:
+    # A terminal that Java writes to shows its stack traces around our sentences, and after the command has ended.
+    from pyspark import context
+
+    launch = context.launch_gateway
+
+    def launch_with_log(conf: Any = None) -> Any:
+        with file.open("ab") as log:
+            return launch(conf, {"stderr": log})
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    context.launch_gateway = launch_with_log  # type: ignore[assignment]
 
 
 def _import_pandas() -> None:
