@@ -63,8 +63,8 @@ def dagster_home(store: str) -> Path:
 def instance_at_the_terminal(home: Path) -> "dg.DagsterInstance":
     """Returns the instance of a home that leaves standard output and standard error of its runs to the terminal.
 
-    Dagster's own takes both into files during a step, from which other processes copy them to the terminal: no bar could
-    be drawn there, and Ctrl-C would have each of those processes write a stack trace.
+    Dagster's own takes both into files during a step, from which other processes copy them to the terminal: no bar
+    could be drawn there, and Ctrl-C would have each of those processes write a stack trace.
     """
     import dagster as dg
     from dagster._core.instance import InstanceRef

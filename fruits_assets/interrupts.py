@@ -1,8 +1,8 @@
 """Ctrl-C at any moment of a command: one line, nothing after it, and the exit code that shells give it.
 
 Python raises KeyboardInterrupt wherever the main thread happens to be. Raised in a callback of the garbage collector it
-is lost; code in C delays it; Dagster, py4j and click each write something of their own about it. So a thread of its own
-waits for the signal: it writes the line, silences the process, and ends it where the main thread does not do so in time.
+is lost; code in C delays it; Dagster, py4j and click each write something of their own about it. So a thread waits for
+the signal: it writes the line, silences the process, and ends it where the main thread does not do so in time.
 
 This module imports Python's own modules alone, and few of them: what comes before it cannot be interrupted well.
 """
@@ -53,7 +53,7 @@ class Interrupts:
         sys.unraisablehook = _tell_of_errors_alone
 
     def let_the_cluster_be_ended(self) -> None:
-        """Gives the main thread all the time it takes, and its words: what runs on a cluster costs money until it ends."""
+        """Leaves the main thread all the time it takes, and its words: what runs on a cluster costs money."""
         self._patient = True
 
     def exit_code(self, code: int) -> int:

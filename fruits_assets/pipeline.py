@@ -91,7 +91,7 @@ def register_folders(
         at_root = f" {found.root_photos} lie at the root itself: move them into a folder." if found.root_photos else ""
         raise FruitsError(
             f"There is no photo in a folder below {settings.images}.{at_root} Photos are files ending in "
-            f".{', .'.join(PHOTO_EXTENSIONS)}, in folders named by their label."
+            f".{', .'.join(PHOTO_EXTENSIONS)}, in folders named by their label.{found.passed_over.told_after_no_photo}"
         )
     changes = synchronise(instance, Store(settings.store), settings.images, found)
     say(f"{sum(found.photos.values()):,} photos in {len(found.photos):,} folders of {settings.images}")
@@ -99,6 +99,8 @@ def register_folders(
         say(f"  warning: {found.root_photos} photos lie at the root, belong to no folder, and are not processed")
     if found.hidden_photos:
         say(f"  warning: {found.hidden_photos} photos in folders whose name begins with a dot are not processed")
+    for sentence in found.passed_over.sentences(found.contents):
+        say(f"  {sentence}")
     for link in found.broken_links:
         say(f"  warning: {link} is a link that leads nowhere, and is not processed")
     for folder in changes.refused:
