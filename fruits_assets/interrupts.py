@@ -22,6 +22,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GRACE_SECONDS = 5.0
 # Programs such as uv pass an interrupt on that the terminal has given to all of them.
 _SAME_PRESS_SECONDS = 0.5
+_SECONDS_TO_THE_NEXT_TRY = 0.05
 
 
 class Interrupts:
@@ -32,6 +33,7 @@ class Interrupts:
         self._raised = False
         self._command = ""
         self._patient = False
+        self._grace = _GRACE_SECONDS
         # Not a Lock: the handler of a second signal runs within that of the first.
         self._telling = threading.RLock()
 
@@ -50,11 +52,15 @@ class Interrupts:
         # Whose handler is called, ours or Dagster's, the number of the signal is written to this pipe first.
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         threading.Thread(target=self._end, args=(reading,), name="interrupts", daemon=True).start()
-        sys.unraisablehook = _tell_of_errors_alone
+        sys.unraisablehook = self._not_raised
 
     def let_the_cluster_be_ended(self) -> None:
         """Leaves the main thread all the time it takes, and its words: what runs on a cluster costs money."""
         self._patient = True
+
+    def give_time(self, seconds: float) -> None:
+        """Has the main thread end in so many seconds, instead of a few, before the process is ended."""
+        self._grace = seconds
 
     def exit_code(self, code: int) -> int:
         """Returns the exit code of the process: 128 and the number of the signal where one came, else ``code``."""
@@ -66,6 +72,14 @@ class Interrupts:
         if not self._raised:
             self._raised = True
             raise KeyboardInterrupt
+
+    def _not_raised(self, unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, Exception | SystemExit | GeneratorExit):
+            sys.__unraisablehook__(unraisable)
+            return
+        # An interrupt, Python's or Dagster's, in a callback that nothing can be raised in: it comes again.
+        self._raised = False
+        threading.Timer(_SECONDS_TO_THE_NEXT_TRY, os.kill, (os.getpid(), signal.SIGINT)).start()
 
     def _tell(self, number: int) -> None:
         with self._telling:
@@ -85,7 +99,7 @@ class Interrupts:
         self._tell(number or signal.SIGINT)
         told = time.monotonic()
         while True:
-            left = None if self._patient else max(0.0, told + _GRACE_SECONDS - time.monotonic())
+            left = None if self._patient else max(0.0, told + self._grace - time.monotonic())
             again = _signal_from(reading, left)
             if again is None or time.monotonic() - told > _SAME_PRESS_SECONDS:
                 os._exit(self.exit_code(0))
@@ -103,12 +117,6 @@ def _silence() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(nowhere, descriptor)
-
-
-def _tell_of_errors_alone(unraisable: Any) -> None:
-    # An interrupt that is raised where nothing can be raised is no Exception, neither Python's nor Dagster's.
-    if issubclass(unraisable.exc_type, Exception):
-        sys.__unraisablehook__(unraisable)
 
 
 INTERRUPTS = Interrupts()

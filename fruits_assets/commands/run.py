@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from fruits_assets.commands import places
 from fruits_assets.commands.completion import weights_sources
 from fruits_assets.commands.options import images_option, store_option
 from fruits_assets.home import dagster_home, ensure_dagster_home, instance_at_the_terminal
@@ -49,6 +50,9 @@ def run_command(
     if components is not None and variance is not None:
         raise click.UsageError("--components and --variance exclude each other.")
     settings = read_settings(images=images, store=store, weights=weights, components=components, variance=variance)
+    places.check_that_photos_are_named(settings)
+    for line in places.told(settings, images, store):
+        click.echo(line, err=True)
     _run_and_report(settings, folders)
 
 
