@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spark_steps import class_archive, s3
+from spark_steps.errors import FruitsError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -136,7 +137,7 @@ def start_in_background(config: Mapping[str, str], java_log: Path | None = None)
 
     Args:
         config: Settings as ``local_spark_config`` gives them.
-        java_log: File for what Java and the workers would write to standard error; an old one is replaced.
+        java_log: File for what Java and the workers would write to the terminal; an old one is replaced.
     """
     use_local_runtimes()
     if java_log is not None:
@@ -156,12 +157,18 @@ def start_in_background(config: Mapping[str, str], java_log: Path | None = None)
 def _send_words_of_java_to(file: Path) -> None:
     # A terminal that Java writes to shows its stack traces around our sentences, and after the command has ended.
     from pyspark import context
+    from pyspark.errors import PySparkRuntimeError
 
     launch = context.launch_gateway
 
     def launch_with_log(conf: Any = None) -> Any:
         with file.open("ab") as log:
-            return launch(conf, {"stderr": log})
+            written = log.tell()
+            try:
+                return launch(conf, {"stdout": log, "stderr": log})
+            except PySparkRuntimeError as error:
+                said = " ".join(file.read_bytes()[written:].decode(errors="replace").split())
+                raise FruitsError(f"Spark's Java process did not start. It says: {said or 'nothing'}") from error
 
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
