@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr
+from typing import Any
 
 import dagster as dg
 from tqdm import tqdm
@@ -114,5 +115,6 @@ def _bar(total: int) -> Iterator[Callable[[int], None]]:
         drawn.refresh()
 
     # What others write meanwhile comes above the bar.
-    with drawn, redirect_stderr(DummyTqdmFile(sys.stderr)):
+    above: Any = DummyTqdmFile(sys.stderr)
+    with drawn, redirect_stderr(above):
         yield tell

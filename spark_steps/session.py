@@ -156,9 +156,9 @@ def start_in_background(config: Mapping[str, str], java_log: Path | None = None)
 
 def _send_words_of_java_to(file: Path) -> None:
     # A terminal that Java writes to shows its stack traces around our sentences, and after the command has ended.
-    from pyspark import context
     from pyspark.errors import PySparkRuntimeError
 
+    context: Any = import_module("pyspark.context")
     launch = context.launch_gateway
 
     def launch_with_log(conf: Any = None) -> Any:
@@ -172,7 +172,8 @@ def _send_words_of_java_to(file: Path) -> None:
 
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
-    context.launch_gateway = launch_with_log  # type: ignore[assignment]
+    # PySpark has no setting for it; launch_gateway takes it for "capturing stdout/stderr".
+    context.launch_gateway = launch_with_log
 
 
 def _import_pandas() -> None:
