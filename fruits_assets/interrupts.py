@@ -62,6 +62,11 @@ class Interrupts:
         """Has the main thread end in so many seconds, instead of a few, before the process is ended."""
         self._grace = seconds
 
+    @property
+    def has_come(self) -> bool:
+        """Whether the process has been interrupted."""
+        return self._came is not None
+
     def exit_code(self, code: int) -> int:
         """Returns the exit code of the process: 128 and the number of the signal where one came, else ``code``."""
         return code if self._came is None else 128 + self._came

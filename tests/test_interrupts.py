@@ -68,3 +68,22 @@ def test_while_a_cluster_is_ended_its_words_are_heard_and_only_a_second_interrup
     assert (done.stderr, done.returncode) == (f"{told}ended\n", 130)
     done = run(f"{waits}    time.sleep(1)\n    interrupt()\n    time.sleep(30)\n    print('ended', file=sys.stderr)")
     assert (done.stderr, done.returncode) == (told, 130)
+
+
+def test_the_error_of_the_interrupted_run_itself_is_not_told() -> None:
+    program = """
+import click
+from fruits_assets.terminal import tells_problems_in_a_sentence
+from spark_steps.errors import FruitsError
+INTERRUPTS.let_the_cluster_be_ended()
+@click.command()
+@tells_problems_in_a_sentence
+def command():
+    try:
+        interrupt(); time.sleep(30)
+    except KeyboardInterrupt:
+        raise FruitsError("The run failed.")
+command([])
+"""
+    done = run(program)
+    assert (done.stderr.count("\n"), done.returncode) == (1, 130)
