@@ -93,7 +93,7 @@ def _contender(module: str) -> Callable[[Job], list[str]]:
 def fruits_run(images: str, store: str, flatbuffer: str) -> list[str]:
     """Returns the command of the whole pipeline."""
     places = ["--images", images, "--store", store, "--weights", flatbuffer]
-    return [sys.executable, "-m", "fruits_assets.cli", "run", *places, "--components", str(COMPONENTS)]
+    return [sys.executable, "-m", "fruits_assets", "run", *places, "--components", str(COMPONENTS)]
 
 
 def _pipeline(job: Job) -> list[str]:

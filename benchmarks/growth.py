@@ -172,7 +172,7 @@ def run_case(case: Case, source: Path, weights: str, work: Path) -> Outcome:
     """
     images, store = work / "photos", work / "store"
     link_photos(source, images, case.folders)
-    command = [sys.executable, "-m", "fruits_assets.cli", "run", "--images", str(images), "--store", str(store)]
+    command = [sys.executable, "-m", "fruits_assets", "run", "--images", str(images), "--store", str(store)]
     environment = {**os.environ, "DAGSTER_HOME": str(work / "home")}
     started = time.perf_counter()
     with (work / "said").open("w") as said:

@@ -1,7 +1,6 @@
 """The command ``fruits``: thin commands, each imported when it is called, over the same assets and jobs."""
 
 import os
-import sys
 from importlib import import_module
 
 import click
@@ -101,23 +100,3 @@ def main(context: click.Context) -> None:
     # https://no-color.org; that there is none away from a terminal, click sees to.
     if os.environ.get("NO_COLOR"):
         context.color = False
-
-
-def entry() -> None:
-    """Runs the command line and ends the process without waiting for the threads of C++ libraries.
-
-    Their teardown has aborted a run (SIGABRT, "terminate called without an active exception") that had done all its
-    work and printed its report. Spark's JVM ends by itself when its parent does.
-    """
-    code = 0
-    try:
-        main()
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-if __name__ == "__main__":
-    entry()

@@ -4,12 +4,16 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from filelock import FileLock
 
 from spark_steps.errors import FruitsError
 from spark_steps.s3 import is_s3
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 # The checkout, or where the package is installed.
 PACKAGES = Path(__file__).parent.parent
@@ -24,7 +28,21 @@ _EARLIER_CONFIGURATIONS = {
 
 
 def ensure_dagster_home(store: str) -> Path:
-    """Returns the Dagster home of a store, set in the environment for this process and its children.
+    """Returns the Dagster home of a store, with databases, set in the environment for this process and its children.
+
+    Args:
+        store: A normalised place.
+
+    Raises:
+        FruitsError: The home has a ``dagster.yaml`` of its own that lets Dagster send telemetry.
+    """
+    home = dagster_home(store)
+    _make_databases(home)
+    return home
+
+
+def dagster_home(store: str) -> Path:
+    """Returns the same without databases, for which Dagster has to be imported.
 
     It is that of ``DAGSTER_HOME``, else one below ``.dagster`` of the checkout, else one below ``~/.fruits``. Each
     store has its own, because a home has one set of partitions, and the folders of one store would replace those of
@@ -45,7 +63,6 @@ def ensure_dagster_home(store: str) -> Path:
     # For last_store: which store was worked on, and by the file's time when.
     (home / "store.txt").write_text(store)
     os.environ["DAGSTER_HOME"] = str(home)
-    _make_databases(home)
     return home
 
 
@@ -53,6 +70,19 @@ def _bring_configuration(file: Path) -> None:
     """Writes our ``dagster.yaml`` where there is none, or where an earlier one of ours lies unchanged."""
     if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() in _EARLIER_CONFIGURATIONS:
         shutil.copyfile(Path(__file__).parent / "dagster.yaml", file)
+
+
+def instance_at_the_terminal(home: Path) -> "dg.DagsterInstance":
+    """Returns the instance of a home that leaves standard output and standard error of its runs to the terminal.
+
+    Dagster's own takes both into files during a step, from which other processes copy them to the terminal: no bar
+    could be drawn there, and Ctrl-C would have each of those processes write a stack trace.
+    """
+    import dagster as dg
+    from dagster._core.instance import InstanceRef
+
+    nowhere = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"compute_logs": nowhere}))
 
 
 def _refuse_telemetry(file: Path) -> None:

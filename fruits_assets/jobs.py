@@ -47,9 +47,11 @@ def compare_folders_with_partitions(context: dg.OpExecutionContext) -> None:
     settings: Settings = context.resources.settings
     store: Store = context.resources.store
     check_residency(settings)
-    changes = synchronise(context.instance, store, settings.images, list_image_folders(settings.images))
+    found = list_image_folders(settings.images)
+    changes = synchronise(context.instance, store, settings.images, found)
     context.add_output_metadata(
         {"added": changes.add, "dropped": changes.drop, "refused": changes.refused, "kept": changes.kept}
+        | {"passed_over": found.passed_over.endings}
     )
     context.log.info(
         f"{len(changes.add)} folders added, {len(changes.drop)} dropped"

@@ -42,6 +42,7 @@ class Stage:
 
 # What a call into a Java process that has ended raises.
 _SPARK_IS_GONE = re.compile(r"\s*(?:py4j\.protocol\.Py4JNetworkError|ConnectionRefusedError|ConnectionResetError)\b")
+_OWN_ERROR = re.compile(r"(?:FruitsError|TableChangedError): (.+)")
 EXTRACT = Stage("extract_features", "photos to features", per_folder=True)
 FIT = Stage("fit_pca", "features to a PCA model", per_folder=False)
 REDUCE = Stage("reduce_folders", "features to reduced features", per_folder=True)
@@ -123,7 +124,7 @@ def register_folders(
         at_root = f" {found.root_photos} lie at the root itself: move them into a folder." if found.root_photos else ""
         raise FruitsError(
             f"There is no photo in a folder below {settings.images}.{at_root} Photos are files ending in "
-            f".{', .'.join(PHOTO_EXTENSIONS)}, in folders named by their label."
+            f".{', .'.join(PHOTO_EXTENSIONS)}, in folders named by their label.{found.passed_over.told_after_no_photo}"
         )
     changes = synchronise(instance, Store(settings.store), settings.images, found)
     say(f"{sum(found.photos.values()):,} photos in {len(found.photos):,} folders of {settings.images}")
@@ -131,6 +132,8 @@ def register_folders(
         say(f"  warning: {found.root_photos} photos lie at the root, belong to no folder, and are not processed")
     if found.hidden_photos:
         say(f"  warning: {found.hidden_photos} photos in folders whose name begins with a dot are not processed")
+    for sentence in found.passed_over.sentences(found.contents):
+        say(f"  {sentence}")
     for link in found.broken_links:
         say(f"  warning: {link} is a link that leads nowhere, and is not processed")
     for folder in changes.refused:
@@ -189,14 +192,14 @@ def _tags_of(folders: Sequence[str], instance: dg.DagsterInstance) -> dict[str, 
 
 
 def _reason(result: dg.ExecuteInProcessResult) -> str:
-    """Returns the message of the first step that failed: its innermost error, the one that we or Spark raised."""
+    """Returns the message of the first step that failed: that of our own error, else of the innermost one."""
     for event in result.all_events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error and error.cause:
+        if event.is_step_failure and (error := event.step_failure_data.error):
+            messages = [error.message]
+            while error.cause:
                 error = error.cause
-            if error:
-                return readable(error.message)
+                messages.append(error.message)
+            return readable(next((message for message in messages if _OWN_ERROR.search(message)), messages[-1]))
     return "No step says why."
 
 
@@ -206,9 +209,7 @@ def readable(message: str) -> str:
     Args:
         message: As Dagster keeps it, ``module.Name: text``; Java's causes and traces follow on lines of their own.
     """
-    if own := re.search(r"(?:FruitsError|TableChangedError): (.+)", message) or re.search(
-        r"StepError: (.+)", message, re.DOTALL
-    ):
+    if own := _OWN_ERROR.search(message) or re.search(r"StepError: (.+)", message, re.DOTALL):
         return own.group(1).strip()
     if _SPARK_IS_GONE.match(message):
         return (

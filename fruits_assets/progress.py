@@ -5,10 +5,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr
+from typing import Any
 
-import click
 import dagster as dg
+from tqdm import tqdm
+from tqdm.contrib import DummyTqdmFile
 
 PROGRESS_LOGGER = "progress"
 _SECONDS_BETWEEN_DRAWINGS = 0.5
@@ -32,11 +34,17 @@ class _Line(logging.Formatter):
         return prefix + message
 
 
+class _StandardError(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        # As it is at this moment: while a bar is drawn it is one that writes above the bar.
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
 @dg.logger
 def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
     """Prints what the steps themselves have to say."""
     logger = logging.Logger("fruits.progress", level=logging.INFO)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StandardError()
     handler.setFormatter(_Line())
     handler.addFilter(_OwnMessagesOnly())
     logger.addHandler(handler)
@@ -58,30 +66,55 @@ def photos_counted(
     """
     over = threading.Event()
     draw = bar and sys.stderr.isatty()
-    show = _bar if draw else _lines
-    thread = threading.Thread(target=show, args=(done, total, over, say, every), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    with _bar(total) if draw else nullcontext(_lines(total, say)) as tell:
+        seconds = _SECONDS_BETWEEN_DRAWINGS if draw else every
+        thread = threading.Thread(target=_tell_now_and_then, args=(done, over, tell, seconds), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
 
-def _lines(
-    done: Callable[[], int], total: int, over: threading.Event, say: Callable[[str], None], every: float
+def _tell_now_and_then(
+    done: Callable[[], int], over: threading.Event, tell: Callable[[int], None], seconds: float
 ) -> None:
+    while not over.wait(seconds):
+        tell(done())
+
+
+def _lines(total: int, say: Callable[[str], None]) -> Callable[[int], None]:
     started = time.monotonic()
-    while not over.wait(every):
-        photos = done()
-        say(f"{photos:,} of {total:,} photos, {photos / (time.monotonic() - started):,.0f} a second")
+
+    def tell(photos: int) -> None:
+        rate = photos / (time.monotonic() - started)
+        left = f", {tqdm.format_interval((total - photos) / rate)} left" if photos else ""
+        say(f"{photos:,} of {total:,} photos, {rate:,.1f} a second{left}")
+
+    return tell
 
 
-def _bar(done: Callable[[], int], total: int, over: threading.Event, _: Callable[[str], None], __: float) -> None:
-    with click.progressbar(
-        length=total, label="  photos", show_pos=True, file=sys.stderr, width=30, update_min_steps=1
-    ) as drawn:
-        drawn.render_progress()
-        while not over.wait(_SECONDS_BETWEEN_DRAWINGS):
-            drawn.update(done() - drawn.pos)
-        drawn.update(done() - drawn.pos)
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[int], None]]:
+    # The least width of a terminal shows what comes first. The rate is that of all photos so far: Spark counts those of
+    # a task when the task has ended.
+    drawn = tqdm(
+        total=total,
+        file=sys.stderr,
+        bar_format="  {n_fmt} of {total_fmt} photos, {rate_noinv_fmt}, {remaining} left {bar}",
+        unit="",
+        smoothing=0,
+        mininterval=0,
+        dynamic_ncols=True,
+        leave=False,
+    )
+
+    def tell(photos: int) -> None:
+        drawn.n = photos
+        drawn.refresh()
+
+    # What others write meanwhile comes above the bar.
+    above: Any = DummyTqdmFile(sys.stderr)
+    with drawn, redirect_stderr(above):
+        yield tell

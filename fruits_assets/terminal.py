@@ -9,6 +9,7 @@ from typing import ParamSpec
 
 import click
 
+from fruits_assets.interrupts import INTERRUPTS
 from spark_steps.errors import FruitsError
 
 P = ParamSpec("P")
@@ -22,6 +23,9 @@ def tells_problems_in_a_sentence(command: Callable[P, None]) -> Callable[P, None
         try:
             command(*args, **kwargs)
         except FruitsError as error:
+            if INTERRUPTS.has_come:
+                # The run that was interrupted has failed; the line has been written.
+                raise click.exceptions.Exit(INTERRUPTS.exit_code(1)) from error
             raise click.ClickException(str(error)) from error
         except Exception as error:
             if (full := disk_is_full(error)) is None:

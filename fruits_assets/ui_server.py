@@ -6,7 +6,10 @@ photos or cost money. Here it answers only what the browser says comes from its 
 browser.
 """
 
+import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -72,9 +75,16 @@ def dev(arguments: Sequence[str]) -> None:
         return started(guarded, **options)
 
     dagster_dev.open_ipc_subprocess = start
+    threading.Thread(target=_end_with_the_command, daemon=True).start()
     # It says that dg dev is newer.
     warnings.simplefilter("ignore", dg.SupersessionWarning)
     dagster_dev.dev_command(list(arguments))
+
+
+def _end_with_the_command() -> None:
+    # fruits ui holds the other end of the pipe, which closes however that process ends.
+    sys.stdin.buffer.read()
+    os.killpg(0, signal.SIGTERM)
 
 
 def webserver(arguments: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """Find the photos of image folders: one row for each file found, and never a lost one."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pyspark.sql.types import StructType
 from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
 from spark_steps.folder_tree import broken_links
+from spark_steps.passed_over import PassedOver, ending_of
 from spark_steps.schemas import RAW_IMAGES_SCHEMA, to_spark
 
 PHOTO_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff")
@@ -52,12 +54,14 @@ class ImageFolders:
         root_photos: Photos at the root itself; they belong to no folder and are not processed.
         hidden_photos: Photos in folders whose name begins with a dot; they are not processed.
         broken_links: Links with a photo's name that lead nowhere, sorted; they are not processed either.
+        passed_over: Files that are no photos which can be read; hidden ones are not among them.
     """
 
     contents: dict[str, FolderContents] = field(default_factory=dict)
     root_photos: int = 0
     hidden_photos: int = 0
     broken_links: tuple[str, ...] = ()
+    passed_over: PassedOver = field(default_factory=PassedOver)
 
     @property
     def photos(self) -> dict[str, int]:
@@ -98,23 +102,28 @@ def list_image_folders(images: str) -> ImageFolders:
     broken = () if s3.is_s3(images) else _broken_photos(images)
     _, root = storage.filesystem_of(images)
     contents: dict[str, FolderContents] = {}
+    passed_over: defaultdict[str, Counter[str]] = defaultdict(Counter)
     hidden = 0
     try:
         found = storage.list_files(images, recursive=True)
     except OSError as error:
         raise _unlistable(images, error) from error
     for info in found:
-        if info.type == fs.FileType.File and is_photo(info.base_name):
-            folder = info.path[len(root) + 1 : -len(info.base_name) - 1]
-            parts = folder.split("/")
-            # A key in S3 may have a part without a name (a//b.jpg), which is in no folder that could be listed.
-            folder = folder if all(parts) else ""
-            if any(part.startswith(".") for part in parts):
-                hidden += 1
-            else:
-                contents[folder] = contents.get(folder, FolderContents()).with_photo(info)
+        if info.type != fs.FileType.File:
+            continue
+        folder = info.path[len(root) + 1 : -len(info.base_name) - 1]
+        parts = folder.split("/")
+        # A key in S3 may have a part without a name (a//b.jpg), which is in no folder that could be listed.
+        folder = folder if all(parts) else ""
+        photo, in_hidden = is_photo(info.base_name), any(part.startswith(".") for part in parts)
+        if photo and in_hidden:
+            hidden += 1
+        elif photo:
+            contents[folder] = contents.get(folder, FolderContents()).with_photo(info)
+        elif not in_hidden and (ending := ending_of(info.base_name)) is not None:
+            passed_over[folder][ending] += 1
     at_root = contents.pop("", FolderContents())
-    return ImageFolders(dict(sorted(contents.items())), at_root.photos, hidden, broken)
+    return ImageFolders(dict(sorted(contents.items())), at_root.photos, hidden, broken, PassedOver(passed_over))
 
 
 def _broken_photos(images: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spark_steps import class_archive, s3
+from spark_steps.errors import FruitsError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -128,7 +129,7 @@ def _daemon_module() -> str:
     return "spark_steps.python_daemon" if sys.platform == "linux" else "pyspark.daemon"
 
 
-def start_in_background(config: Mapping[str, str]) -> None:
+def start_in_background(config: Mapping[str, str], java_log: Path | None = None) -> None:
     """Starts the session of this process on another core, for whoever asks for it later, and returns at once.
 
     Java and the workers take about as long to start as Dagster takes to be imported. What goes wrong comes to light
@@ -136,8 +137,11 @@ def start_in_background(config: Mapping[str, str]) -> None:
 
     Args:
         config: Settings as ``local_spark_config`` gives them.
+        java_log: File for what Java and the workers would write to the terminal; an old one is replaced.
     """
     use_local_runtimes()
+    if java_log is not None:
+        _send_words_of_java_to(java_log)
 
     def start() -> None:
         from pyspark.sql import SparkSession
@@ -148,6 +152,28 @@ def start_in_background(config: Mapping[str, str]) -> None:
     # The first query with a Python function has the driver import pandas: now, and not while Java waits for it.
     for name, work in (("start of Spark", start), ("import of pandas", _import_pandas)):
         threading.Thread(target=work, name=name, daemon=True).start()
+
+
+def _send_words_of_java_to(file: Path) -> None:
+    # A terminal that Java writes to shows its stack traces around our sentences, and after the command has ended.
+    from pyspark.errors import PySparkRuntimeError
+
+    context: Any = import_module("pyspark.context")
+    launch = context.launch_gateway
+
+    def launch_with_log(conf: Any = None) -> Any:
+        with file.open("ab") as log:
+            written = log.tell()
+            try:
+                return launch(conf, {"stdout": log, "stderr": log})
+            except PySparkRuntimeError as error:
+                said = " ".join(file.read_bytes()[written:].decode(errors="replace").split())
+                raise FruitsError(f"Spark's Java process did not start. It says: {said or 'nothing'}") from error
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    # PySpark has no setting for it; launch_gateway takes it for "capturing stdout/stderr".
+    context.launch_gateway = launch_with_log
 
 
 def _import_pandas() -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from fruits_assets.commands import places
 from fruits_assets.commands.completion import weights_sources
 from fruits_assets.commands.options import images_option, store_option
-from fruits_assets.home import ensure_dagster_home
+from fruits_assets.home import dagster_home, ensure_dagster_home, instance_at_the_terminal
+from fruits_assets.interrupts import INTERRUPTS
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 from spark_steps.errors import FruitsError
@@ -56,6 +58,9 @@ def run_command(
     if components is not None and variance is not None:
         raise click.UsageError("--components and --variance exclude each other.")
     settings = read_settings(images=images, store=store, weights=weights, components=components, variance=variance)
+    places.check_that_photos_are_named(settings)
+    for line in places.told(settings, images, store):
+        click.echo(line, err=True)
     _run_and_report(settings, split_patterns(folders))
 
 
@@ -72,20 +77,21 @@ def split_patterns(given: Sequence[str]) -> list[str]:
 
 
 def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",)) -> None:
+    home = dagster_home(settings.store)
     if settings.deployment == "local":
         # Here: it brings Spark's Python side.
         from spark_steps.images import check_images_root
 
         check_images_root(settings.images)
-        start_in_background(settings.spark_config)
+        start_in_background(settings.spark_config, home / "storage" / "spark.err")
+    else:
+        INTERRUPTS.let_the_cluster_be_ended()
     # Here: Dagster takes seconds to import, and --help does without.
-    import dagster as dg
-
     from fruits_assets.pipeline import run_pipeline
     from fruits_assets.report import as_text, read_report
 
     ensure_dagster_home(settings.store)
-    with dg.DagsterInstance.get() as instance:
+    with instance_at_the_terminal(home) as instance:
         run_pipeline(settings, instance, patterns, lambda line: click.echo(line, err=True))
     click.echo(as_text(read_report(settings.store)))
     click.echo(f"\nTo look at the runs and their metadata: make ui   (or: {_ui_command(settings)})")

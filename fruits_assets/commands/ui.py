@@ -3,14 +3,12 @@
 import json
 import os
 import shlex
-import signal
-import sys
 
 import click
 
 from fruits_assets.commands.completion import folders
 from fruits_assets.commands.options import images_option, store_option
-from fruits_assets.home import PACKAGES, ensure_dagster_home, last_store
+from fruits_assets.home import ensure_dagster_home, last_store
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 
@@ -23,8 +21,9 @@ from fruits_assets.terminal import tells_problems_in_a_sentence
 )
 @click.option("--store", shell_complete=folders, help="Store for them.  [env: FRUITS_STORE; else of the last run]")
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--verbose", is_flag=True, help="With all that Dagster says of its work.")
 @tells_problems_in_a_sentence
-def ui_command(images: str | None, store: str | None, port: int) -> None:
+def ui_command(images: str | None, store: str | None, port: int, verbose: bool) -> None:
     """Start Dagster's webserver and daemon on the asset graph.
 
     \b
@@ -32,6 +31,9 @@ def ui_command(images: str | None, store: str | None, port: int) -> None:
       fruits ui                                  # with the images and the store of the last run
       fruits ui --images photos --store results --port 3001
     """
+    # Here: it is for this command alone.
+    from fruits_assets.ui_process import serve
+
     if store is None and "FRUITS_STORE" not in os.environ:
         store = last_store()
     settings = read_settings(images=images, store=store)
@@ -39,15 +41,8 @@ def ui_command(images: str | None, store: str | None, port: int) -> None:
     if images is None and "FRUITS_IMAGES" not in os.environ:
         settings = read_settings(images=_images_of_last_run(), store=settings.store)
     os.environ |= {"FRUITS_IMAGES": settings.images, "FRUITS_STORE": settings.store}
-    click.echo(f"Images {settings.images}, store {settings.store}; http://127.0.0.1:{port}", err=True)
-    # Dagster, and all that it starts, would else import what lies in the current folder.
-    os.environ["PYTHONSAFEPATH"] = "1"
-    where = ["-m", "fruits_assets.definitions", "-d", str(PACKAGES)]
-    command = [sys.executable, "-m", "fruits_assets.ui_server", "dev", *where, "-h", "127.0.0.1", "-p", str(port)]
-    # A shell starts what is in the background with interrupts ignored; Dagster would then ignore every request to end.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sys.stdout.flush()
-    os.execv(command[0], command)  # noqa: S606
+    click.echo(f"Images {settings.images}, store {settings.store}", err=True)
+    serve(port, verbose=verbose)
 
 
 def _images_of_last_run() -> str | None:
