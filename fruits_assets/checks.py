@@ -14,6 +14,7 @@ from dagster_pyspark import LazyPySparkResource
 from fruits_assets.assets import mobilenet_features, pca_model, raw_images, reduced_features
 from fruits_assets.assets.common import StepLauncher
 from fruits_assets.charts import picture, rejected_by_reason
+from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.metadata import table_of
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.settings import Settings
@@ -77,6 +78,7 @@ def same_photos(folders: Sequence[str], differing: Sequence[str], what: str) -> 
 
 
 @dg.asset_check(asset=raw_images, name="every_photo_is_listed")
+@fails_in_a_sentence
 def every_photo_is_listed(
     context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store], settings: dg.ResourceParam[Settings]
 ) -> dg.AssetCheckResult:
@@ -89,6 +91,7 @@ def every_photo_is_listed(
 
 
 @dg.asset_check(asset=mobilenet_features, name="no_photo_lost")
+@fails_in_a_sentence
 def no_photo_lost(context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
     """Every photo found has exactly one row, with its features or the reason why it has none."""
     folders = folders_of_run(context, store.raw_images)
@@ -110,6 +113,7 @@ def no_photo_lost(context: dg.AssetCheckExecutionContext, store: dg.ResourcePara
         ),
     ]
 )
+@fails_in_a_sentence
 def features_are_sound(
     context: dg.AssetCheckExecutionContext,
     store: dg.ResourceParam[Store],
@@ -140,6 +144,7 @@ def features_are_sound(
 
 
 @dg.asset_check(asset=mobilenet_features, name="almost_every_photo_is_usable")
+@fails_in_a_sentence
 def almost_every_photo_is_usable(
     context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store], settings: dg.ResourceParam[Settings]
 ) -> dg.AssetCheckResult:
@@ -179,6 +184,7 @@ def usable_photos(found: Summary, bearable: float) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset=pca_model, name="variance_is_kept")
+@fails_in_a_sentence
 def variance_is_kept(pca_model: PcaModel, settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
     """The components kept hold as much of the variance as was asked for, or as FRUITS_VARIANCE_WARNING wants."""
     wanted = pca_model.asked_variance or settings.variance_warning
@@ -194,6 +200,7 @@ def variance_is_kept(pca_model: PcaModel, settings: dg.ResourceParam[Settings]) 
 
 
 @dg.asset_check(asset=reduced_features, name="one_pca_model")
+@fails_in_a_sentence
 def one_pca_model(store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
     """All photos of all folders are reduced by the current PCA model; numbers of different models do not compare.
 
@@ -215,6 +222,7 @@ def one_pca_model(store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset=reduced_features, name="only_good_photos_and_all_of_them")
+@fails_in_a_sentence
 def reduced_rows_match(context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
     """Every photo with features has exactly one reduced row, and no other photo has one."""
     folders = folders_of_run(context, store.mobilenet_features)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from fruits_assets.assets import mobilenet_features, mobilenet_model, pca_model, raw_images, reduced_features
 from fruits_assets.erasing import Wanted, erase
+from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.partitions import SYNC_JOB, synchronise
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
@@ -45,6 +46,7 @@ reduce_folders = dg.define_asset_job(
 
 
 @dg.op(required_resource_keys={"settings", "store"})
+@fails_in_a_sentence
 def compare_folders_with_partitions(context: dg.OpExecutionContext) -> None:
     """Registers folders that are new; drops those that are gone, tables included."""
     settings: Settings = context.resources.settings
@@ -84,6 +86,7 @@ class EraseConfig(dg.Config):
 
 
 @dg.op(required_resource_keys={"settings", "store"})
+@fails_in_a_sentence
 def erase_what_is_named(context: dg.OpExecutionContext, config: EraseConfig) -> None:
     """Erases, and says how many photos, files and rows that were; which, it does not say."""
     wanted = Wanted(config.image_ids, config.paths, config.from_file, config.older_than_days)

@@ -1,7 +1,5 @@
 """The whole way from folders to reduced features, as runs of the same jobs that the UI starts."""
 
-import itertools
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,6 +9,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from fruits_assets.definitions import build_definitions
 from fruits_assets.emr.guards import one_cluster_for_all
+from fruits_assets.failures import reason
 from fruits_assets.in_flight import what_is_under_way
 from fruits_assets.liveness import tagged_as_alive
 from fruits_assets.partitions import IMAGE_FOLDERS, contiguous_ranges, synchronise
@@ -40,8 +39,6 @@ class Stage:
     per_folder: bool
 
 
-# What a call into a Java process that has ended raises.
-_SPARK_IS_GONE = re.compile(r"\s*(?:py4j\.protocol\.Py4JNetworkError|ConnectionRefusedError|ConnectionResetError)\b")
 EXTRACT = Stage("extract_features", "photos to features", per_folder=True)
 FIT = Stage("fit_pca", "features to a PCA model", per_folder=False)
 REDUCE = Stage("reduce_folders", "features to reduced features", per_folder=True)
@@ -151,42 +148,9 @@ def _run(
         run_config={"loggers": {PROGRESS_LOGGER: {}}}, instance=instance, tags=tags, raise_on_error=False
     )
     if not result.success:
-        raise FruitsError(f"The run {result.run_id} of {job} failed. {_reason(result)}")
+        raise FruitsError(f"The run {result.run_id} of {job} failed. {reason(result.all_events)}")
     failed = [evaluation for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
     for evaluation in failed:
         say(f"  {evaluation.severity.value.lower()}: {evaluation.check_name}: {evaluation.description}")
     if broken := [evaluation for evaluation in failed if evaluation.severity == dg.AssetCheckSeverity.ERROR]:
         raise FruitsError(f"The check {broken[0].check_name} failed. {broken[0].description}")
-
-
-def _reason(result: dg.ExecuteInProcessResult) -> str:
-    """Returns the message of the first step that failed: its innermost error, the one that we or Spark raised."""
-    for event in result.all_events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error and error.cause:
-                error = error.cause
-            if error:
-                return readable(error.message)
-    return "No step says why."
-
-
-def readable(message: str) -> str:
-    """Returns what an error says, without the names of exceptions that wrap ours and without a stack trace.
-
-    Args:
-        message: As Dagster keeps it, ``module.Name: text``; Java's causes and traces follow on lines of their own.
-    """
-    if own := re.search(r"(?:FruitsError|TableChangedError): (.+)", message) or re.search(
-        r"StepError: (.+)", message, re.DOTALL
-    ):
-        return own.group(1).strip()
-    if _SPARK_IS_GONE.match(message):
-        return (
-            "Spark's Java process has ended under way; most often the system has killed it for memory. Run again, with "
-            "fewer FRUITS_CORES or a smaller FRUITS_DRIVER_MEMORY if it happens again."
-        )
-    lines = [line.strip() for line in message.strip().splitlines() if line.strip()]
-    java = next((line[2:] for line in lines if line.startswith(": ")), None)
-    before_trace = itertools.takewhile(lambda line: not line.startswith(("at ", "JVM stacktrace")), lines)
-    return java or " ".join(before_trace)

@@ -8,11 +8,13 @@ from pydantic import Field
 
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table
 from fruits_assets.costs import CostModel, entries
+from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.io_managers import TableUpdate
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from spark_steps.erasure import finished
 from spark_steps.mobilenet import plan_features
+from spark_steps.photos import PREPROCESSING
 from spark_steps.schemas import FEATURES_SCHEMA
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable
@@ -36,23 +38,26 @@ class FeaturesConfig(dg.Config):
     full_refresh: bool = Field(False, description="Run every photo through the network again, new or not.")
 
 
-@dg.asset(io_manager_key="mobilenet_models", kinds={"tensorflow"}, **GROUP)
+@dg.asset(io_manager_key="mobilenet_models", kinds={"tensorflow"}, code_version=PREPROCESSING, **GROUP)
+@fails_in_a_sentence
 def mobilenet_model(
     context: dg.AssetExecutionContext,
     config: WeightsConfig,
     settings: dg.ResourceParam[Settings],
     store: dg.ResourceParam[Store],
     costs: dg.ResourceParam[CostModel],
-) -> MobileNetModel:
+) -> dg.Output[MobileNetModel]:
     """MobileNetV2 without its classifier, read once and converted to the 9 MB that are broadcast to the workers."""
     started, source = time.perf_counter(), config.weights or settings.weights
     check_residency(settings, places=[source or "", store.root])
     model = model_for_next(source, store.mobilenet_models)
     context.add_output_metadata(entries(costs.of_seconds(time.perf_counter() - started)))
-    return model
+    # The same network, converted anew, leaves the features that were made with it in sync.
+    return dg.Output(model, data_version=dg.DataVersion(model.fingerprint))
 
 
-@dg.asset(**folder_table("mobilenet_features", FEATURES_SCHEMA))
+@dg.asset(code_version=PREPROCESSING, **folder_table("mobilenet_features", FEATURES_SCHEMA))
+@fails_in_a_sentence
 def mobilenet_features(
     context: dg.AssetExecutionContext,
     config: FeaturesConfig,

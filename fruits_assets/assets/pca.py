@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from fruits_assets import metadata
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table
 from fruits_assets.costs import CostModel, entries
+from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.io_managers import PcaUpdate, TableUpdate
 from fruits_assets.settings import Settings
 from spark_steps.erasure import finished
@@ -43,6 +44,7 @@ class PcaConfig(dg.Config):
 
 
 @dg.asset(io_manager_key="pca_models", kinds={"spark", "numpy"}, **GROUP)
+@fails_in_a_sentence
 def pca_model(
     context: dg.AssetExecutionContext,
     config: PcaConfig,
@@ -53,7 +55,7 @@ def pca_model(
     store: dg.ResourceParam[Store],
     costs: dg.ResourceParam[CostModel],
     pyspark_step_launcher: StepLauncher,
-) -> PcaUpdate:
+) -> dg.Output[PcaUpdate]:
     """A standardised PCA of all photos of all folders, fitted in one pass.
 
     Its metadata say how much variance it keeps, and show the curve of it and a map of the photos.
@@ -67,10 +69,11 @@ def pca_model(
     described = metadata.of_pca_model(model, store.pca_models, mobilenet_features)
     cost = costs.of_seconds(time.perf_counter() - started)
     context.add_output_metadata({**described, **entries(cost, images=model.rows)})
-    return PcaUpdate(model, erased)
+    return dg.Output(PcaUpdate(model, erased), data_version=dg.DataVersion(model.version))
 
 
 @dg.asset(**folder_table("reduced_features", REDUCED_SCHEMA))
+@fails_in_a_sentence
 def reduced_features(
     context: dg.AssetExecutionContext,
     mobilenet_features: FolderTable,
