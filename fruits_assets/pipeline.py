@@ -15,6 +15,7 @@ from fruits_assets.liveness import tagged_as_alive
 from fruits_assets.partitions import IMAGE_FOLDERS, contiguous_ranges, synchronise
 from fruits_assets.progress import PROGRESS_LOGGER
 from fruits_assets.residency import check_residency
+from fruits_assets.runs import run_in_process
 from fruits_assets.settings import Settings
 from fruits_assets.tags import places
 from spark_steps.erasure import refuse_while_erasing
@@ -144,8 +145,8 @@ def _run(
     instance: dg.DagsterInstance,
     say: Callable[[str], None],
 ) -> None:
-    result = definitions.resolve_job_def(job).execute_in_process(
-        run_config={"loggers": {PROGRESS_LOGGER: {}}}, instance=instance, tags=tags, raise_on_error=False
+    result = run_in_process(
+        definitions.resolve_job_def(job), {"loggers": {PROGRESS_LOGGER: {}}}, tags, instance
     )
     if not result.success:
         raise FruitsError(f"The run {result.run_id} of {job} failed. {reason(result.all_events)}")
