@@ -18,6 +18,7 @@ from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.metadata import table_of
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.settings import Settings
+from fruits_assets.tags import tagged_folders
 from spark_steps import pca_store
 from spark_steps.images import count_photos
 from spark_steps.pca import PcaModel
@@ -37,6 +38,8 @@ def folders_of_run(context: dg.AssetCheckExecutionContext, table: FolderTable) -
             there altogether is not overlooked.
     """
     tags = context.run.tags
+    if listed := tagged_folders(tags):
+        return listed
     if key := tags.get(PARTITION_NAME_TAG):
         return [key]
     first, last = tags.get(ASSET_PARTITION_RANGE_START_TAG), tags.get(ASSET_PARTITION_RANGE_END_TAG)

@@ -1,21 +1,18 @@
 """Photos erased, as ``fruits erase`` and the job do it: one at a time, and with no run under way."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
-from filelock import FileLock, Timeout
 
 from fruits_assets.dagster_records import forget
-from fruits_assets.emr.lock import held
 from fruits_assets.in_flight import what_is_under_way
 from fruits_assets.liveness import end_runs_of_killed_processes
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
-from spark_steps import s3, storage
+from fruits_assets.store_lock import one_at_a_time
+from spark_steps import storage
 from spark_steps.erasure import Erasure, carry_out, decide, unfinished, withdraw
 from spark_steps.erasure_plan import (
     Plan,
@@ -107,7 +104,7 @@ def erase(
     request = wanted.request(store, settings)
     end_runs_of_killed_processes(instance)
     _refuse_while_running(instance, store, own_run)
-    with _one_at_a_time(store) as check_alone:
+    with one_at_a_time(f"{store.erasures}/unfinished/lock", "erases photos", _PATIENCE_SECONDS) as check_alone:
         begun = unfinished(store, settings.images)
         for erasure in begun:
             say(f"The erasure {erasure.name} was interrupted, and is finished now.")
@@ -172,26 +169,6 @@ def _refuse_while_running(instance: dg.DagsterInstance, store: Store, own_run: s
         raise FruitsError(f"{busy} Nothing is erased while it could bring rows back: erase again when it has ended.")
     for table in store.tables.values():
         check_nobody_writes(table)
-
-
-@contextmanager
-def _one_at_a_time(store: Store) -> Iterator[Callable[[], None]]:
-    """Holds off other erasures of the store by a lock in it; what is yielded raises a FruitsError if it was lost."""
-    place = f"{store.erasures}/unfinished/lock"
-    if s3.is_s3(place):
-        with held(s3.client(), *s3.bucket_and_key(place), _PATIENCE_SECONDS) as check_held:
-            yield check_held
-        return
-    Path(place).parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(place, timeout=_PATIENCE_SECONDS)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise FruitsError(f"Another process erases photos of {store.root}. Wait until it has ended.") from error
-    try:
-        yield lambda: None
-    finally:
-        lock.release()
 
 
 def _text_of(place: str) -> str:

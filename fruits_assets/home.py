@@ -14,6 +14,13 @@ from spark_steps.s3 import is_s3
 # The checkout, or where the package is installed.
 PACKAGES = Path(__file__).parent.parent
 WORKSPACE = PACKAGES / "workspace.yaml"
+# sha256 of each dagster.yaml that was copied into homes before the present one. Whoever has edited theirs keeps it.
+_EARLIER_CONFIGURATIONS = {
+    "a36bdfff1e6c0bc81715bb91dbea553e80743c53bd90e97a4181f5f5c384c943",
+    "f2acb2b3155253001118f7cd201db0fdf79e4605ad5fcb89213390001ecd65d1",
+    "bc7793e52dcf4d37b169ee7906d4f738ee314461b875294c8e08f2a2b908bbe6",
+    "48b41b2b9625e62077ac45454841da363546641ea16e2b8a1bc726ad9b0b02c4",
+}
 
 
 def ensure_dagster_home(store: str) -> Path:
@@ -33,14 +40,19 @@ def ensure_dagster_home(store: str) -> Path:
     own = f"{Path(store).name}-{hashlib.sha256(store.encode()).hexdigest()[:8]}"
     home = Path(os.environ.get("DAGSTER_HOME") or _homes() / own).expanduser().absolute()
     home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists():
-        shutil.copyfile(Path(__file__).parent / "dagster.yaml", home / "dagster.yaml")
+    _bring_configuration(home / "dagster.yaml")
     _refuse_telemetry(home / "dagster.yaml")
     # For last_store: which store was worked on, and by the file's time when.
     (home / "store.txt").write_text(store)
     os.environ["DAGSTER_HOME"] = str(home)
     _make_databases(home)
     return home
+
+
+def _bring_configuration(file: Path) -> None:
+    """Writes our ``dagster.yaml`` where there is none, or where an earlier one of ours lies unchanged."""
+    if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() in _EARLIER_CONFIGURATIONS:
+        shutil.copyfile(Path(__file__).parent / "dagster.yaml", file)
 
 
 def _refuse_telemetry(file: Path) -> None:

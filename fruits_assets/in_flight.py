@@ -1,6 +1,6 @@
 """What is under way in a Dagster instance: nothing is dropped from under a run, and automation waits its turn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -11,6 +11,8 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
+
+from fruits_assets.tags import tagged_folders
 
 # max_runtime_seconds of dagster.yaml: a run of which nothing was heard for longer has lost its process.
 _LONGEST_RUN = timedelta(days=1)
@@ -43,17 +45,19 @@ def what_is_under_way(instance: dg.DagsterInstance, without: str | None = None) 
     return None
 
 
-def partitions_in_flight(instance: dg.DagsterInstance, partitions: Sequence[str], without: str) -> set[str]:
+def partitions_in_flight(
+    instance: dg.DagsterInstance, partitions: Sequence[str], without: Collection[str] = ()
+) -> set[str]:
     """Returns the partitions that an unfinished run or backfill works on.
 
     Args:
         instance: Of Dagster.
         partitions: All partitions, in the order of their registration.
-        without: A job whose runs do not count.
+        without: Jobs whose runs do not count.
     """
     found: set[str] = set()
     for run in unfinished_runs(instance):
-        if run.job_name != without:
+        if run.job_name not in without:
             found |= partitions_of_tags(run.tags, partitions)
     for backfill in unfinished_backfills(instance):
         found |= _partitions_of_backfill(backfill, partitions)
@@ -62,6 +66,8 @@ def partitions_in_flight(instance: dg.DagsterInstance, partitions: Sequence[str]
 
 def partitions_of_tags(tags: Mapping[str, str], partitions: Sequence[str]) -> set[str]:
     """Returns the partitions that a run with some tags works on; all where it has none, as a fit reads all folders."""
+    if (listed := tagged_folders(tags)) is not None:
+        return set(listed)
     if key := tags.get(PARTITION_NAME_TAG):
         return {key}
     ends = [tags.get(ASSET_PARTITION_RANGE_START_TAG), tags.get(ASSET_PARTITION_RANGE_END_TAG)]

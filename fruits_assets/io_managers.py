@@ -15,6 +15,7 @@ from fruits_assets import metadata
 from fruits_assets.costs import CostModel
 from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.progress import PROGRESS_LOGGER, photos_counted
+from fruits_assets.store_lock import one_at_a_time
 from spark_steps import pca_store, weights
 from spark_steps.erasure import refuse_after_erasing, refuse_while_erasing
 from spark_steps.pca import PcaModel
@@ -30,6 +31,7 @@ class TableUpdate:
     """What an asset gives for the folders of its run.
 
     Attributes:
+        folders: The folders that the run reports on; some may be no partitions of it.
         rows: The rows of the folders that change; not read where none does.
         changed: The folders whose rows they replace.
         started: ``time.perf_counter()`` when the work began.
@@ -41,6 +43,7 @@ class TableUpdate:
         done: Returns how many photos of those worked on are done, while the rows are written.
     """
 
+    folders: Sequence[str]
     rows: DataFrame | TaskRows
     changed: Sequence[str]
     started: float
@@ -75,23 +78,28 @@ class FolderTableIOManager(dg.IOManager):
 
     @fails_in_a_sentence
     def handle_output(self, context: dg.OutputContext, obj: TableUpdate) -> None:
-        """Replaces the changed folders, and gives each folder of the run its own metadata."""
+        """Replaces the changed folders, and gives each folder of the update its own metadata.
+
+        Dagster records a materialization for each partition of the run; those of other folders are logged here.
+        """
         name = context.asset_key.path[-1]
         table = self._tables[name]
         if obj.changed:
             with _counted(context, obj):
                 table.write(obj.rows, obj.changed, lambda: refuse_after_erasing(self._store, obj.erased))
         context.step_context.set_data_version(context.asset_key, _version(table, context.asset_partition_keys))
-        summaries = summarise(table, context.asset_partition_keys)
+        summaries = summarise(table, obj.folders)
         rows = {folder: summary.rows for folder, summary in summaries.items()}
         computed = rows if obj.computed is None else obj.computed
         sizes = {folder: summary.photo_bytes for folder, summary in summaries.items()}
         # After what the metadata take: with thousands of folders in S3 that is a part of the bill.
         cost = self._costs.of_seconds(time.perf_counter() - obj.started)
         described = metadata.of_folders(table, summaries, computed, obj.photo_bytes or sizes, cost)
-        metadata.add_to_partitions(
-            context.step_context, {folder: {**one, **obj.notes.get(folder, {})} for folder, one in described.items()}
-        )
+        described = {folder: {**one, **obj.notes.get(folder, {})} for folder, one in described.items()}
+        of_run = {folder: described.pop(folder) for folder in context.asset_partition_keys}
+        metadata.add_to_partitions(context.step_context, of_run)
+        for folder, one in described.items():
+            context.log_event(dg.AssetMaterialization(context.asset_key, partition=folder, metadata=one))
         new = "" if obj.computed is None else f", {sum(computed.values()):,} of them new or changed"
         context.log.info(f"{name}: {sum(rows.values()):,} photos, folders: {len(rows):,}{new}; {cost.seconds:.1f} s")
 
@@ -150,6 +158,9 @@ class MobileNetModelIOManager(dg.IOManager):
 class PcaModelIOManager(dg.IOManager):
     """PCA models by version; the last one fitted is the current one."""
 
+    # An export to Spark ML takes some seconds.
+    _PATIENCE_SECONDS = 120.0
+
     def __init__(self, store: Store, pyspark: LazyPySparkResource) -> None:
         self._store, self._root = store, store.pca_models
         self._pyspark = pyspark
@@ -159,7 +170,9 @@ class PcaModelIOManager(dg.IOManager):
         """Writes the model where it is new, and makes it the current one."""
         refuse_after_erasing(self._store, obj.erased)
         model = obj.model
-        pca_store.save(self._pyspark.spark_session, model, self._root)
+        with one_at_a_time(f"{self._root}/lock", "saves a PCA model", self._PATIENCE_SECONDS) as check_alone:
+            pca_store.save(self._pyspark.spark_session, model, self._root)
+            check_alone()
         kept = f"{model.k} components keep {model.explained_at(model.k):.1%} of the variance"
         context.log.info(f"pca_model: {model.rows:,} photos, {kept}")
 

@@ -1,4 +1,4 @@
-"""The jobs: the whole graph, its three stages, and the upkeep of the partitions."""
+"""The jobs: the whole pipeline, its three stages, and the upkeep of the partitions."""
 
 from dataclasses import asdict
 from typing import Any
@@ -7,11 +7,14 @@ import dagster as dg
 from pydantic import Field
 
 from fruits_assets.assets import mobilenet_features, mobilenet_model, pca_model, raw_images, reduced_features
+from fruits_assets.assets.mobilenet import FeaturesConfig, WeightsConfig
+from fruits_assets.assets.pca import PcaConfig
 from fruits_assets.erasing import Wanted, erase
 from fruits_assets.failures import fails_in_a_sentence
-from fruits_assets.partitions import SYNC_JOB, synchronise
+from fruits_assets.partitions import SYNC_JOB, WHOLE_PIPELINE_JOB, synchronise
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
+from fruits_assets.tags import PIPELINE_TAG
 from spark_steps.erasure_plan import Plan
 from spark_steps.images import list_image_folders
 from spark_steps.store import Store
@@ -19,12 +22,6 @@ from spark_steps.store import Store
 # To filter the runs by in the UI.
 STAGE_TAG = "fruits/stage"
 
-whole_pipeline = dg.define_asset_job(
-    "whole_pipeline",
-    tags={STAGE_TAG: "all"},
-    selection=dg.AssetSelection.all(),
-    description="Photos of the chosen folders to reduced features, with a PCA of all folders.",
-)
 extract_features = dg.define_asset_job(
     "extract_features",
     tags={STAGE_TAG: "features"},
@@ -71,6 +68,39 @@ def compare_folders_with_partitions(context: dg.OpExecutionContext) -> None:
 def sync_image_folders() -> None:
     """Compares once."""
     compare_folders_with_partitions()
+
+
+class PipelineConfig(WeightsConfig, FeaturesConfig, PcaConfig):
+    """Which folders are featurised, and how."""
+
+    folders: list[str] = Field(["*"], description="Shell patterns of the folders to featurise, such as Apple*.")
+
+
+@dg.op(required_resource_keys={"settings"})
+@fails_in_a_sentence
+def run_all_stages(context: dg.OpExecutionContext, config: PipelineConfig) -> None:
+    """Does what ``fruits run`` does; the stages are runs of their own jobs."""
+    # Here: it builds the code location, which this job is a part of.
+    from fruits_assets.pipeline import Runs, run_pipeline
+
+    settings: Settings = context.resources.settings
+    given = config.model_dump(include={"weights", "components", "variance"}, exclude_none=True)
+    runs = Runs(tags={PIPELINE_TAG: context.run_id}, full_refresh=config.full_refresh)
+    run_pipeline(settings.with_given(**given), context.instance, config.folders, context.log.info, runs)
+
+
+@dg.job(
+    name=WHOLE_PIPELINE_JOB,
+    description="Register the folders, featurise those that match, fit one PCA to all folders, and project all: three "
+    "runs, one after the other.",
+    tags={STAGE_TAG: "all"},
+)
+def whole_pipeline() -> None:
+    """Runs all stages once.
+
+    Not a job of the assets: Dagster would split folders that are no neighbours into a run each, with a PCA in each.
+    """
+    run_all_stages()
 
 
 class EraseConfig(dg.Config):

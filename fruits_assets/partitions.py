@@ -16,6 +16,9 @@ from spark_steps.store import Store
 
 IMAGE_FOLDERS = "image_folders"
 SYNC_JOB = "sync_image_folders"
+WHOLE_PIPELINE_JOB = "whole_pipeline"
+# Jobs that change no folder's rows by themselves; the runs that whole_pipeline starts name their own folders.
+JOBS_WITHOUT_FOLDERS = (SYNC_JOB, WHOLE_PIPELINE_JOB)
 # Of one name on ext4, xfs, APFS and NTFS. A folder's whole path, escaped, is the name of one directory of a table.
 _LONGEST_NAME_BYTES = 255
 image_folders = dg.DynamicPartitionsDefinition(name=IMAGE_FOLDERS)
@@ -114,7 +117,7 @@ def synchronise(instance: dg.DagsterInstance, store: Store, images: str, found: 
     refuse_to_empty(found, registered, images)
     store.check_images(images)
     refuse_while_erasing(store)
-    in_flight = partitions_in_flight(instance, registered, without=SYNC_JOB)
+    in_flight = partitions_in_flight(instance, registered, without=JOBS_WITHOUT_FOLDERS)
     changes = folder_changes(found.photos, registered, in_flight)
     # Folders of the store that are no partitions here were registered with another Dagster instance.
     elsewhere = set(store.raw_images.folders()) - set(registered) - set(found.photos)

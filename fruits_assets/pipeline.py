@@ -1,8 +1,9 @@
 """The whole way from folders to reduced features, as runs of the same jobs that the UI starts."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
@@ -17,7 +18,7 @@ from fruits_assets.progress import PROGRESS_LOGGER
 from fruits_assets.residency import check_residency
 from fruits_assets.runs import run_in_process
 from fruits_assets.settings import Settings
-from fruits_assets.tags import places
+from fruits_assets.tags import folders_tag, places
 from spark_steps.erasure import refuse_while_erasing
 from spark_steps.errors import FruitsError
 from spark_steps.images import PHOTO_EXTENSIONS, list_image_folders
@@ -45,16 +46,48 @@ FIT = Stage("fit_pca", "features to a PCA model", per_folder=False)
 REDUCE = Stage("reduce_folders", "features to reduced features", per_folder=True)
 
 
+@dataclass(frozen=True)
+class Runs:
+    """How the runs of a pipeline are started.
+
+    Attributes:
+        tags: Of each of them, besides those that say what it works on.
+        config: Run configuration of each of them.
+        full_refresh: Run every photo through the network again, new or not.
+    """
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    full_refresh: bool = False
+
+    def config_of(self, stage: Stage) -> dict[str, Any]:
+        """Returns the run configuration of a stage."""
+        if stage is not EXTRACT or not self.full_refresh:
+            return dict(self.config)
+        return {**self.config, "ops": {"mobilenet_features": {"config": {"full_refresh": True}}}}
+
+
+# What the steps have to say goes to the terminal.
+AT_A_TERMINAL = Runs(config={"loggers": {PROGRESS_LOGGER: {}}})
+
+
 def run_pipeline(
-    settings: Settings, instance: dg.DagsterInstance, pattern: str = "*", say: Callable[[str], None] = print
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    patterns: Sequence[str] = ("*",),
+    say: Callable[[str], None] = print,
+    runs: Runs = AT_A_TERMINAL,
 ) -> None:
     """Registers the folders, featurises those that match, refits the PCA and projects all folders that have features.
+
+    That is one run for the features of all folders that match, one for the PCA and one for the projection.
 
     Args:
         settings: Where the photos and the store are, which weights, how many components.
         instance: The Dagster instance that keeps the runs.
-        pattern: Shell pattern of the folders to featurise.
+        patterns: Shell patterns of the folders to featurise; a folder that matches one of them is.
         say: Takes progress, a line at a time.
+        runs: How the runs are started.
 
     Raises:
         FruitsError: There is nothing to do, or a run has failed; the message says why.
@@ -64,22 +97,22 @@ def run_pipeline(
     # Before any work: a wrong path should not come to light after the listing of a million photos.
     if settings.weights is not None:
         check_source(settings.weights)
-    wanted = register_folders(settings, instance, pattern, say)
+    wanted = register_folders(settings, instance, patterns, say)
     # And what cannot be downloaded, not after the start of Spark.
     fetch_weights(settings.weights, Store(settings.store).mobilenet_models)
     definitions = build_definitions(settings)
     with tagged_as_alive(instance) as own_tags, one_cluster_for_all(settings, instance, say) as cluster_tags:
-        tags = {**places(settings), **cluster_tags, **own_tags}
-        _run_stage(EXTRACT, wanted, definitions, tags, instance, say)
-        _run_stage(FIT, [], definitions, tags, instance, say)
+        runs = replace(runs, tags={**runs.tags, **places(settings), **cluster_tags, **own_tags})
+        _run_stage(EXTRACT, wanted, definitions, runs, instance, say)
+        _run_stage(FIT, [], definitions, runs, instance, say)
         # All of them, not only those that match: numbers of different PCA models do not compare.
-        _run_stage(REDUCE, Store(settings.store).mobilenet_features.folders(), definitions, tags, instance, say)
+        _run_stage(REDUCE, Store(settings.store).mobilenet_features.folders(), definitions, runs, instance, say)
 
 
 def register_folders(
-    settings: Settings, instance: dg.DagsterInstance, pattern: str, say: Callable[[str], None]
+    settings: Settings, instance: dg.DagsterInstance, patterns: Sequence[str], say: Callable[[str], None]
 ) -> list[str]:
-    """Makes the partitions those of the folders, and returns the folders that match a pattern.
+    """Makes the partitions those of the folders, and returns the folders that match one of some patterns.
 
     Raises:
         FruitsError: There is no photo, or none in a folder that matches.
@@ -106,11 +139,13 @@ def register_folders(
     if changes.kept:
         busy = what_is_under_way(instance) or ""
         say(f"  kept though gone, because a run or backfill of them is not finished: {', '.join(changes.kept)}. {busy}")
-    wanted = [folder for folder in found.photos if fnmatchcase(folder, pattern) and folder not in changes.refused]
+    matching = [folder for folder in found.photos if any(fnmatchcase(folder, pattern) for pattern in patterns)]
+    wanted = [folder for folder in matching if folder not in changes.refused]
     if not wanted:
         some = ", ".join(repr(folder) for folder in list(found.photos)[:5])
         raise FruitsError(
-            f"None of the {len(found.photos)} folders below {settings.images} matches {pattern!r}. There are {some}..."
+            f"None of the {len(found.photos)} folders below {settings.images} matches "
+            f"{' or '.join(map(repr, patterns))}. There are {some}..."
         )
     return wanted
 
@@ -119,39 +154,37 @@ def _run_stage(
     stage: Stage,
     folders: Sequence[str],
     definitions: dg.Definitions,
-    tags: dict[str, str],
+    runs: Runs,
     instance: dg.DagsterInstance,
     say: Callable[[str], None],
 ) -> None:
     say(stage.title)
-    if not stage.per_folder:
-        _run(stage.job, tags, definitions, instance, say)
-        return
+    tags = _partition_tags(folders, instance) if stage.per_folder else {}
+    job = definitions.resolve_job_def(stage.job)
+    result = run_in_process(job, runs.config_of(stage), {**runs.tags, **tags}, instance)
+    if not result.success:
+        raise FruitsError(f"The run {result.run_id} of {stage.job} failed. {reason(result.all_events)}")
+    failed = [evaluation for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
+    for evaluation in failed:
+        say(f"  {evaluation.severity.value.lower()}: {evaluation.check_name}: {evaluation.description}")
+    if broken := [evaluation for evaluation in failed if evaluation.severity == dg.AssetCheckSeverity.ERROR]:
+        raise FruitsError(f"The check {broken[0].check_name} failed. {broken[0].description}")
+
+
+def _partition_tags(folders: Sequence[str], instance: dg.DagsterInstance) -> dict[str, str]:
+    """Returns the tags of one run of some folders: a range of neighbours, and all of them where that is not the same.
+
+    Raises:
+        FruitsError: A folder is no partition.
+    """
     registered = list(instance.get_dynamic_partitions(IMAGE_FOLDERS))
     if missing := sorted(set(folders) - set(registered)):
         raise FruitsError(
             f"{len(missing)} folders, such as {missing[0]!r}, are no partitions of {instance.root_directory} any more: "
             "another run with other images has dropped them. Run again, or give each store a DAGSTER_HOME of its own."
         )
-    for first, last in contiguous_ranges(set(folders), registered):
-        partition_tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
-        _run(stage.job, tags | partition_tags, definitions, instance, say)
-
-
-def _run(
-    job: str,
-    tags: dict[str, str],
-    definitions: dg.Definitions,
-    instance: dg.DagsterInstance,
-    say: Callable[[str], None],
-) -> None:
-    result = run_in_process(
-        definitions.resolve_job_def(job), {"loggers": {PROGRESS_LOGGER: {}}}, tags, instance
-    )
-    if not result.success:
-        raise FruitsError(f"The run {result.run_id} of {job} failed. {reason(result.all_events)}")
-    failed = [evaluation for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
-    for evaluation in failed:
-        say(f"  {evaluation.severity.value.lower()}: {evaluation.check_name}: {evaluation.description}")
-    if broken := [evaluation for evaluation in failed if evaluation.severity == dg.AssetCheckSeverity.ERROR]:
-        raise FruitsError(f"The check {broken[0].check_name} failed. {broken[0].description}")
+    ranges = contiguous_ranges(set(folders), registered)
+    # Dagster records the folders of its own range at once, and those of the tag one by one.
+    first, last = max(ranges, key=lambda ends: registered.index(ends[1]) - registered.index(ends[0]))
+    tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+    return tags if len(ranges) == 1 else {**tags, **folders_tag(folders)}

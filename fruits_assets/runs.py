@@ -5,9 +5,9 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.definitions.repository_definition.valid_definitions import SINGLETON_REPOSITORY_NAME
 from dagster._core.execution.api import execute_run
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
-from dagster._core.remote_representation.external_data import DEFAULT_REPOSITORY_NAME
 
 # As fruits ui, dagster dev and workspace.yaml name it.
 CODE_LOCATION = "fruits_assets.definitions"
@@ -15,9 +15,8 @@ CODE_LOCATION = "fruits_assets.definitions"
 
 def origin_of(job: str) -> RemoteJobOrigin:
     """Returns where the UI finds a job: the timeline, and the page of the job, leave out runs that do not say it."""
-    return RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(CODE_LOCATION), DEFAULT_REPOSITORY_NAME).get_job_origin(
-        job
-    )
+    location = RegisteredCodeLocationOrigin(CODE_LOCATION)
+    return RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME).get_job_origin(job)
 
 
 def run_in_process(

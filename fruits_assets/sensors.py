@@ -11,7 +11,8 @@ from fruits_assets.automation import first_part, range_of
 from fruits_assets.emr.budget_gate import check_automatic_run
 from fruits_assets.in_flight import partitions_in_flight, unfinished_runs, what_is_under_way
 from fruits_assets.jobs import extract_features, fit_pca, reduce_folders, sync_image_folders
-from fruits_assets.partitions import IMAGE_FOLDERS, SYNC_JOB, folder_changes
+from fruits_assets.liveness import end_runs_of_killed_processes
+from fruits_assets.partitions import IMAGE_FOLDERS, JOBS_WITHOUT_FOLDERS, SYNC_JOB, folder_changes
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from fruits_assets.tags import AUTOMATIC_KEY_TAG, AUTOMATIC_TAG, BECAUSE_TAG, places
@@ -32,7 +33,7 @@ def automation_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     Args:
         settings: How often they look.
     """
-    return [image_folders_sensor(settings), keep_up_to_date_sensor(settings)]
+    return [image_folders_sensor(settings), keep_up_to_date_sensor(settings), killed_runs_sensor]
 
 
 def image_folders_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -56,6 +57,23 @@ def image_folders_sensor(settings: Settings) -> dg.SensorDefinition:
     return sensor
 
 
+@dg.sensor(
+    minimum_interval_seconds=30,
+    # Running from the start, unlike all automation: it starts nothing, and without it a run whose process was killed
+    # would hold up the queue.
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Marks runs as failed whose process was killed, so that the next run in the queue begins.",
+)
+def killed_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Looks for the processes of unfinished runs that ``fruits run`` and ``whole_pipeline`` have started."""
+    ended = end_runs_of_killed_processes(context.instance)
+    return dg.SkipReason(
+        f"Marked as failed, because their processes were killed: {', '.join(run_id[:8] for run_id in ended)}."
+        if ended
+        else "Every unfinished run has its process."
+    )
+
+
 def _folders(instance: dg.DagsterInstance, settings: Settings, store: Store) -> dg.RunRequest | dg.SkipReason:
     """Compares the folders with the partitions; a listing that fails changes nothing."""
     check_residency(settings)
@@ -65,7 +83,7 @@ def _folders(instance: dg.DagsterInstance, settings: Settings, store: Store) -> 
     registered = list(instance.get_dynamic_partitions(IMAGE_FOLDERS))
     if not found.photos:
         return dg.SkipReason(f"There is no photo below {settings.images}; nothing is added or dropped.")
-    in_flight = partitions_in_flight(instance, registered, without=SYNC_JOB)
+    in_flight = partitions_in_flight(instance, registered, without=JOBS_WITHOUT_FOLDERS)
     changes = folder_changes(found.photos, registered, in_flight)
     if not changes.add and not changes.drop:
         kept = f" Gone, but kept while a run works on them: {', '.join(changes.kept)}." if changes.kept else ""

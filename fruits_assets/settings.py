@@ -152,6 +152,13 @@ class Settings(BaseSettings):
                     )
         return self
 
+    def with_given(self, **given: Any) -> "Settings":
+        """Returns the settings with some replaced, checked as when they are read."""
+        values = self.model_dump(exclude_none=True)
+        if "components" in given:
+            values.pop("variance", None)
+        return read_settings(**{**values, **given})
+
     def as_environment(self) -> dict[str, str]:
         """Returns the environment variables that make the same settings elsewhere; there is no secret among them."""
         given = {name: value for name, value in self.model_dump().items() if value is not None}

@@ -22,6 +22,7 @@ from fruits_assets.settings import Settings
 from spark_steps import pca_store
 from spark_steps.footers import FilesByFolder, files_by_folder, table_totals
 from spark_steps.images import FolderContents, list_image_folders
+from spark_steps.pca import PcaModel
 from spark_steps.store import Store
 from spark_steps.totals import Totals, sum_of
 from spark_steps.weights import current_model
@@ -148,6 +149,22 @@ class Look:
             return Step("reduce_folders", because, dict.fromkeys(stale, 0))
         tell(f"The reduced features are of PCA model {self.version}.")
         return None
+
+
+def stale_folders(store: Store, model: PcaModel) -> list[str]:
+    """Returns the folders whose reduced rows do not follow from their features and a PCA model.
+
+    Folders with features of another network than the model's are left out: the model cannot reduce them.
+
+    Args:
+        store: The store; the footers of two tables are read.
+        model: The current PCA model.
+    """
+    features, reduced = files_by_folder(store.mobilenet_features), files_by_folder(store.reduced_features)
+    totals = table_totals(store.mobilenet_features, features)
+    comparable = [folder for folder in features if totals[folder].made_by <= {model.features_model}]
+    reduced_rows = _rows(reduced, table_totals(store.reduced_features, reduced))
+    return folders_to_reduce(_rows(features, totals), reduced_rows, model.version, comparable)
 
 
 def _rows(listed: FilesByFolder, totals: Mapping[str, Totals]) -> dict[str, Rows]:

@@ -1,9 +1,11 @@
 """The Dagster UI in a browser: what a user clicks, and what is then to be seen. Screenshots go to ``screenshots``."""
 
+import itertools
 import os
 import re
 import shutil
 import threading
+import zlib
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,14 +17,19 @@ import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from fruits_assets.partitions import IMAGE_FOLDERS
+from fruits_assets.tags import PIPELINE_TAG
+from spark_steps import pca_store
+from spark_steps.summaries import summarise
 from tests.ways_in import ALL_ASSETS, PROJECT, Place, Ui
 
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
     "--disable-background-networking --disable-component-update --disable-sync"
 )
-FOLDERS = ["Banana", "Blueberry", "Lemon", "Orange"]
-BACKFILLED = FOLDERS[:3]
+ODD = "with, comma & [brackets]"
+FOLDERS = ["Banana", "Blueberry", "Lemon", "Orange", ODD]
+# No two of them are neighbours in the order of registration.
+SCATTERED = FOLDERS[::2]
 SCREENSHOTS = PROJECT / "screenshots"
 # A slow machine has time to paint, and to run Spark; a fast one does not wait.
 PAINTED_MS, RUN_MS = 60_000, 400_000
@@ -40,11 +47,17 @@ def chromium() -> str:
 
 @pytest.fixture(scope="module")
 def ui(chromium: str, tmp_path_factory: pytest.TempPathFactory, network_file: Path) -> Iterator[Ui]:
-    """Webserver and daemon with four folders of photos, one of them broken, and nothing materialized."""
+    """Webserver and daemon with five registered folders of photos, one of them broken, and nothing materialized.
+
+    Sixty more folders are not registered.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_HOME", "")
         place = Place(tmp_path_factory.mktemp("browser"), network_file)
         place.use({})
+        fruits = sorted(place.images.iterdir())
+        for folder in [ODD, *(f"Fruit {number:02d}" for number in range(60))]:
+            shutil.copytree(fruits[zlib.crc32(folder.encode()) % len(fruits)], place.images / folder)
         photo = place.images / "Lemon" / "000.jpg"
         photo.write_bytes(photo.read_bytes()[:900])
         with place.instance() as instance:
@@ -101,12 +114,68 @@ def value_of(page: Page, entry: str) -> Locator:
 @pytest.fixture(scope="module")
 def backfilled(page: Page) -> Page:
     """The page, after three folders have gone through the whole graph, started with the buttons of the UI."""
-    page.goto("/jobs")
-    page.get_by_role("link", name="whole_pipeline").first.click()
-    materialize(page, "Materialize all", BACKFILLED, "Launch backfill")
+    page.goto("/asset-groups")
+    materialize(page, "Materialize all", SCATTERED, "Launch backfill")
     page.goto("/assets/reduced_features?view=partitions")
     expect(page.get_by_text("Materialized (3)")).to_be_visible(timeout=RUN_MS)
+    page.goto("/runs?view=backfills")
+    expect(page.get_by_text("Completed", exact=True)).to_be_visible(timeout=RUN_MS)
     return page
+
+
+@pytest.fixture(scope="module")
+def thirty_more(backfilled: Page) -> Page:
+    """The page, after whole_pipeline was launched for every second one of sixty new folders."""
+    backfilled.goto("/jobs")
+    backfilled.get_by_role("link", name="whole_pipeline").first.click()
+    backfilled.get_by_role("tab", name="Launchpad").click()
+    expect(backfilled.get_by_text("run_all_stages").first).to_be_visible()
+    backfilled.locator(".CodeMirror").click()
+    backfilled.keyboard.press("Control+A")
+    backfilled.keyboard.insert_text('ops: {run_all_stages: {config: {folders: ["Fruit ?[13579]"]}}}')
+    screenshot(backfilled, "ui-whole-pipeline")
+    backfilled.get_by_role("button", name="Launch Run").click()
+    expect(backfilled.get_by_text("RUN_SUCCESS")).to_be_visible(timeout=RUN_MS)
+    return backfilled
+
+
+def models_of_the_store(ui: Ui) -> dict[str, frozenset[str]]:
+    return {folder: one.models for folder, one in summarise(ui.place.store.reduced_features).items()}
+
+
+def fits(ui: Ui) -> int:
+    with ui.place.instance() as instance:
+        return len(instance.fetch_materializations(dg.AssetKey("pca_model"), limit=100).records)
+
+
+def test_three_folders_that_are_no_neighbours_are_backfilled_one_run_at_a_time_with_one_pca_after_them(
+    backfilled: Page, ui: Ui
+) -> None:
+    with ui.place.instance() as instance:
+        records = sorted(instance.get_run_records(), key=lambda one: one.start_time or 0)
+    assert {one.dagster_run.status for one in records} == {dg.DagsterRunStatus.SUCCESS}
+    assert all(before.end_time <= after.start_time for before, after in itertools.pairwise(records))  # type: ignore[operator]
+    assert fits(ui) == 1
+    model = pca_store.current_version(ui.place.store.pca_models)
+    assert models_of_the_store(ui) == dict.fromkeys(SCATTERED, frozenset([model]))
+
+
+def test_thirty_folders_that_are_no_neighbours_are_one_run_with_one_pca_and_all_folders_are_projected(
+    thirty_more: Page, ui: Ui
+) -> None:
+    with ui.place.instance() as instance:
+        started = [run.job_name for run in instance.get_runs(limit=4)]
+        pipeline = instance.get_runs(dg.RunsFilter(job_name="whole_pipeline"))
+        by_it = instance.get_runs(dg.RunsFilter(tags={PIPELINE_TAG: pipeline[0].run_id}))
+    assert started == ["reduce_folders", "fit_pca", "extract_features", "whole_pipeline"]
+    assert len(by_it) == 3
+    assert fits(ui) == 2
+    model = pca_store.current_version(ui.place.store.pca_models)
+    odd = [f"Fruit {number:02d}" for number in range(1, 60, 2)]
+    assert models_of_the_store(ui) == dict.fromkeys([*SCATTERED, *odd], frozenset([model]))
+    thirty_more.goto("/assets/mobilenet_features?view=partitions")
+    expect(thirty_more.get_by_text("Materialized (33)")).to_be_visible()
+    screenshot(thirty_more, "ui-thirty-folders")
 
 
 def test_the_graph_shows_five_assets_with_their_kinds(page: Page) -> None:
@@ -178,7 +247,7 @@ def test_one_folder_is_materialized_with_the_buttons_of_its_asset(page: Page) ->
     materialize(page, "Materialize", ["Orange"], "Launch 1 run")
     page.goto("/assets/raw_images?view=partitions&partition=Orange")
     expect(page.get_by_text("Materialized (1)")).to_be_visible(timeout=RUN_MS)
-    expect(page.get_by_text("Missing (3)")).to_be_visible()
+    expect(page.get_by_text("Missing (4)")).to_be_visible()
     open_partition(page, "raw_images", "Orange")
     expect(value_of(page, "photos")).to_contain_text("3")
 

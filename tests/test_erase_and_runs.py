@@ -99,7 +99,7 @@ def test_a_run_that_looked_before_an_erasure_and_writes_after_it_writes_nothing(
     manager = FolderTableIOManager(store, LocalPySparkResource(spark_config={}), CostModel.of("2", 2, 1.0))
     output = dg.build_output_context(asset_key="mobilenet_features")
     with pytest.raises(FruitsError, match=r"were erased while this run was under way.*Run again"):
-        manager.handle_output(output, TableUpdate(rows, ["Fig"], time.perf_counter(), looked))
+        manager.handle_output(output, TableUpdate(["Fig"], rows, ["Fig"], time.perf_counter(), looked))
     assert files_that_say(contents_below(store.root), photos[0].needles()) == {}
 
 

@@ -58,7 +58,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory, network_file: Path) -> Tried
 def run_to_the_end(images: Path, store: Path, weights: Path) -> None:
     settings = read_settings(images=str(images), store=str(store), weights=str(weights), cores="2")
     with dg.DagsterInstance.ephemeral() as instance:
-        run_pipeline(settings, instance, "*", lambda line: None)
+        run_pipeline(settings, instance, say=lambda line: None)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The Dagster home: one for each store, and found again."""
 
+import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,6 +31,21 @@ def test_each_store_has_a_home_of_its_own_that_sends_no_telemetry(homes: Path) -
     assert home.ensure_dagster_home(two) != first
     os.environ["DAGSTER_HOME"] = ""
     assert home.ensure_dagster_home(one) == first
+
+
+def test_a_home_with_an_earlier_configuration_of_ours_gets_the_present_one(
+    homes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = home.ensure_dagster_home(str(homes / "results")) / "dagster.yaml"
+    present = file.read_text()
+    file.write_text("telemetry:\n  enabled: false\n")
+    monkeypatch.setattr(home, "_EARLIER_CONFIGURATIONS", {hashlib.sha256(file.read_bytes()).hexdigest()})
+    home.ensure_dagster_home(str(homes / "results"))
+    assert file.read_text() == present
+    edited = present + "# mine\n"
+    file.write_text(edited)
+    home.ensure_dagster_home(str(homes / "results"))
+    assert file.read_text() == edited
 
 
 def test_the_last_store_is_the_one_worked_on_last_that_is_still_there(homes: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_folder_of_any_name_is_processed_or_refused_in_a_sentence(
         save_photo(images / hidden / "1.jpg")
     (images / "A" / "gone.jpg").symlink_to(tmp_path / "nowhere")
     told: list[str] = []
-    run_pipeline(settings.model_copy(update={"images": str(images)}), instance, "*", told.append)
+    run_pipeline(settings.model_copy(update={"images": str(images)}), instance, say=told.append)
     expected = {folder: [f"{images}/{folder}/1.jpg"] for folder in TAKEN}
     expected["A"] = sorted(f"{images}/A/{name}" for name in NAMES)
     for table in ("raw_images", "mobilenet_features", "reduced_features"):

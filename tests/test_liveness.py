@@ -12,6 +12,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from fruits_assets.in_flight import partitions_in_flight, unfinished_runs
 from fruits_assets.liveness import PROCESS_TAG, end_runs_of_killed_processes, tagged_as_alive
+from fruits_assets.sensors import killed_runs_sensor
 
 _DIES = """
 import os, sys
@@ -29,9 +30,9 @@ def test_the_run_of_a_process_that_was_killed_is_ended_and_keeps_no_partition(tm
     assert died.returncode == -9
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
         (run,) = instance.get_runs()
-        assert partitions_in_flight(instance, ["A", "B"], without="") == {"A", "B"}
+        assert partitions_in_flight(instance, ["A", "B"]) == {"A", "B"}
         assert end_runs_of_killed_processes(instance) == [run.run_id]
-        assert partitions_in_flight(instance, ["A", "B"], without="") == set()
+        assert partitions_in_flight(instance, ["A", "B"]) == set()
         (failed,) = instance.get_runs()
         assert failed.status == dg.DagsterRunStatus.FAILURE
         assert end_runs_of_killed_processes(instance) == []
@@ -46,6 +47,16 @@ def test_the_runs_of_this_process_of_the_ui_and_of_other_machines_are_left_alone
     assert set(tags) == {PROCESS_TAG}
     # What is not ended when its process has ended well is not going on either.
     assert len(end_runs_of_killed_processes(instance)) == 1
+
+
+def test_the_sensor_that_frees_the_queue_runs_from_the_start_and_names_what_it_ended(tmp_path: Path) -> None:
+    assert killed_runs_sensor.default_status == dg.DefaultSensorStatus.RUNNING
+    subprocess.run([sys.executable, "-c", _DIES, str(tmp_path)], check=False)
+    with DagsterInstance.local_temp(str(tmp_path)) as instance, dg.build_sensor_context(instance=instance) as context:
+        (run,) = instance.get_runs()
+        told = [str(killed_runs_sensor(context)), str(killed_runs_sensor(context))]
+    assert f"Marked as failed, because their processes were killed: {run.run_id[:8]}." in told[0]
+    assert "Every unfinished run has its process." in told[1]
 
 
 def test_a_run_that_ends_well_between_two_looks_at_it_is_left_alone(

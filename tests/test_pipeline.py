@@ -11,7 +11,6 @@ from dagster import AssetKey, DagsterInstance
 
 from fruits_assets.assets import ALL_ASSETS
 from fruits_assets.checks import ALL_CHECKS, differing_folders
-from fruits_assets.definitions import build_definitions
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.pipeline import run_pipeline
 from fruits_assets.report import as_text, read_report
@@ -25,9 +24,9 @@ from tests.conftest import REAL_WEIGHTS, save_photo
 TABLES = ("raw_images", "mobilenet_features", "reduced_features")
 
 
-def run(settings: Settings, instance: DagsterInstance, pattern: str = "*") -> list[str]:
+def run(settings: Settings, instance: DagsterInstance, *patterns: str) -> list[str]:
     told: list[str] = []
-    run_pipeline(settings, instance, pattern, told.append)
+    run_pipeline(settings, instance, patterns or ("*",), told.append)
     return told
 
 
@@ -165,16 +164,26 @@ def test_the_graph_materializes_in_process_one_partition_at_a_time(
         assert result.success
     report = read_report(settings.store)
     assert report.photos_by_folder == {"Lemon": 4, "Plum": 4}
-    # Lemon was projected on the model of Lemon alone.
-    result = (
-        build_definitions(settings)
-        .resolve_job_def("reduce_folders")
-        .execute_in_process(instance=instance, partition_key="Plum", raise_on_error=False)
-    )
-    assert result.success
-    passed, told = checks_of(instance)["one_pca_model"]
-    assert not passed
-    assert "'Lemon'" in told
+    # Lemon had been projected on the model of Lemon alone.
+    version = metadata_of(instance, "pca_model")["version"]
+    models = {folder: one.models for folder, one in summarise(Store(settings.store).reduced_features).items()}
+    assert models == dict.fromkeys(["Lemon", "Plum"], frozenset([version]))
+    recorded = dg.AssetRecordsFilter(AssetKey("reduced_features"), asset_partitions=["Lemon"])
+    assert len(instance.fetch_materializations(recorded, limit=10).records) == 2
+
+
+def test_folders_that_are_no_neighbours_are_one_run_and_each_has_its_numbers(
+    settings: Settings, instance: DagsterInstance
+) -> None:
+    run(settings, instance, "Banana", "[LP]*")
+    features = ["Banana", "Lemon", "Plum"]
+    assert [r.job_name for r in instance.get_runs()] == ["reduce_folders", "fit_pca", "extract_features"]
+    assert computed(instance, features) == {"Banana": 4, "Lemon": 4, "Plum": 4}
+    for asset in ("raw_images", "mobilenet_features", "reduced_features"):
+        assert set(instance.get_materialized_partitions(AssetKey(asset))) == set(features)
+    passed, told = checks_of(instance)["no_photo_lost"]
+    assert passed
+    assert "all 3 folders" in told
 
 
 def test_a_lost_row_fails_the_check_that_promises_none_is_lost(settings: Settings, instance: DagsterInstance) -> None:

@@ -1,7 +1,6 @@
 """The ways in that are not Python: dagster's and dg's command lines, the UI's backfill, and our own command."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -10,8 +9,7 @@ from click.testing import CliRunner
 
 from fruits_assets.cli import main
 from fruits_assets.partitions import IMAGE_FOLDERS
-from tests.conftest import save_photo
-from tests.ways_in import ALL_ASSETS, Place, Ui
+from tests.ways_in import Place
 
 
 @pytest.fixture
@@ -83,23 +81,3 @@ def test_the_sample_is_the_same_each_time(place: Place, tmp_path: Path) -> None:
     assert len(one) == 16
     assert one == two
     assert len(set(one.values())) == 16
-
-
-@pytest.fixture
-def ui(place: Place) -> Iterator[Ui]:
-    started = Ui(place)
-    yield started
-    started.stop()
-
-
-def test_a_backfill_of_all_folders_goes_through_the_daemon_in_one_run_per_asset_group(place: Place, ui: Ui) -> None:
-    save_photo(place.images / "with, comma & [brackets]" / "1.jpg")
-    place.run("dagster", "job", "execute", "-m", "fruits_assets.definitions", "-j", "sync_image_folders")
-    with place.instance() as instance:
-        folders = list(instance.get_dynamic_partitions(IMAGE_FOLDERS))
-    state = ui.backfill(ALL_ASSETS, folders)
-    assert state["status"] == "COMPLETED_SUCCESS", state
-    assert all(run["status"] == "SUCCESS" for run in state["runs"])
-    assert len(state["runs"]) <= len(ALL_ASSETS)
-    assert set(place.reduced()) == set(folders)
-    assert sum(place.reduced().values()) == 25

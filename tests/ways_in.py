@@ -75,6 +75,7 @@ class Ui:
     """Webserver and daemon as ``make ui`` starts them, spoken to as the browser does."""
 
     def __init__(self, place: Place) -> None:
+        self.place = place
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from fruits_assets.metadata import column_schema
 from fruits_assets.partitions import image_folders
+from fruits_assets.tags import tagged_folders
 
 GROUP: dict[str, Any] = {
     "group_name": "fruit_features",
@@ -30,3 +31,8 @@ def folder_table(name: str, schema: pa.Schema) -> dict[str, Any]:
         "metadata": {"dagster/column_schema": column_schema(schema), "dagster/table_name": name},
         **GROUP,
     }
+
+
+def folders_of(context: dg.AssetExecutionContext) -> list[str]:
+    """Returns the folders of a run: those that its tag names, else its partitions."""
+    return tagged_folders(context.run.tags) or list(context.partition_keys)

@@ -6,7 +6,7 @@ import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 from pydantic import Field
 
-from fruits_assets.assets.common import GROUP, StepLauncher, folder_table
+from fruits_assets.assets.common import GROUP, StepLauncher, folder_table, folders_of
 from fruits_assets.costs import CostModel, entries
 from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.io_managers import TableUpdate
@@ -70,7 +70,7 @@ def mobilenet_features(
 ) -> TableUpdate:
     """1280 features of each photo, or the reason why it has none; only new and changed photos are run."""
     started, erased = time.perf_counter(), finished(store)
-    folders = list(context.partition_keys)
+    folders = folders_of(context)
     update = plan_features(
         pyspark.spark_session,
         raw_images,
@@ -84,5 +84,12 @@ def mobilenet_features(
     computed = {folder: work.computed for folder, work in update.work.items()}
     notes = {folder: {"photos_kept": work.kept} for folder, work in update.work.items()}
     return TableUpdate(
-        update.rows, update.changed, started, erased, computed=computed, notes=notes, done=lambda: update.done.value
+        folders,
+        update.rows,
+        update.changed,
+        started,
+        erased,
+        computed=computed,
+        notes=notes,
+        done=lambda: update.done.value,
     )

@@ -7,11 +7,13 @@ from dagster_pyspark import LazyPySparkResource
 from pydantic import Field, model_validator
 
 from fruits_assets import metadata
-from fruits_assets.assets.common import GROUP, StepLauncher, folder_table
+from fruits_assets.assets.common import GROUP, StepLauncher, folder_table, folders_of
+from fruits_assets.automation import named
 from fruits_assets.costs import CostModel, entries
 from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.io_managers import PcaUpdate, TableUpdate
 from fruits_assets.settings import Settings
+from fruits_assets.upkeep import stale_folders
 from spark_steps.erasure import finished
 from spark_steps.pca import PcaModel, PcaSettings, fit
 from spark_steps.reduce import reduce_features
@@ -82,9 +84,17 @@ def reduced_features(
     pyspark: LazyPySparkResource,
     pyspark_step_launcher: StepLauncher,
 ) -> TableUpdate:
-    """The k numbers of each photo that has features, ready to train on."""
+    """The k numbers of each photo that has features, ready to train on.
+
+    Folders that do not follow from the PCA model are projected too, whichever a run is for: numbers of different models
+    do not compare.
+    """
     started, erased = time.perf_counter(), finished(store)
-    folders = list(context.partition_keys)
+    chosen = folders_of(context)
+    others = [folder for folder in stale_folders(store, pca_model) if folder not in chosen]
+    if others:
+        context.log.info(f"Projected too, because they do not follow from the current PCA model: {named(others)}.")
+    folders = [*chosen, *others]
     rows = reduce_features(pyspark.spark_session, mobilenet_features, folders, pca_model)
     photo_bytes = {folder: summary.photo_bytes for folder, summary in summarise(mobilenet_features, folders).items()}
-    return TableUpdate(rows, folders, started, erased, photo_bytes=photo_bytes)
+    return TableUpdate(folders, rows, folders, started, erased, photo_bytes=photo_bytes)

@@ -6,7 +6,7 @@ import dagster as dg
 from dagster_aws.s3 import S3Resource
 from dagster_pyspark import LazyPySparkResource
 
-from fruits_assets.assets.common import StepLauncher, folder_table
+from fruits_assets.assets.common import StepLauncher, folder_table, folders_of
 from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.io_managers import TableUpdate
 from fruits_assets.residency import check_residency
@@ -39,11 +39,11 @@ def raw_images(
     store.check_images(settings.images)
     erased = finished(store)
     refuse_while_erasing(store)
-    folders = list(context.partition_keys)
+    folders = folders_of(context)
     limit = settings.decode_limits.fetch.max_bytes
     found = find_photos(pyspark.spark_session, settings.images, folders, limit)
     notes = {folder: other_files(found.others.get(folder, [])) for folder in folders}
-    return TableUpdate(found.rows, folders, started, erased, notes=notes)
+    return TableUpdate(folders, found.rows, folders, started, erased, notes=notes)
 
 
 def other_files(names: list[str]) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """The commands ``fruits run`` and ``fruits demo``: the whole pipeline, and its report."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -26,7 +27,14 @@ RANDOM_WEIGHTS = "random:0"
     help="imagenet, a .h5, .keras or .tflite file, or random:<seed>; left out: the network that the store has, "
     "imagenet in a new one.  [env: FRUITS_WEIGHTS]",
 )
-@click.option("--folders", default="*", show_default=True, help="Shell pattern of the folders to featurise.")
+@click.option(
+    "--folders",
+    multiple=True,
+    default=["*"],
+    show_default=True,
+    metavar="PATTERN,...",
+    help="Shell patterns of the folders to featurise; may be given several times. A ? stands for a comma in a name.",
+)
 @click.option("--components", type=int, help="PCA components to keep (50 where nothing is said).")
 @click.option("--variance", type=float, help="Share of variance to keep instead, such as 0.95.")
 @tells_problems_in_a_sentence
@@ -34,7 +42,7 @@ def run_command(
     images: str | None,
     store: str | None,
     weights: str | None,
-    folders: str,
+    folders: tuple[str, ...],
     components: int | None,
     variance: float | None,
 ) -> None:
@@ -43,15 +51,27 @@ def run_command(
     \b
     Examples:
       fruits run --images photos --store results
-      fruits run --images photos --store results --folders 'Apple*' --variance 0.95
+      fruits run --images photos --store results --folders 'Apple*,Plum' --variance 0.95
     """
     if components is not None and variance is not None:
         raise click.UsageError("--components and --variance exclude each other.")
     settings = read_settings(images=images, store=store, weights=weights, components=components, variance=variance)
-    _run_and_report(settings, folders)
+    _run_and_report(settings, split_patterns(folders))
 
 
-def _run_and_report(settings: Settings, pattern: str = "*") -> None:
+def split_patterns(given: Sequence[str]) -> list[str]:
+    """Returns the patterns of an option that may be given several times and takes commas.
+
+    Raises:
+        UsageError: There is none.
+    """
+    patterns = [pattern.strip() for one in given for pattern in one.split(",") if pattern.strip()]
+    if not patterns:
+        raise click.UsageError("--folders names no folder. Leave it out for all of them.")
+    return patterns
+
+
+def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",)) -> None:
     if settings.deployment == "local":
         # Here: it brings Spark's Python side.
         from spark_steps.images import check_images_root
@@ -66,7 +86,7 @@ def _run_and_report(settings: Settings, pattern: str = "*") -> None:
 
     ensure_dagster_home(settings.store)
     with dg.DagsterInstance.get() as instance:
-        run_pipeline(settings, instance, pattern, lambda line: click.echo(line, err=True))
+        run_pipeline(settings, instance, patterns, lambda line: click.echo(line, err=True))
     click.echo(as_text(read_report(settings.store)))
     click.echo(f"\nTo look at the runs and their metadata: make ui   (or: {_ui_command(settings)})")
 
