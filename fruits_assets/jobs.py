@@ -6,7 +6,14 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from fruits_assets.assets import mobilenet_features, mobilenet_model, pca_model, raw_images, reduced_features
+from fruits_assets.assets import (
+    mobilenet_features,
+    mobilenet_model,
+    pca_model,
+    raw_images,
+    reduced_features,
+    store_report,
+)
 from fruits_assets.assets.mobilenet import FeaturesConfig, WeightsConfig
 from fruits_assets.assets.pca import PcaConfig
 from fruits_assets.erasing import Wanted, erase
@@ -37,8 +44,8 @@ fit_pca = dg.define_asset_job(
 reduce_folders = dg.define_asset_job(
     "reduce_folders",
     tags={STAGE_TAG: "reduction"},
-    selection=dg.AssetSelection.assets(reduced_features),
-    description="Project the features of the chosen folders on the current PCA model.",
+    selection=dg.AssetSelection.assets(reduced_features, store_report),
+    description="Project the features of the chosen folders on the current PCA model, and tell what the store holds.",
 )
 
 

@@ -33,6 +33,21 @@ COLUMNS = {
 }
 
 
+_DIGITS = 4
+# All folders together, where the numbers of one folder are shown.
+STORE_REPORT = "store_report"
+
+
+def significant(number: float) -> float:
+    """Returns a number as people read it, to 4 significant digits: costs of a folder are far below a cent."""
+    return float(f"{number:.{_DIGITS}g}")
+
+
+def rounded(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns metadata with rates, shares and costs as people read them."""
+    return {name: significant(value) if isinstance(value, float) else value for name, value in entries.items()}
+
+
 def column_schema(schema: pa.Schema) -> dg.TableSchema:
     """Returns a table's columns as the Dagster UI shows them, the partition column with them."""
     columns = [dg.TableColumn(field.name, str(field.type), description=COLUMNS[field.name]) for field in schema]
@@ -78,6 +93,8 @@ def of_folders(
     for folder, summary in summaries.items():
         before = photo_bytes.get(folder, 0)
         described[folder] = {
+            "folder": folder,
+            "all_folders": dg.MetadataValue.asset(dg.AssetKey(STORE_REPORT)),
             "dagster/partition_row_count": summary.rows,
             "photos": summary.rows,
             "photo_bytes": before,
@@ -91,7 +108,7 @@ def of_folders(
         }
         if "error" in table.schema.names:
             described[folder] |= _rejected_entries(summary)
-    return described
+    return {folder: rounded(one) for folder, one in described.items()}
 
 
 def _rejected_entries(summary: Summary) -> dict[str, Any]:

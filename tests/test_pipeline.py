@@ -116,7 +116,7 @@ def test_all_folders_go_through_one_run_and_each_tells_its_own_numbers(
     reduced = metadata_of(instance, "reduced_features", "Plum")
     on_disk = sum(file.stat().st_size for file in (photos / "Plum").iterdir())
     assert reduced["photo_bytes"] == plum["photo_bytes"] == on_disk
-    assert reduced["storage_saved"] == pytest.approx(1 - int(str(reduced["table_bytes"])) / on_disk)
+    assert reduced["storage_saved"] == pytest.approx(1 - int(str(reduced["table_bytes"])) / on_disk, rel=1e-3)
     assert metadata_of(instance, "raw_images", "Lemon")["other_files_named"] == "notes.txt"
     pca = metadata_of(instance, "pca_model")
     assert pca["variance_kept"] == pytest.approx(1)

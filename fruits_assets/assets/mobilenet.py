@@ -10,6 +10,7 @@ from fruits_assets.assets.common import GROUP, StepLauncher, folder_table, folde
 from fruits_assets.costs import CostModel, entries
 from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.io_managers import TableUpdate
+from fruits_assets.metadata import rounded
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from spark_steps.erasure import finished
@@ -46,14 +47,15 @@ def mobilenet_model(
     settings: dg.ResourceParam[Settings],
     store: dg.ResourceParam[Store],
     costs: dg.ResourceParam[CostModel],
-) -> dg.Output[MobileNetModel]:
+) -> MobileNetModel:
     """MobileNetV2 without its classifier, read once and converted to the 9 MB that are broadcast to the workers."""
     started, source = time.perf_counter(), config.weights or settings.weights
     check_residency(settings, places=[source or "", store.root])
     model = model_for_next(source, store.mobilenet_models)
-    context.add_output_metadata(entries(costs.of_seconds(time.perf_counter() - started)))
-    # The same network, converted anew, leaves the features that were made with it in sync.
-    return dg.Output(model, data_version=dg.DataVersion(model.fingerprint))
+    context.add_output_metadata(rounded(entries(costs.of_seconds(time.perf_counter() - started))))
+    # The same network, read anew, leaves the features that were made with it in sync.
+    context.set_data_version(context.asset_key, dg.DataVersion(model.fingerprint))
+    return model
 
 
 @dg.asset(code_version=PREPROCESSING, **folder_table("mobilenet_features", FEATURES_SCHEMA))

@@ -57,7 +57,7 @@ def pca_model(
     store: dg.ResourceParam[Store],
     costs: dg.ResourceParam[CostModel],
     pyspark_step_launcher: StepLauncher,
-) -> dg.Output[PcaUpdate]:
+) -> PcaUpdate:
     """A standardised PCA of all photos of all folders, fitted in one pass.
 
     Its metadata say how much variance it keeps, and show the curve of it and a map of the photos.
@@ -70,8 +70,9 @@ def pca_model(
         )
     described = metadata.of_pca_model(model, store.pca_models, mobilenet_features)
     cost = costs.of_seconds(time.perf_counter() - started)
-    context.add_output_metadata({**described, **entries(cost, images=model.rows)})
-    return dg.Output(PcaUpdate(model, erased), data_version=dg.DataVersion(model.version))
+    context.add_output_metadata(metadata.rounded({**described, **entries(cost, images=model.rows)}))
+    context.set_data_version(context.asset_key, dg.DataVersion(model.version))
+    return PcaUpdate(model, erased)
 
 
 @dg.asset(**folder_table("reduced_features", REDUCED_SCHEMA))
