@@ -112,13 +112,6 @@ def first_part(folders: Sequence[str], photos: Mapping[str, int], parts: int) ->
     return list(folders[: max(1, sum(total <= most for total in sums))])
 
 
-def range_of(wanted: Sequence[str], partitions: Sequence[str]) -> list[str]:
-    """Returns the smallest range of partitions with all that are wanted, which a single run can take."""
-    some = set(wanted)
-    places = [place for place, folder in enumerate(partitions) if folder in some]
-    return list(partitions[places[0] : places[-1] + 1])
-
-
 def drift(model: PcaModel, features: Totals) -> float:
     """Returns how far the mean of the features has moved since a model was fitted, in standard deviations.
 

@@ -8,7 +8,7 @@ from fruits_assets.emr.guards import cluster_guard_sensor
 from fruits_assets.jobs import ALL_JOBS
 from fruits_assets.progress import PROGRESS_LOGGER, progress_logger
 from fruits_assets.resources import RESOURCES
-from fruits_assets.sensors import automation_sensors
+from fruits_assets.sensors import automation_sensors, killed_runs_sensor
 from fruits_assets.settings import Settings, read_settings
 
 
@@ -18,7 +18,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         assets=ALL_ASSETS,
         asset_checks=ALL_CHECKS,
         jobs=ALL_JOBS,
-        sensors=[*automation_sensors(settings), *([cluster_guard_sensor] if settings.deployment == "emr" else [])],
+        sensors=[
+            *automation_sensors(settings),
+            killed_runs_sensor,
+            *([cluster_guard_sensor] if settings.deployment == "emr" else []),
+        ],
         resources=RESOURCES[settings.deployment](settings),
         loggers={"console": dg.colored_console_logger, PROGRESS_LOGGER: progress_logger},
         # One process for all steps of a run: one JVM in place of five, at 5 s each to start.

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 from dagster._core.definitions.partitions.utils.base import INVALID_PARTITION_SUBSTRINGS
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from fruits_assets.in_flight import partitions_in_flight
 from fruits_assets.liveness import end_runs_of_killed_processes
+from fruits_assets.tags import folders_tag
 from spark_steps.erasure import refuse_while_erasing
 from spark_steps.errors import FruitsError
 from spark_steps.folder_names import directory_name
@@ -72,10 +74,7 @@ def folder_changes(
 
 
 def contiguous_ranges(wanted: Collection[str], registered: Sequence[str]) -> list[tuple[str, str]]:
-    """Returns the wanted partitions as (first, last) of runs of neighbours in the order of registration.
-
-    A Dagster run takes one range of partitions, and the range of a dynamic definition follows insertion order.
-    """
+    """Returns the wanted partitions as (first, last) of groups of neighbours in the order of registration."""
     ranges: list[tuple[str, str]] = []
     previous_wanted = False
     for key in registered:
@@ -83,6 +82,22 @@ def contiguous_ranges(wanted: Collection[str], registered: Sequence[str]) -> lis
             ranges = [*ranges[:-1], (ranges[-1][0], key)] if previous_wanted else [*ranges, (key, key)]
         previous_wanted = key in wanted
     return ranges
+
+
+def partition_tags(folders: Collection[str], registered: Sequence[str]) -> dict[str, str]:
+    """Returns the tags of one run that works on some partitions and on no other.
+
+    Dagster's own tags name one range of neighbours, whose materializations it records at once; those of the other
+    folders are logged one by one. So the range is the longest one.
+
+    Args:
+        folders: The partitions, one at least.
+        registered: All partitions, in the order of their registration.
+    """
+    ranges = contiguous_ranges(folders, registered)
+    first, last = max(ranges, key=lambda ends: registered.index(ends[1]) - registered.index(ends[0]))
+    tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+    return tags if len(ranges) == 1 else tags | folders_tag([folder for folder in registered if folder in folders])
 
 
 def refuse_to_empty(found: ImageFolders, registered: Sequence[str], images: str) -> None:

@@ -6,19 +6,18 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from fruits_assets.definitions import build_definitions
 from fruits_assets.emr.guards import one_cluster_for_all
 from fruits_assets.failures import reason
 from fruits_assets.in_flight import what_is_under_way
 from fruits_assets.liveness import tagged_as_alive
-from fruits_assets.partitions import IMAGE_FOLDERS, contiguous_ranges, synchronise
+from fruits_assets.partitions import IMAGE_FOLDERS, partition_tags, synchronise
 from fruits_assets.progress import PROGRESS_LOGGER
 from fruits_assets.residency import check_residency
 from fruits_assets.runs import run_in_process
 from fruits_assets.settings import Settings
-from fruits_assets.tags import folders_tag, places
+from fruits_assets.tags import places
 from spark_steps.erasure import refuse_while_erasing
 from spark_steps.errors import FruitsError
 from spark_steps.images import PHOTO_EXTENSIONS, list_image_folders
@@ -159,7 +158,7 @@ def _run_stage(
     say: Callable[[str], None],
 ) -> None:
     say(stage.title)
-    tags = _partition_tags(folders, instance) if stage.per_folder else {}
+    tags = _tags_of(folders, instance) if stage.per_folder else {}
     job = definitions.resolve_job_def(stage.job)
     result = run_in_process(job, runs.config_of(stage), {**runs.tags, **tags}, instance)
     if not result.success:
@@ -171,8 +170,8 @@ def _run_stage(
         raise FruitsError(f"The check {broken[0].check_name} failed. {broken[0].description}")
 
 
-def _partition_tags(folders: Sequence[str], instance: dg.DagsterInstance) -> dict[str, str]:
-    """Returns the tags of one run of some folders: a range of neighbours, and all of them where that is not the same.
+def _tags_of(folders: Sequence[str], instance: dg.DagsterInstance) -> dict[str, str]:
+    """Returns the tags of one run of some folders.
 
     Raises:
         FruitsError: A folder is no partition.
@@ -183,8 +182,4 @@ def _partition_tags(folders: Sequence[str], instance: dg.DagsterInstance) -> dic
             f"{len(missing)} folders, such as {missing[0]!r}, are no partitions of {instance.root_directory} any more: "
             "another run with other images has dropped them. Run again, or give each store a DAGSTER_HOME of its own."
         )
-    ranges = contiguous_ranges(set(folders), registered)
-    # Dagster records the folders of its own range at once, and those of the tag one by one.
-    first, last = max(ranges, key=lambda ends: registered.index(ends[1]) - registered.index(ends[0]))
-    tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
-    return tags if len(ranges) == 1 else {**tags, **folders_tag(folders)}
+    return partition_tags(folders, registered)

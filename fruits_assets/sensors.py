@@ -5,14 +5,13 @@ import json
 
 import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from fruits_assets.automation import first_part, range_of
+from fruits_assets.automation import first_part
 from fruits_assets.emr.budget_gate import check_automatic_run
 from fruits_assets.in_flight import partitions_in_flight, unfinished_runs, what_is_under_way
 from fruits_assets.jobs import extract_features, fit_pca, reduce_folders, sync_image_folders
 from fruits_assets.liveness import end_runs_of_killed_processes
-from fruits_assets.partitions import IMAGE_FOLDERS, JOBS_WITHOUT_FOLDERS, SYNC_JOB, folder_changes
+from fruits_assets.partitions import IMAGE_FOLDERS, JOBS_WITHOUT_FOLDERS, SYNC_JOB, folder_changes, partition_tags
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from fruits_assets.tags import AUTOMATIC_KEY_TAG, AUTOMATIC_TAG, BECAUSE_TAG, places
@@ -33,7 +32,7 @@ def automation_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     Args:
         settings: How often they look.
     """
-    return [image_folders_sensor(settings), keep_up_to_date_sensor(settings), killed_runs_sensor]
+    return [image_folders_sensor(settings), keep_up_to_date_sensor(settings)]
 
 
 def image_folders_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -151,7 +150,7 @@ def _last_runs(instance: dg.DagsterInstance) -> list[str]:
 
 
 def _request(step: Step, key: str, look: Look, settings: Settings) -> dg.RunRequest:
-    """Returns the request for a step, of one range of folders; those between the ones it is for are looked through too.
+    """Returns the request for a step.
 
     Raises:
         FruitsError: The month's budget may not allow it.
@@ -165,8 +164,7 @@ def _request(step: Step, key: str, look: Look, settings: Settings) -> dg.RunRequ
     }
     if step.folders:
         folders = first_part(list(step.folders), step.folders, expected.parts) if expected else list(step.folders)
-        taken = range_of(folders, look.partitions)
-        tags |= {ASSET_PARTITION_RANGE_START_TAG: taken[0], ASSET_PARTITION_RANGE_END_TAG: taken[-1]}
+        tags |= partition_tags(folders, look.partitions)
     return dg.RunRequest(run_key=key, job_name=step.job, tags=tags)
 
 

@@ -14,7 +14,6 @@ from fruits_assets.automation import (
     folders_to_reduce,
     named,
     new_photos,
-    range_of,
     refit,
 )
 from fruits_assets.partitions import IMAGE_FOLDERS
@@ -110,10 +109,6 @@ class Look:
         changed = folders_to_featurise(self.photos, self.features, self.partitions, self._network)
         if not changed:
             tell(f"The features are those of the photos of all {len(self.partitions):,} partitions.")
-            return None
-        gone = [folder for folder in range_of(changed, self.partitions) if folder not in self.photos]
-        if gone:
-            tell(f"No features are made: a partition's folder is gone ({named(gone)}); sync_image_folders drops it.")
             return None
         listed = [self.photos[folder] for folder in changed]
         return Step(

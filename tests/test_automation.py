@@ -12,7 +12,6 @@ from fruits_assets.automation import (
     folders_to_reduce,
     named,
     new_photos,
-    range_of,
     refit,
 )
 from spark_steps.images import FolderContents
@@ -57,10 +56,6 @@ def test_features_that_are_no_numbers_call_for_no_fit_and_are_told() -> None:
     found = refit(model(2), {"A": features(2, (float("nan"), 1.0))}, RefitLimits(0.1, 0.1))
     assert not found.due
     assert "features_are_1280_finite_numbers" in found.because
-
-
-def test_a_range_takes_the_folders_between_too() -> None:
-    assert range_of(["D", "B"], ["A", "B", "C", "D", "E"]) == ["B", "C", "D"]
 
 
 def test_work_that_is_too_much_for_one_step_begins_with_the_first_folders() -> None:

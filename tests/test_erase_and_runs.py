@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
@@ -19,7 +20,7 @@ from fruits_assets.erasing import Wanted, erase
 from fruits_assets.io_managers import FolderTableIOManager, PcaModelIOManager, PcaUpdate, TableUpdate
 from fruits_assets.resources import LocalPySparkResource
 from fruits_assets.settings import read_settings
-from spark_steps import storage
+from spark_steps import pca_store, storage
 from spark_steps.erasure import decide, finished
 from spark_steps.erasure_plan import Plan, plan_erasure, read_request
 from spark_steps.errors import FruitsError
@@ -114,7 +115,7 @@ def test_neither_rows_nor_a_model_are_written_while_photos_are_erased(
     with pytest.raises(FruitsError, match="under way or was interrupted"):
         tables.handle_output(
             dg.build_output_context(asset_key="mobilenet_features"),
-            TableUpdate(rows, ["Fig"], time.perf_counter(), looked),
+            TableUpdate(["Fig"], rows, ["Fig"], time.perf_counter(), looked),
         )
     with pytest.raises(FruitsError, match="under way or was interrupted"):
         models.handle_output(dg.build_output_context(asset_key="pca_model"), PcaUpdate(MODEL, looked))
@@ -173,7 +174,7 @@ import dagster as dg
 from dagster._core.test_utils import create_run_for_test
 from fruits_assets.liveness import tagged_as_alive
 from spark_steps.store import Store
-from spark_steps import storage
+from spark_steps import pca_store, storage
 
 home, root = sys.argv[1:]
 with dg.DagsterInstance.local_temp(home) as instance, tagged_as_alive(instance) as tags:
@@ -211,3 +212,14 @@ def test_rows_that_a_killed_run_has_decided_on_go_too_and_the_run_stands_in_no_w
     assert files_that_say(contents_below(store.root), photos[0].needles()) == {}
     paths = [row["path"] for row in rows_of(store)["mobilenet_features"].to_pylist()]
     assert paths == [photo.path for photo in photos[2:]]
+
+
+def test_two_runs_that_fitted_the_same_model_at_once_both_save_it(spark: SparkSession, store: Store) -> None:
+    manager, looked = PcaModelIOManager(store, LocalPySparkResource(spark_config={})), finished(store)
+
+    def save(number: int) -> None:
+        manager.handle_output(dg.build_output_context(asset_key="pca_model"), PcaUpdate(MODEL, looked))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(save, range(2)))
+    assert pca_store.current_version(store.pca_models) == MODEL.version

@@ -6,14 +6,17 @@ import dagster as dg
 import pytest
 from pyspark.sql import SparkSession
 
+from fruits_assets.in_flight import partitions_of_tags
 from fruits_assets.partitions import (
     IMAGE_FOLDERS,
     FolderChanges,
     contiguous_ranges,
     folder_changes,
     is_partition_key,
+    partition_tags,
     synchronise,
 )
+from fruits_assets.tags import tagged_folders
 from spark_steps.errors import FruitsError
 from spark_steps.images import ImageFolders, find_photos, list_image_folders
 from spark_steps.store import Store
@@ -103,3 +106,15 @@ def test_the_parent_of_the_images_root_and_its_subfolder_are_other_roots(
 def test_a_folder_whose_path_is_too_long_for_a_directory_is_refused() -> None:
     assert is_partition_key("n" * 240)
     assert folder_changes(["/".join(["n" * 90] * 3), "日" * 85], []).add == []
+
+
+def test_a_run_of_folders_that_are_no_neighbours_names_them_and_works_on_no_other() -> None:
+    registered = ["D", "A", "B", "C", "E"]
+    neighbours = partition_tags(["A", "B"], registered)
+    assert tagged_folders(neighbours) is None
+    assert partitions_of_tags(neighbours, registered) == {"A", "B"}
+    scattered = partition_tags(["D", "B", "C"], registered)
+    assert scattered["dagster/asset_partition_range_start"] == "B"
+    assert scattered["dagster/asset_partition_range_end"] == "C"
+    assert tagged_folders(scattered) == ["D", "B", "C"]
+    assert partitions_of_tags(scattered, registered) == {"B", "C", "D"}

@@ -17,7 +17,7 @@ from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.report import read_report
 from fruits_assets.sensors import FAILURES_IN_A_ROW, image_folders_sensor, keep_up_to_date_sensor
 from fruits_assets.settings import Settings, read_settings
-from fruits_assets.tags import AUTOMATIC_KEY_TAG, AUTOMATIC_TAG, BECAUSE_TAG
+from fruits_assets.tags import AUTOMATIC_KEY_TAG, AUTOMATIC_TAG, BECAUSE_TAG, tagged_folders
 from spark_steps import storage
 from spark_steps.errors import FruitsError
 from spark_steps.store import Store
@@ -58,10 +58,12 @@ class Automation:
         return definition.execute_in_process(instance=self.instance, tags=tags, raise_on_error=False)
 
     def do(self, asked: Ask) -> str:
-        """Executes what was asked for, and returns the job and the range."""
+        """Executes what was asked for, and returns the job and its folders, those of a range by its ends."""
         assert isinstance(asked, dg.RunRequest), asked
         assert asked.job_name
         assert self.run(asked.job_name, dict(asked.tags)).success
+        if listed := tagged_folders(asked.tags):
+            return f"{asked.job_name} {', '.join(listed)}"
         ends = [asked.tags.get(tag) for tag in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)]
         return f"{asked.job_name} {ends[0]}...{ends[1]}" if any(ends) else asked.job_name
 
@@ -101,9 +103,11 @@ def registered(automation: Automation) -> Automation:
 
 
 def test_they_are_shipped_stopped(settings: Settings) -> None:
-    sensors = build_definitions(settings).sensors or []
-    assert {sensor.name for sensor in sensors} == {"image_folders_sensor", "keep_up_to_date_sensor"}
-    assert all(sensor.default_status == dg.DefaultSensorStatus.STOPPED for sensor in sensors)
+    status = {sensor.name: sensor.default_status for sensor in build_definitions(settings).sensors or []}
+    # It starts nothing.
+    assert status.pop("killed_runs_sensor") == dg.DefaultSensorStatus.RUNNING
+    stopped = dg.DefaultSensorStatus.STOPPED
+    assert status == {"image_folders_sensor": stopped, "keep_up_to_date_sensor": stopped}
 
 
 def test_nothing_is_asked_for_and_no_folder_dropped_while_an_erasure_is_unfinished(
@@ -221,7 +225,7 @@ def test_the_store_follows_its_photos_one_run_at_a_time(registered: Automation, 
     assert "Not partitions yet: folder 'Kiwi'" in told(registered.upkeep())
     registered.run("sync_image_folders")
     (few / "Lemon" / "letter.jpg").unlink()
-    assert registered.do(registered.upkeep()) == "extract_features Lemon...Kiwi"
+    assert registered.do(registered.upkeep()) == "extract_features Lemon, Kiwi"
     asked = registered.upkeep()
     assert isinstance(asked, dg.RunRequest)
     assert "7 usable photos, 6 when the PCA model was fitted: 16.7% of change" in asked.tags[BECAUSE_TAG]
