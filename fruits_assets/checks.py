@@ -48,7 +48,7 @@ def same_photos(looked_at: Scope, differing: Sequence[str], what: str) -> dg.Ass
     return dg.AssetCheckResult(
         passed=False,
         description=looked_at.say(f"not so in {len(differing):,}, such as {named}: {what}. ")
-        + "Materialize raw_images, mobilenet_features and reduced_features for them.",
+        + "Run them again (fruits run, or the job whole_pipeline).",
         metadata={"folders": dg.MetadataValue.json(list(differing))},
     )
 
@@ -112,7 +112,7 @@ def features_are_sound(
         check_name="features_are_1280_finite_numbers",
         passed=wrong == 0,
         description=looked_at.say(f"{quality.rows - wrong:,} of {quality.rows:,} rows have {FEATURES} finite features.")
-        + (" Materialize mobilenet_features with full_refresh, and with other weights if it stays so." * bool(wrong)),
+        + (" Run the job whole_pipeline with full_refresh, and with other weights if it stays so." * bool(wrong)),
         metadata={"wrong_length": quality.wrong_length, "not_finite": quality.not_finite},
     )
     yield dg.AssetCheckResult(
@@ -160,7 +160,7 @@ def usable_photos(found: Summary, looked_at: Scope, bearable: float) -> dg.Asset
         passed=share <= bearable,
         severity=dg.AssetCheckSeverity.WARN,
         description=looked_at.say(f"{some}: {why}. ")
-        + "Replace or delete those files, then materialize raw_images and mobilenet_features of their folders.",
+        + "Replace or delete those files, then run their folders again (fruits run, or the job whole_pipeline).",
         metadata={
             "rejected_by_reason": picture(lambda: rejected_by_reason(counts), "rejected photos by reason"),
             "rejected_photos": table_of(
@@ -183,7 +183,7 @@ def variance_is_kept(pca_model: PcaModel, settings: dg.ResourceParam[Settings]) 
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{pca_model.k} components keep {kept:.1%} of the variance; {wanted:.0%} needs "
         f"{pca_model.components_for(wanted)}."
-        + (" Materialize pca_model with as many, or lower FRUITS_VARIANCE_WARNING." * (kept < wanted - 1e-9)),
+        + (" Ask for as many components, or lower FRUITS_VARIANCE_WARNING." * (kept < wanted - 1e-9)),
         metadata={"variance_kept": significant(kept), "variance_wanted": wanted},
     )
 

@@ -9,6 +9,7 @@ from dagster._core.execution.context.system import StepExecutionContext
 
 from fruits_assets.charts import photo_map, picture, variance_curve
 from fruits_assets.costs import Cost, entries, shares
+from fruits_assets.sketch import variance_sketch
 from spark_steps.pca import ANALYSED_COMPONENTS, PcaModel
 from spark_steps.photo_map import sample_map
 from spark_steps.summaries import Summary
@@ -147,6 +148,7 @@ def of_pca_model(model: PcaModel, root: str, features: FolderTable) -> dict[str,
         features: The table mobilenet_features, for the map of the photos.
     """
     return {
+        "variance": variance_sketch(model),
         "variance_curve": picture(lambda: variance_curve(model), "variance kept against components"),
         "photo_map": picture(lambda: photo_map(sample_map(features, model), model), "photos in two components"),
         "variance_kept": model.explained_at(model.k),

@@ -26,6 +26,6 @@ def store_report(context: dg.AssetExecutionContext, store: dg.ResourceParam[Stor
     The other assets show the numbers of one folder at a time; those here plot over time. It is read from the files of
     the three tables, as ``fruits report`` reads them, and needs no Spark.
     """
-    stale = stale_folders(store, pca_store.load(store.pca_models))
+    model = pca_store.load(store.pca_models)
     cost = cost_so_far(context.instance, context.asset_key, _WITH_COSTS)
-    return dg.MaterializeResult(metadata=overview(read_report(store.root), stale, cost))
+    return dg.MaterializeResult(metadata=overview(read_report(store.root), model, stale_folders(store, model), cost))
