@@ -4,20 +4,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
 from dagster_pyspark import LazyPySparkResource
 
 from fruits_assets.assets import mobilenet_features, pca_model, raw_images, reduced_features
 from fruits_assets.assets.common import StepLauncher
 from fruits_assets.charts import picture, rejected_by_reason
-from fruits_assets.metadata import table_of
-from fruits_assets.partitions import IMAGE_FOLDERS
+from fruits_assets.failures import fails_in_a_sentence
+from fruits_assets.metadata import significant, table_of
+from fruits_assets.scope import WHOLE_STORE_FOLDERS, Scope, scope_of
 from fruits_assets.settings import Settings
-from fruits_assets.tags import tagged_folders
 from spark_steps import pca_store
 from spark_steps.images import count_photos
 from spark_steps.pca import PcaModel
@@ -26,27 +21,6 @@ from spark_steps.store import Store
 from spark_steps.summaries import Summary, summarise, total
 from spark_steps.tables import FolderTable
 from spark_steps.weights import FEATURES
-
-
-def folders_of_run(context: dg.AssetCheckExecutionContext, table: FolderTable) -> list[str]:
-    """Returns the folders that the check's run is about: those of its partitions, or all that the table has.
-
-    Args:
-        context: Of the check.
-        table: The table whose rows are the reason for those of the table checked, so that a folder that is missing
-            there altogether is not overlooked.
-    """
-    tags = context.run.tags
-    if listed := tagged_folders(tags):
-        return listed
-    if key := tags.get(PARTITION_NAME_TAG):
-        return [key]
-    first, last = tags.get(ASSET_PARTITION_RANGE_START_TAG), tags.get(ASSET_PARTITION_RANGE_END_TAG)
-    if first and last:
-        keys = list(context.instance.get_dynamic_partitions(IMAGE_FOLDERS))
-        # A folder of the range may have been dropped since the run began.
-        return keys[keys.index(first) : keys.index(last) + 1] if {first, last} <= set(keys) else table.folders()
-    return table.folders()
 
 
 def differing_folders(
@@ -66,37 +40,45 @@ def differing_folders(
     )
 
 
-def same_photos(folders: Sequence[str], differing: Sequence[str], what: str) -> dg.AssetCheckResult:
+def same_photos(looked_at: Scope, differing: Sequence[str], what: str) -> dg.AssetCheckResult:
     """Returns the outcome of a comparison of photos as a sentence."""
     if not differing:
-        return dg.AssetCheckResult(passed=True, description=f"{what} in all {len(folders):,} folders.")
+        return dg.AssetCheckResult(passed=True, description=looked_at.say(f"{what}."))
     named = ", ".join(repr(folder) for folder in differing[:5])
     return dg.AssetCheckResult(
         passed=False,
-        description=f"Not so in {len(differing):,} of {len(folders):,} folders, such as {named}: {what}. "
-        "Materialize raw_images, mobilenet_features and reduced_features for them.",
+        description=looked_at.say(f"not so in {len(differing):,}, such as {named}: {what}. ")
+        + "Run them again (fruits run, or the job whole_pipeline).",
         metadata={"folders": dg.MetadataValue.json(list(differing))},
     )
 
 
 @dg.asset_check(asset=raw_images, name="every_photo_is_listed")
+@fails_in_a_sentence
 def every_photo_is_listed(
     context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store], settings: dg.ResourceParam[Settings]
 ) -> dg.AssetCheckResult:
-    """A second listing, not by Spark, finds the same photos in each folder."""
-    folders = folders_of_run(context, store.raw_images)
-    listed = summarise(store.raw_images, folders)
-    found = count_photos(settings.images, folders)
-    differing = [folder for folder in folders if listed[folder].rows != found.get(folder, 0)]
-    return same_photos(folders, differing, "raw_images has one row for each photo there is")
+    """A second listing, not by Spark, finds the same photos in each folder of the run.
+
+    Not in the whole store, whose photos may be millions: in S3 a request lists 1,000.
+    """
+    looked_at = scope_of(context, store.raw_images)
+    listed = summarise(store.raw_images, looked_at.folders)
+    found = count_photos(settings.images, looked_at.folders)
+    differing = [folder for folder in looked_at.folders if listed[folder].rows != found.get(folder, 0)]
+    return same_photos(looked_at, differing, "raw_images has one row for each photo there is")
 
 
 @dg.asset_check(asset=mobilenet_features, name="no_photo_lost")
+@fails_in_a_sentence
 def no_photo_lost(context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
-    """Every photo found has exactly one row, with its features or the reason why it has none."""
-    folders = folders_of_run(context, store.raw_images)
-    differing = differing_folders(store.raw_images, store.mobilenet_features, folders)
-    return same_photos(folders, differing, "every photo found has exactly one row")
+    """Every photo found has exactly one row, with its features or the reason why it has none.
+
+    The paths of two tables are compared, in the folders of the run: what was found in another may still be to come.
+    """
+    looked_at = scope_of(context, store.raw_images)
+    differing = differing_folders(store.raw_images, store.mobilenet_features, looked_at.folders)
+    return same_photos(looked_at, differing, "every photo found has exactly one row")
 
 
 @dg.multi_asset_check(
@@ -113,22 +95,24 @@ def no_photo_lost(context: dg.AssetCheckExecutionContext, store: dg.ResourcePara
         ),
     ]
 )
+@fails_in_a_sentence
 def features_are_sound(
     context: dg.AssetCheckExecutionContext,
     store: dg.ResourceParam[Store],
     pyspark: LazyPySparkResource,
     pyspark_step_launcher: StepLauncher,
 ) -> Iterator[dg.AssetCheckResult]:
-    """Both in one pass over the features."""
+    """Both in one pass over the features of the run's folders: over those of the whole store it takes too long."""
     table = store.mobilenet_features
-    quality = feature_quality(pyspark.spark_session, table, folders_of_run(context, table))
+    looked_at = scope_of(context, table)
+    quality = feature_quality(pyspark.spark_session, table, looked_at.folders)
     wrong = quality.wrong_length + quality.not_finite
     yield dg.AssetCheckResult(
         asset_key=mobilenet_features.key,
         check_name="features_are_1280_finite_numbers",
         passed=wrong == 0,
-        description=f"{quality.rows - wrong:,} of {quality.rows:,} rows have {FEATURES} finite features."
-        + (" Materialize mobilenet_features with full_refresh, and with other weights if it stays so." * bool(wrong)),
+        description=looked_at.say(f"{quality.rows - wrong:,} of {quality.rows:,} rows have {FEATURES} finite features.")
+        + (" Run the job whole_pipeline with full_refresh, and with other weights if it stays so." * bool(wrong)),
         metadata={"wrong_length": quality.wrong_length, "not_finite": quality.not_finite},
     )
     yield dg.AssetCheckResult(
@@ -136,52 +120,60 @@ def features_are_sound(
         check_name="features_tell_photos_apart",
         passed=not quality.degenerate,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{quality.constant:,} of {FEATURES} features are the same in all {quality.rows:,} rows."
+        description=looked_at.say(
+            f"{quality.constant:,} of {FEATURES} features are the same in all {quality.rows:,} rows."
+        )
         + (" The photos are all alike, or mobilenet_model has the wrong weights." * quality.degenerate),
         metadata={"constant_features": quality.constant},
     )
 
 
 @dg.asset_check(asset=mobilenet_features, name="almost_every_photo_is_usable")
+@fails_in_a_sentence
 def almost_every_photo_is_usable(
     context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store], settings: dg.ResourceParam[Settings]
 ) -> dg.AssetCheckResult:
-    """No larger share of the photos is rejected than FRUITS_REJECTED_WARNING; a chart shows for which reasons."""
+    """No larger share of the photos is rejected than FRUITS_REJECTED_WARNING; a chart shows for which reasons.
+
+    The errors of all rows are read, of the whole store where it has up to 1,000 folders.
+    """
     table = store.mobilenet_features
-    folders = folders_of_run(context, table)
-    return usable_photos(total(summarise(table, folders)), settings.rejected_warning)
+    looked_at = scope_of(context, table, WHOLE_STORE_FOLDERS)
+    return usable_photos(total(summarise(table, looked_at.folders)), looked_at, settings.rejected_warning)
 
 
-def usable_photos(found: Summary, bearable: float) -> dg.AssetCheckResult:
+def usable_photos(found: Summary, looked_at: Scope, bearable: float) -> dg.AssetCheckResult:
     """Returns the outcome of the check on rejected photos.
 
     Args:
         found: The photos looked at.
+        looked_at: Where they are.
         bearable: Share of rejected photos up to which the check passes.
     """
     counts = Counter(found.reasons)
     if not counts:
-        return dg.AssetCheckResult(passed=True, description=f"All {found.rows:,} photos are usable.")
+        return dg.AssetCheckResult(passed=True, description=looked_at.say(f"all {found.rows:,} photos are usable."))
     share = counts.total() / found.rows
     why = ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
     some = f"{counts.total():,} of {found.rows:,} photos are rejected ({share:.1%}; up to {bearable:.1%} pass)"
     return dg.AssetCheckResult(
         passed=share <= bearable,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{some}: {why}. "
-        "Replace or delete those files, then materialize raw_images and mobilenet_features of their folders.",
+        description=looked_at.say(f"{some}: {why}. ")
+        + "Replace or delete those files, then run their folders again (fruits run, or the job whole_pipeline).",
         metadata={
             "rejected_by_reason": picture(lambda: rejected_by_reason(counts), "rejected photos by reason"),
             "rejected_photos": table_of(
                 [{"path": path, "error": error} for path, error in found.rejected], ["path", "error"]
             ),
             "rejected": counts.total(),
-            "rejected_share": share,
+            "rejected_share": significant(share),
         },
     )
 
 
 @dg.asset_check(asset=pca_model, name="variance_is_kept")
+@fails_in_a_sentence
 def variance_is_kept(pca_model: PcaModel, settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
     """The components kept hold as much of the variance as was asked for, or as FRUITS_VARIANCE_WARNING wants."""
     wanted = pca_model.asked_variance or settings.variance_warning
@@ -191,12 +183,13 @@ def variance_is_kept(pca_model: PcaModel, settings: dg.ResourceParam[Settings]) 
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{pca_model.k} components keep {kept:.1%} of the variance; {wanted:.0%} needs "
         f"{pca_model.components_for(wanted)}."
-        + (" Materialize pca_model with as many, or lower FRUITS_VARIANCE_WARNING." * (kept < wanted - 1e-9)),
-        metadata={"variance_kept": kept, "variance_wanted": wanted},
+        + (" Ask for as many components, or lower FRUITS_VARIANCE_WARNING." * (kept < wanted - 1e-9)),
+        metadata={"variance_kept": significant(kept), "variance_wanted": wanted},
     )
 
 
 @dg.asset_check(asset=reduced_features, name="one_pca_model")
+@fails_in_a_sentence
 def one_pca_model(store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
     """All photos of all folders are reduced by the current PCA model; numbers of different models do not compare.
 
@@ -218,11 +211,15 @@ def one_pca_model(store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset=reduced_features, name="only_good_photos_and_all_of_them")
+@fails_in_a_sentence
 def reduced_rows_match(context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
-    """Every photo with features has exactly one reduced row, and no other photo has one."""
-    folders = folders_of_run(context, store.mobilenet_features)
-    differing = differing_folders(store.mobilenet_features, store.reduced_features, folders, usable=True)
-    return same_photos(folders, differing, "every photo with features has exactly one reduced row")
+    """Every photo with features has exactly one reduced row, and no other photo has one.
+
+    The paths of two tables are compared, in the folders of the run: what was found in another may still be to come.
+    """
+    looked_at = scope_of(context, store.mobilenet_features)
+    differing = differing_folders(store.mobilenet_features, store.reduced_features, looked_at.folders, usable=True)
+    return same_photos(looked_at, differing, "every photo with features has exactly one reduced row")
 
 
 ALL_CHECKS = [

@@ -45,8 +45,8 @@ def forget(instance: dg.DagsterInstance, texts: Collection[str], alone: Collecti
         changed = sum(_forget_in(connect, tables, replace) for connect, tables in _databases(instance))
     except db.exc.OperationalError as error:
         raise FruitsError(
-            f"Dagster's database in {instance.root_directory} is in use ({error.orig}). Close the UI, and run "
-            "fruits erase again: it goes on from here."
+            f"Dagster's database in {instance.root_directory} is in use ({error.orig}). Close the UI, and erase "
+            "again (fruits erase): it goes on from here."
         ) from error
     return changed + _forget_in_logs(Path(instance.root_directory) / "storage", replace)
 

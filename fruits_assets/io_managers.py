@@ -1,5 +1,6 @@
 """Tables and models of the store as inputs and outputs of assets."""
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -12,6 +13,7 @@ from pyspark.sql import DataFrame
 
 from fruits_assets import metadata
 from fruits_assets.costs import CostModel
+from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.progress import PROGRESS_LOGGER, photos_counted
 from fruits_assets.store_lock import one_at_a_time
 from spark_steps import pca_store, weights
@@ -74,6 +76,7 @@ class FolderTableIOManager(dg.IOManager):
         self._pyspark = pyspark
         self._costs = costs
 
+    @fails_in_a_sentence
     def handle_output(self, context: dg.OutputContext, obj: TableUpdate) -> None:
         """Replaces the changed folders, and gives each folder of the update its own metadata.
 
@@ -84,6 +87,7 @@ class FolderTableIOManager(dg.IOManager):
         if obj.changed:
             with _counted(context, obj):
                 table.write(obj.rows, obj.changed, lambda: refuse_after_erasing(self._store, obj.erased))
+        context.step_context.set_data_version(context.asset_key, _version(table, context.asset_partition_keys))
         summaries = summarise(table, obj.folders)
         rows = {folder: summary.rows for folder, summary in summaries.items()}
         computed = rows if obj.computed is None else obj.computed
@@ -99,6 +103,7 @@ class FolderTableIOManager(dg.IOManager):
         new = "" if obj.computed is None else f", {sum(computed.values()):,} of them new or changed"
         context.log.info(f"{name}: {sum(rows.values()):,} photos, folders: {len(rows):,}{new}; {cost.seconds:.1f} s")
 
+    @fails_in_a_sentence
     def load_input(self, context: dg.InputContext) -> DataFrame | FolderTable:
         """Returns the rows of the folders of the run; the table itself where the asset asks for a FolderTable."""
         refuse_while_erasing(self._store)
@@ -107,6 +112,15 @@ class FolderTableIOManager(dg.IOManager):
             return table
         folders = context.asset_partition_keys if context.has_asset_partitions else None
         return table.scan(self._pyspark.spark_session, folders)
+
+
+def _version(table: FolderTable, folders: Sequence[str]) -> dg.DataVersion:
+    """Returns the data version of the folders of a run: the same where no file of theirs was written anew.
+
+    Dagster has one for all partitions of a run. Where the next run is of other folders, it takes their data for new.
+    """
+    names = [(file.folder, file.path.rpartition("/")[2]) for file in table.files(folders)]
+    return dg.DataVersion(hashlib.sha256(repr(names).encode()).hexdigest()[:16])
 
 
 def _counted(context: dg.OutputContext, update: TableUpdate) -> AbstractContextManager[None]:
@@ -128,12 +142,14 @@ class MobileNetModelIOManager(dg.IOManager):
     def __init__(self, store: Store) -> None:
         self._cache = store.mobilenet_models
 
+    @fails_in_a_sentence
     def handle_output(self, context: dg.OutputContext, obj: MobileNetModel) -> None:
         """Makes the model the current one."""
         weights.make_current(obj, self._cache)
         context.add_output_metadata(metadata.of_mobilenet_model(obj))
         context.log.info(f"mobilenet_model: {obj.source}, weights {obj.weights_sha256[:12]}")
 
+    @fails_in_a_sentence
     def load_input(self, context: dg.InputContext) -> MobileNetModel:
         """Returns the current model."""
         return weights.current_model(self._cache)
@@ -149,6 +165,7 @@ class PcaModelIOManager(dg.IOManager):
         self._store, self._root = store, store.pca_models
         self._pyspark = pyspark
 
+    @fails_in_a_sentence
     def handle_output(self, context: dg.OutputContext, obj: PcaUpdate) -> None:
         """Writes the model where it is new, and makes it the current one."""
         refuse_after_erasing(self._store, obj.erased)
@@ -159,6 +176,7 @@ class PcaModelIOManager(dg.IOManager):
         kept = f"{model.k} components keep {model.explained_at(model.k):.1%} of the variance"
         context.log.info(f"pca_model: {model.rows:,} photos, {kept}")
 
+    @fails_in_a_sentence
     def load_input(self, context: dg.InputContext) -> PcaModel:
         """Returns the current model."""
         return pca_store.load(self._root)

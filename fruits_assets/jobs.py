@@ -6,10 +6,18 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from fruits_assets.assets import mobilenet_features, mobilenet_model, pca_model, raw_images, reduced_features
+from fruits_assets.assets import (
+    mobilenet_features,
+    mobilenet_model,
+    pca_model,
+    raw_images,
+    reduced_features,
+    store_report,
+)
 from fruits_assets.assets.mobilenet import FeaturesConfig, WeightsConfig
 from fruits_assets.assets.pca import PcaConfig
 from fruits_assets.erasing import Wanted, erase
+from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.partitions import SYNC_JOB, WHOLE_PIPELINE_JOB, synchronise
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
@@ -36,12 +44,13 @@ fit_pca = dg.define_asset_job(
 reduce_folders = dg.define_asset_job(
     "reduce_folders",
     tags={STAGE_TAG: "reduction"},
-    selection=dg.AssetSelection.assets(reduced_features),
-    description="Project the features of the chosen folders on the current PCA model.",
+    selection=dg.AssetSelection.assets(reduced_features, store_report),
+    description="Project the features of the chosen folders on the current PCA model, and tell what the store holds.",
 )
 
 
 @dg.op(required_resource_keys={"settings", "store"})
+@fails_in_a_sentence
 def compare_folders_with_partitions(context: dg.OpExecutionContext) -> None:
     """Registers folders that are new; drops those that are gone, tables included."""
     settings: Settings = context.resources.settings
@@ -77,6 +86,7 @@ class PipelineConfig(WeightsConfig, FeaturesConfig, PcaConfig):
 
 
 @dg.op(required_resource_keys={"settings"})
+@fails_in_a_sentence
 def run_all_stages(context: dg.OpExecutionContext, config: PipelineConfig) -> None:
     """Does what ``fruits run`` does; the stages are runs of their own jobs."""
     # Here: it builds the code location, which this job is a part of.
@@ -115,6 +125,7 @@ class EraseConfig(dg.Config):
 
 
 @dg.op(required_resource_keys={"settings", "store"})
+@fails_in_a_sentence
 def erase_what_is_named(context: dg.OpExecutionContext, config: EraseConfig) -> None:
     """Erases, and says how many photos, files and rows that were; which, it does not say."""
     wanted = Wanted(config.image_ids, config.paths, config.from_file, config.older_than_days)

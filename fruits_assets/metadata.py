@@ -9,6 +9,7 @@ from dagster._core.execution.context.system import StepExecutionContext
 
 from fruits_assets.charts import photo_map, picture, variance_curve
 from fruits_assets.costs import Cost, entries, shares
+from fruits_assets.sketch import variance_sketch
 from spark_steps.pca import ANALYSED_COMPONENTS, PcaModel
 from spark_steps.photo_map import sample_map
 from spark_steps.summaries import Summary
@@ -31,6 +32,21 @@ COLUMNS = {
     "reduced": "the photo's k numbers",
     "pca_model": "version of the PCA model",
 }
+
+
+_DIGITS = 4
+# All folders together, where the numbers of one folder are shown.
+STORE_REPORT = "store_report"
+
+
+def significant(number: float) -> float:
+    """Returns a number as people read it, to 4 significant digits: costs of a folder are far below a cent."""
+    return float(f"{number:.{_DIGITS}g}")
+
+
+def rounded(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns metadata with rates, shares and costs as people read them."""
+    return {name: significant(value) if isinstance(value, float) else value for name, value in entries.items()}
 
 
 def column_schema(schema: pa.Schema) -> dg.TableSchema:
@@ -78,6 +94,8 @@ def of_folders(
     for folder, summary in summaries.items():
         before = photo_bytes.get(folder, 0)
         described[folder] = {
+            "folder": folder,
+            "all_folders": dg.MetadataValue.asset(dg.AssetKey(STORE_REPORT)),
             "dagster/partition_row_count": summary.rows,
             "photos": summary.rows,
             "photo_bytes": before,
@@ -91,7 +109,7 @@ def of_folders(
         }
         if "error" in table.schema.names:
             described[folder] |= _rejected_entries(summary)
-    return described
+    return {folder: rounded(one) for folder, one in described.items()}
 
 
 def _rejected_entries(summary: Summary) -> dict[str, Any]:
@@ -130,6 +148,7 @@ def of_pca_model(model: PcaModel, root: str, features: FolderTable) -> dict[str,
         features: The table mobilenet_features, for the map of the photos.
     """
     return {
+        "variance": variance_sketch(model),
         "variance_curve": picture(lambda: variance_curve(model), "variance kept against components"),
         "photo_map": picture(lambda: photo_map(sample_map(features, model), model), "photos in two components"),
         "variance_kept": model.explained_at(model.k),

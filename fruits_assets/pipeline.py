@@ -1,7 +1,5 @@
 """The whole way from folders to reduced features, as runs of the same jobs that the UI starts."""
 
-import itertools
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -11,11 +9,13 @@ import dagster as dg
 
 from fruits_assets.definitions import build_definitions
 from fruits_assets.emr.guards import one_cluster_for_all
+from fruits_assets.failures import reason
 from fruits_assets.in_flight import what_is_under_way
 from fruits_assets.liveness import tagged_as_alive
 from fruits_assets.partitions import IMAGE_FOLDERS, partition_tags, synchronise
 from fruits_assets.progress import PROGRESS_LOGGER
 from fruits_assets.residency import check_residency
+from fruits_assets.runs import run_in_process
 from fruits_assets.settings import Settings
 from fruits_assets.tags import places
 from spark_steps.erasure import refuse_while_erasing
@@ -40,9 +40,6 @@ class Stage:
     per_folder: bool
 
 
-# What a call into a Java process that has ended raises.
-_SPARK_IS_GONE = re.compile(r"\s*(?:py4j\.protocol\.Py4JNetworkError|ConnectionRefusedError|ConnectionResetError)\b")
-_OWN_ERROR = re.compile(r"(?:FruitsError|TableChangedError): (.+)")
 EXTRACT = Stage("extract_features", "photos to features", per_folder=True)
 FIT = Stage("fit_pca", "features to a PCA model", per_folder=False)
 REDUCE = Stage("reduce_folders", "features to reduced features", per_folder=True)
@@ -164,11 +161,10 @@ def _run_stage(
 ) -> None:
     say(stage.title)
     tags = _tags_of(folders, instance) if stage.per_folder else {}
-    result = definitions.resolve_job_def(stage.job).execute_in_process(
-        run_config=runs.config_of(stage), instance=instance, tags={**runs.tags, **tags}, raise_on_error=False
-    )
+    job = definitions.resolve_job_def(stage.job)
+    result = run_in_process(job, runs.config_of(stage), {**runs.tags, **tags}, instance)
     if not result.success:
-        raise FruitsError(f"The run {result.run_id} of {stage.job} failed. {_reason(result)}")
+        raise FruitsError(f"The run {result.run_id} of {stage.job} failed. {reason(result.all_events)}")
     failed = [evaluation for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
     for evaluation in failed:
         say(f"  {evaluation.severity.value.lower()}: {evaluation.check_name}: {evaluation.description}")
@@ -189,34 +185,3 @@ def _tags_of(folders: Sequence[str], instance: dg.DagsterInstance) -> dict[str, 
             "another run with other images has dropped them. Run again, or give each store a DAGSTER_HOME of its own."
         )
     return partition_tags(folders, registered)
-
-
-def _reason(result: dg.ExecuteInProcessResult) -> str:
-    """Returns the message of the first step that failed: that of our own error, else of the innermost one."""
-    for event in result.all_events:
-        if event.is_step_failure and (error := event.step_failure_data.error):
-            messages = [error.message]
-            while error.cause:
-                error = error.cause
-                messages.append(error.message)
-            return readable(next((message for message in messages if _OWN_ERROR.search(message)), messages[-1]))
-    return "No step says why."
-
-
-def readable(message: str) -> str:
-    """Returns what an error says, without the names of exceptions that wrap ours and without a stack trace.
-
-    Args:
-        message: As Dagster keeps it, ``module.Name: text``; Java's causes and traces follow on lines of their own.
-    """
-    if own := _OWN_ERROR.search(message) or re.search(r"StepError: (.+)", message, re.DOTALL):
-        return own.group(1).strip()
-    if _SPARK_IS_GONE.match(message):
-        return (
-            "Spark's Java process has ended under way; most often the system has killed it for memory. Run again, with "
-            "fewer FRUITS_CORES or a smaller FRUITS_DRIVER_MEMORY if it happens again."
-        )
-    lines = [line.strip() for line in message.strip().splitlines() if line.strip()]
-    java = next((line[2:] for line in lines if line.startswith(": ")), None)
-    before_trace = itertools.takewhile(lambda line: not line.startswith(("at ", "JVM stacktrace")), lines)
-    return java or " ".join(before_trace)

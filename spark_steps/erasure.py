@@ -57,7 +57,7 @@ def refuse_while_erasing(store: Store) -> None:
     if names := _notes(store):
         raise FruitsError(
             f"An erasure of {store.root} is under way or was interrupted ({names[0]}). Wait for it; if its process is "
-            f"gone, finish it: fruits erase --images DIR --store {store.root}"
+            "gone, finish it: fruits erase, or the job erase_photos, with no photo named."
         )
 
 
@@ -234,8 +234,8 @@ def erase_file(path: str, image_ids: Collection[str]) -> None:
         return
     except OSError as error:
         raise FruitsError(
-            f"{path} cannot be deleted ({error.strerror or error}). Check the permissions of its folder, and run "
-            "fruits erase again: it goes on from here."
+            f"{path} cannot be deleted ({error.strerror or error}). Check the permissions of its folder, and erase "
+            "again (fruits erase, or the job erase_photos): it goes on from here."
         ) from error
 
 
@@ -293,7 +293,8 @@ def _check_gone(store: Store, erasure: Erasure) -> None:
         if rows := find_rows(table, erasure.doomed).rows:
             raise FruitsError(
                 f"{rows} rows of erased photos have come back to {name}: a run on another machine has written them. "
-                "Wait until it has ended, and run fruits erase again: it goes on from here."
+                "Wait until it has ended, and erase again (fruits erase, or the job erase_photos): it goes on from "
+                "here."
             )
 
 

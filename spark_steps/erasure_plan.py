@@ -115,7 +115,7 @@ def read_request(image_ids: Iterable[str], paths: Iterable[str], images: str) ->
         if not IMAGE_ID.fullmatch(image_id):
             raise FruitsError(
                 f"{image_id!r} is no image id. Give the 64 hexadecimal digits of the column image_id of "
-                "mobilenet_features, or the file by --path."
+                "mobilenet_features, or the path of the file."
             )
     return Request(frozenset(ids), frozenset(path_below(path, images) for path in paths))
 
@@ -246,7 +246,7 @@ def check_known(asked: Collection[str], found: Collection[str], tombstones: Coll
         raise FruitsError(
             f"No photo of the store has the image id {unknown[0]}"
             + (f", nor {len(unknown) - 1} others that were given" if len(unknown) > 1 else "")
-            + ". Check it; a photo that was never run has none yet: give its file by --path."
+            + ". Check it; a photo that was never run has none yet: give the path of its file."
         )
     return gone
 
@@ -290,7 +290,7 @@ def _check_file(path: str) -> None:
     if kind == fs.FileType.Unknown:
         raise FruitsError(f"{path} is a pipe or a device, and only files are erased. Delete it, then erase it again.")
     if kind == fs.FileType.Directory:
-        raise FruitsError(f"{path} is a folder. Give its photos, one by one or in a list: --from-file LIST.")
+        raise FruitsError(f"{path} is a folder. Give its photos, one by one or in a list.")
     if Path(path).is_symlink() and Path(path).exists():
         raise FruitsError(
             f"{path} is a link to {Path(path).resolve()}, and only files of the images folder are erased. Delete what "

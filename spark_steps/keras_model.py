@@ -37,7 +37,7 @@ def download_imagenet() -> Path:
     except Exception as error:
         raise FruitsError(
             f"The ImageNet weights cannot be downloaded ({error}). Bring {IMAGENET_FILE} from a machine that can, "
-            "and name it: --weights FILE."
+            "and give its path as weights."
         ) from error
 
 
@@ -75,7 +75,7 @@ def build_model(weights: str, source: str) -> Any:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise FruitsError(
             f"{source} does not hold the weights of MobileNetV2 1.0/224 with include_top=False ({reason}). "
-            "Use another file, or --weights imagenet."
+            "Give another file, or imagenet, as weights."
         ) from error
     if tuple(model.output_shape[1:]) != (FEATURES,) or tuple(model.input_shape[1:]) != (SIDE, SIDE, 3):
         raise FruitsError(

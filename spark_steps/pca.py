@@ -132,14 +132,14 @@ def _fold(spark: "SparkSession", features: FolderTable, files: Sequence[DataFile
     found = collect(map_shares(spark, contiguous_shares(files, tasks), run, _PARTIAL_SCHEMA))
     if not found:
         raise FruitsError(
-            "No photo has features, so there is nothing to fit a PCA to. See the table of rejected photos of "
-            "mobilenet_features for the reasons."
+            "No photo has features, so there is nothing to fit a PCA to. The reasons are in fruits report, and with "
+            "the check almost_every_photo_is_usable."
         )
     others = sorted({row["model"] for row in found} - {network})
     if others:
         raise FruitsError(
             f"Some features were made by another network ({others[0][:12]}) than the present one ({network[:12]}). "
-            "Materialize mobilenet_features for all folders."
+            "Make the features of all folders with the present one (fruits run, or the job whole_pipeline)."
         )
     parts = [Moments.from_bytes(row["moments"], FEATURES) for row in sorted(found, key=lambda row: row["first_file"])]
     return merge_in_pairs(parts)

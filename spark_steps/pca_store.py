@@ -98,7 +98,9 @@ def load(root: str, version: str | None = None) -> PcaModel:
     """
     version = version or current_version(root)
     if version is None or not exists(root, version):
-        raise FruitsError(f"There is no PCA model {version or ''} under {root}. Materialize pca_model first.")
+        raise FruitsError(
+            f"There is no PCA model {version or ''} under {root}. Fit one first (fruits run, or the job fit_pca)."
+        )
     document = storage.read_json(f"{root}/{version}/model.json")
     table = pq.ParquetFile(pa.BufferReader(storage.read_bytes(f"{root}/{version}/components.parquet"))).read()
     return PcaModel(

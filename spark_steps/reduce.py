@@ -46,7 +46,7 @@ def check_one_network(features: FolderTable, folders: Sequence[str], model: PcaM
         if summary.models - {model.features_model}:
             raise FruitsError(
                 f"The features of folder {folder!r} come from another network than the PCA model {model.version}. "
-                "Materialize mobilenet_features for all folders, then pca_model."
+                "Make the features of all folders and the PCA anew (fruits run, or the job whole_pipeline)."
             )
 
 

@@ -125,7 +125,9 @@ def current_model(cache: str) -> MobileNetModel:
         FruitsError: There is none yet.
     """
     if not has_current_model(cache):
-        raise FruitsError(f"There is no model under {cache}. Materialize mobilenet_model first.")
+        raise FruitsError(
+            f"There is no network under {cache}. Make features first (fruits run, or the job extract_features)."
+        )
     document = storage.read_json(f"{cache}/{_CURRENT}")
     return _from_cache(cache, document, document["source"])
 
@@ -156,7 +158,7 @@ def check_source(source: str) -> None:
                 f"{', '.join(_FILE_SUFFIXES)}."
             )
         if storage.file_type(location) != fs.FileType.File:
-            raise FruitsError(f"There is no weights file {location}. Check the path, or use --weights imagenet.")
+            raise FruitsError(f"There is no weights file {location}. Check the path, or give imagenet as weights.")
 
 
 def _sha256(data: bytes) -> str:

@@ -179,7 +179,43 @@ def test_thirty_folders_that_are_no_neighbours_are_one_run_with_one_pca_and_all_
     screenshot(thirty_more, "ui-thirty-folders")
 
 
-def test_the_graph_shows_five_assets_with_their_kinds(page: Page) -> None:
+FAILING = """mutation { launchRun(executionParams: {selector: {repositoryName: "__repository__",
+  repositoryLocationName: "fruits_assets.definitions", jobName: "extract_features",
+  assetSelection: [{path: ["mobilenet_model"]}]},
+  runConfigData: {ops: {mobilenet_model: {config: {weights: "/nowhere.h5"}}}}}) {
+    ... on LaunchRunSuccess { run { id } } } }"""
+
+
+def test_a_failed_run_shows_its_sentence_first_and_its_stack_trace_after_it(thirty_more: Page, ui: Ui) -> None:
+    run = ui.query(FAILING)["launchRun"]["run"]["id"]
+    thirty_more.goto(f"/runs/{run}")
+    told = thirty_more.get_by_text("Failure: There is no weights file /nowhere.h5").first
+    expect(told).to_be_visible(timeout=RUN_MS)
+    shown = thirty_more.locator("body").inner_text()
+    assert shown.index("There is no weights file") < shown.index("Stack Trace")
+    assert "Error occurred while executing op" not in shown
+    screenshot(thirty_more, "ui-failure")
+
+
+def test_home_and_the_jobs_pages_show_the_runs_that_another_process_started(thirty_more: Page) -> None:
+    thirty_more.goto("/")
+    # Those of the stages run in the process of whole_pipeline, as those of fruits run do in its own.
+    for job in ("extract_features", "fit_pca", "reduce_folders"):
+        expect(thirty_more.get_by_role("link", name=job).first).to_be_visible()
+    screenshot(thirty_more, "ui-home")
+    thirty_more.goto("/locations/fruits_assets.definitions/jobs/fit_pca/runs")
+    expect(thirty_more.get_by_text("Success", exact=True).first).to_be_visible()
+
+
+def test_the_store_as_a_whole_is_to_be_seen_without_a_click(thirty_more: Page, ui: Ui) -> None:
+    thirty_more.goto("/assets/store_report")
+    rejected = thirty_more.get_by_role("row", name="Rejected 1 truncated")
+    expect(rejected.first).to_be_visible()
+    is_drawn(thirty_more.get_by_role("img", name="of the variance"), at_least=300)
+    screenshot(thirty_more, "ui-store")
+
+
+def test_the_graph_shows_six_assets_with_their_kinds(page: Page) -> None:
     page.goto("/asset-groups")
     for name in ALL_ASSETS:
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
@@ -256,7 +292,7 @@ def test_one_folder_is_materialized_with_the_buttons_of_its_asset(page: Page) ->
 def test_three_folders_go_through_the_graph_and_their_runs_succeed(backfilled: Page) -> None:
     backfilled.goto("/asset-groups")
     expect(backfilled.get_by_text("3 / 4 Passed")).to_be_visible()
-    expect(backfilled.get_by_text("Materialized", exact=True)).to_have_count(2)
+    expect(backfilled.get_by_text("Materialized", exact=True)).to_have_count(3)
     screenshot(backfilled, "ui-graph")
     backfilled.goto("/runs")
     expect(backfilled.get_by_text("Failure", exact=True)).to_have_count(0)
@@ -300,7 +336,7 @@ def test_numbers_of_materializations_plot_over_time(backfilled: Page) -> None:
     screenshot(backfilled, "ui-plots")
 
 
-def is_drawn(picture: Locator) -> None:
+def is_drawn(picture: Locator, at_least: int = 301) -> None:
     """Waits for a picture whose bytes the browser has understood."""
     expect(picture).to_be_visible()
-    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") >= at_least

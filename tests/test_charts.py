@@ -12,6 +12,7 @@ from PIL import Image
 
 from fruits_assets.charts import photo_map, picture, rejected_by_reason, variance_curve
 from fruits_assets.checks import usable_photos
+from fruits_assets.scope import scope
 from spark_steps.folder_names import directory_name
 from spark_steps.pca import PcaModel
 from spark_steps.photo_map import MOST_FOLDERS, MOST_PHOTOS, PhotoMap, sample_map, spread
@@ -103,11 +104,13 @@ def test_a_pca_of_one_component_has_a_map_too(tmp_path: Path) -> None:
 def test_the_check_on_rejected_photos_tells_reasons_and_remedy_and_bears_a_few() -> None:
     rejected = (("a", "truncated: x"), ("b", "empty: y"))
     found = Summary(photos=Photos(50, 0), reasons={"truncated": 1, "empty": 1}, rejected=rejected)
-    failed = usable_photos(found, bearable=0.01)
+    everywhere = scope(None, ["Lemon", "Plum"])
+    failed = usable_photos(found, everywhere, bearable=0.01)
     assert not failed.passed
     assert str(failed.description).startswith(
-        "2 of 50 photos are rejected (4.0%; up to 1.0% pass): 1 truncated, 1 empty. "
+        "In all 2 folders of the store: 2 of 50 photos are rejected (4.0%; up to 1.0% pass): 1 truncated, 1 empty. "
     )
     assert failed.metadata["rejected"].value == 2
-    assert usable_photos(found, bearable=0.05).passed
-    assert usable_photos(Summary(photos=Photos(50, 0)), bearable=0).description == "All 50 photos are usable."
+    assert usable_photos(found, everywhere, bearable=0.05).passed
+    passed = usable_photos(Summary(photos=Photos(50, 0)), everywhere, bearable=0)
+    assert passed.description == "In all 2 folders of the store: all 50 photos are usable."

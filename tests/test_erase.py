@@ -428,7 +428,7 @@ def all_versions(s3: S3) -> dict[str, bytes]:
     ("wanted", "says"),
     [
         ({"image_ids": ["abc"]}, "'abc' is no image id. Give the 64 hexadecimal digits"),
-        ({"image_ids": ["0" * 64]}, "No photo of the store has the image id 0000.*give its file by --path"),
+        ({"image_ids": ["0" * 64]}, "No photo of the store has the image id 0000.*give the path of its file"),
         ({"paths": ["/etc/passwd"]}, "/etc/passwd does not lie below .*images"),
         ({"paths": ["../../x.jpg"]}, "x.jpg does not lie below .*images"),
         ({"paths": ["Fig"]}, "Fig is a folder. Give its photos, one by one or in a list"),

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from fruits_assets import home
 from fruits_assets.cli import main
-from fruits_assets.pipeline import readable
+from fruits_assets.failures import readable
 
 
 @pytest.fixture(autouse=True)

@@ -175,7 +175,7 @@ def test_a_saved_model_is_the_one_that_is_loaded(spark: SparkSession, make_table
 def test_a_part_of_a_model_is_never_used(spark: SparkSession, make_table: MakeTable, tmp_path: Path) -> None:
     model = fit(spark, make_table(features_like(60)), NETWORK, PcaSettings())
     root = str(tmp_path / "pca_model")
-    with pytest.raises(FruitsError, match="Materialize pca_model first"):
+    with pytest.raises(FruitsError, match="Fit one first"):
         pca_store.load(root)
     pca_store.save(spark, model, root)
     (tmp_path / "pca_model" / model.version / "model.json").unlink()

@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from fruits_assets.pipeline import readable
+from fruits_assets.failures import readable
 from fruits_assets.terminal import disk_is_full, tells_problems_in_a_sentence
 
 

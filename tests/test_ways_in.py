@@ -49,7 +49,12 @@ def test_the_command_runs_reports_and_leaves_its_runs_for_the_ui(place: Place) -
     assert set(told["bytes"]) == {"photos", "features", "reduced"}
     with place.instance() as instance:
         assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
-        assert len(instance.get_runs()) == 3
+        # By this the timeline and the page of a job find its runs.
+        shown = instance.get_runs(
+            dg.RunsFilter(tags={".dagster/repository": "__repository__@fruits_assets.definitions"})
+        )
+        assert len(shown) == len(instance.get_runs()) == 3
+        assert all(run.remote_job_origin and run.remote_job_origin.job_name == run.job_name for run in shown)
 
 
 @pytest.mark.parametrize(

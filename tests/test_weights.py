@@ -110,7 +110,7 @@ def test_another_treatment_of_pixels_is_another_fingerprint(
 
 def test_the_current_model_is_the_one_made_current(network_file: Path, tmp_path: Path) -> None:
     cache = str(tmp_path)
-    with pytest.raises(FruitsError, match="Materialize mobilenet_model first"):
+    with pytest.raises(FruitsError, match="Make features first"):
         current_model(cache)
     model = load_model(str(network_file), cache)
     make_current(model, cache)

@@ -22,7 +22,7 @@ from spark_steps.summaries import summarise
 PROJECT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 DEADLINE_SECONDS = 600
-ALL_ASSETS = ["raw_images", "mobilenet_model", "mobilenet_features", "pca_model", "reduced_features"]
+ALL_ASSETS = ["raw_images", "mobilenet_model", "mobilenet_features", "pca_model", "reduced_features", "store_report"]
 BACKFILL = """mutation($assets: [AssetKeyInput!]!, $folders: [String!]) {
   launchPartitionBackfill(backfillParams: {assetSelection: $assets, partitionNames: $folders}) {
     __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message }

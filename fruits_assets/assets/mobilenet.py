@@ -8,11 +8,14 @@ from pydantic import Field
 
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table, folders_of
 from fruits_assets.costs import CostModel, entries
+from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.io_managers import TableUpdate
+from fruits_assets.metadata import rounded
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from spark_steps.erasure import finished
 from spark_steps.mobilenet import plan_features
+from spark_steps.photos import PREPROCESSING
 from spark_steps.schemas import FEATURES_SCHEMA
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable
@@ -36,7 +39,8 @@ class FeaturesConfig(dg.Config):
     full_refresh: bool = Field(False, description="Run every photo through the network again, new or not.")
 
 
-@dg.asset(io_manager_key="mobilenet_models", kinds={"tensorflow"}, **GROUP)
+@dg.asset(io_manager_key="mobilenet_models", kinds={"tensorflow"}, code_version=PREPROCESSING, **GROUP)
+@fails_in_a_sentence
 def mobilenet_model(
     context: dg.AssetExecutionContext,
     config: WeightsConfig,
@@ -48,11 +52,14 @@ def mobilenet_model(
     started, source = time.perf_counter(), config.weights or settings.weights
     check_residency(settings, places=[source or "", store.root])
     model = model_for_next(source, store.mobilenet_models)
-    context.add_output_metadata(entries(costs.of_seconds(time.perf_counter() - started)))
+    context.add_output_metadata(rounded(entries(costs.of_seconds(time.perf_counter() - started))))
+    # The same network, read anew, leaves the features that were made with it in sync.
+    context.set_data_version(context.asset_key, dg.DataVersion(model.fingerprint))
     return model
 
 
-@dg.asset(**folder_table("mobilenet_features", FEATURES_SCHEMA))
+@dg.asset(code_version=PREPROCESSING, **folder_table("mobilenet_features", FEATURES_SCHEMA))
+@fails_in_a_sentence
 def mobilenet_features(
     context: dg.AssetExecutionContext,
     config: FeaturesConfig,

@@ -10,6 +10,7 @@ from fruits_assets import metadata
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table, folders_of
 from fruits_assets.automation import named
 from fruits_assets.costs import CostModel, entries
+from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.io_managers import PcaUpdate, TableUpdate
 from fruits_assets.settings import Settings
 from fruits_assets.upkeep import stale_folders
@@ -45,6 +46,7 @@ class PcaConfig(dg.Config):
 
 
 @dg.asset(io_manager_key="pca_models", kinds={"spark", "numpy"}, **GROUP)
+@fails_in_a_sentence
 def pca_model(
     context: dg.AssetExecutionContext,
     config: PcaConfig,
@@ -68,11 +70,13 @@ def pca_model(
         )
     described = metadata.of_pca_model(model, store.pca_models, mobilenet_features)
     cost = costs.of_seconds(time.perf_counter() - started)
-    context.add_output_metadata({**described, **entries(cost, images=model.rows)})
+    context.add_output_metadata(metadata.rounded({**described, **entries(cost, images=model.rows)}))
+    context.set_data_version(context.asset_key, dg.DataVersion(model.version))
     return PcaUpdate(model, erased)
 
 
 @dg.asset(**folder_table("reduced_features", REDUCED_SCHEMA))
+@fails_in_a_sentence
 def reduced_features(
     context: dg.AssetExecutionContext,
     mobilenet_features: FolderTable,

@@ -7,6 +7,7 @@ from dagster_aws.s3 import S3Resource
 from dagster_pyspark import LazyPySparkResource
 
 from fruits_assets.assets.common import StepLauncher, folder_table, folders_of
+from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.io_managers import TableUpdate
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
@@ -18,6 +19,7 @@ from spark_steps.summaries import REJECTED_SHOWN
 
 
 @dg.asset(**folder_table("raw_images", RAW_IMAGES_SCHEMA))
+@fails_in_a_sentence
 def raw_images(
     context: dg.AssetExecutionContext,
     pyspark: LazyPySparkResource,

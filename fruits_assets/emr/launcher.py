@@ -26,6 +26,7 @@ from fruits_assets.emr.failures import Cause, Evidence, StepError, explain
 from fruits_assets.emr.relay import EventRelay
 from fruits_assets.emr.remote import describe_step
 from fruits_assets.emr.staging import CODE, DOCUMENT, StepStaging
+from fruits_assets.failures import sentence_first
 from fruits_assets.residency import check_residency, s3_places
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
@@ -97,14 +98,13 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
             dg.RetryRequested: The step was lost in a way that may not happen again.
             dg.Failure: It cannot be run, or has failed for a reason that will stay.
         """
-        try:
-            yield from self._launch(step_context)
-        except StepError as error:
-            if error.cause.passing and step_context.previous_attempt_count < self._settings.step_retries:
-                raise dg.RetryRequested(self._settings.step_retries, _SECONDS_TO_RETRY) from error
-            raise dg.Failure(str(error), allow_retries=False) from error
-        except FruitsError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        with sentence_first(allow_retries=False):
+            try:
+                yield from self._launch(step_context)
+            except StepError as error:
+                if error.cause.passing and step_context.previous_attempt_count < self._settings.step_retries:
+                    raise dg.RetryRequested(self._settings.step_retries, _SECONDS_TO_RETRY) from error
+                raise
 
     def _launch(self, step_context: StepExecutionContext) -> Iterator[DagsterEvent]:
         clusters, log = self._clusters, step_context.log

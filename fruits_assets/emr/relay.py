@@ -6,7 +6,11 @@ from typing import Any
 import dagster as dg
 from dagster import DagsterEvent, DagsterEventType
 from dagster._check import CheckError
-from dagster._core.definitions.data_version import compute_logical_data_version
+from dagster._core.definitions.data_version import (
+    DATA_VERSION_IS_USER_PROVIDED_TAG,
+    DATA_VERSION_TAG,
+    compute_logical_data_version,
+)
 from dagster._core.events import DagsterEventBatchMetadata, generate_event_batch_id
 from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.context.system import StepExecutionContext
@@ -59,7 +63,7 @@ class EventRelay:
                 continue
             if kind in _ENDS:
                 self.ended = True
-                self.cause = explain_error(_messages(event)) if kind == DagsterEventType.STEP_FAILURE else None
+                self.cause = _cause(event.get_dagster_event()) if kind == DagsterEventType.STEP_FAILURE else None
                 if self.cause:
                     # The launcher fails or retries the step in its own words; records of this attempt are no more.
                     return
@@ -110,7 +114,7 @@ class EventRelay:
         data = event.step_materialization_data
         made = data.materialization
         made = made.with_metadata({**made.metadata, **self._links})
-        made = made._replace(tags={**(made.tags or {}), **self._versions(made.asset_key)})
+        made = made._replace(tags={**(made.tags or {}), **self._versions(made.asset_key), **_given_version(made)})
         event = event._replace(event_specific_data=data._replace(materialization=made))
         return entry._replace(dagster_event=event)
 
@@ -127,10 +131,19 @@ class EventRelay:
         return _build_data_version_tags(version, code_version, inputs, False)
 
 
-def _messages(event: EventLogEntry) -> str:
-    error = event.dagster_event.step_failure_data.error if event.dagster_event else None
-    told = []
+def _given_version(made: dg.AssetMaterialization) -> Mapping[str, str]:
+    """Returns the data version that an asset gave itself, such as a fingerprint: it holds here as it does there."""
+    tags = made.tags or {}
+    return {DATA_VERSION_TAG: tags[DATA_VERSION_TAG]} if DATA_VERSION_IS_USER_PROVIDED_TAG in tags else {}
+
+
+def _cause(event: DagsterEvent) -> Cause | None:
+    """Returns what the cluster did to a step that failed, None where the failure is one of ours or of the code."""
+    failure = event.step_failure_data
+    if failure.user_failure_data:
+        return None
+    error, told = failure.error, []
     while error:
         told.append(error.message)
         error = error.cause
-    return "\n".join(told)
+    return explain_error("\n".join(told))
