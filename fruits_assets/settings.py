@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from spark_steps import storage
-from spark_steps.errors import FruitsError
+from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.limits import DecodeLimits, FetchLimits
 from spark_steps.pca import DEFAULT_COMPONENTS, PcaSettings
 from spark_steps.session import local_spark_config
@@ -179,7 +179,7 @@ def read_settings(**given: Any) -> Settings:
     """Returns the settings, those given before those of the environment.
 
     Raises:
-        FruitsError: One is out of bounds; the message names it.
+        CalledWronglyError: One is out of bounds or malformed; the message names it.
     """
     try:
         values = {name: value for name, value in given.items() if value is not None}
@@ -190,11 +190,11 @@ def read_settings(**given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         if not first["loc"]:
-            raise FruitsError(
+            raise CalledWronglyError(
                 f"The settings do not go together: {first['msg'].removeprefix('Value error, ')}"
             ) from error
         name = str(first["loc"][0])
         said = "***" if storage.holds_a_secret(str(first["input"])) else repr(first["input"])
-        raise FruitsError(
+        raise CalledWronglyError(
             f"Setting {name} (FRUITS_{name.upper()}) = {said}: {first['msg'].removeprefix('Value error, ')}"
         ) from error

@@ -13,7 +13,7 @@ from typing import Any
 from pyarrow import fs
 
 from spark_steps import storage
-from spark_steps.errors import FruitsError
+from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.photos import PREPROCESSING, SIDE
 
 FEATURES = 1280
@@ -143,15 +143,20 @@ def flatbuffer_of(fingerprint: str, cache: str) -> bytes | None:
 
 
 def check_source(source: str) -> None:
-    """Raises a FruitsError where a weights source can be told to be wrong without reading it."""
+    """Looks at a weights source without reading it.
+
+    Raises:
+        CalledWronglyError: It is malformed.
+        FruitsError: It is a file that is not there.
+    """
     if source.startswith(RANDOM_PREFIX):
         seed = source.removeprefix(RANDOM_PREFIX)
         if not (seed.isascii() and seed.isdigit() and int(seed) < 2**32):
-            raise FruitsError(f"{source!r} names no seed: write random:0, or another whole number below 2^32.")
+            raise CalledWronglyError(f"{source!r} names no seed: write random:0, or another whole number below 2^32.")
     elif source != IMAGENET:
         location = storage.normalise(source)
         if not location.lower().endswith(_FILE_SUFFIXES):
-            raise FruitsError(
+            raise CalledWronglyError(
                 f"Weights {source!r} are none of: imagenet, random:<seed>, or a file ending in "
                 f"{', '.join(_FILE_SUFFIXES)}."
             )
