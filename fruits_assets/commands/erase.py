@@ -1,5 +1,7 @@
 """The command ``fruits erase``: photos and all that was derived from them, for good."""
 
+import sys
+
 import click
 
 from fruits_assets.commands.completion import files
@@ -85,7 +87,7 @@ def erase_command(
 
 def _standard_input() -> str:
     try:
-        return click.get_binary_stream("stdin").read().decode()
+        return sys.stdin.buffer.read().decode()
     except UnicodeDecodeError as error:
         raise FruitsError(f"Standard input is no text ({error}). Give an image id or a path on each line.") from error
 

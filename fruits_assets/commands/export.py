@@ -65,5 +65,5 @@ def export_command(store: str | None, csv_file: Path | None, npz_file: Path | No
         whole = Path(scratch) / "export"
         rows = export(opened, whole)
         with whole.open("rb") as file:
-            shutil.copyfileobj(file, click.get_binary_stream("stdout"))
+            shutil.copyfileobj(file, sys.stdout.buffer)
     click.echo(f"{rows:,} photos", err=True)
