@@ -60,9 +60,10 @@ bench-small: setup
 notebook: setup
 	FRUITS_STORE="$(if $(filter s3://%,$(STORE)),$(STORE),$(abspath $(or $(STORE),sample/store)))" $(UV) run --locked --quiet --group explore jupyter lab notebooks/explore.ipynb
 
-# AWS on this machine, for trying the emr deployment; what to paste into another terminal is printed.
+# AWS on this machine, for trying the emr deployment; what to paste into another terminal is printed. PORT: 5555 where it is
+# not given.
 emr-emulator: setup
-	.venv/bin/python -m tests.emr_emulator --port 5555 --directory .emr-emulator --stack --photos
+	.venv/bin/python -m tests.emr_emulator --port $(or $(PORT),5555) --directory .emr-emulator --stack --photos
 
 clean:
 	rm -rf .venv .uv .dagster .benchmarks .emr-emulator sample .hypothesis .pytest_cache .ruff_cache .mypy_cache

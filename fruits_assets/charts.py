@@ -7,24 +7,28 @@ each folder. Matplotlib is imported where a chart is drawn: it takes half as lon
 import base64
 import io
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from fruits_assets.colours import STEPS
+from spark_steps.moments import Matrix
 from spark_steps.pca import ANALYSED_COMPONENTS, PcaModel
-from spark_steps.photo_map import PhotoMap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BLUE, RED, GREY = "#2b6cb0", "#c53030", "#a0aec0"
+GRID: dict[str, Any] = {"color": "#cccccc", "linewidth": 0.4}
 REASONS_SHOWN = 10
 _DOTS_PER_INCH = 90
 # A chart has few colours; a palette of them halves its bytes.
 _COLOURS = 256
+_GREYS, _NEARLY_GREY = 6, 45
 
 
 def picture(draw: Callable[[], "Figure"], alternative_text: str) -> dg.MarkdownMetadataValue:
@@ -52,52 +56,59 @@ def picture(draw: Callable[[], "Figure"], alternative_text: str) -> dg.MarkdownM
 def _as_png(figure: "Figure") -> bytes:
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=_DOTS_PER_INCH)
-    # Not Pillow's default, the median cut, which gives the many greys of a chart its palette and mixes the hues.
-    paletted = Image.open(drawn).convert("RGB").quantize(_COLOURS, method=Image.Quantize.FASTOCTREE)
-    paletted.save(small, format="png", optimize=True)
+    image = Image.fromarray(few_colours(np.asarray(Image.open(drawn).convert("RGB"))))
+    # Not a palette that Pillow makes of all: it mixes hues, and labels of different colours get the same.
+    counted = sorted(image.getcolors(image.width * image.height) or [], key=lambda counted: -counted[0])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.array([colour for _, colour in counted[:_COLOURS]], np.uint8).tobytes())
+    image.quantize(palette=palette, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
     return small.getvalue()
 
 
+def few_colours(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Returns a picture whose colours are rounded: soft edges of letters are most of what a chart's bytes are.
+
+    Args:
+        pixels: Red, green and blue, of shape (height, width, 3); colours of ``palette`` stay as they are.
+    """
+    grey = np.ptp(pixels, axis=2, keepdims=True) < _NEARLY_GREY
+    greys = _rounded(pixels.mean(axis=2, keepdims=True), _GREYS)
+    few: NDArray[np.uint8] = np.where(grey, greys, _rounded(pixels, STEPS)).astype(np.uint8)
+    return few
+
+
+def _rounded(parts: NDArray[np.floating | np.uint8], steps: int) -> Matrix:
+    rounded: Matrix = np.round(np.round(parts.astype(np.float64) / 255 * (steps - 1)) / (steps - 1) * 255)
+    return rounded
+
+
 def variance_curve(model: PcaModel) -> "Figure":
-    """Draws the share of variance kept against the number of components, up to 350."""
-    kept = np.cumsum(model.explained_variance_ratio[:ANALYSED_COMPONENTS])
+    """Draws the share of variance kept against the number of components, until 99 % are kept, or to 350 at least.
+
+    What 90, 95 and 99 % need stands beside their lines.
+    """
+    needed = {share: model.components_for(share / 100) for share in (90, 95, 99)}
+    kept = 100 * np.cumsum(model.explained_variance_ratio[: max(ANALYSED_COMPONENTS, needed[99])])
     at = (model.k, 100 * model.explained_at(model.k))
     figure, axes = _axes(f"Variance kept, {model.rows:,} photos of {len(model.folders):,} folders")
-    axes.plot(range(1, len(kept) + 1), 100 * kept, color=BLUE, linewidth=2)
+    axes.plot(range(1, len(kept) + 1), kept, color=BLUE, linewidth=2)
+    for share, components in needed.items():
+        axes.axhline(share, color=GREY, linewidth=0.8, linestyle="--")
+        axes.scatter(components, kept[components - 1], s=18, color=BLUE, zorder=3)
     axes.scatter(*at, color=RED, zorder=3)
     # Beside the point, on the side where there is room.
     right = model.k < 0.6 * len(kept)
     axes.annotate(
-        f"{model.k} components keep {model.explained_at(model.k):.1%}",
+        f"{model.k:,} components keep {model.explained_at(model.k):.1%}",
         at,
         xytext=(12 if right else -12, -18),
         textcoords="offset points",
         horizontalalignment="left" if right else "right",
     )
-    for share in (90, 95, 99):
-        axes.axhline(share, color=GREY, linewidth=0.8, linestyle="--")
     axes.set(xlabel="components", ylabel="variance kept (%)", ylim=(0, 102))
-    return figure
-
-
-def photo_map(sample: PhotoMap, model: PcaModel) -> "Figure":
-    """Draws photos by their first two components, a colour for each label."""
-    import matplotlib as mpl
-
-    figure, axes = _axes(
-        f"{len(sample.labels):,} of {model.rows:,} photos, of {sample.folders:,} of {len(model.folders):,} folders"
-    )
-    of_photo, labels = np.array(sample.labels), sorted(set(sample.labels))
-    pairs = [mpl.colormaps["tab20"](number) for number in range(20)]
-    # The strong ones before the pale ones.
-    colours = [*pairs[::2], *pairs[1::2]]
-    for number, label in enumerate(labels):
-        first, second = sample.points[of_photo == label].T
-        axes.scatter(first, second, s=20, linewidths=0, color=colours[number % 20])
-    # Handles are given, because a label that begins with an underscore is else left out.
-    figure.legend(axes.collections, labels, loc="outside right upper", fontsize="small", frameon=False)
-    shares = [model.explained_variance_ratio[number : number + 1].sum() for number in (0, 1)]
-    axes.set(xlabel=f"1st component ({shares[0]:.1%} of the variance)", ylabel=f"2nd component ({shares[1]:.1%})")
+    beside = axes.secondary_yaxis("right")
+    beside.set_yticks(list(needed), [f"{share}% needs {components:,}" for share, components in needed.items()])
+    beside.tick_params(labelsize="small", length=0)
     return figure
 
 
@@ -125,6 +136,6 @@ def _axes(title: str, height: float = 4.2) -> "tuple[Figure, Axes]":
     figure = Figure(figsize=(7.5, height), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title)
-    axes.grid(alpha=0.25)
+    axes.grid(**GRID)
     axes.set_axisbelow(True)
     return figure, axes

@@ -30,7 +30,7 @@ COMMANDS = {
     "ui": ("fruits_assets.commands.ui:ui_command", "Start Dagster's webserver and daemon on the asset graph."),
     "env": (
         "fruits_assets.commands.ui:env_command",
-        "Print what dagster's and dg's own commands need: eval \"$(fruits env --images DIR --store DIR)\".",
+        "Print what dagster's and dg's own commands need, as lines for a shell to evaluate.",
     ),
     "demo": (
         "fruits_assets.commands.run:demo_command",

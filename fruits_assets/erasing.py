@@ -36,6 +36,7 @@ class Wanted:
         image_ids: By the sha256 of their bytes.
         paths: By their files.
         listed: A file, on this machine or in S3, with an image id or a path on each line.
+        lines: The same as a text.
         older_than: Days that they have not been changed for.
     """
 
@@ -43,6 +44,7 @@ class Wanted:
     paths: list[str] = field(default_factory=list)
     listed: str | None = None
     older_than: int | None = None
+    lines: str = ""
 
     @property
     def given(self) -> list[str]:
@@ -55,7 +57,7 @@ class Wanted:
         Raises:
             FruitsError: There is no such list, it cannot be read, or names what is no photo of the images root.
         """
-        request = read_request(self.image_ids, self.paths, settings.images)
+        request = read_request(self.image_ids, self.paths, settings.images) | read_lines(self.lines, settings.images)
         if self.listed:
             place = storage.normalise(self.listed)
             check_residency(settings, places=[place])

@@ -7,8 +7,9 @@ import dagster as dg
 import pyarrow as pa
 from dagster._core.execution.context.system import StepExecutionContext
 
-from fruits_assets.charts import photo_map, picture, variance_curve
+from fruits_assets.charts import picture, variance_curve
 from fruits_assets.costs import Cost, entries, shares
+from fruits_assets.map_chart import photo_map
 from fruits_assets.sketch import variance_sketch
 from spark_steps.pca import ANALYSED_COMPONENTS, PcaModel
 from spark_steps.photo_map import sample_map

@@ -7,9 +7,9 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from spark_steps import storage
-from spark_steps.errors import FruitsError
+from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.limits import DecodeLimits, FetchLimits
-from spark_steps.pca import DEFAULT_COMPONENTS, PcaSettings
+from spark_steps.pca import PcaSettings
 from spark_steps.session import local_spark_config
 
 MEBIBYTE = 1024 * 1024
@@ -75,7 +75,13 @@ class Settings(BaseSettings):
         description="imagenet, a path of an .h5, .keras or .tflite file, or random:<seed>; left out: the network that "
         "the store has, imagenet in a new one.",
     )
-    components: int = Field(DEFAULT_COMPONENTS, ge=1, le=1280, description="PCA components to keep.")
+    components: int | None = Field(
+        None,
+        ge=1,
+        le=1280,
+        description="PCA components to keep; left out, with variance: what the store was asked for before, 50 in a new "
+        "one.",
+    )
     variance: float | None = Field(
         None, gt=0, le=1, description="Share of variance to keep, in place of a number of components."
     )
@@ -177,16 +183,16 @@ class Settings(BaseSettings):
         return local_spark_config(self.cores, self.driver_memory, [self.images, self.store])
 
     @property
-    def pca(self) -> PcaSettings:
-        """How many components to keep."""
-        return PcaSettings(self.components, self.variance)
+    def pca(self) -> PcaSettings | None:
+        """How many components to keep; None for what the store was asked for before."""
+        return PcaSettings.of(self.components, self.variance)
 
 
 def read_settings(**given: Any) -> Settings:
     """Returns the settings, those given before those of the environment.
 
     Raises:
-        FruitsError: One is out of bounds; the message names it.
+        CalledWronglyError: One is out of bounds or malformed; the message names it.
     """
     try:
         values = {name: value for name, value in given.items() if value is not None}
@@ -197,11 +203,11 @@ def read_settings(**given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         if not first["loc"]:
-            raise FruitsError(
+            raise CalledWronglyError(
                 f"The settings do not go together: {first['msg'].removeprefix('Value error, ')}"
             ) from error
         name = str(first["loc"][0])
         said = "***" if storage.holds_a_secret(str(first["input"])) else repr(first["input"])
-        raise FruitsError(
+        raise CalledWronglyError(
             f"Setting {name} (FRUITS_{name.upper()}) = {said}: {first['msg'].removeprefix('Value error, ')}"
         ) from error

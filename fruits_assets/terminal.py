@@ -10,18 +10,20 @@ from typing import ParamSpec
 import click
 
 from fruits_assets.interrupts import INTERRUPTS
-from spark_steps.errors import FruitsError
+from spark_steps.errors import CalledWronglyError, FruitsError
 
 P = ParamSpec("P")
 
 
 def tells_problems_in_a_sentence(command: Callable[P, None]) -> Callable[P, None]:
-    """Shows a FruitsError as its message, with exit code 1, in place of a stack trace."""
+    """Shows a FruitsError as its message, in place of a stack trace; exit code 1, or 2 where a value is wrong."""
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
+        except CalledWronglyError as error:
+            raise click.UsageError(str(error), click.get_current_context()) from error
         except FruitsError as error:
             if INTERRUPTS.has_come:
                 # The run that was interrupted has failed; the line has been written.

@@ -11,7 +11,7 @@ from pathlib import Path
 from pyarrow import fs
 
 from spark_steps import s3, storage
-from spark_steps.errors import FruitsError
+from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.model_photos import SeenBy, models_that_saw
 from spark_steps.row_removal import Doomed, Found, find_rows
 from spark_steps.s3_versions import versions_of
@@ -63,7 +63,7 @@ class Plan:
         image_ids: The photos.
         sources: Their files, by path.
         rows: Their rows, by table.
-        absent: Paths asked for where there is nothing: erased before, or mistyped.
+        absent: Paths asked for where there is nothing: mistyped, or erased before. No record tells which.
         erased_before: Photos asked for of which there is nothing but their tombstone.
         models: The PCA models that saw some of them, or may have.
     """
@@ -108,12 +108,13 @@ def read_request(image_ids: Iterable[str], paths: Iterable[str], images: str) ->
         images: The images root, a normalised place.
 
     Raises:
-        FruitsError: Something is no image id, or lies elsewhere.
+        CalledWronglyError: Something is no image id.
+        FruitsError: Something lies elsewhere.
     """
     ids = [image_id.strip().lower() for image_id in image_ids]
     for image_id in ids:
         if not IMAGE_ID.fullmatch(image_id):
-            raise FruitsError(
+            raise CalledWronglyError(
                 f"{image_id!r} is no image id. Give the 64 hexadecimal digits of the column image_id of "
                 "mobilenet_features, or the path of the file."
             )

@@ -5,6 +5,10 @@ class FruitsError(Exception):
     """A problem whose message names the thing and the remedy; shown as it is, without a stack trace."""
 
 
+class CalledWronglyError(FruitsError):
+    """A value of an option or a setting that is out of range or malformed: to try again cannot help."""
+
+
 class UnusablePhotoError(Exception):
     """Why a photo has no features: a reason, of a few kinds, and what was seen."""
 

@@ -39,6 +39,31 @@ class PcaSettings:
     components: int = DEFAULT_COMPONENTS
     variance: float | None = None
 
+    @classmethod
+    def of(cls, components: int | None, variance: float | None) -> "PcaSettings | None":
+        """Returns what somebody asks for, a share of the variance before a number; None where it is neither."""
+        if variance is not None:
+            return cls(variance=variance)
+        return None if components is None else cls(components)
+
+    def __str__(self) -> str:
+        return f"{self.components} components" if self.variance is None else f"{100 * self.variance:g}% of the variance"
+
+
+def settings_for_next(asked: PcaSettings | None, before: PcaSettings | None) -> tuple[PcaSettings, str | None]:
+    """Returns what the next PCA of a store keeps, and a sentence on it where it is not what goes without saying.
+
+    Args:
+        asked: What somebody asks for; None for what the store was asked for before, 50 components in a new one.
+        before: What the store's current model was asked for; None where it has none.
+    """
+    wanted = asked or before or PcaSettings()
+    if asked and before and asked != before:
+        return wanted, f"The PCA keeps {asked} instead of {before}."
+    if before and not asked and before != PcaSettings():
+        return wanted, f"The PCA keeps {before}, as this store was asked for before."
+    return wanted, None
+
 
 @dataclass(frozen=True)
 class PcaModel:
@@ -71,6 +96,11 @@ class PcaModel:
     components: Matrix
     explained_variance_ratio: Matrix
     weights: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> PcaSettings:
+        """What was asked for."""
+        return PcaSettings.of(self.asked_components, self.asked_variance) or PcaSettings()
 
     def explained_at(self, components: int) -> float:
         """Returns the share of the variance that so many components keep."""

@@ -10,7 +10,7 @@ from pyarrow import fs
 
 from spark_steps import storage
 from spark_steps.errors import FruitsError
-from spark_steps.pca import ANALYSED_COMPONENTS, PcaModel
+from spark_steps.pca import ANALYSED_COMPONENTS, PcaModel, PcaSettings
 from spark_steps.tables import matrix_of
 
 if TYPE_CHECKING:
@@ -88,6 +88,15 @@ def current_version(root: str) -> str | None:
         return None
     version: str = storage.read_json(f"{root}/{_CURRENT}")["version"]
     return version
+
+
+def asked_before(root: str) -> PcaSettings | None:
+    """Returns what the current model was asked for, None where there is none yet."""
+    version = current_version(root)
+    if version is None or not exists(root, version):
+        return None
+    document = storage.read_json(f"{root}/{version}/model.json")
+    return PcaSettings.of(document["asked_components"], document["asked_variance"])
 
 
 def load(root: str, version: str | None = None) -> PcaModel:

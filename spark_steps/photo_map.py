@@ -1,5 +1,6 @@
-"""The photos in the first two components of a PCA: a sample, small enough to draw."""
+"""The photos as points of a plane: a sample of every label, small enough to draw."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from spark_steps import s3, storage
+from spark_steps.discriminants import separated
 from spark_steps.pca import PcaModel, feature_matrix
 from spark_steps.tables import FolderTable
 
-# More colours than that are not told apart.
-MOST_FOLDERS = 20
+# Names of more labels than that are not read in one picture.
+MOST_LABELS = 150
+MOST_FOLDERS = 300
 MOST_PHOTOS = 2000
 _FILES_AT_A_TIME = 8
 _ROWS_AT_A_TIME = 100
@@ -29,35 +32,51 @@ class PhotoMap:
     """Some photos as points.
 
     Attributes:
-        labels: Label of each.
-        points: Their first two components, of shape (N, 2); the second is 0 where the PCA has only one.
+        labels: Label of each, of shape (N,).
+        components: Their first two components, of shape (N, 2); the second is 0 where the PCA has only one.
+        separated: The same photos on the two axes that tell labels apart, of shape (N, 2); None where there are none.
         folders: Folders they come from.
     """
 
-    labels: list[str]
-    points: NDArray[np.float32]
+    labels: NDArray[np.str_]
+    components: NDArray[np.floating]
+    separated: NDArray[np.floating] | None
     folders: int
 
 
 def sample_map(features: FolderTable, model: PcaModel) -> PhotoMap:
-    """Projects the first photos of some folders, evenly spaced among those of the model; no Spark, and little read.
+    """Projects the first photos of some folders of each label; no Spark, and little read.
 
     Args:
         features: The table mobilenet_features.
         model: The PCA.
     """
-    folders = spread(model.folders, MOST_FOLDERS)
+    folders = folders_of_labels(model.folders)
     each = MOST_PHOTOS // max(1, len(folders))
     paths = [[path for _, path in of_folder] for _, of_folder in groupby(features.paths(folders), key=itemgetter(0))]
     with s3.in_sentences(features.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         parts = list(pool.map(lambda files: _first_rows(features.root, files, each), paths))
-    labels = [label for part in parts for label in part["label"].to_pylist()]
+    labels = np.array([label for part in parts for label in part["label"].to_pylist()], dtype=np.str_)
     matrices = [feature_matrix(part["features"].combine_chunks()) for part in parts if part.num_rows]
-    points = np.zeros((len(labels), 2), np.float32)
-    if matrices:
-        reduced = ((np.concatenate(matrices) - model.mean) / model.scale) @ model.components[:2].T
-        points[:, : reduced.shape[1]] = reduced
-    return PhotoMap(labels, points, len(folders))
+    reduced = model.project(np.concatenate(matrices)) if matrices else np.zeros((0, model.k), np.float32)
+    components = np.zeros((len(labels), 2), np.float32)
+    components[:, : model.k] = reduced[:, :2]
+    return PhotoMap(labels, components, separated(reduced, labels), len(folders))
+
+
+def label_of(folder: str) -> str:
+    """Returns the label of a folder's photos: the last component of its name."""
+    return folder.rpartition("/")[2]
+
+
+def folders_of_labels(folders: Sequence[str]) -> list[str]:
+    """Returns some folders of each label, of at most 150 labels that are evenly spaced among all."""
+    of_label = defaultdict(list)
+    for folder in folders:
+        of_label[label_of(folder)].append(folder)
+    labels = spread(sorted(of_label), MOST_LABELS)
+    each = MOST_FOLDERS // max(1, len(labels))
+    return sorted(folder for label in labels for folder in spread(of_label[label], each))
 
 
 def spread(names: Sequence[str], most: int) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from pyarrow import fs
 
 from spark_steps import storage
-from spark_steps.errors import FruitsError
+from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.photos import PREPROCESSING, SIDE
 
 FEATURES = 1280
@@ -57,10 +58,10 @@ def load_model(source: str, cache: str) -> MobileNetModel:
     check_source(source)
     with tempfile.TemporaryDirectory(prefix="fruits-weights-") as scratch:
         if source.startswith(RANDOM_PREFIX):
-            weights, key = source, source.replace(":", "-")
+            weights = source
         else:
             weights = download_imagenet() if source == IMAGENET else _local_copy(source, Path(scratch))
-            key = _sha256(Path(weights).read_bytes())
+        key = _key_of(weights)
         known = f"{cache}/weights-{key}.json"
         if storage.file_type(known) == fs.FileType.NotFound:
             flatbuffer, sha256 = _convert(weights, source, Path(scratch))
@@ -94,6 +95,49 @@ def model_for_next(source: str | None, cache: str) -> MobileNetModel:
     if source is None and has_current_model(cache):
         return current_model(cache)
     return load_model(source or IMAGENET, cache)
+
+
+def replaced_network(source: str, cache: str) -> str | None:
+    """Returns the source of a store's network where weights asked for are others; None where they replace nothing.
+
+    Nothing is converted or downloaded for that, and no TensorFlow imported.
+
+    Args:
+        source: The weights asked for, as ``load_model`` takes them.
+        cache: Directory of the converted models, a normalised place.
+    """
+    if not has_current_model(cache):
+        return None
+    current = storage.read_json(f"{cache}/{_CURRENT}")
+    key = _key_of(source)
+    known = f"{cache}/weights-{key}.json"
+    converted = storage.read_json(known) if key and storage.file_type(known) == fs.FileType.File else {}
+    same = is_network_of(source, key, converted.get("flatbuffer"), current)
+    return None if same else str(current["source"])
+
+
+def is_network_of(source: str, key: str | None, flatbuffer: str | None, current: Mapping[str, str]) -> bool:
+    """Returns whether weights are those of a store's network.
+
+    Args:
+        source: The weights.
+        key: sha256 of their file; None where it is not on this machine.
+        flatbuffer: sha256 of the network that they were converted to; None where they never were.
+        current: The same of the store's network: ``source``, ``weights_sha256`` and ``flatbuffer``.
+    """
+    # A file's name says nothing of what is in it.
+    named = source == IMAGENET or source.startswith(RANDOM_PREFIX)
+    same_name = named and source == current["source"]
+    return same_name or key == current["weights_sha256"] or flatbuffer == current["flatbuffer"]
+
+
+def _key_of(source: str) -> str | None:
+    """Returns what converted weights are kept under; None for ImageNet's before they are downloaded."""
+    if source.startswith(RANDOM_PREFIX):
+        return source.replace(":", "-")
+    if source == IMAGENET:
+        return _sha256(kept.read_bytes()) if (kept := _imagenet_file()).exists() else None
+    return _sha256(storage.read_bytes(storage.normalise(source)))
 
 
 def fetch_weights(source: str | None, cache: str) -> None:
@@ -145,15 +189,20 @@ def flatbuffer_of(fingerprint: str, cache: str) -> bytes | None:
 
 
 def check_source(source: str) -> None:
-    """Raises a FruitsError where a weights source can be told to be wrong without reading it."""
+    """Looks at a weights source without reading it.
+
+    Raises:
+        CalledWronglyError: It is malformed.
+        FruitsError: It is a file that is not there.
+    """
     if source.startswith(RANDOM_PREFIX):
         seed = source.removeprefix(RANDOM_PREFIX)
         if not (seed.isascii() and seed.isdigit() and int(seed) < 2**32):
-            raise FruitsError(f"{source!r} names no seed: write random:0, or another whole number below 2^32.")
+            raise CalledWronglyError(f"{source!r} names no seed: write random:0, or another whole number below 2^32.")
     elif source != IMAGENET:
         location = storage.normalise(source)
         if not location.lower().endswith(_FILE_SUFFIXES):
-            raise FruitsError(
+            raise CalledWronglyError(
                 f"Weights {source!r} are none of: imagenet, random:<seed>, or a file ending in "
                 f"{', '.join(_FILE_SUFFIXES)}."
             )
@@ -184,10 +233,13 @@ def download_imagenet() -> str:
     Raises:
         FruitsError: It cannot be downloaded; the message says what to bring.
     """
-    # Where Keras keeps it (keras.src.backend.config.keras_home); to ask Keras takes the seconds of TensorFlow's import.
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    kept = home / "models" / IMAGENET_FILE
+    kept = _imagenet_file()
     return str(kept) if kept.exists() else str(_run_keras(["download"])["path"])
+
+
+def _imagenet_file() -> Path:
+    # Where Keras keeps it (keras.src.backend.config.keras_home); to ask Keras takes the seconds of TensorFlow's import.
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models" / IMAGENET_FILE
 
 
 def _convert(weights: str, source: str, scratch: Path) -> tuple[bytes, str]:

@@ -107,13 +107,43 @@ def test_what_a_script_evaluates_it_can_have_as_json(tmp_path: Path, monkeypatch
         (["report", "--store", "/nowhere"], 1),
         (["doctor"], 1),
         (["run", "--component", "five"], 2),
+        (["run", "--components", "0"], 2),
+        (["run", "--variance", "7"], 2),
+        (["run", "--weights", "weights.txt"], 2),
+        (["run", "--weights", "random:x"], 2),
+        (["run", "--weights", "/nowhere.h5"], 1),
+        (["demo", "--weights", "weights.txt"], 2),
+        (["report", "--store", "gs://bucket/store"], 2),
+        (["erase", "--store", "/nowhere", "--image-id", "abc", "--dry-run"], 2),
+        (["erase", "--from-file", "-"], 2),
+        (["estimate", "--images", "0"], 2),
+        (["export", "--store", "/nowhere", "--csv", "-"], 1),
         (["completion", "dos"], 2),
     ],
 )
 def test_the_exit_code_tells_done_from_failed_from_called_wrongly(
-    arguments: list[str], code: int, no_credentials: None
+    arguments: list[str], code: int, no_credentials: None, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("FRUITS_IMAGES", str(photos))
     assert CliRunner().invoke(main, arguments).exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("FRUITS_COMPONENTS", "0"), ("FRUITS_STORE", "gs://bucket/store"), ("FRUITS_CORES", "two")]
+)
+def test_a_setting_out_of_bounds_is_a_wrong_call_wherever_it_comes_from(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(main, ["report"])
+    assert done.exit_code == 2
+    assert f"({name}) = {value!r}: " in done.stderr
+
+
+def test_the_help_of_env_has_its_examples_a_line_each() -> None:
+    lines = CliRunner().invoke(main, ["env", "--help"]).stdout.splitlines()
+    assert "  Examples:" in lines
+    assert '    eval "$(fruits env --images photos --store results)"' in lines
 
 
 def test_colours_are_for_terminals_whose_user_wants_them(no_credentials: None) -> None:

@@ -344,7 +344,7 @@ def test_erasing_again_changes_nothing_and_says_so(
     before = contents_below(store.root, images)
     (plan,), _ = erase_all(images, store, instance, paths=[some[0].path], image_ids=[some[0].image_id])
     assert plan.is_empty
-    assert "was erased before, or is mistyped" in told(plan)
+    assert f"Nothing is there under {some[0].path}" in told(plan)
     assert "1 of the image ids were erased before" in told(plan)
     assert contents_below(store.root, images) == before
 
@@ -546,9 +546,56 @@ def test_a_dry_run_does_not_finish_what_was_interrupted(
 def test_a_refusal_ends_the_command_with_its_sentence(
     some: list[Photo], fruits: Callable[..., tuple[int, str]]
 ) -> None:
-    code, output = fruits("--image-id", "abc", "--yes")
+    code, output = fruits("--path", "/etc/passwd", "--yes")
     assert (code, output.count("\n")) == (1, 1)
-    assert output.startswith("Error: 'abc' is no image id.")
+    assert output.startswith("Error: /etc/passwd does not lie below")
+    code, output = fruits("--image-id", "abc", "--yes")
+    assert code == 2
+    assert "Error: 'abc' is no image id." in output
+
+
+def test_a_mistyped_path_is_no_success_and_the_others_are_erased(
+    some: list[Photo], fruits: Callable[..., tuple[int, str]]
+) -> None:
+    mistyped = f"{some[1].path}x"
+    for words in (["--dry-run"], ["--yes"]):
+        code, output = fruits("--path", some[0].path, "--path", mistyped, *words)
+        assert code == 1
+        assert f"Nothing is there under {mistyped}\n" in output
+        assert f"Error: 1 of the paths have nothing to erase under them, such as {mistyped}: mistyped, or" in output
+    assert not Path(some[0].path).exists()
+    assert Path(some[1].path).exists()
+
+
+def test_an_image_id_erased_before_is_a_success_again_and_its_path_cannot_be_told_from_a_mistyped_one(
+    some: list[Photo], fruits: Callable[..., tuple[int, str]]
+) -> None:
+    assert fruits("--path", some[0].path, "--yes")[0] == 0
+    assert fruits("--image-id", some[0].image_id, "--yes")[0] == 0
+    assert fruits("--path", some[0].path, "--yes")[0] == 1
+
+
+def test_the_command_that_was_interrupted_succeeds_when_it_is_given_again(
+    images: str, store: Store, some: list[Photo], fruits: Callable[..., tuple[int, str]]
+) -> None:
+    erasure = decide(store, plan_erasure(store, read_request([], [some[0].path], images)))
+    for told_of in carry_out(store, erasure, lambda _: 0):
+        if "files are gone" in told_of:
+            break
+    assert not Path(some[0].path).exists()
+    assert fruits("--path", some[0].path, "--yes")[0] == 0
+
+
+def test_a_list_comes_from_standard_input_too_and_nobody_is_asked_then(
+    some: list[Photo], fruits: Callable[..., tuple[int, str]]
+) -> None:
+    listed = f"{some[0].path}\n{some[1].image_id}\n"
+    code, output = fruits("--from-file", "-", answer=listed)
+    assert (code, "nobody can be asked: add --yes" in output) == (2, True)
+    code, output = fruits("--from-file", "-", "--dry-run", answer=listed)
+    assert (code, "2 photos in 2 files go" in output) == (0, True)
+    assert fruits("--from-file", "-", "--yes", answer=listed)[0] == 0
+    assert [Path(photo.path).exists() for photo in some[:3]] == [False, False, True]
 
 
 def test_the_job_erases_and_dagsters_records_of_it_name_no_photo(

@@ -1,6 +1,7 @@
 """The reduced features in one file: what is exported is what the table holds."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,24 @@ def test_an_npz_holds_what_the_table_holds_and_needs_no_pickle(store: Store, tmp
         assert all(arrays[name].tolist() == table[column] for name, column in names.items())
         assert str(arrays["pca_model"]) == "0123456789abcdef"
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_a_dash_is_standard_output_and_what_is_said_goes_elsewhere(store: Store, tmp_path: Path, kind: str) -> None:
+    assert export(store, f"--{kind}", tmp_path / "file").exit_code == 0
+    done = export(store, f"--{kind}", "-")
+    assert (done.exit_code, done.stderr) == (0, "30 photos\n")
+    if kind == "csv":
+        assert done.stdout_bytes == (tmp_path / "file").read_bytes()
+        return
+    with np.load(io.BytesIO(done.stdout_bytes)) as sent, np.load(tmp_path / "file") as written:
+        assert set(sent) == set(written)
+        assert all((sent[name] == written[name]).all() for name in written)
+
+
+def test_standard_output_gets_nothing_where_there_is_nothing_to_export(tmp_path: Path) -> None:
+    done = export(Store(str(tmp_path / "none")), "--csv", "-")
+    assert (done.exit_code, done.stdout_bytes) == (1, b"")
 
 
 @pytest.mark.parametrize("kind", ["csv", "npz"])

@@ -9,6 +9,7 @@ from fruits_assets.costs import CostModel, local_cost, shares
 from fruits_assets.settings import read_settings
 from spark_steps import session
 from spark_steps.errors import FruitsError
+from spark_steps.pca import PcaSettings
 
 
 def test_settings_come_from_the_environment_and_what_is_given_comes_first(
@@ -26,8 +27,13 @@ def test_settings_come_from_the_environment_and_what_is_given_comes_first(
 
 def test_components_given_go_before_a_variance_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRUITS_VARIANCE", "0.95")
-    assert read_settings().pca.variance == 0.95
-    assert read_settings(components=10).pca.variance is None
+    assert read_settings().pca == PcaSettings(variance=0.95)
+    assert read_settings(components=10).pca == PcaSettings(10)
+
+
+def test_a_store_keeps_what_it_was_asked_for_where_nobody_asks_for_components() -> None:
+    assert read_settings().pca is None
+    assert not {"FRUITS_COMPONENTS", "FRUITS_VARIANCE"} & set(read_settings().as_environment())
 
 
 def test_names_with_hash_and_question_mark_survive_a_file_uri_and_slashes_collapse() -> None:

@@ -15,7 +15,8 @@ from fruits_assets.io_managers import PcaUpdate, TableUpdate
 from fruits_assets.settings import Settings
 from fruits_assets.upkeep import stale_folders
 from spark_steps.erasure import finished
-from spark_steps.pca import PcaModel, PcaSettings, fit
+from spark_steps.pca import PcaModel, PcaSettings, fit, settings_for_next
+from spark_steps.pca_store import asked_before
 from spark_steps.reduce import reduce_features
 from spark_steps.schemas import REDUCED_SCHEMA
 from spark_steps.store import Store
@@ -25,12 +26,19 @@ from spark_steps.weights import MobileNetModel
 
 
 class PcaConfig(dg.Config):
-    """How many components are kept: a number of them, or as many as keep a share of the variance."""
+    """How many components are kept: a number of them, or as many as keep a share of the variance.
 
-    components: int | None = Field(None, ge=1, le=1280, description="Components; left out: FRUITS_COMPONENTS.")
-    variance: float | None = Field(
-        None, gt=0, le=1, description="Share of variance to keep instead, such as 0.95; left out: FRUITS_VARIANCE."
+    Both left out: FRUITS_COMPONENTS or FRUITS_VARIANCE, else what the store was asked for before, 50 in a new one.
+    """
+
+    components: int | None = Field(
+        None,
+        ge=1,
+        le=1280,
+        description="Components; both left out: FRUITS_COMPONENTS or FRUITS_VARIANCE, else what the store was asked "
+        "for before, 50 components in a new one.",
     )
+    variance: float | None = Field(None, gt=0, le=1, description="Share of variance to keep instead, such as 0.95.")
 
     @model_validator(mode="after")
     def _one_of_them(self) -> "PcaConfig":
@@ -38,11 +46,10 @@ class PcaConfig(dg.Config):
             raise ValueError("components and variance exclude each other: leave one out")
         return self
 
-    def resolve(self, settings: PcaSettings) -> PcaSettings:
-        """Returns what is asked for here, and from the settings what is not."""
-        if self.components is None and self.variance is None:
-            return settings
-        return PcaSettings(self.components or settings.components, self.variance)
+    @property
+    def asked(self) -> PcaSettings | None:
+        """What is asked for here; None where it is nothing."""
+        return PcaSettings.of(self.components, self.variance)
 
 
 @dg.asset(io_manager_key="pca_models", kinds={"spark", "numpy"}, **GROUP)
@@ -62,7 +69,10 @@ def pca_model(
 
     Its metadata say how much variance it keeps, and show the curve of it and a map of the photos.
     """
-    started, erased, wanted = time.perf_counter(), finished(store), config.resolve(settings.pca)
+    started, erased = time.perf_counter(), finished(store)
+    wanted, told = settings_for_next(config.asked or settings.pca, asked_before(store.pca_models))
+    if told:
+        context.log.info(told)
     model = fit(pyspark.spark_session, mobilenet_features, mobilenet_model, wanted)
     if wanted.variance is None and model.k < wanted.components:
         context.log.warning(

@@ -1,5 +1,7 @@
 """The command ``fruits erase``: photos and all that was derived from them, for good."""
 
+import sys
+
 import click
 
 from fruits_assets.commands.completion import files
@@ -7,8 +9,10 @@ from fruits_assets.commands.options import images_option, store_option
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 from spark_steps.erasure_plan import Plan
+from spark_steps.errors import FruitsError
 
 _FILES_SHOWN = 20
+_STANDARD_INPUT = "-"
 
 
 @click.command("erase")
@@ -17,7 +21,11 @@ _FILES_SHOWN = 20
 @click.option("--image-id", "image_ids", multiple=True, metavar="SHA256", help="Photo by the sha256 of its bytes.")
 @click.option("--path", "paths", multiple=True, metavar="PATH", shell_complete=files, help="Photo by its file.")
 @click.option(
-    "--from-file", "listed", metavar="LIST", shell_complete=files, help="A file with an image id or path a line."
+    "--from-file",
+    "listed",
+    metavar="LIST",
+    shell_complete=files,
+    help="A file with an image id or path a line; - for standard input.",
 )
 @click.option("--older-than", metavar="DAYS", type=click.IntRange(1), help="Photos not changed for so many days.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
@@ -37,12 +45,13 @@ def erase_command(
 
     Copies of the same bytes go too. The bytes do not come back: a later run refuses them under any name. What is left
     is a hash, and a receipt that names no photo. An erasure that was interrupted is finished first; without a photo
-    named, that is all.
+    named, that is all. Ends with code 1 where there is nothing under a path that is named.
 
     \b
     Examples:
       fruits erase --images photos --store results --path photos/Banana/1.jpg
       fruits erase --images s3://bucket/Test --store s3://bucket --from-file list.txt --yes
+      find photos/Banana -mtime +365 | fruits erase --images photos --store results --from-file - --dry-run
     """
     # Here: they bring Dagster, which --help does without.
     import dagster as dg
@@ -51,18 +60,46 @@ def erase_command(
     from fruits_assets.home import ensure_dagster_home
 
     settings = read_settings(images=images, store=store)
-    wanted = Wanted(list(image_ids), list(paths), listed, older_than)
+    lines = ""
+    if listed == _STANDARD_INPUT:
+        if not (yes or dry_run):
+            raise click.UsageError("--from-file - takes standard input, so that nobody can be asked: add --yes.")
+        listed, lines = None, _standard_input()
+    wanted = Wanted(list(image_ids), list(paths), listed, older_than, lines)
     if dry_run:
-        click.echo(told(preview(settings, wanted), all_of_it=True))
+        plan = preview(settings, wanted)
+        click.echo(told(plan, all_of_it=True))
+        refuse_absent(plan)
         return
     ensure_dagster_home(settings.store)
+    plans: list[Plan] = []
 
     def agreed(plan: Plan) -> bool:
+        plans.append(plan)
         click.echo(told(plan))
         return plan.is_empty or yes or click.confirm("Erase them for good?", abort=True)
 
     with dg.DagsterInstance.get() as instance:
         erase(settings, instance, wanted, agreed, lambda line: click.echo(line, err=True))
+    for plan in plans:
+        refuse_absent(plan)
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise FruitsError(f"Standard input is no text ({error}). Give an image id or a path on each line.") from error
+
+
+def refuse_absent(plan: Plan) -> None:
+    """Raises a FruitsError where paths were named under which there is nothing: one that is mistyped is not erased."""
+    if plan.absent:
+        raise FruitsError(
+            f"{len(plan.absent):,} of the paths have nothing to erase under them, such as {plan.absent[0]}: mistyped, "
+            "or erased before; the store keeps no path by which to tell. Check them. An --image-id that was erased "
+            "before is known."
+        )
 
 
 def told(plan: Plan, *, all_of_it: bool = False) -> str:
@@ -72,7 +109,7 @@ def told(plan: Plan, *, all_of_it: bool = False) -> str:
         plan: What would go.
         all_of_it: Name every file, and not the first ones alone.
     """
-    lines = [f"Nothing is there under {path}: it was erased before, or is mistyped." for path in plan.absent]
+    lines = [f"Nothing is there under {path}" for path in plan.absent]
     if plan.erased_before:
         lines.append(f"{len(plan.erased_before):,} of the image ids were erased before.")
     if plan.is_empty:

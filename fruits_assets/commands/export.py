@@ -1,5 +1,8 @@
 """The command ``fruits export``: the reduced features in one file."""
 
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +23,23 @@ class _LocalFile(click.Path):
 
 
 _FILE = _LocalFile(path_type=Path)
+_STANDARD_OUTPUT = Path("-")
 
 
 @click.command("export")
 @store_option
-@click.option("--csv", "csv_file", type=_FILE, help="Write image_id, path, folder, label, reduced_1 to reduced_k.")
-@click.option("--npz", "npz_file", type=_FILE, help="Write arrays X, labels, ids, paths, folders, pca_model for numpy.")
+@click.option(
+    "--csv",
+    "csv_file",
+    type=_FILE,
+    help="Write image_id, path, folder, label, reduced_1 to reduced_k.  [-: standard output]",
+)
+@click.option(
+    "--npz",
+    "npz_file",
+    type=_FILE,
+    help="Write arrays X, labels, ids, paths, folders, pca_model for numpy.  [-: standard output]",
+)
 @click.option("--force", is_flag=True, help="Replace the file.")
 @tells_problems_in_a_sentence
 def export_command(store: str | None, csv_file: Path | None, npz_file: Path | None, force: bool) -> None:
@@ -35,10 +49,21 @@ def export_command(store: str | None, csv_file: Path | None, npz_file: Path | No
     Examples:
       fruits export --store results --csv fruits.csv
       fruits export --store s3://bucket --npz fruits.npz
+      fruits export --store results --csv - | gzip > fruits.csv.gz
     """
     target = csv_file or npz_file
     if target is None or (csv_file and npz_file):
         raise click.UsageError("Give one of --csv FILE and --npz FILE.")
-    export = export_csv if csv_file else export_npz
-    rows = export(open_store(read_settings(store=store)), target, force=force)
-    click.echo(f"{rows:,} photos in {target}")
+    export, opened = export_csv if csv_file else export_npz, open_store(read_settings(store=store))
+    if target != _STANDARD_OUTPUT:
+        click.echo(f"{export(opened, target, force=force):,} photos in {target}")
+        return
+    if npz_file and sys.stdout.isatty():
+        raise click.UsageError("An NPZ is no text for a terminal. Give a file, or send it on: --npz - > fruits.npz")
+    # By way of a file: whoever reads gets all of it, or nothing and the reason.
+    with tempfile.TemporaryDirectory(prefix="fruits-export-") as scratch:
+        whole = Path(scratch) / "export"
+        rows = export(opened, whole)
+        with whole.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+    click.echo(f"{rows:,} photos", err=True)

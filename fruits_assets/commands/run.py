@@ -15,7 +15,8 @@ from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 from spark_steps.errors import FruitsError
 from spark_steps.session import start_in_background
-from spark_steps.weights import IMAGENET, download_imagenet
+from spark_steps.store import Store
+from spark_steps.weights import IMAGENET, check_source, current_model, download_imagenet, has_current_model
 
 RANDOM_WEIGHTS = "random:0"
 
@@ -37,8 +38,18 @@ RANDOM_WEIGHTS = "random:0"
     metavar="PATTERN,...",
     help="Shell patterns of the folders to featurise; may be given several times. A ? stands for a comma in a name.",
 )
-@click.option("--components", type=int, help="PCA components to keep (50 where nothing is said).")
-@click.option("--variance", type=float, help="Share of variance to keep instead, such as 0.95.")
+@click.option(
+    "--components",
+    type=click.IntRange(1, 1280),
+    help="PCA components to keep; left out, with --variance: what the store was asked for before, 50 in a new one.  "
+    "[env: FRUITS_COMPONENTS]",
+)
+@click.option(
+    "--variance",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Share of variance to keep instead, such as 0.95.  [env: FRUITS_VARIANCE]",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before other weights replace the features of all photos.")
 @tells_problems_in_a_sentence
 def run_command(
     images: str | None,
@@ -47,6 +58,7 @@ def run_command(
     folders: tuple[str, ...],
     components: int | None,
     variance: float | None,
+    yes: bool,
 ) -> None:
     """Register the folders and materialize everything; only new and changed photos are run.
 
@@ -61,7 +73,7 @@ def run_command(
     places.check_that_photos_are_named(settings)
     for line in places.told(settings, images, store):
         click.echo(line, err=True)
-    _run_and_report(settings, split_patterns(folders))
+    _run_and_report(settings, split_patterns(folders), yes=yes)
 
 
 def split_patterns(given: Sequence[str]) -> list[str]:
@@ -76,13 +88,15 @@ def split_patterns(given: Sequence[str]) -> list[str]:
     return patterns
 
 
-def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",)) -> None:
+def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes: bool) -> None:
     home = dagster_home(settings.store)
     if settings.deployment == "local":
         # Here: it brings Spark's Python side.
         from spark_steps.images import check_images_root
 
         check_images_root(settings.images)
+    agree_to_other_weights(settings, yes=yes)
+    if settings.deployment == "local":
         start_in_background(settings.spark_config, home / "storage" / "spark.err")
     else:
         INTERRUPTS.let_the_cluster_be_ended()
@@ -102,26 +116,42 @@ def _ui_command(settings: Settings) -> str:
 
 
 @click.command("demo")
+@click.option(
+    "--weights",
+    shell_complete=weights_sources,
+    help="imagenet, a .h5, .keras or .tflite file, or random:<seed>; left out: the network of sample/store, else "
+    "imagenet, or random:0 where that cannot be downloaded.  [env: FRUITS_WEIGHTS]",
+)
 @tells_problems_in_a_sentence
-def demo_command() -> None:
+def demo_command(weights: str | None) -> None:
     """Generate sample photos, run the whole pipeline on them, and print the report.
 
     \b
-    Example:
-      fruits demo          # photos in sample/photos, results in sample/store
+    Examples:
+      fruits demo                       # photos in sample/photos, results in sample/store
+      fruits demo --weights random:0    # no download
     """
     from fruits_assets.sample import write_sample
 
     images, store = Path("sample/photos"), Path("sample/store")
+    # Before any work: a wrong path should not come to light after it.
+    settings = read_settings(images=str(images), store=str(store), weights=weights)
+    if settings.weights is not None:
+        check_source(settings.weights)
     count = write_sample(images)
     click.echo(f"{count} generated photos in {images}", err=True)
-    settings = read_settings(images=str(images), store=str(store))
-    if settings.weights in (None, IMAGENET):
-        settings = read_settings(images=str(images), store=str(store), weights=_weights_for_demonstration())
-    _run_and_report(settings)
+    if settings.weights is None:
+        settings = read_settings(
+            images=str(images), store=str(store), weights=_weights_for_demonstration(Store(settings.store))
+        )
+    _run_and_report(settings, yes=True)
 
 
-def _weights_for_demonstration() -> str:
+def _weights_for_demonstration(store: Store) -> str | None:
+    cache = store.mobilenet_models
+    # What --weights gave before stays; random weights only until there are better ones.
+    if has_current_model(cache) and current_model(cache).source != RANDOM_WEIGHTS:
+        return None
     try:
         download_imagenet()
     except FruitsError as error:

@@ -61,7 +61,9 @@ def _images_of_last_run() -> str | None:
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @tells_problems_in_a_sentence
 def env_command(images: str | None, store: str | None, as_json: bool) -> None:
-    r"""Print what dagster's and dg's own commands need: eval "$(fruits env --images DIR --store DIR)".
+    """Print what dagster's and dg's own commands need, as lines for a shell to evaluate.
+
+    They are the settings of the images and the store, and the DAGSTER_HOME of the store's runs.
 
     \b
     Examples:
