@@ -37,21 +37,6 @@ class Refit:
     because: str
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The rows of a folder in a table.
-
-    Attributes:
-        totals: Of the rows.
-        oldest: When the first of its files was written, seconds since 1970.
-        newest: When the last of them was.
-    """
-
-    totals: Totals
-    oldest: float
-    newest: float
-
-
 def folders_to_featurise(
     listed: Mapping[str, FolderContents],
     features: Mapping[str, Totals],
@@ -149,31 +134,3 @@ def refit(model: PcaModel | None, by_folder: Mapping[str, Totals], limits: Refit
         return Refit(False, "Some features are NaN or infinite: see the check features_are_1280_finite_numbers.")
     due = share >= limits.share or moved >= limits.drift
     return Refit(due, f"{figures}: {'it is to be fitted again' if due else 'it stays'}.")
-
-
-def folders_to_reduce(
-    features: Mapping[str, Rows], reduced: Mapping[str, Rows], version: str, partitions: Sequence[str]
-) -> list[str]:
-    """Returns the folders whose reduced rows do not follow from their features and the PCA model.
-
-    Args:
-        features: Rows of mobilenet_features, by folder.
-        reduced: Rows of reduced_features.
-        version: Of the PCA model.
-        partitions: The folders that are partitions.
-    """
-
-    def follows(folder: str) -> bool:
-        before, after = features[folder], reduced.get(folder)
-        if after is None:
-            return before.totals.vectors == 0
-        # Rows that are projected come later than those they are projected from.
-        later = before.newest <= after.oldest
-        return later and after.totals.rows == before.totals.vectors and after.totals.made_by == {version}
-
-    return [folder for folder in partitions if folder in features and not follows(folder)]
-
-
-def named(folders: Sequence[str]) -> str:
-    """Returns at least one folder as a sentence names them: how many, and the first."""
-    return f"folder {folders[0]!r}" if len(folders) == 1 else f"{len(folders):,} folders such as {folders[0]!r}"

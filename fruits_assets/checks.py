@@ -13,10 +13,10 @@ from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.metadata import significant, table_of
 from fruits_assets.scope import WHOLE_STORE_FOLDERS, Scope, scope_of
 from fruits_assets.settings import Settings
-from spark_steps import pca_store
 from spark_steps.images import count_photos
 from spark_steps.pca import PcaModel
 from spark_steps.quality import feature_quality
+from spark_steps.staleness import Staleness, look
 from spark_steps.store import Store
 from spark_steps.summaries import Summary, summarise, total
 from spark_steps.tables import FolderTable
@@ -191,23 +191,31 @@ def variance_is_kept(pca_model: PcaModel, settings: dg.ResourceParam[Settings]) 
 @dg.asset_check(asset=reduced_features, name="one_pca_model")
 @fails_in_a_sentence
 def one_pca_model(store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
-    """All photos of all folders are reduced by the current PCA model; numbers of different models do not compare.
+    """All photos that have features are reduced by the current PCA model; numbers of different models do not compare.
 
-    A warning and no error: while a backfill goes on, the folders whose turn is still to come are of the old model.
+    Of the whole store, whichever folders the run is of. A warning and no error: while a backfill goes on, the folders
+    whose turn is still to come are of the old model.
     """
-    current = pca_store.current_version(store.pca_models)
-    stale = sorted(
-        folder for folder, summary in summarise(store.reduced_features).items() if summary.models - {current}
-    )
+    stale = look(store)
     return dg.AssetCheckResult(
-        passed=not stale,
+        passed=not stale.incomparable,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"All rows are of PCA model {current}."
-        if not stale
-        else f"{len(stale):,} folders are of another PCA model than {current}, such as {stale[0]!r}. "
-        "Materialize reduced_features for them.",
-        metadata={"folders": dg.MetadataValue.json(stale)},
+        description=" ".join([*stale.incomparable, remedy_for(stale)])
+        if stale.incomparable
+        else f"All photos with features are reduced by PCA model {stale.pca_model}.",
+        metadata={
+            "of_another_network": dg.MetadataValue.json(stale.of_another_network),
+            "of_another_pca_model": dg.MetadataValue.json(stale.of_another_pca_model),
+            "not_reduced": dg.MetadataValue.json(stale.not_reduced),
+        },
     )
+
+
+def remedy_for(stale: Staleness) -> str:
+    """Returns what brings all reduced features up to date, as a sentence for the UI."""
+    if stale.of_another_network:
+        return "Materialize mobilenet_features for all folders, then pca_model, then reduced_features for all folders."
+    return "Materialize reduced_features for them."
 
 
 @dg.asset_check(asset=reduced_features, name="only_good_photos_and_all_of_them")

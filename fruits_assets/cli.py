@@ -13,7 +13,7 @@ COMMANDS = {
         "fruits_assets.commands.run:run_command",
         "Register the folders and materialize everything; only new and changed photos are run.",
     ),
-    "report": ("fruits_assets.commands.report:report_command", "Print what a store holds."),
+    "report": ("fruits_assets.commands.report:report_command", "Print what a store holds, and what of it is stale."),
     "identify": (
         "fruits_assets.commands.identify:identify_command",
         "Name the labels that photos are nearest to in a store; the photos need not be in it.",

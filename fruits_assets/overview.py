@@ -1,6 +1,6 @@
 """A store in one table and a few numbers, for the Dagster UI."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -10,22 +10,22 @@ from fruits_assets.metadata import rounded
 from fruits_assets.report import StoreReport, human
 from fruits_assets.sketch import variance_sketch
 from spark_steps.pca import PcaModel
+from spark_steps.staleness import Staleness
 
 _REASONS = 4
 _NAMED = 20
 _DECIMALS = 6
 
 
-def overview(report: StoreReport, model: PcaModel, stale: Sequence[str], cost: CostSoFar) -> dict[str, Any]:
+def overview(report: StoreReport, model: PcaModel, cost: CostSoFar) -> dict[str, Any]:
     """Returns the metadata of the store as a whole: a table and a curve for people, and numbers that plot over time.
 
     Args:
         report: What the store holds.
         model: Its PCA model.
-        stale: The folders whose reduced features do not follow from their features and the current PCA model.
         cost: What that has cost.
     """
-    rejected = sum(report.rejected.values())
+    rejected, stale = sum(report.rejected.values()), report.stale.folders
     numbers = {
         "photos": report.photos,
         "usable": report.usable,
@@ -44,11 +44,11 @@ def overview(report: StoreReport, model: PcaModel, stale: Sequence[str], cost: C
     # To a millionth of a euro, not to 4 digits: the next report adds to them, and small costs would not count.
     costs = {PAID: round(cost.paid, _DECIMALS), EQUIVALENT: round(cost.equivalent, _DECIMALS)}
     named = {"stale_folders_named": list(stale[:_NAMED])} if stale else {}
-    table = dg.MetadataValue.md(summary_table(report, stale, cost))
+    table = dg.MetadataValue.md(summary_table(report, cost))
     return {"summary": table, "variance": variance_sketch(model), **rounded(numbers), **costs, **named}
 
 
-def summary_table(report: StoreReport, stale: Sequence[str], cost: CostSoFar) -> str:
+def summary_table(report: StoreReport, cost: CostSoFar) -> str:
     """Returns the store as a Markdown table."""
     share = sum(report.rejected.values()) / report.photos
     sizes = ", ".join(f"{name} {human(size)}" for name, size in report.bytes.items())
@@ -59,13 +59,21 @@ def summary_table(report: StoreReport, stale: Sequence[str], cost: CostSoFar) ->
         "Variance": f"{report.variance_kept:.1%} kept by {report.components} components",
         "Reduced": f"{report.reduced:,} of {report.usable:,} usable photos",
         # Not by name: a folder may be called what Markdown takes for a link or a picture.
-        "Stale": f"**{len(stale):,} folders**: run the job reduce_folders" if stale else "no folder",
+        "Stale": _stale(report.stale),
         "Cost so far": f"{cost.paid:.2f} EUR"
         + (f"; the work done here would have cost {cost.equivalent:.2g} EUR on a cluster" if cost.equivalent else ""),
         "Size": sizes,
     }
     lines = [f"| {name} | {value} |" for name, value in rows.items()]
     return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def _stale(stale: Staleness) -> str:
+    if stale.folders:
+        return f"**{len(stale.folders):,} folders**: run the job whole_pipeline"
+    if stale.pca_is_of_other_photos:
+        return "**the PCA model**, fitted on other photos than have features: run the job whole_pipeline"
+    return "nothing"
 
 
 def _labels(report: StoreReport) -> int:

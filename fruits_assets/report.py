@@ -1,14 +1,18 @@
 """What a store holds, told from its files alone: no Spark, no Dagster."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from spark_steps import pca_store
 from spark_steps.errors import FruitsError
 from spark_steps.pca import ANALYSED_COMPONENTS, DEFAULT_COMPONENTS, PcaModel
+from spark_steps.staleness import Staleness, look
 from spark_steps.store import Store
-from spark_steps.summaries import summarise, total
+from spark_steps.summaries import rejected_photos, summarise, total
+
+_REJECTED_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class StoreReport:
         photos_by_folder: The same by folder.
         usable: Photos that have features.
         rejected: Photos that have none, by reason.
+        rejected_photos: All of these, each with its ``path`` and ``error``, by path.
+        stale: What does not follow from the photos, their features and the PCA model.
         reduced: Photos that have reduced features.
         pca_model: Version of the PCA model, None before there is one; so are the figures that follow.
         components: Components kept.
@@ -38,6 +44,8 @@ class StoreReport:
     photos_by_folder: dict[str, int]
     usable: int
     rejected: dict[str, int]
+    rejected_photos: list[dict[str, str]]
+    stale: Staleness
     reduced: int
     pca_model: str | None = None
     components: int | None = None
@@ -79,6 +87,8 @@ def read_report(root: str) -> StoreReport:
         photos_by_folder={folder: summary.rows for folder, summary in found.items()},
         usable=features.usable.count,
         rejected=dict(Counter(features.reasons).most_common()),
+        rejected_photos=[{"path": path, "error": error} for path, error in rejected_photos(store.mobilenet_features)],
+        stale=look(store),
         reduced=reduced.rows,
         bytes={"photos": raw.photo_bytes, "features": features.table_bytes, "reduced": reduced.table_bytes},
         **_pca_figures(store),
@@ -111,6 +121,7 @@ def as_text(report: StoreReport) -> str:
         f"Store       {report.store}",
         f"Photos      {report.photos:,} in {report.folders:,} folders, {report.usable:,} usable",
         "Rejected    " + (", ".join(f"{count:,} {reason}" for reason, count in report.rejected.items()) or "none"),
+        *_first_rejected(report),
         f"Reduced     {report.reduced:,} photos",
     ]
     if report.pca_model:
@@ -126,7 +137,31 @@ def as_text(report: StoreReport) -> str:
     line = "Size        " + ", ".join(f"{name} {human(size)}" for name, size in sizes.items())
     if sizes["photos"] and sizes["reduced"]:
         line += f" ({sizes['reduced'] / sizes['photos']:.1%} of the photos)"
-    return "\n".join([*lines, line])
+    return "\n".join([*lines, line, *_stale(report)])
+
+
+def _first_rejected(report: StoreReport) -> list[str]:
+    lines = [f"            {line}" for line in rejected_lines(report.rejected_photos[:_REJECTED_NAMED], ": ")]
+    if more := len(report.rejected_photos) - len(lines):
+        lines.append(f"            and {more:,} more: fruits report --store {report.store} --rejected")
+    return lines
+
+
+def rejected_lines(photos: Sequence[Mapping[str, str]], separator: str = "\t") -> list[str]:
+    """Returns the path of each photo and why it is rejected, a line each, whatever characters a name has."""
+    return [_printable(photo["path"]) + separator + _printable(photo["error"]) for photo in photos]
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def _stale(report: StoreReport) -> list[str]:
+    sentences = report.stale.sentences
+    if not sentences:
+        return []
+    remedy = f"Bring the store up to date: fruits run --images DIR --store {report.store}"
+    return [f"{'' if number else 'Stale':<12}{sentence}" for number, sentence in enumerate([*sentences, remedy])]
 
 
 def human(size: float) -> str:

@@ -9,19 +9,16 @@ import dagster as dg
 
 from fruits_assets.automation import (
     RefitLimits,
-    Rows,
     folders_to_featurise,
-    folders_to_reduce,
-    named,
     new_photos,
     refit,
 )
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.settings import Settings
 from spark_steps import pca_store
-from spark_steps.footers import FilesByFolder, files_by_folder, table_totals
+from spark_steps.footers import files_by_folder, table_totals
 from spark_steps.images import FolderContents, list_image_folders
-from spark_steps.pca import PcaModel
+from spark_steps.staleness import folders_to_reduce, named
 from spark_steps.store import Store
 from spark_steps.totals import Totals, sum_of
 from spark_steps.weights import current_model
@@ -134,36 +131,12 @@ class Look:
         if self._made_by - {pca_store.load(self._store.pca_models).features_model}:
             tell(f"Nothing is reduced: there are features of another network than that of PCA model {self.version}.")
             return None
-        features = _rows(self._features, self.features)
-        reduced = _rows(self._reduced, table_totals(self._store.reduced_features, self._reduced))
-        stale = folders_to_reduce(features, reduced, self.version, self.partitions)
-        if stale:
+        reduced = table_totals(self._store.reduced_features, self._reduced)
+        behind = folders_to_reduce(self.features, reduced, self.version)
+        if stale := [folder for folder in self.partitions if folder in behind]:
             because = (
                 f"Reduced features do not follow from the features and PCA model {self.version} in {named(stale)}."
             )
             return Step("reduce_folders", because, dict.fromkeys(stale, 0))
         tell(f"The reduced features are of PCA model {self.version}.")
         return None
-
-
-def stale_folders(store: Store, model: PcaModel) -> list[str]:
-    """Returns the folders whose reduced rows do not follow from their features and a PCA model.
-
-    Folders with features of another network than the model's are left out: the model cannot reduce them.
-
-    Args:
-        store: The store; the footers of two tables are read.
-        model: The current PCA model.
-    """
-    features, reduced = files_by_folder(store.mobilenet_features), files_by_folder(store.reduced_features)
-    totals = table_totals(store.mobilenet_features, features)
-    comparable = [folder for folder in features if totals[folder].made_by <= {model.features_model}]
-    reduced_rows = _rows(reduced, table_totals(store.reduced_features, reduced))
-    return folders_to_reduce(_rows(features, totals), reduced_rows, model.version, comparable)
-
-
-def _rows(listed: FilesByFolder, totals: Mapping[str, Totals]) -> dict[str, Rows]:
-    return {
-        folder: Rows(totals[folder], min(one.modified for one in files), max(one.modified for one in files))
-        for folder, files in listed.items()
-    }

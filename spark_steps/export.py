@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from spark_steps import pca_store
 from spark_steps.errors import FruitsError
+from spark_steps.staleness import look
 from spark_steps.store import Store
 from spark_steps.tables import DataFile, FolderTable, matrix_of
 
@@ -33,9 +34,11 @@ def export_csv(store: Store, target: Path, *, force: bool = False) -> int:
         force: Replace the file, if there is one.
 
     Raises:
-        FruitsError: The store has nothing to export, or the file is there already or cannot be written.
+        FruitsError: The store has nothing to export, or not all photos that have features are reduced by the current
+            PCA model; or the file is there already or cannot be written.
     """
     version, components = _current(store)
+    _refuse_mixed(store)
     files, rows = store.reduced_features.files(), 0
     with _whole_or_not_at_all(target, force) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -61,9 +64,11 @@ def export_npz(store: Store, target: Path, *, force: bool = False) -> int:
         force: Replace the file, if there is one.
 
     Raises:
-        FruitsError: The store has nothing to export, or the file is there already or cannot be written.
+        FruitsError: The store has nothing to export, or not all photos that have features are reduced by the current
+            PCA model; or the file is there already or cannot be written.
     """
     version, components = _current(store)
+    _refuse_mixed(store)
     # An array's header says how many rows there are and how long the texts: one reading measures, another writes.
     # Of the same files, which are never written to twice.
     files, widths, rows = store.reduced_features.files(), [1] * len(_TEXTS), 0
@@ -117,14 +122,13 @@ def _batches(
     """Yields the columns of texts and the numbers of some rows, folder after folder.
 
     Raises:
-        FruitsError: A folder was reduced by another PCA model: its numbers do not belong to those of the others. Or the
-            files have been replaced in the meantime.
+        FruitsError: The files have been replaced in the meantime.
     """
     columns = ["image_id", "path", "label", "pca_model", "reduced"]
     for file in files:
         with table.reading(file) as opened:
             for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=columns):
-                _check_version(batch, version, file.folder)
+                _check_version(batch, version)
                 folders = [file.folder] * batch.num_rows
                 texts = [batch[name].to_pylist() for name in ("image_id", "path", "label")]
                 yield [*texts[:2], folders, texts[2]], matrix_of(batch["reduced"])
@@ -137,13 +141,18 @@ def _check_any(rows: int, store: Store) -> None:
         )
 
 
-def _check_version(batch: pa.RecordBatch, version: str, folder: str) -> None:
-    others = set(batch["pca_model"].dictionary_encode().dictionary.to_pylist()) - {version}
-    if others:
+def _refuse_mixed(store: Store) -> None:
+    if told := look(store).incomparable:
         raise FruitsError(
-            f"The folder {folder!r} is reduced by the PCA model {others.pop()} and not by the current {version}, "
-            "so that its numbers mean something else than those of the others. Bring it up to date: fruits run."
+            f"{' '.join(told)} So one file of all photos cannot be made. Bring the store up to date: fruits run "
+            f"--images DIR --store {store.root}"
         )
+
+
+def _check_version(batch: pa.RecordBatch, version: str) -> None:
+    # A run may have replaced a folder since the look at all of them.
+    if set(batch["pca_model"].dictionary_encode().dictionary.to_pylist()) - {version}:
+        raise FruitsError("A run has reduced photos by another PCA model in the meantime. Try again when it has ended.")
 
 
 @contextmanager

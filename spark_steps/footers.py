@@ -27,3 +27,8 @@ def table_totals(table: FolderTable, files: FilesByFolder) -> dict[str, Totals]:
 
     with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         return dict(zip(files, pool.map(of_files, files.values()), strict=True))
+
+
+def folder_totals(table: FolderTable) -> dict[str, Totals]:
+    """Returns the totals of the rows of each folder that has some."""
+    return table.while_unchanged(lambda: table_totals(table, files_by_folder(table)))

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from pyarrow import fs
 
 from spark_steps import pca_store, storage
+from spark_steps.comparable import comparable
 from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.extractor import FeatureExtractor
 from spark_steps.fetching import fetch
 from spark_steps.limits import DecodeLimits
-from spark_steps.neighbours import Neighbour, find_neighbours
+from spark_steps.neighbours import Near, find_neighbours
 from spark_steps.pca import PcaModel
 from spark_steps.photos import decode
 from spark_steps.store import Store
@@ -36,10 +37,10 @@ class ReducedPhoto:
 
 @dataclass(frozen=True)
 class Identified:
-    """A photo and its neighbours in a store, the nearest first."""
+    """A photo, and the photos of a store that are near to it."""
 
     photo: ReducedPhoto
-    neighbours: list[Neighbour]
+    near: Near
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,17 @@ class Identification:
         pca_model: Version of the PCA model that reduced them.
         identified: Those that could be read.
         refused: Why the others could not, a sentence each, by photo.
-        rows: Photos of the store that they were compared with.
-        other_rows: Photos of the store left out, because another PCA model reduced them.
+        photos: Photos of the store that they were compared with: all.
+        projected: Those of them whose reduced features are stale or missing, and which were projected for this.
+        projected_folders: The folders of those.
     """
 
     pca_model: str
     identified: list[Identified]
     refused: dict[str, str]
-    rows: int
-    other_rows: int
+    photos: int
+    projected: int
+    projected_folders: list[str]
 
 
 class Reducer:
@@ -117,7 +120,7 @@ def _read(photo: str, limits: DecodeLimits) -> bytes:
 
 
 def identify(photos: list[str], store: Store, count: int, limits: DecodeLimits) -> Identification:
-    """Finds the photos of a store that are nearest to given ones.
+    """Finds the photos of a store that are nearest to given ones, among all that have features.
 
     Args:
         photos: Paths or URIs.
@@ -126,9 +129,12 @@ def identify(photos: list[str], store: Store, count: int, limits: DecodeLimits) 
         limits: What is read and decoded.
 
     Raises:
-        FruitsError: The store cannot be compared with.
+        FruitsError: The store, or a part of it, cannot be compared with.
     """
     reducer = Reducer(store)
+    all_photos = comparable(store, reducer.pca)
+    if not all_photos.photos:
+        raise FruitsError(f"No photo of {store.root} has features. See the reasons: fruits report --store {store.root}")
     reduced: list[ReducedPhoto] = []
     refused: dict[str, str] = {}
     for photo in photos:
@@ -136,15 +142,12 @@ def identify(photos: list[str], store: Store, count: int, limits: DecodeLimits) 
             reduced.append(reducer.reduce(photo, limits))
         except FruitsError as error:
             refused[photo] = str(error)
-    version = reducer.pca.version
-    if not reduced:
-        return Identification(version, [], refused, 0, 0)
-    queries = np.stack([one.reduced for one in reduced])
-    search = find_neighbours(store.reduced_features, version, queries, count)
-    if not search.rows:
-        raise FruitsError(
-            f"No photo of {store.root} is reduced by its current PCA model {version}. "
-            f"Bring it up to date: fruits run --images DIR --store {store.root}"
-        )
-    identified = [Identified(*pair) for pair in zip(reduced, search.neighbours, strict=True)]
-    return Identification(version, identified, refused, search.rows, search.other_rows)
+    near = find_neighbours(all_photos.files, np.stack([one.reduced for one in reduced]), count) if reduced else []
+    return Identification(
+        reducer.pca.version,
+        [Identified(*pair) for pair in zip(reduced, near, strict=True)],
+        refused,
+        all_photos.photos,
+        all_photos.projected,
+        all_photos.projected_folders,
+    )

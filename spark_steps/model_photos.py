@@ -4,12 +4,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow.compute as pc
 from pyarrow import fs
 
 from spark_steps import pca_store, s3, storage
-from spark_steps.moments import Moments, digest_of, version_of
+from spark_steps.moments import digest_of, version_of
 from spark_steps.store import Store
 
 _ROWS_AT_A_TIME = 65_536
@@ -92,8 +91,8 @@ def saw(model: Mapping[str, Any], present: Photos, asked: Photos) -> bool | None
 
 
 def _version(model: Mapping[str, Any], photos: Photos) -> str:
-    moments = Moments(photos.count, np.empty(0), np.empty((0, 0)), photos.digest)
-    return version_of(moments, model["features_model"], model["asked_variance"] or model["asked_components"])
+    asked = model["asked_variance"] or model["asked_components"]
+    return version_of(photos.count, photos.digest, model["features_model"], asked)
 
 
 def photos_with_features(store: Store, image_ids: Collection[str]) -> tuple[Photos, Photos]:

@@ -114,7 +114,13 @@ def merge_in_pairs(parts: list[Moments]) -> Moments:
     return parts[0]
 
 
-def version_of(moments: Moments, *settings: object) -> str:
-    """Returns a short name for a model: equal for the same photos and settings, on any machine, in any order."""
-    told = repr((moments.count, moments.digest, *settings))
+def version_of(count: int, digest: int, *settings: object) -> str:
+    """Returns a short name for a model: equal for the same photos and settings, on any machine, in any order.
+
+    Args:
+        count: Photos it was fitted on.
+        digest: Of their image ids, as ``digest_of`` has it.
+        settings: The fingerprint of the network, and what was asked for: a share of variance or a number of components.
+    """
+    told = repr((count, digest, *settings))
     return hashlib.sha256(told.encode()).hexdigest()[:16]

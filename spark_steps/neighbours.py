@@ -1,7 +1,7 @@
 """The photos of a store that are nearest to given ones in the reduced features: exact, with pyarrow and numpy alone."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -9,15 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from spark_steps.tables import DataFile, FolderTable, matrix_of
+from spark_steps.comparable import ComparableFile, Numbers
 
-Numbers = NDArray[np.float32]
-_COLUMNS = ["reduced", "pca_model", "label", "path", "image_id"]
 _FILES_AT_A_TIME = 16
-# 4 MB for each of those files.
-_NUMBERS_AT_A_TIME = 1 << 20
+# Lowe (2004), "Distinctive image features from scale-invariant keypoints", section 7.1, has 0.8 for this ratio of
+# distances. docs/exploring.md has what it gives on Fruits-360; benchmarks/unknown.py measures it.
+KNOWN_BELOW = 0.8
 
 
 class Neighbour(NamedTuple):
@@ -53,77 +51,101 @@ class NearLabel(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Search:
-    """What a search found.
+class Verdict:
+    """What the photos near to one say of it.
 
     Attributes:
-        neighbours: For each photo asked for, its neighbours, the nearest first.
-        rows: Photos it was compared with.
-        other_rows: Photos left out, because another PCA model reduced them.
+        label: Its label, None where that is not known.
+        distance: That of the nearest photo.
+        threshold: The distance below which the label is known; None where all photos are of one label.
+        candidates: The label of the nearest photo, and that of the nearest photo of another label, if there is one.
     """
 
-    neighbours: list[list[Neighbour]]
-    rows: int
-    other_rows: int
+    label: str | None
+    distance: float
+    threshold: float | None
+    candidates: Sequence[str]
 
 
-def find_neighbours(table: FolderTable, version: str, reduced: Numbers, count: int) -> Search:
-    """Finds the nearest photos of reduced_features by comparing with every one, some thousand at a time.
+@dataclass(frozen=True)
+class Near:
+    """The photos near to one.
+
+    Attributes:
+        neighbours: The nearest.
+        labels: The nearest photo of the nearest label, and that of the next label; fewer where there are fewer.
+    """
+
+    neighbours: Sequence[Neighbour] = ()
+    labels: Sequence[Neighbour] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The label of the nearest photo, where that is much nearer than every photo of another label.
+
+        A photo of something else has a nearest photo too, about as far away as the nearest of another label. Each photo
+        is measured by its own distances, so the threshold does not depend on the store: not on how alike its labels
+        are, nor on how much two photos of one differ.
+        """
+        nearest = self.labels[0]
+        threshold = KNOWN_BELOW * self.labels[1].distance if len(self.labels) > 1 else None
+        known = threshold is not None and nearest.distance < threshold
+        candidates = [one.label for one in self.labels]
+        return Verdict(nearest.label if known else None, nearest.distance, threshold, candidates)
+
+
+def find_neighbours(files: Iterable[ComparableFile], reduced: Numbers, count: int) -> list[Near]:
+    """Finds the nearest photos by comparing with every one, some thousand at a time.
 
     Args:
-        table: The table reduced_features.
-        version: Version of the PCA model; numbers of two models cannot be compared.
+        files: The photos to compare with; a file holds those of one label.
         reduced: Reduced features of the photos to find neighbours of, of shape (N, k).
         count: Neighbours of each.
+
+    Returns:
+        What is near to each photo, the nearest first.
     """
 
-    def search(file: DataFile) -> Search:
-        rows_at_a_time = max(1, _NUMBERS_AT_A_TIME // reduced.shape[1])
-        with table.reading(file) as opened:
-            batches = opened.iter_batches(rows_at_a_time, columns=_COLUMNS)
-            return _merge((_search_batch(batch, version, reduced, count) for batch in batches), len(reduced), count)
+    def search(file: ComparableFile) -> list[Near]:
+        found = ([_nearest(batch, rows, one, count) for one in reduced] for batch, rows in file.batches() if len(rows))
+        return _merge(found, len(reduced), count)
 
     with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        return _merge(pool.map(search, table.files()), len(reduced), count)
+        return _merge(pool.map(search, files), len(reduced), count)
 
 
-def _search_batch(batch: pa.RecordBatch, version: str, reduced: Numbers, count: int) -> Search:
-    comparable = np.flatnonzero(_equal(batch["pca_model"], version))
-    others = batch.num_rows - len(comparable)
-    if not len(comparable):
-        return Search([[] for _ in reduced], 0, others)
-    if others:
-        batch = batch.take(pa.array(comparable.tolist(), pa.int64()))
-    rows = matrix_of(batch["reduced"])
-    return Search([list(_nearest(batch, rows, one, count)) for one in reduced], len(comparable), others)
-
-
-def _nearest(batch: pa.RecordBatch, rows: Numbers, reduced: Numbers, count: int) -> Iterator[Neighbour]:
+def _nearest(batch: pa.RecordBatch, rows: Numbers, reduced: Numbers, count: int) -> Near:
     difference = rows - reduced
     # The plain sum of squares: |a|^2 - 2ab + |b|^2 would be faster, and loses the digits of small distances.
     distances = np.sqrt(np.einsum("ij,ij->i", difference, difference))
     nearest = np.argpartition(distances, count)[:count] if count < len(distances) else range(len(distances))
-    for row in nearest:
-        path, label, image_id = (batch[name][int(row)].as_py() for name in ("path", "label", "image_id"))
-        yield Neighbour(float(distances[row]), path, label, image_id)
+    neighbours = [_neighbour(batch, distances, int(row)) for row in nearest]
+    return Near(neighbours, neighbours)
 
 
-def _merge(searches: Iterable[Search], photos: int, count: int) -> Search:
-    merged = Search([[] for _ in range(photos)], 0, 0)
-    for one in searches:
-        pairs = zip(merged.neighbours, one.neighbours, strict=True)
-        neighbours = [heapq.nsmallest(count, chain(*pair)) for pair in pairs]
-        merged = Search(neighbours, merged.rows + one.rows, merged.other_rows + one.other_rows)
+def _neighbour(batch: pa.RecordBatch, distances: Numbers, row: int) -> Neighbour:
+    path, label, image_id = (batch[name][row].as_py() for name in ("path", "label", "image_id"))
+    return Neighbour(float(distances[row]), path, label, image_id)
+
+
+def _merge(found: Iterable[Sequence[Near]], photos: int, count: int) -> list[Near]:
+    merged = [Near() for _ in range(photos)]
+    for some in found:
+        merged = [
+            Near(
+                heapq.nsmallest(count, chain(one.neighbours, other.neighbours)),
+                _first_of_labels(chain(one.labels, other.labels)),
+            )
+            for one, other in zip(merged, some, strict=True)
+        ]
     return merged
 
 
-def _equal(values: pa.StringArray, wanted: str) -> NDArray[np.bool_]:
-    # Not pyarrow.compute, which imports pandas to see whether its arguments come from there.
-    encoded = values.dictionary_encode()
-    indices = np.frombuffer(encoded.indices.buffers()[1], np.int32)[: len(values)]
-    found = encoded.dictionary.to_pylist()
-    equal: NDArray[np.bool_] = indices == (found.index(wanted) if wanted in found else -1)
-    return equal
+def _first_of_labels(neighbours: Iterable[Neighbour]) -> list[Neighbour]:
+    first: dict[str, Neighbour] = {}
+    for one in sorted(neighbours):
+        first.setdefault(one.label, one)
+    return list(first.values())[:2]
 
 
 def labels_of(neighbours: Sequence[Neighbour]) -> list[NearLabel]:

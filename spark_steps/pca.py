@@ -227,7 +227,7 @@ def solve(moments: Moments, features_model: str, settings: PcaSettings, folders:
     largest = np.abs(components).argmax(axis=1)
     components *= np.sign(components[np.arange(len(components)), largest])[:, np.newaxis]
     return PcaModel(
-        version=version_of(moments, features_model, settings.variance or settings.components),
+        version=version_of(moments.count, moments.digest, features_model, settings.variance or settings.components),
         features_model=features_model,
         rows=moments.count,
         folders=folders,

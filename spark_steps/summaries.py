@@ -6,7 +6,7 @@ stays in memory.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -113,6 +113,29 @@ def of_files(table: FolderTable, files: Sequence[DataFile]) -> list[Summary]:
     """Returns what each file of a table holds, several opened at a time, none that this process has seen before."""
     with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         return list(pool.map(lambda file: _of_file(table, file), files))
+
+
+def rejected_photos(table: FolderTable) -> list[tuple[str, str]]:
+    """Returns (path, error) of all photos of a table that have an error, sorted by path.
+
+    Of files with more of them than a summary names, path and error are read again; other files are not.
+    """
+    return table.while_unchanged(lambda: _rejected_photos(table))
+
+
+def _rejected_photos(table: FolderTable) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    files = table.files()
+    for file, summary in zip(files, of_files(table, files), strict=True):
+        found += summary.rejected if sum(summary.reasons.values()) <= REJECTED_SHOWN else _rejected_of(table, file)
+    return sorted(found)
+
+
+def _rejected_of(table: FolderTable, file: DataFile) -> Iterator[tuple[str, str]]:
+    with table.reading(file) as opened:
+        for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=["path", "error"]):
+            rows = batch.filter(batch["error"].is_valid())
+            yield from zip(rows["path"].to_pylist(), rows["error"].to_pylist(), strict=True)
 
 
 def total(summaries: Mapping[str, Summary]) -> Summary:

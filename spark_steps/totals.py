@@ -4,6 +4,7 @@ Parquet's own statistics have the least and the most of a column, not its sum, a
 """
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,8 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-FOOTER_KEY = "fruits.totals"
-_COLUMNS = ("length", "modification_time", "features", "model", "pca_model")
+from spark_steps.moments import digest_of
+
+# With the number of its fields' set: a footer of another set counts as none.
+FOOTER_KEY = "fruits.totals.2"
+_COLUMNS = ("image_id", "path", "length", "modification_time", "features", "model", "pca_model")
 _ROWS_AT_A_TIME = 2048
 Vector = NDArray[np.float64]
 
@@ -32,6 +36,9 @@ class Totals:
         vectors: Rows with a vector in ``features``.
         sum: Sum of these vectors, None where there is none; of shape (1280,) for features.
         made_by: The values of ``model`` and of ``pca_model``.
+        photos: Digest of the photos that can be used: those with features, in reduced_features all; the sum of their
+            image ids as ``Moments`` has it, 0 where the table has none.
+        paths: Digest of where these lie: the sum modulo 2^256 of a hash of each path.
     """
 
     rows: int = 0
@@ -40,6 +47,8 @@ class Totals:
     vectors: int = 0
     sum: Vector | None = None
     made_by: frozenset[str] = field(default_factory=frozenset)
+    photos: int = 0
+    paths: int = 0
 
     def __add__(self, other: "Totals") -> "Totals":
         sums = [one.sum for one in (self, other) if one.sum is not None]
@@ -50,6 +59,8 @@ class Totals:
             self.vectors + other.vectors,
             np.sum(sums, axis=0) if sums else None,
             self.made_by | other.made_by,
+            digest_of([self.photos, other.photos]),
+            digest_of([self.paths, other.paths]),
         )
 
     @property
@@ -63,6 +74,7 @@ class Totals:
         names = set(rows.schema.names)
         newest = pc.max(rows["modification_time"]).as_py() if "modification_time" in names and rows.num_rows else None
         vectors = rows["features"].drop_null() if "features" in names else []
+        usable = rows["features"].is_valid() if "features" in names else None
         made_by = (rows[name].unique().to_pylist() for name in ("model", "pca_model") if name in names)
         return cls(
             rows=rows.num_rows,
@@ -71,6 +83,8 @@ class Totals:
             vectors=len(vectors),
             sum=_sum(vectors) if len(vectors) else None,
             made_by=frozenset(value for values in made_by for value in values),
+            photos=digest_of(int(one, 16) for one in _texts(rows, "image_id", usable)),
+            paths=digest_of(map(_number_of, _texts(rows, "path", usable))),
         )
 
     def to_footer(self) -> dict[str, str]:
@@ -78,13 +92,25 @@ class Totals:
         told: dict[str, Any] = {"length": self.length, "newest": self.newest, "vectors": self.vectors}
         if self.sum is not None:
             told["sum"] = base64.b64encode(self.sum.astype("<f8").tobytes()).decode()
-        return {FOOTER_KEY: json.dumps({**told, "made_by": sorted(self.made_by)})}
+        told |= {"made_by": sorted(self.made_by), "photos": f"{self.photos:x}", "paths": f"{self.paths:x}"}
+        return {FOOTER_KEY: json.dumps(told)}
 
 
 def milliseconds(timestamp: float) -> int:
     """Returns a time in seconds since 1970 as whole milliseconds, which is what a listing by Spark keeps."""
     # Through microseconds: a float of seconds may be a hair below the millisecond it stands for.
     return round(timestamp * 1_000_000) // 1000
+
+
+def _texts(rows: pa.Table | pa.RecordBatch, name: str, of: pa.ChunkedArray | pa.Array | None) -> list[str]:
+    if name not in rows.schema.names:
+        return []
+    texts: list[str] = (rows[name] if of is None else rows[name].filter(of)).drop_null().to_pylist()
+    return texts
+
+
+def _number_of(path: str) -> int:
+    return int.from_bytes(hashlib.blake2b(path.encode(), digest_size=32).digest(), "big")
 
 
 def _sum(vectors: pa.ChunkedArray | pa.ListArray) -> Vector | None:
@@ -116,6 +142,8 @@ def read_totals(opened: pq.ParquetFile) -> Totals:
             vectors=values["vectors"],
             sum=None if numbers is None else np.frombuffer(numbers, "<f8"),
             made_by=frozenset(values["made_by"]),
+            photos=int(values["photos"], 16),
+            paths=int(values["paths"], 16),
         )
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from spark_steps import storage
 from spark_steps.folder_names import directory_name
-from spark_steps.moments import Moments, digest_of, version_of
+from spark_steps.moments import digest_of, version_of
 from spark_steps.schemas import with_folder
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable
@@ -89,7 +89,7 @@ def write_rows(store: Store, photos: list[Photo], *, model: bool = True) -> None
 
 def write_model(store: Store, photos: list[Photo]) -> str:
     digest = digest_of(int(photo.image_id, 16) for photo in photos)
-    version = version_of(Moments(len(photos), np.empty(0), np.empty((0, 0)), digest), MODEL, 4)
+    version = version_of(len(photos), digest, MODEL, 4)
     folders = sorted({photo.folder for photo in photos})
     document = {"version": version, "features_model": MODEL, "folders": folders, "asked_components": 4}
     storage.write_json(f"{store.pca_models}/{version}/model.json", {**document, "asked_variance": None})

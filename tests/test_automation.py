@@ -5,12 +5,9 @@ import pytest
 
 from fruits_assets.automation import (
     RefitLimits,
-    Rows,
     drift,
     first_part,
     folders_to_featurise,
-    folders_to_reduce,
-    named,
     new_photos,
     refit,
 )
@@ -102,25 +99,3 @@ def test_the_mean_of_all_folders_counts_by_their_photos() -> None:
     # (90 x 1 + 10 x 11) / 100 = 2: half a standard deviation of one feature of two.
     decision = refit(model(100), {"A": features(90), "B": features(10, (11.0, 10.0))}, LIMITS)
     assert "moved by 0.354" in decision.because
-
-
-def test_reduced_rows_follow_from_their_features_and_the_model() -> None:
-    def rows(count: int, minutes: int, made_by: str) -> Rows:
-        written = 60.0 * minutes
-        return Rows(Totals(count, vectors=count, made_by=frozenset({made_by})), written, written)
-
-    made = {name: rows(2, 0, "net") for name in ("good", "missing", "older", "of another model", "fewer")}
-    made["without usable photos"] = rows(0, 0, "net")
-    reduced = {
-        "good": rows(2, 1, "v2"),
-        "older": rows(2, -1, "v2"),
-        "of another model": rows(2, 1, "v1"),
-        "fewer": rows(1, 1, "v2"),
-    }
-    partitions = ["no features", *made]
-    assert folders_to_reduce(made, reduced, "v2", partitions) == ["missing", "older", "of another model", "fewer"]
-
-
-def test_folders_are_named_by_their_number_and_the_first() -> None:
-    assert named(["A"]) == "folder 'A'"
-    assert named(["A"] * 1200) == "1,200 folders such as 'A'"

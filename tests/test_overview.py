@@ -13,6 +13,7 @@ from fruits_assets.overview import overview, summary_table
 from fruits_assets.report import StoreReport
 from fruits_assets.sketch import SHOWN_IN_PLACE, variance_sketch
 from spark_steps.pca import PcaModel
+from spark_steps.staleness import Staleness
 
 REPORTED, ASSETS = dg.AssetKey("store_report"), [dg.AssetKey("raw_images"), dg.AssetKey("pca_model")]
 
@@ -25,6 +26,8 @@ def report(**given: object) -> StoreReport:
         photos_by_folder={"a/Apple": 1, "b/Apple": 2, "Plum": 3997},
         usable=3996,
         rejected={"truncated": 3, "empty": 1},
+        rejected_photos=[],
+        stale=Staleness(),
         reduced=3996,
         pca_model="798a0a39cb0df528",
         components=50,
@@ -41,23 +44,23 @@ def model(components: int = 50, of: int = 1280) -> PcaModel:
 
 
 def test_the_store_is_told_in_one_table_and_in_numbers_that_plot() -> None:
-    table = summary_table(report(), [], CostSoFar(1.234, 0.0567))
+    table = summary_table(report(), CostSoFar(1.234, 0.0567))
     for row in (
         "| Photos | 4,000 in 3 folders, 2 labels |",
         "| Rejected | 3 truncated, 1 empty (0.1%) |",
         "| Variance | 78.1% kept by 50 components |",
-        "| Stale | no folder |",
+        "| Stale | nothing |",
         "| Cost so far | 1.23 EUR; the work done here would have cost 0.057 EUR on a cluster |",
     ):
         assert row in table
-    numbers = overview(report(), model(), ["Plum"], CostSoFar(1.234, 0.0))
+    numbers = overview(report(stale=Staleness(not_reduced=["Plum"])), model(), CostSoFar(1.234, 0.0))
     assert (numbers["photos"], numbers["rejected"], numbers["labels"], numbers["stale_folders"]) == (4000, 4, 2, 1)
     assert (numbers["rejected_share"], numbers[PAID]) == (0.001, 1.234)
 
 
 def test_names_of_folders_are_not_in_what_the_ui_reads_as_markdown() -> None:
     name = "![x](https://example.org/x.png)"
-    told = overview(report(photos_by_folder={name: 4000}), model(), [name], CostSoFar())
+    told = overview(report(photos_by_folder={name: 4000}, stale=Staleness(not_reduced=[name])), model(), CostSoFar())
     assert all(name not in str(one.value) for one in told.values() if isinstance(one, dg.MarkdownMetadataValue))
     assert "**1 folders**" in str(told["summary"].value)
     assert told["stale_folders_named"] == [name]
@@ -66,7 +69,10 @@ def test_names_of_folders_are_not_in_what_the_ui_reads_as_markdown() -> None:
 @pytest.mark.parametrize(("components", "of"), [(1, 1), (22, 22), (50, 1280), (350, 1280), (1280, 1280)])
 def test_what_is_to_be_seen_without_a_click_is_short_enough(components: int, of: int) -> None:
     many = {f"reason number {number}": 1_000_000 - number for number in range(20)}
-    table = summary_table(report(rejected=many, photos=10**8), ["Plum"] * 10_000, CostSoFar(1234.5, 1234.5))
+    table = summary_table(
+        report(rejected=many, photos=10**8, stale=Staleness(not_reduced=[f"Plum {n}" for n in range(10_000)])),
+        CostSoFar(1234.5, 1234.5),
+    )
     assert len(table) <= SHOWN_IN_PLACE
     curve = str(variance_sketch(model(components, of)).value)
     assert len(curve) <= SHOWN_IN_PLACE

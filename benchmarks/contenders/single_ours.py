@@ -15,6 +15,7 @@ def _command(job: Job) -> None:
 
 def _kept(job: Job) -> Callable[[], None]:
     # Here: the command imports them in its own time.
+    from spark_steps.comparable import comparable
     from spark_steps.identify import Reducer
     from spark_steps.limits import DecodeLimits
     from spark_steps.neighbours import find_neighbours
@@ -25,9 +26,9 @@ def _kept(job: Job) -> Callable[[], None]:
 
     def answer() -> None:
         reduced = reducer.reduce(job.data, limits).reduced
-        nearest = find_neighbours(store.reduced_features, reducer.pca.version, reduced[None], 10).neighbours[0][0]
+        (near,) = find_neighbours(comparable(store, reducer.pca).files, reduced[None], 10)
         # The photo is in the store: another answer would be wrong, and no time of it counts.
-        if nearest.label != Path(job.data).parent.name:
+        if near.verdict.label != Path(job.data).parent.name:
             raise FruitsError(f"{job.data} is not found in its own folder.")
 
     return answer

@@ -8,17 +8,16 @@ from pydantic import Field, model_validator
 
 from fruits_assets import metadata
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table, folders_of
-from fruits_assets.automation import named
 from fruits_assets.costs import CostModel, entries
 from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.io_managers import PcaUpdate, TableUpdate
 from fruits_assets.settings import Settings
-from fruits_assets.upkeep import stale_folders
 from spark_steps.erasure import finished
 from spark_steps.pca import PcaModel, PcaSettings, fit, settings_for_next
 from spark_steps.pca_store import asked_before
 from spark_steps.reduce import reduce_features
 from spark_steps.schemas import REDUCED_SCHEMA
+from spark_steps.staleness import named, reducible_folders
 from spark_steps.store import Store
 from spark_steps.summaries import summarise
 from spark_steps.tables import FolderTable
@@ -102,7 +101,7 @@ def reduced_features(
     """
     started, erased = time.perf_counter(), finished(store)
     chosen = folders_of(context)
-    others = [folder for folder in stale_folders(store, pca_model) if folder not in chosen]
+    others = [folder for folder in reducible_folders(store, pca_model) if folder not in chosen]
     if others:
         context.log.info(f"Projected too, because they do not follow from the current PCA model: {named(others)}.")
     folders = [*chosen, *others]

@@ -11,7 +11,6 @@ from fruits_assets.failures import fails_in_a_sentence
 from fruits_assets.metadata import STORE_REPORT
 from fruits_assets.overview import overview
 from fruits_assets.report import read_report
-from fruits_assets.upkeep import stale_folders
 from spark_steps import pca_store
 from spark_steps.store import Store
 
@@ -28,4 +27,4 @@ def store_report(context: dg.AssetExecutionContext, store: dg.ResourceParam[Stor
     """
     model = pca_store.load(store.pca_models)
     cost = cost_so_far(context.instance, context.asset_key, _WITH_COSTS)
-    return dg.MaterializeResult(metadata=overview(read_report(store.root), model, stale_folders(store, model), cost))
+    return dg.MaterializeResult(metadata=overview(read_report(store.root), model, cost))

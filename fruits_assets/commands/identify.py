@@ -1,6 +1,7 @@
 """The command ``fruits identify``: which labels a photo is nearest to."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 from spark_steps.errors import FruitsError
 from spark_steps.identify import Identification, Identified, identify
-from spark_steps.neighbours import labels_of
+from spark_steps.neighbours import Verdict, labels_of
+from spark_steps.staleness import named
 
 
 @click.command("identify")
@@ -25,7 +27,10 @@ from spark_steps.neighbours import labels_of
 def identify_command(photos: tuple[str, ...], store: str | None, neighbours: int, as_json: bool) -> None:
     """Name the labels that photos are nearest to in a store; the photos need not be in it.
 
-    The distance is that of a label's nearest photo, in the reduced features. Ends with code 1 if a photo is refused.
+    The distance is that of a label's nearest photo, in the reduced features. All photos of the store are compared
+    with. A label is known where its nearest photo is much nearer than those of all other labels; a photo whose label
+    is unknown is no failure. Ends with code 1 if a photo cannot be read, after the others; or if the store has
+    features of two networks, which cannot be compared.
 
     \b
     Examples:
@@ -34,10 +39,10 @@ def identify_command(photos: tuple[str, ...], store: str | None, neighbours: int
     """
     settings = read_settings(store=store)
     told = identify(list(photos), open_store(settings), neighbours, settings.decode_limits)
-    if told.other_rows:
+    if told.projected:
         click.echo(
-            f"Left out: {told.other_rows:,} photos of the store, which another PCA model than the current "
-            f"{told.pca_model} has reduced. fruits run brings them up to date.",
+            f"Projected for this: {told.projected:,} photos of the store, in {named(told.projected_folders)}, whose "
+            f"reduced features are not those of PCA model {told.pca_model}. fruits run brings them up to date.",
             err=True,
         )
     if as_json:
@@ -49,15 +54,25 @@ def identify_command(photos: tuple[str, ...], store: str | None, neighbours: int
 
 
 def as_text(identified: Identified) -> str:
-    """Returns the labels near a photo for people."""
-    labels = labels_of(identified.neighbours)
+    """Returns what is near to a photo for people: a verdict, and a line for each label among its neighbours."""
+    neighbours = identified.near.neighbours
+    labels = labels_of(neighbours)
     width = max(len(one.label) for one in labels)
-    lines = [
-        f"  {one.label:<{width}}  {one.distance:8.2f}  {one.photos:3} of {len(identified.neighbours)}  "
-        f"{Path(one.nearest).name}"
-        for one in labels
-    ]
-    return "\n".join([identified.photo.photo, *lines])
+    lines = [f"  {'label':<{width}}  distance  neighbours  nearest photo"]
+    for one in labels:
+        votes = f"{one.photos} of {len(neighbours)}"
+        lines.append(f"  {one.label:<{width}}  {one.distance:8.2f}  {votes:>10}  {Path(one.nearest).name}")
+    return "\n".join([identified.photo.photo, f"  {as_sentence(identified.near.verdict)}", *lines])
+
+
+def as_sentence(verdict: Verdict) -> str:
+    """Returns a verdict for people."""
+    if verdict.threshold is None:
+        return f"Unknown: all photos of the store are of one label, {verdict.candidates[0]}."
+    if verdict.label is None:
+        one_of = " or ".join(verdict.candidates)
+        return f"Unknown: no photo is nearer than {verdict.threshold:.2f}. Perhaps {one_of}, perhaps something else."
+    return f"{verdict.label}: the nearest photo is nearer than {verdict.threshold:.2f}."
 
 
 def as_document(told: Identification) -> dict[str, Any]:
@@ -66,12 +81,13 @@ def as_document(told: Identification) -> dict[str, Any]:
         {
             "photo": one.photo.photo,
             "image_id": one.photo.image_id,
-            "labels": [label._asdict() for label in labels_of(one.neighbours)],
-            "neighbours": [neighbour._asdict() for neighbour in one.neighbours],
+            "verdict": asdict(one.near.verdict),
+            "labels": [label._asdict() for label in labels_of(one.near.neighbours)],
+            "neighbours": [neighbour._asdict() for neighbour in one.near.neighbours],
             "reduced": one.photo.reduced.tolist(),
         }
         for one in told.identified
     ]
     refused = [{"photo": photo, "error": reason} for photo, reason in told.refused.items()]
-    compared = {"photos_compared_with": told.rows, "photos_left_out": told.other_rows}
+    compared = {"photos_compared_with": told.photos, "photos_projected": told.projected}
     return {"pca_model": told.pca_model, **compared, "photos": [*photos, *refused]}

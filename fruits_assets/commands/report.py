@@ -6,22 +6,31 @@ import click
 
 from fruits_assets.commands.opening import open_store
 from fruits_assets.commands.options import store_option
-from fruits_assets.report import as_text, read_report
+from fruits_assets.report import as_text, read_report, rejected_lines
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 
 
 @click.command("report")
 @store_option
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="For scripts; with all rejected photos, and folders that are stale."
+)
+@click.option("--rejected", is_flag=True, help="List all rejected photos instead: path, a tab, and the reason.")
 @tells_problems_in_a_sentence
-def report_command(store: str | None, as_json: bool) -> None:
-    """Print what a store holds.
+def report_command(store: str | None, as_json: bool, rejected: bool) -> None:
+    """Print what a store holds, and what of it is stale.
 
     \b
     Examples:
       fruits report --store results
       fruits report --store results --json | jq .variance_kept
+      fruits report --store results --rejected | cut -f 1
     """
+    if as_json and rejected:
+        raise click.UsageError("Give one of --json, which has the rejected photos too, and --rejected.")
     told = read_report(open_store(read_settings(store=store)).root)
-    click.echo(json.dumps(told.as_json(), indent=2, ensure_ascii=False) if as_json else as_text(told))
+    if rejected:
+        click.echo("".join(f"{line}\n" for line in rejected_lines(told.rejected_photos)), nl=False)
+    else:
+        click.echo(json.dumps(told.as_json(), indent=2, ensure_ascii=False) if as_json else as_text(told))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fruits_assets.commands import places
+from fruits_assets.commands.asking import agree_to_other_weights
 from fruits_assets.commands.completion import weights_sources
 from fruits_assets.commands.options import images_option, store_option
 from fruits_assets.home import dagster_home, ensure_dagster_home, instance_at_the_terminal

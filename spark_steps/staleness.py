@@ -1,0 +1,175 @@
+"""What of a store does not follow from the rest of it, told from the footers of its files: no row is read."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from spark_steps import pca_store
+from spark_steps.footers import folder_totals
+from spark_steps.moments import version_of
+from spark_steps.pca import PcaModel
+from spark_steps.store import Store
+from spark_steps.totals import Totals, sum_of
+
+TotalsByFolder = Mapping[str, Totals]
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Staleness:
+    """What of a store is stale; the folders of each kind are sorted.
+
+    Attributes:
+        pca_model: Version of the current PCA model, None before there is one.
+        photos_with_features: How many there are.
+        pca_photos: How many the PCA model was fitted on, None before there is one.
+        pca_is_of_other_photos: Whether those are not the photos that have features.
+        not_featurised: Folders whose features are not of the photos listed.
+        of_another_network: Folders with features of another network than the PCA model's; before there is a model, than
+            that of most folders.
+        of_another_pca_model: Folders with photos reduced by another PCA model than the current one.
+        not_reduced: Other folders whose reduced features are not of the photos that have features.
+    """
+
+    pca_model: str | None = None
+    photos_with_features: int = 0
+    pca_photos: int | None = None
+    pca_is_of_other_photos: bool = False
+    not_featurised: list[str] = field(default_factory=list)
+    of_another_network: list[str] = field(default_factory=list)
+    of_another_pca_model: list[str] = field(default_factory=list)
+    not_reduced: list[str] = field(default_factory=list)
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders of all kinds, sorted."""
+        kinds = (self.not_featurised, self.of_another_network, self.of_another_pca_model, self.not_reduced)
+        return sorted({folder for kind in kinds for folder in kind})
+
+    @property
+    def sentences(self) -> list[str]:
+        """What is stale, a sentence each; none where nothing is."""
+        told = []
+        if self.not_featurised:
+            told.append(f"The features in {named(self.not_featurised)} are not those of the photos listed.")
+        if self.pca_is_of_other_photos:
+            now = f"{self.photos_with_features:,}"
+            told.append(
+                f"The PCA model was fitted on {self.pca_photos:,} photos, and {now} have features."
+                if self.pca_photos != self.photos_with_features
+                else f"The PCA model was fitted on other photos than the {now} that have features."
+            )
+        return told + self.incomparable
+
+    @property
+    def incomparable(self) -> list[str]:
+        """What cannot be compared with the rest of the reduced features, or is missing there, a sentence each."""
+        told = []
+        if self.of_another_network:
+            others = f"PCA model {self.pca_model}" if self.pca_model else "the others"
+            told.append(f"The features in {named(self.of_another_network)} are of another network than {others}.")
+        if self.of_another_pca_model:
+            told.append(
+                f"The photos in {named(self.of_another_pca_model)} are reduced by another PCA model than the current "
+                f"{self.pca_model}."
+            )
+        if self.not_reduced:
+            told.append(f"The reduced features in {named(self.not_reduced)} are missing, or those of other photos.")
+        return told
+
+
+def named(folders: Sequence[str]) -> str:
+    """Returns at least one folder as a sentence names them: how many, and the first few."""
+    if len(folders) == 1:
+        return f"folder {folders[0]!r}"
+    return f"{len(folders):,} folders such as {', '.join(map(repr, folders[:_NAMED]))}"
+
+
+def look(store: Store) -> Staleness:
+    """Returns what of a store is stale."""
+    version = pca_store.current_version(store.pca_models)
+    model = pca_store.load(store.pca_models) if version else None
+    raw, features, reduced = (folder_totals(table) for table in store.tables.values())
+    return staleness(raw, features, reduced, model)
+
+
+def staleness(
+    raw: TotalsByFolder, features: TotalsByFolder, reduced: TotalsByFolder, model: PcaModel | None
+) -> Staleness:
+    """Compares the tables of a store with each other and with its PCA model.
+
+    Args:
+        raw: Totals of raw_images.
+        features: Totals of mobilenet_features.
+        reduced: Totals of reduced_features.
+        model: The current PCA model, None before there is one.
+    """
+    of_all = sum_of(features.values())
+    other_model = of_others(reduced, model.version) if model else []
+    return Staleness(
+        pca_model=model.version if model else None,
+        photos_with_features=of_all.vectors,
+        pca_photos=model.rows if model else None,
+        pca_is_of_other_photos=model is not None and not _is_fitted_on(model, of_all),
+        not_featurised=_not_featurised(raw, features),
+        of_another_network=of_others(features, model.features_model if model else _commonest_network(features)),
+        of_another_pca_model=other_model,
+        not_reduced=sorted(_not_reduced(features, reduced) - set(other_model)),
+    )
+
+
+def folders_to_reduce(features: TotalsByFolder, reduced: TotalsByFolder, version: str) -> set[str]:
+    """Returns the folders whose reduced features do not follow from their features and the current PCA model.
+
+    Args:
+        features: Totals of mobilenet_features.
+        reduced: Totals of reduced_features.
+        version: Of the PCA model.
+    """
+    return _not_reduced(features, reduced) | set(of_others(reduced, version))
+
+
+def reducible_folders(store: Store, model: PcaModel) -> list[str]:
+    """Returns the same of a store, sorted, without folders whose features the PCA model cannot reduce.
+
+    Args:
+        store: The store.
+        model: The current PCA model; it cannot reduce features of another network than its own.
+    """
+    features, reduced = folder_totals(store.mobilenet_features), folder_totals(store.reduced_features)
+    behind = folders_to_reduce(features, reduced, model.version)
+    return sorted(behind - set(of_others(features, model.features_model)))
+
+
+def _not_featurised(raw: TotalsByFolder, features: TotalsByFolder) -> list[str]:
+    def listed(totals: Totals) -> tuple[int, int, int]:
+        return totals.rows, totals.length, totals.newest
+
+    none = Totals()
+    return sorted(
+        folder for folder in {*raw, *features} if listed(raw.get(folder, none)) != listed(features.get(folder, none))
+    )
+
+
+def _not_reduced(features: TotalsByFolder, reduced: TotalsByFolder) -> set[str]:
+    # A folder without any row of features is not looked at: somebody may have copied the reduced features alone.
+    return {
+        folder
+        for folder, totals in features.items()
+        if (totals.photos, totals.paths) != ((after := reduced.get(folder, Totals())).photos, after.paths)
+    }
+
+
+def of_others(by_folder: TotalsByFolder, name: str | None) -> list[str]:
+    """Returns the folders with rows that were made by another network, or PCA model, than the named one, sorted."""
+    return sorted(folder for folder, totals in by_folder.items() if totals.made_by - {name})
+
+
+def _commonest_network(features: TotalsByFolder) -> str | None:
+    networks = Counter(network for totals in features.values() for network in totals.made_by)
+    return networks.most_common(1)[0][0] if networks else None
+
+
+def _is_fitted_on(model: PcaModel, features: Totals) -> bool:
+    asked = model.asked_variance or model.asked_components
+    return model.version == version_of(features.vectors, features.photos, model.features_model, asked)
