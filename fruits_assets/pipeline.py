@@ -18,6 +18,7 @@ from fruits_assets.progress import PROGRESS_LOGGER
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from fruits_assets.tags import places
+from fruits_assets.terminal import damaged, of_the_system
 from spark_steps.erasure import refuse_while_erasing
 from spark_steps.errors import FruitsError
 from spark_steps.images import PHOTO_EXTENSIONS, list_image_folders
@@ -43,6 +44,7 @@ class Stage:
 # What a call into a Java process that has ended raises.
 _SPARK_IS_GONE = re.compile(r"\s*(?:py4j\.protocol\.Py4JNetworkError|ConnectionRefusedError|ConnectionResetError)\b")
 _OWN_ERROR = re.compile(r"(?:FruitsError|TableChangedError): (.+)")
+_OF_THE_SYSTEM = re.compile(r"\w+Error: (?P<said>\[Errno (?P<number>\d+)\] .+)")
 EXTRACT = Stage("extract_features", "photos to features", per_folder=True)
 FIT = Stage("fit_pca", "features to a PCA model", per_folder=False)
 REDUCE = Stage("reduce_folders", "features to reduced features", per_folder=True)
@@ -187,6 +189,10 @@ def readable(message: str) -> str:
             "Spark's Java process has ended under way; most often the system has killed it for memory. Run again, with "
             "fewer FRUITS_CORES or a smaller FRUITS_DRIVER_MEMORY if it happens again."
         )
+    if system := _OF_THE_SYSTEM.match(message):
+        return of_the_system(int(system["number"]), system["said"].rstrip("."))
+    if "ArrowInvalid: " in message and "Parquet" in message:
+        return damaged(message.partition("ArrowInvalid: ")[2])
     lines = [line.strip() for line in message.strip().splitlines() if line.strip()]
     java = next((line[2:] for line in lines if line.startswith(": ")), None)
     before_trace = itertools.takewhile(lambda line: not line.startswith(("at ", "JVM stacktrace")), lines)

@@ -63,6 +63,7 @@ def _run_and_report(settings: Settings, pattern: str = "*") -> None:
         from spark_steps.images import check_images_root
 
         check_images_root(settings.images)
+        places.make_store(settings)
         start_in_background(settings.spark_config, home / "storage" / "spark.err")
     else:
         INTERRUPTS.let_the_cluster_be_ended()
