@@ -45,6 +45,8 @@ class Stage:
 _SPARK_IS_GONE = re.compile(r"\s*(?:py4j\.protocol\.Py4JNetworkError|ConnectionRefusedError|ConnectionResetError)\b")
 _OWN_ERROR = re.compile(r"(?:FruitsError|TableChangedError): (.+)")
 _OF_THE_SYSTEM = re.compile(r"\w+Error: (?P<said>\[Errno (?P<number>\d+)\] .+)")
+# In the words of pyarrow, and of Spark.
+_NO_PARQUET = re.compile(r"ArrowInvalid: (.*Parquet.*)|RuntimeException: (?:file:)?(.+ is not a Parquet file.*)")
 EXTRACT = Stage("extract_features", "photos to features", per_folder=True)
 FIT = Stage("fit_pca", "features to a PCA model", per_folder=False)
 REDUCE = Stage("reduce_folders", "features to reduced features", per_folder=True)
@@ -191,8 +193,8 @@ def readable(message: str) -> str:
         )
     if system := _OF_THE_SYSTEM.match(message):
         return of_the_system(int(system["number"]), system["said"].rstrip("."))
-    if "ArrowInvalid: " in message and "Parquet" in message:
-        return damaged(message.partition("ArrowInvalid: ")[2])
+    if no_parquet := _NO_PARQUET.search(message):
+        return damaged(f"{(no_parquet[1] or no_parquet[2]).rstrip('.')}.")
     lines = [line.strip() for line in message.strip().splitlines() if line.strip()]
     java = next((line[2:] for line in lines if line.startswith(": ")), None)
     before_trace = itertools.takewhile(lambda line: not line.startswith(("at ", "JVM stacktrace")), lines)

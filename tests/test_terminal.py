@@ -52,6 +52,9 @@ def test_a_damaged_file_of_the_store_is_named_with_the_remedy(tmp_path: Path) ->
     told = in_a_sentence(raised.value)
     assert told is not None
     assert readable(f"pyarrow.lib.ArrowInvalid: {raised.value}") == told
+    assert readable("Task 3 failed: java.lang.RuntimeException: file:/a b.parquet is not a Parquet file").startswith(
+        "/a b.parquet is not a Parquet file. Put the file back"
+    )
     assert told.endswith("or delete it and run again, and what it held is made again.")
 
 
