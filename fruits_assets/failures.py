@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import dagster as dg
 
+from fruits_assets.terminal import damaged, of_the_system
 from spark_steps.errors import FruitsError
 
 P = ParamSpec("P")
@@ -19,6 +20,9 @@ R = TypeVar("R")
 _SPARK_IS_GONE = re.compile(r"\s*(?:py4j\.protocol\.Py4JNetworkError|ConnectionRefusedError|ConnectionResetError)\b")
 # An error of ours inside the text of one of Spark's: it was raised in a worker.
 _OURS = re.compile(r"(?:FruitsError|TableChangedError): (.+)")
+_OF_THE_SYSTEM = re.compile(r"\w+Error: (?P<said>\[Errno (?P<number>\d+)\] .+)")
+# In the words of pyarrow, and of Spark.
+_NO_PARQUET = re.compile(r"ArrowInvalid: (.*Parquet.*)|RuntimeException: (?:file:)?(.+ is not a Parquet file.*)")
 _OF_A_STEP = re.compile(r"StepError: (.+)", re.DOTALL)
 
 
@@ -119,6 +123,10 @@ def readable(message: str) -> str:
     """
     if own := own_sentence(message):
         return own
+    if system := _OF_THE_SYSTEM.match(message):
+        return of_the_system(int(system["number"]), system["said"].rstrip("."))
+    if no_parquet := _NO_PARQUET.search(message):
+        return damaged(f"{(no_parquet[1] or no_parquet[2]).rstrip('.')}.")
     lines = [line.strip() for line in message.strip().splitlines() if line.strip()]
     java = next((line[2:] for line in lines if line.startswith(": ")), None)
     before_trace = itertools.takewhile(lambda line: not line.startswith(("at ", "JVM stacktrace")), lines)

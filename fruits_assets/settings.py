@@ -193,6 +193,7 @@ def read_settings(**given: Any) -> Settings:
 
     Raises:
         CalledWronglyError: One is out of bounds or malformed; the message names it.
+        FruitsError: ``.env`` cannot be read.
     """
     try:
         values = {name: value for name, value in given.items() if value is not None}
@@ -200,6 +201,8 @@ def read_settings(**given: Any) -> Settings:
             # Asking for a number of components here goes before a share of variance asked for in the environment.
             values.setdefault("variance", None)
         return Settings(**values)
+    except UnicodeDecodeError as error:
+        raise FruitsError(f"The file .env of the current folder is not UTF-8: {error}. Save it as UTF-8.") from error
     except ValidationError as error:
         first = error.errors()[0]
         if not first["loc"]:

@@ -13,6 +13,7 @@ from fruits_assets.interrupts import INTERRUPTS
 from spark_steps.errors import CalledWronglyError, FruitsError
 
 P = ParamSpec("P")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def tells_problems_in_a_sentence(command: Callable[P, None]) -> Callable[P, None]:
@@ -30,19 +31,50 @@ def tells_problems_in_a_sentence(command: Callable[P, None]) -> Callable[P, None
                 raise click.exceptions.Exit(INTERRUPTS.exit_code(1)) from error
             raise click.ClickException(str(error)) from error
         except Exception as error:
-            if (full := disk_is_full(error)) is None:
+            if (sentence := in_a_sentence(error)) is None:
                 raise
-            raise click.ClickException(full) from error
+            raise click.ClickException(sentence) from error
 
     return wrapped
+
+
+def in_a_sentence(error: BaseException) -> str | None:
+    """Returns a sentence about an error that the system or a damaged file has caused; None about any other."""
+    if (full := disk_is_full(error)) is not None:
+        return full
+    if isinstance(error, OSError) and error.filename is not None:
+        return of_the_system(error.errno, f"{error.strerror}: {error.filename}")
+    if type(error).__module__.startswith("pyarrow") and "Parquet" in str(error):
+        return damaged(str(error))
+    return None
+
+
+def of_the_system(number: int | None, said: str) -> str:
+    """Returns what the system said, with the remedy.
+
+    Args:
+        number: Its number of the error.
+        said: Its words, with the name of the file.
+    """
+    if number in _NO_ROOM:
+        return f"A disk is full, of the store, of DAGSTER_HOME or of /tmp: {said}. Make room, and run again."
+    return f"{said}. Check the path, and whether you may write there."
+
+
+def damaged(said: str) -> str:
+    """Returns what pyarrow said of a file that is no Parquet, with the remedy."""
+    return (
+        f"{said.splitlines()[0].strip()} Put the file back from a copy; or delete it and run again, and what it held "
+        "is made again."
+    )
 
 
 def disk_is_full(error: BaseException | None) -> str | None:
     """Returns, where an error or one of its causes says that a disk is full, a sentence about it."""
     while error is not None:
-        no_room = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        no_room = isinstance(error, OSError) and error.errno in _NO_ROOM
         # What SQLite says, in which Dagster keeps its runs.
         if no_room or (isinstance(error, sqlite3.Error) and re.search("disk is full|disk I/O error", str(error))):
-            return f"A disk is full, of the store, of DAGSTER_HOME or of /tmp: {error}. Make room, and run again."
+            return of_the_system(errno.ENOSPC, str(error))
         error = error.__cause__ or error.__context__
     return None

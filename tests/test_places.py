@@ -54,3 +54,13 @@ def test_a_store_in_the_images_folder_is_said_and_images_in_the_store_are_not(he
     (warning,) = told(read_settings(images="photos", store="photos/store"), "photos", "photos/store")
     assert warning.startswith(f"  warning: the store {here}/photos/store lies in the images folder")
     assert list(told(read_settings(images="s3://bucket/Test", store="s3://bucket"), "", "")) == []
+
+
+def test_a_store_that_cannot_be_made_is_told_before_any_work(here: Path) -> None:
+    (here / "photos").mkdir()
+    (here / "file").write_text("no folder")
+    done = CliRunner().invoke(main, ["run", "--images", "photos", "--store", "file/store"])
+    assert done.exit_code == 1
+    assert done.stderr == (
+        f"Error: Not a directory: {here}/file/store. Check the path, and whether you may write there.\n"
+    )

@@ -125,3 +125,10 @@ def test_dagster_yaml_sends_no_telemetry_and_monitors_runs() -> None:
     assert config["telemetry"] == {"enabled": False}
     assert config["run_monitoring"]["enabled"]
     assert config["run_monitoring"]["max_resume_run_attempts"] == 0
+
+
+def test_a_file_of_settings_that_is_not_utf_8_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes("FRUITS_IMAGES=Früchte".encode("latin-1"))
+    with pytest.raises(FruitsError, match=r"The file \.env of the current folder is not UTF-8"):
+        read_settings()

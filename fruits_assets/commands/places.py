@@ -1,5 +1,6 @@
 """Where the photos and the store are, for those who did not name them, and places that do not go together."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,18 @@ def check_that_photos_are_named(settings: Settings) -> None:
             f"Nothing says where the photos are, and the default {settings.images} does not exist. Give the folder, "
             "--images FOLDER, or try it on generated photos: fruits demo."
         )
+
+
+def make_store(settings: Settings) -> None:
+    """Makes the store's folder: that it cannot be made, or written to, should not come to light after all the work.
+
+    Raises:
+        OSError: It cannot be.
+    """
+    if not is_s3(settings.store):
+        Path(settings.store).mkdir(parents=True, exist_ok=True)
+        if not os.access(settings.store, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), settings.store)
 
 
 def told(settings: Settings, images: str | None, store: str | None) -> Iterator[str]:

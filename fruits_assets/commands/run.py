@@ -98,6 +98,7 @@ def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes
         check_images_root(settings.images)
     agree_to_other_weights(settings, yes=yes)
     if settings.deployment == "local":
+        places.make_store(settings)
         start_in_background(settings.spark_config, home / "storage" / "spark.err")
     else:
         INTERRUPTS.let_the_cluster_be_ended()
