@@ -16,6 +16,7 @@ import psutil
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
+from fruits_assets.in_flight import unfinished_runs
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.tags import PIPELINE_TAG
 from spark_steps import pca_store
@@ -112,14 +113,14 @@ def value_of(page: Page, entry: str) -> Locator:
 
 
 @pytest.fixture(scope="module")
-def backfilled(page: Page) -> Page:
+def backfilled(page: Page, ui: Ui) -> Page:
     """The page, after three folders have gone through the whole graph, started with the buttons of the UI."""
     page.goto("/asset-groups")
     materialize(page, "Materialize all", SCATTERED, "Launch backfill")
     page.goto("/assets/reduced_features?view=partitions")
     expect(page.get_by_text("Materialized (3)")).to_be_visible(timeout=RUN_MS)
-    page.goto("/runs?view=backfills")
-    expect(page.get_by_text("Completed", exact=True)).to_be_visible(timeout=RUN_MS)
+    with ui.place.instance() as instance:
+        ui.wait_for(lambda: not unfinished_runs(instance))
     return page
 
 

@@ -1,14 +1,20 @@
 """What the documentation says is there: links, commands, settings, make targets, messages."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
+import dagster as dg
 import pytest
+import yaml
 
 from fruits_assets.cli import main
+from fruits_assets.definitions import defs
 from fruits_assets.settings import Settings
+from spark_steps.images import PHOTO_EXTENSIONS
 
 PROJECT = Path(__file__).parent.parent
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
@@ -20,9 +26,12 @@ SOURCE = re.sub(
 )
 
 
+def blocks_of(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
 def shell_lines(page: Path) -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
-    joined = "\n".join(blocks).replace("\\\n", " ")
+    joined = "\n".join(blocks_of(page, "sh")).replace("\\\n", " ")
     return [line.strip() for line in joined.splitlines() if line.strip() and not line.strip().startswith("#")]
 
 
@@ -98,3 +107,39 @@ def test_every_test_that_a_page_names_exists() -> None:
     named = {name for page in PAGES for name in re.findall(r"`(test_[a-z0-9_]+)`", page.read_text())}
     assert len(named) > 30
     assert [name for name in sorted(named) if f"def {name}(" not in tests] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_python_snippet_is_python(page: Path) -> None:
+    for snippet in blocks_of(page, "python"):
+        ast.parse(snippet)
+
+
+def configured(job: str, run_config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the configuration of each op that has any, as the job would run with it, defaults included."""
+    ops = dg.validate_run_config(defs.resolve_job_def(job), run_config)["ops"]
+    return {name: op["config"] for name, op in ops.items() if op["config"]}
+
+
+def test_every_run_configuration_to_paste_is_one_that_its_job_takes_and_no_field_is_missing() -> None:
+    shown: dict[str, set[tuple[str, str]]] = {}
+    for block in blocks_of(PROJECT / "docs" / "running.md", "yaml"):
+        job = block.splitlines()[0].removeprefix("# ").removesuffix(".yaml")
+        run_config = yaml.safe_load(block)
+        taken = configured(job, run_config)
+        for op, given in run_config["ops"].items():
+            assert given["config"].items() <= taken[op].items(), job
+            shown.setdefault(job, set()).update((op, field) for field in given["config"])
+    assert shown.keys() >= {"extract_features", "fit_pca", "erase_photos"}
+    for job, fields in shown.items():
+        assert fields == {(op, field) for op, config in configured(job, {}).items() for field in config}, job
+
+
+@pytest.mark.parametrize("job", ["reduce_folders", "sync_image_folders"])
+def test_a_job_of_which_the_page_says_so_takes_no_configuration(job: str) -> None:
+    assert configured(job, {}) == {}
+
+
+def test_the_page_on_formats_names_every_ending_of_a_photo_and_no_other() -> None:
+    first = (PROJECT / "docs" / "formats.md").read_text().split("\n\n")[1]
+    assert tuple(re.findall(r"`\.(\w+)`", first)) == PHOTO_EXTENSIONS

@@ -1,4 +1,4 @@
-"""What people do with a store: photos that need not be in it find their nearest labels there; the notebook runs."""
+"""Photos that need not be in a store find their nearest labels there."""
 
 import json
 import shutil
@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import nbformat
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from nbclient import NotebookClient
 from PIL import Image
 
 from fruits_assets.cli import main
@@ -30,7 +28,6 @@ from spark_steps.tables import FolderTable
 from tests.conftest import REAL_WEIGHTS
 
 pytest_plugins = ["tests.s3_server"]
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "explore.ipynb"
 HEAVY = ("pyspark", "dagster", "tensorflow", "keras", "pandas", "botocore")
 
 
@@ -232,23 +229,3 @@ def test_the_nearest_are_those_of_a_comparison_with_every_row(tmp_path: Path) ->
 def test_labels_come_with_their_nearest_photo_and_their_share_of_the_neighbours() -> None:
     near = [Neighbour(1.0, "/b", "Kiwi", "b"), Neighbour(2.0, "/a", "Lime", "a"), Neighbour(3.0, "/c", "Kiwi", "c")]
     assert [tuple(one) for one in labels_of(near)] == [("Kiwi", 1.0, 2, "/b"), ("Lime", 2.0, 1, "/a")]
-
-
-def test_the_notebook_runs_on_a_store_and_shows_its_numbers_and_no_photo(
-    tried: Tried, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FRUITS_STORE", tried.store.root)
-    notebook = nbformat.reads(NOTEBOOK.read_text(), as_version=4)  # type: ignore[no-untyped-call]
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert not any(cell.outputs or cell.execution_count for cell in code), "commit the notebook without its outputs"
-    NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": NOTEBOOK.parent}}
-    ).execute()
-    outputs = [output for cell in code for output in cell.outputs]
-    shown = [kind for output in outputs for kind in output.get("data", {})]
-    assert shown.count("image/png") == 2
-    assert "image/jpeg" not in shown
-    assert all("Lemon" in output.data["text/html"] for output in outputs if "text/html" in output.get("data", {}))
-    told = "".join(output.text for output in outputs if output.get("name") == "stdout")
-    assert str(tried.images) in told
-    assert all(f"{split} " in told for split in ("random split", "blocks of frames"))
