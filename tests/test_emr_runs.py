@@ -238,6 +238,13 @@ def test_fruits_run_takes_one_cluster_for_its_three_runs_and_ends_it(
     made_from = model.asset_materialization.tags or {}
     assert made_from["dagster/input_event_pointer/mobilenet_model"].isdigit()
     assert made_from["dagster/input_data_version/mobilenet_features"] != "INITIAL"
+    # And its own is that which the asset gave it on the cluster.
+    assert made_from["dagster/data_version"] == model.asset_materialization.metadata["version"].value
+    told_of_all = instance.get_latest_materialization_event(dg.AssetKey("store_report"))
+    assert told_of_all is not None
+    assert told_of_all.asset_materialization is not None
+    assert told_of_all.asset_materialization.metadata["photos"].value == 8
+    assert told_of_all.asset_materialization.metadata["cost_so_far_eur"].value > 0  # type: ignore[operator]
     assert any("is being created" in line for line in told) or told
 
 
