@@ -16,7 +16,7 @@ import psutil
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-from fruits_assets.in_flight import unfinished_runs
+from fruits_assets.in_flight import what_is_under_way
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.tags import PIPELINE_TAG
 from spark_steps import pca_store
@@ -120,7 +120,8 @@ def backfilled(page: Page, ui: Ui) -> Page:
     page.goto("/assets/reduced_features?view=partitions")
     expect(page.get_by_text("Materialized (3)")).to_be_visible(timeout=RUN_MS)
     with ui.place.instance() as instance:
-        ui.wait_for(lambda: not unfinished_runs(instance))
+        # The backfill too: its last run, of store_report, comes after the others have ended.
+        ui.wait_for(lambda: what_is_under_way(instance) is None)
     return page
 
 
