@@ -199,7 +199,9 @@ def test_the_store_follows_its_photos_one_run_at_a_time(registered: Automation, 
     assert isinstance(first, dg.RunRequest)
     assert first.run_key == first.tags[AUTOMATIC_KEY_TAG]
     assert first.tags[AUTOMATIC_TAG] == "keep_up_to_date_sensor"
-    assert first.tags[BECAUSE_TAG] == "Photos have come, gone or changed in 3 folders such as 'Banana', 'Lemon', 'Plum'."
+    assert (
+        first.tags[BECAUSE_TAG] == "Photos have come, gone or changed in 3 folders such as 'Banana', 'Lemon', 'Plum'."
+    )
     assert registered.do(first) == "extract_features Banana...Plum"
     assert registered.do(registered.upkeep()) == "fit_pca"
     assert registered.do(registered.upkeep()) == "reduce_folders Banana...Plum"
