@@ -17,11 +17,13 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from fruits_assets.cli import main
+from fruits_assets.commands.identify import as_sentence
 from fruits_assets.pipeline import run_pipeline
 from fruits_assets.sample import write_sample
 from fruits_assets.settings import read_settings
-from spark_steps import pca_store
-from spark_steps.neighbours import Neighbour, find_neighbours, labels_of
+from spark_steps.comparable import ComparableFile
+from spark_steps.neighbours import Near, Neighbour, find_neighbours, labels_of
+from spark_steps.pca import PcaModel
 from spark_steps.schemas import REDUCED_SCHEMA
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable
@@ -94,7 +96,7 @@ def test_a_real_photo_left_out_of_the_store_names_its_label_among_the_nearest(re
     run_to_the_end(tmp_path / "photos", tmp_path / "store", REAL_WEIGHTS)
     done = identify(Store(str(tmp_path / "store")), left_out)
     assert done.exit_code == 0, done.output
-    assert done.stdout.splitlines()[1].split()[0] == "Kiwi"
+    assert done.stdout.splitlines()[1].startswith("  Kiwi: ")
 
 
 def test_a_photo_of_the_store_gets_the_numbers_that_the_table_has_and_finds_itself(tried: Tried) -> None:
@@ -170,27 +172,86 @@ def test_a_store_without_its_network_is_refused_with_the_remedy(tried: Tried, co
     assert f"fruits run --images DIR --store {copied.root} --weights" in done.stderr
 
 
-def test_rows_of_another_pca_model_are_left_out_and_told(tried: Tried, copied: Store) -> None:
-    ((_, path),) = copied.reduced_features.paths(["Lemon"])
-    rows = pq.read_table(path)
-    versions = ["another"] * 3 + rows["pca_model"].to_pylist()[3:]
-    pq.write_table(rows.set_column(4, "pca_model", pa.array(versions)), path)
-    done = identify(copied, "--neighbours", "100", "--json", tried.left_out["Lemon"])
-    told = json.loads(done.stdout)
-    assert "Left out: 3 photos of the store" in done.stderr
-    assert (told["photos_compared_with"], told["photos_left_out"]) == (53, 3)
-    assert len(told["photos"][0]["neighbours"]) == 53
-    kept = {one["image_id"] for one in told["photos"][0]["neighbours"] if one["label"] == "Lemon"}
-    assert kept == set(rows["image_id"].to_pylist()[3:])
+def answers(store: Store, photo: Path) -> tuple[str, dict[str, Any]]:
+    """What identify says on standard error, and its answer with every photo of the store as a neighbour."""
+    done = identify(store, "--neighbours", "100", "--json", photo)
+    assert done.exit_code == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return done.stderr, told
 
 
-def test_a_store_whose_photos_are_all_of_another_pca_model_is_refused(tried: Tried, copied: Store) -> None:
-    model = Path(copied.pca_models) / str(pca_store.current_version(copied.pca_models)) / "model.json"
-    document = json.loads(model.read_text())
-    model.write_text(json.dumps({**document, "version": "another"}))
+def assert_the_same_answers(one: dict[str, Any], other: dict[str, Any]) -> None:
+    (here,), (there,) = one["photos"], other["photos"]
+    assert here["verdict"]["label"] == there["verdict"]["label"]
+    distances = [{near["path"]: near["distance"] for near in photo["neighbours"]} for photo in (here, there)]
+    assert distances[0] == pytest.approx(distances[1], rel=1e-5)
+    assert one["photos_compared_with"] == other["photos_compared_with"] == 56
+
+
+def as_of_another_model(store: Store, folder: str, rows: int) -> None:
+    ((_, path),) = store.reduced_features.paths([folder])
+    table = pq.ParquetFile(path).read()
+    versions = ["another"] * rows + table["pca_model"].to_pylist()[rows:]
+    # Numbers that would be wrong, were they compared with.
+    numbers = pa.array([[0.0] * len(one) for one in table["reduced"].to_pylist()], pa.list_(pa.float32()))
+    schema = table.schema.remove_metadata()
+    table = table.set_column(schema.get_field_index("reduced"), "reduced", numbers)
+    table = table.set_column(schema.get_field_index("pca_model"), "pca_model", pa.array(versions))
+    pq.write_table(table.replace_schema_metadata(None), path)
+
+
+def test_photos_that_another_pca_model_has_reduced_are_projected_and_compared_with(tried: Tried, copied: Store) -> None:
+    as_of_another_model(copied, "Lemon", 3)
+    as_of_another_model(copied, "Plum", 7)
+    stderr, told = answers(copied, tried.left_out["Lemon"])
+    assert "Projected for this: 14 photos of the store, in 2 folders such as 'Lemon', 'Plum'" in stderr
+    assert told["photos_projected"] == 14
+    assert_the_same_answers(told, answers(tried.store, tried.left_out["Lemon"])[1])
+
+
+def test_photos_that_were_never_reduced_are_projected_and_compared_with(tried: Tried, copied: Store) -> None:
+    shutil.rmtree(copied.reduced_features.directory("Lemon"))
+    stderr, told = answers(copied, tried.left_out["Lemon"])
+    assert "Projected for this: 7 photos of the store, in folder 'Lemon'" in stderr
+    assert_the_same_answers(told, answers(tried.store, tried.left_out["Lemon"])[1])
+
+
+def test_a_store_whose_photos_are_all_of_another_pca_model_answers_from_all_of_them(
+    tried: Tried, copied: Store
+) -> None:
+    shutil.rmtree(copied.reduced_features.root)
+    assert_the_same_answers(answers(copied, tried.left_out["Plum"])[1], answers(tried.store, tried.left_out["Plum"])[1])
+
+
+def test_nothing_is_said_of_a_store_that_is_up_to_date(tried: Tried) -> None:
+    stderr, told = answers(tried.store, tried.left_out["Lemon"])
+    assert (stderr, told["photos_projected"]) == ("", 0)
+
+
+def test_features_of_two_networks_are_refused_with_how_many_and_the_remedy(tried: Tried, copied: Store) -> None:
+    for _, path in copied.mobilenet_features.paths(["Lemon"]):
+        rows = pq.ParquetFile(path).read().replace_schema_metadata(None)
+        models = pa.array(["other"] * len(rows))
+        pq.write_table(rows.set_column(rows.schema.get_field_index("model"), "model", models), path)
     done = identify(copied, tried.left_out["Lemon"])
-    assert done.exit_code == 1
-    assert "is reduced by its current PCA model another" in done.stderr
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "7 photos, in folder 'Lemon', have features of another network than PCA model" in done.stderr
+    assert f"Bring the store up to date: fruits run --images DIR --store {copied.root}" in done.stderr
+
+
+def test_stale_photos_whose_features_are_not_there_are_refused(tried: Tried, copied: Store) -> None:
+    as_of_another_model(copied, "Lemon", 7)
+    shutil.rmtree(copied.mobilenet_features.root)
+    done = identify(copied, tried.left_out["Lemon"])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "7 photos, in folder 'Lemon', are reduced by another PCA model" in done.stderr
+
+
+def test_reduced_features_copied_without_the_features_answer(tried: Tried, copied: Store) -> None:
+    shutil.rmtree(copied.mobilenet_features.root)
+    assert_the_same_answers(
+        answers(copied, tried.left_out["Lemon"])[1], answers(tried.store, tried.left_out["Lemon"])[1]
+    )
 
 
 def test_a_store_and_a_photo_in_s3_give_what_the_same_on_a_disk_give(tried: Tried, s3: Any) -> None:
@@ -205,7 +266,9 @@ def test_the_nearest_are_those_of_a_comparison_with_every_row(tmp_path: Path) ->
     random = np.random.default_rng(0)
     numbers = random.normal(size=(3000, 7)).astype(np.float32)
     table = FolderTable(str(tmp_path), REDUCED_SCHEMA)
+    folder_of_row = np.zeros(3000, int)
     for folder, rows in enumerate(np.array_split(np.arange(3000), [10, 11, 1500])):
+        folder_of_row[rows] = folder
         (tmp_path / f"folder={folder}").mkdir()
         columns = {
             "image_id": [f"{row:064x}" for row in rows],
@@ -218,12 +281,68 @@ def test_the_nearest_are_those_of_a_comparison_with_every_row(tmp_path: Path) ->
             pa.table(columns, REDUCED_SCHEMA), tmp_path / f"folder={folder}" / "a.parquet", row_group_size=400
         )
     queries = random.normal(size=(3, 7)).astype(np.float32)
-    search = find_neighbours(table, "version", queries, 12)
-    assert search.rows == 3000
-    for query, found in zip(queries, search.neighbours, strict=True):
+    files = [ComparableFile(table, file, model_of(7)) for file in table.files()]
+    for query, found in zip(queries, find_neighbours(files, queries, 12), strict=True):
         distances = np.linalg.norm(numbers - query, axis=1)
-        assert [int(one.image_id, 16) for one in found] == list(np.argsort(distances)[:12])
-        assert [one.distance for one in found] == pytest.approx(np.sort(distances)[:12], abs=1e-5)
+        assert [int(one.image_id, 16) for one in found.neighbours] == list(np.argsort(distances)[:12])
+        assert [one.distance for one in found.neighbours] == pytest.approx(np.sort(distances)[:12], abs=1e-5)
+        by_label = sorted(distances[folder_of_row == folder].min() for folder in range(4))
+        assert [one.distance for one in found.labels] == pytest.approx(by_label[:2], abs=1e-5)
+
+
+def model_of(k: int) -> PcaModel:
+    """A PCA model that has reduced all; it projects nothing."""
+    none = np.empty(0)
+    return PcaModel("version", "net", 2, [], k, k, None, none, none, none, none)
+
+
+def near(*distances_and_labels: tuple[float, str]) -> Near:
+    neighbours = [Neighbour(distance, f"/{label}", label, label) for distance, label in distances_and_labels]
+    return Near(neighbours, neighbours)
+
+
+@pytest.mark.parametrize(
+    ("found", "label", "threshold", "sentence"),
+    [
+        (near((7.4, "Kiwi"), (10.0, "Lime")), "Kiwi", 7.5, "Kiwi: the nearest photo is nearer than 7.50."),
+        (
+            near((7.5, "Kiwi"), (10.0, "Lime")),
+            None,
+            7.5,
+            "Unknown: no photo is nearer than 7.50. Perhaps Kiwi or Lime, perhaps something else.",
+        ),
+        (near((0.0, "Kiwi"), (0.0, "Lime")), None, 0.0, "Unknown: no photo is nearer than 0.00. Perhaps Kiwi or Lime"),
+        (near((0.0, "Kiwi")), None, None, "Unknown: all photos of the store are of one label, Kiwi."),
+    ],
+    ids=["much nearer", "not much nearer", "one photo under two labels", "one label"],
+)
+def test_a_label_is_known_where_its_nearest_photo_is_much_nearer_than_those_of_others(
+    found: Near, label: str | None, threshold: float | None, sentence: str
+) -> None:
+    assert (found.verdict.label, found.verdict.threshold) == (label, threshold)
+    assert as_sentence(found.verdict).startswith(sentence)
+
+
+def test_the_verdict_stands_above_labels_under_heads(tried: Tried) -> None:
+    photo = tried.images / "Plum" / "001.jpg"
+    path, verdict, heads, first, *_ = identify(tried.store, photo).stdout.splitlines()
+    assert (path, verdict.split(":")[0]) == (str(photo), "  Plum")
+    assert heads.split() == ["label", "distance", "neighbours", "nearest", "photo"]
+    columns = [first[heads.index(head) :].split()[0] for head in ("label", "nearest")]
+    assert columns == ["Plum", "001.jpg"]
+    assert first[: heads.index("neighbours")].endswith("0.00  ")
+
+
+def test_real_photos_of_no_fruit_are_unknown_and_those_of_a_fruit_are_known(real_data: Path, tmp_path: Path) -> None:
+    for folder in (real_data / "fruits360").iterdir():
+        (tmp_path / "photos" / folder.name).mkdir(parents=True)
+        for photo in sorted(folder.iterdir())[::12]:
+            shutil.copy(photo, tmp_path / "photos" / folder.name)
+    run_to_the_end(tmp_path / "photos", tmp_path / "store", REAL_WEIGHTS)
+    nothing = [real_data / "messy" / name for name in ("hopper.png", "flower.webp", "icc_profile_big.jpg")]
+    fruits = [sorted((real_data / "fruits360" / label).iterdir())[6] for label in ("Kiwi", "Banana", "Walnut")]
+    photos = identified(Store(str(tmp_path / "store")), *nothing, *fruits)
+    assert [one["verdict"]["label"] for one in photos] == [None, None, None, "Kiwi", "Banana", "Walnut"]
 
 
 def test_labels_come_with_their_nearest_photo_and_their_share_of_the_neighbours() -> None:

@@ -133,7 +133,7 @@ def test_folders_of_two_pca_models_are_not_put_into_one_file(store: Store, tmp_p
     pq.write_table(rows.set_column(4, "pca_model", pa.array(["another"] * len(rows))), path)
     done = export(store, f"--{kind}", tmp_path / "file")
     assert done.exit_code == 1
-    assert "is reduced by the PCA model another and not by the current 0123456789abcdef" in done.stderr
+    assert "are reduced by another PCA model than the current 0123456789abcdef" in done.stderr
     assert list(tmp_path.iterdir()) == [tmp_path / "store"]
 
 
