@@ -16,6 +16,7 @@ from fruits_assets.pipeline import run_pipeline
 from fruits_assets.report import as_text, read_report
 from fruits_assets.resources import local_resources
 from fruits_assets.settings import Settings, read_settings
+from spark_steps import pca_store
 from spark_steps.errors import FruitsError
 from spark_steps.store import Store
 from spark_steps.summaries import summarise, total
@@ -93,6 +94,20 @@ def test_every_photo_is_accounted_for_and_only_new_work_is_done(
     assert np.stack(features["features"].tolist()).shape == (40, 1280)
     model = json.loads(Path(settings.store, "PCA_Results", "pca_model", str(grown.pca_model), "model.json").read_text())
     assert model["k"] == grown.components
+
+
+def test_a_share_of_the_variance_is_remembered_by_the_store_and_a_number_of_components_takes_its_place(
+    settings: Settings, instance: DagsterInstance
+) -> None:
+    run(settings.model_copy(update={"variance": 0.5}), instance)
+    fit = build_definitions(settings).resolve_job_def("fit_pca")
+    models = Store(settings.store).pca_models
+    assert fit.execute_in_process(instance=instance).success
+    assert pca_store.load(models).asked_variance == 0.5
+    config = {"ops": {"pca_model": {"config": {"components": 3}}}}
+    assert fit.execute_in_process(config, instance=instance).success
+    assert fit.execute_in_process(instance=instance).success
+    assert (pca_store.load(models).asked_variance, pca_store.load(models).k) == (None, 3)
 
 
 def test_all_folders_go_through_one_run_and_each_tells_its_own_numbers(
