@@ -5,6 +5,7 @@ frames is held out, and these are known; as they are, and disturbed. The PCA is 
 """
 
 import io
+import operator
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -120,7 +121,8 @@ def ratios(model: PcaModel, photos: Numbers, kept: Numbers, labels: NDArray[np.s
     squares = (reduced**2).sum(1)[:, None] - 2 * reduced @ store.T + (store**2).sum(1)
     by_label = [squares[:, labels == label].min(1) for label in np.unique(labels)]
     nearest = np.sqrt(np.sort(np.array(by_label), axis=0)[:2].clip(min=0))
-    return nearest[0] / nearest[1]
+    shares: NDArray[np.float64] = nearest[0] / nearest[1]
+    return shares
 
 
 Measured = dict[str, list[NDArray[np.float64]]]
@@ -150,8 +152,8 @@ def as_markdown(known: Measured, unknown: Measured) -> str:
     """Returns the rates at each ratio."""
     lines = ["| photo | " + " | ".join(f"{ratio:g}" for ratio in _RATIOS) + " |", "|---|" + "---|" * len(_RATIOS)]
     for told, measured, wrong in (
-        ("known, called unknown: ", known, lambda found, ratio: found >= ratio),
-        ("something else, called by a label: ", unknown, lambda found, ratio: found < ratio),
+        ("known, called unknown: ", known, operator.ge),
+        ("something else, called by a label: ", unknown, operator.lt),
     ):
         for name, parts in measured.items():
             found = np.concatenate(parts)

@@ -11,6 +11,7 @@ from dagster import AssetKey, DagsterInstance
 
 from fruits_assets.assets import ALL_ASSETS
 from fruits_assets.checks import ALL_CHECKS, differing_folders
+from fruits_assets.definitions import build_definitions
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.pipeline import run_pipeline
 from fruits_assets.report import as_text, read_report
