@@ -150,72 +150,6 @@ def fits(ui: Ui) -> int:
         return len(instance.fetch_materializations(dg.AssetKey("pca_model"), limit=100).records)
 
 
-def test_three_folders_that_are_no_neighbours_are_backfilled_one_run_at_a_time_with_one_pca_after_them(
-    backfilled: Page, ui: Ui
-) -> None:
-    with ui.place.instance() as instance:
-        records = sorted(instance.get_run_records(), key=lambda one: one.start_time or 0)
-    assert {one.dagster_run.status for one in records} == {dg.DagsterRunStatus.SUCCESS}
-    assert all(before.end_time <= after.start_time for before, after in itertools.pairwise(records))  # type: ignore[operator]
-    assert fits(ui) == 1
-    model = pca_store.current_version(ui.place.store.pca_models)
-    assert models_of_the_store(ui) == dict.fromkeys(SCATTERED, frozenset([model]))
-
-
-def test_thirty_folders_that_are_no_neighbours_are_one_run_with_one_pca_and_all_folders_are_projected(
-    thirty_more: Page, ui: Ui
-) -> None:
-    with ui.place.instance() as instance:
-        started = [run.job_name for run in instance.get_runs(limit=4)]
-        pipeline = instance.get_runs(dg.RunsFilter(job_name="whole_pipeline"))
-        by_it = instance.get_runs(dg.RunsFilter(tags={PIPELINE_TAG: pipeline[0].run_id}))
-    assert started == ["reduce_folders", "fit_pca", "extract_features", "whole_pipeline"]
-    assert len(by_it) == 3
-    assert fits(ui) == 2
-    model = pca_store.current_version(ui.place.store.pca_models)
-    odd = [f"Fruit {number:02d}" for number in range(1, 60, 2)]
-    assert models_of_the_store(ui) == dict.fromkeys([*SCATTERED, *odd], frozenset([model]))
-    thirty_more.goto("/assets/mobilenet_features?view=partitions")
-    expect(thirty_more.get_by_text("Materialized (33)")).to_be_visible()
-    screenshot(thirty_more, "ui-thirty-folders")
-
-
-FAILING = """mutation { launchRun(executionParams: {selector: {repositoryName: "__repository__",
-  repositoryLocationName: "fruits_assets.definitions", jobName: "extract_features",
-  assetSelection: [{path: ["mobilenet_model"]}]},
-  runConfigData: {ops: {mobilenet_model: {config: {weights: "/nowhere.h5"}}}}}) {
-    ... on LaunchRunSuccess { run { id } } } }"""
-
-
-def test_a_failed_run_shows_its_sentence_first_and_its_stack_trace_after_it(thirty_more: Page, ui: Ui) -> None:
-    run = ui.query(FAILING)["launchRun"]["run"]["id"]
-    thirty_more.goto(f"/runs/{run}")
-    told = thirty_more.get_by_text("Failure: There is no weights file /nowhere.h5").first
-    expect(told).to_be_visible(timeout=RUN_MS)
-    shown = thirty_more.locator("body").inner_text()
-    assert shown.index("There is no weights file") < shown.index("Stack Trace")
-    assert "Error occurred while executing op" not in shown
-    screenshot(thirty_more, "ui-failure")
-
-
-def test_home_and_the_jobs_pages_show_the_runs_that_another_process_started(thirty_more: Page) -> None:
-    thirty_more.goto("/")
-    # Those of the stages run in the process of whole_pipeline, as those of fruits run do in its own.
-    for job in ("extract_features", "fit_pca", "reduce_folders"):
-        expect(thirty_more.get_by_role("link", name=job).first).to_be_visible()
-    screenshot(thirty_more, "ui-home")
-    thirty_more.goto("/locations/fruits_assets.definitions/jobs/fit_pca/runs")
-    expect(thirty_more.get_by_text("Success", exact=True).first).to_be_visible()
-
-
-def test_the_store_as_a_whole_is_to_be_seen_without_a_click(thirty_more: Page, ui: Ui) -> None:
-    thirty_more.goto("/assets/store_report")
-    rejected = thirty_more.get_by_role("row", name="Rejected 1 truncated")
-    expect(rejected.first).to_be_visible()
-    is_drawn(thirty_more.get_by_role("img", name="of the variance"), at_least=300)
-    screenshot(thirty_more, "ui-store")
-
-
 def test_the_graph_shows_six_assets_with_their_kinds(page: Page) -> None:
     page.goto("/asset-groups")
     for name in ALL_ASSETS:
@@ -290,6 +224,18 @@ def test_one_folder_is_materialized_with_the_buttons_of_its_asset(page: Page) ->
     expect(value_of(page, "photos")).to_contain_text("3")
 
 
+def test_three_folders_that_are_no_neighbours_are_backfilled_one_run_at_a_time_with_one_pca_after_them(
+    backfilled: Page, ui: Ui
+) -> None:
+    with ui.place.instance() as instance:
+        records = sorted(instance.get_run_records(), key=lambda one: one.start_time or 0)
+    assert {one.dagster_run.status for one in records} == {dg.DagsterRunStatus.SUCCESS}
+    assert all(before.end_time <= after.start_time for before, after in itertools.pairwise(records))  # type: ignore[operator]
+    assert fits(ui) == 1
+    model = pca_store.current_version(ui.place.store.pca_models)
+    assert models_of_the_store(ui) == dict.fromkeys(SCATTERED, frozenset([model]))
+
+
 def test_three_folders_go_through_the_graph_and_their_runs_succeed(backfilled: Page) -> None:
     backfilled.goto("/asset-groups")
     expect(backfilled.get_by_text("3 / 4 Passed")).to_be_visible()
@@ -335,6 +281,60 @@ def test_numbers_of_materializations_plot_over_time(backfilled: Page) -> None:
     backfilled.get_by_role("button", name="Plots").click()
     expect(backfilled.get_by_text("variance_kept", exact=True)).to_be_visible()
     screenshot(backfilled, "ui-plots")
+
+
+def test_thirty_folders_that_are_no_neighbours_are_one_run_with_one_pca_and_all_folders_are_projected(
+    thirty_more: Page, ui: Ui
+) -> None:
+    with ui.place.instance() as instance:
+        started = [run.job_name for run in instance.get_runs(limit=4)]
+        pipeline = instance.get_runs(dg.RunsFilter(job_name="whole_pipeline"))
+        by_it = instance.get_runs(dg.RunsFilter(tags={PIPELINE_TAG: pipeline[0].run_id}))
+    assert started == ["reduce_folders", "fit_pca", "extract_features", "whole_pipeline"]
+    assert len(by_it) == 3
+    assert fits(ui) == 2
+    model = pca_store.current_version(ui.place.store.pca_models)
+    odd = [f"Fruit {number:02d}" for number in range(1, 60, 2)]
+    assert models_of_the_store(ui) == dict.fromkeys([*SCATTERED, *odd], frozenset([model]))
+    thirty_more.goto("/assets/mobilenet_features?view=partitions")
+    expect(thirty_more.get_by_text("Materialized (33)")).to_be_visible()
+    screenshot(thirty_more, "ui-thirty-folders")
+
+
+FAILING = """mutation { launchRun(executionParams: {selector: {repositoryName: "__repository__",
+  repositoryLocationName: "fruits_assets.definitions", jobName: "extract_features",
+  assetSelection: [{path: ["mobilenet_model"]}]},
+  runConfigData: {ops: {mobilenet_model: {config: {weights: "/nowhere.h5"}}}}}) {
+    ... on LaunchRunSuccess { run { id } } } }"""
+
+
+def test_a_failed_run_shows_its_sentence_first_and_its_stack_trace_after_it(thirty_more: Page, ui: Ui) -> None:
+    run = ui.query(FAILING)["launchRun"]["run"]["id"]
+    thirty_more.goto(f"/runs/{run}")
+    told = thirty_more.get_by_text("Failure: There is no weights file /nowhere.h5").first
+    expect(told).to_be_visible(timeout=RUN_MS)
+    shown = thirty_more.locator("body").inner_text()
+    assert shown.index("There is no weights file") < shown.index("Stack Trace")
+    assert "Error occurred while executing op" not in shown
+    screenshot(thirty_more, "ui-failure")
+
+
+def test_home_and_the_jobs_pages_show_the_runs_that_another_process_started(thirty_more: Page) -> None:
+    thirty_more.goto("/")
+    # Those of the stages run in the process of whole_pipeline, as those of fruits run do in its own.
+    for job in ("extract_features", "fit_pca", "reduce_folders"):
+        expect(thirty_more.get_by_role("link", name=job).first).to_be_visible()
+    screenshot(thirty_more, "ui-home")
+    thirty_more.goto("/locations/fruits_assets.definitions/jobs/fit_pca/runs")
+    expect(thirty_more.get_by_text("Success", exact=True).first).to_be_visible()
+
+
+def test_the_store_as_a_whole_is_to_be_seen_without_a_click(thirty_more: Page, ui: Ui) -> None:
+    thirty_more.goto("/assets/store_report")
+    rejected = thirty_more.get_by_role("row", name="Rejected 1 truncated")
+    expect(rejected.first).to_be_visible()
+    is_drawn(thirty_more.get_by_role("img", name="of the variance"), at_least=300)
+    screenshot(thirty_more, "ui-store")
 
 
 def is_drawn(picture: Locator, at_least: int = 301) -> None:
