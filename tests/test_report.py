@@ -94,7 +94,7 @@ def test_a_copy_of_a_store_whose_files_have_other_times_is_as_up_to_date(made: S
 def test_folders_of_another_pca_model_are_told_in_the_report_and_in_the_check(store: Store) -> None:
     of_another_model(store, "Banana", "Lemon")
     version = look(store).pca_model
-    told = f"The photos in 2 folders such as 'Banana', 'Lemon' are reduced by another PCA model than the current "
+    told = "The photos in 2 folders such as 'Banana', 'Lemon' are reduced by another PCA model than the current "
     told += f"{version}."
     lines = report(store).stdout.splitlines()
     assert lines[-2:] == [
