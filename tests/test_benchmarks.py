@@ -131,11 +131,11 @@ def test_runs_go_on_from_those_that_are_saved(tmp_path: Path) -> None:
 
 def test_the_measure_of_unknowns_agrees_with_what_identify_says() -> None:
     random = np.random.default_rng(0)
-    centres = random.normal(size=(6, 1280)) * 10
+    centres = random.normal(size=(6, 64)) * 10
     labels = np.repeat([f"label {number}" for number in range(6)], 20)
-    features = (np.repeat(centres, 20, axis=0) + random.normal(size=(120, 1280))).astype(np.float32)
+    features = (np.repeat(centres, 20, axis=0) + random.normal(size=(120, 64))).astype(np.float32)
     photos = Photos(labels, np.tile(np.arange(5), 24), features)
-    known, unknown = measure_unknown(photos, {}, random.normal(size=(3, 1280)).astype(np.float32) * 100)
+    known, unknown = measure_unknown(photos, {}, random.normal(size=(3, 64)).astype(np.float32) * 100)
     assert np.concatenate(known["as it is"]).max() < KNOWN_BELOW
     assert np.concatenate(unknown["as it is"]).min() > KNOWN_BELOW
     assert len(np.concatenate(unknown["no fruit"])) == 3 * 6 * 3
