@@ -5,7 +5,6 @@ frames is held out, and these are known; as they are, and disturbed. The PCA is 
 """
 
 import io
-import operator
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -121,8 +120,8 @@ def ratios(model: PcaModel, photos: Numbers, kept: Numbers, labels: NDArray[np.s
     squares = (reduced**2).sum(1)[:, None] - 2 * reduced @ store.T + (store**2).sum(1)
     by_label = [squares[:, labels == label].min(1) for label in np.unique(labels)]
     nearest = np.sqrt(np.sort(np.array(by_label), axis=0)[:2].clip(min=0))
-    shares: NDArray[np.float64] = nearest[0] / nearest[1]
-    return shares
+    share: NDArray[np.float64] = nearest[0] / nearest[1]
+    return share
 
 
 Measured = dict[str, list[NDArray[np.float64]]]
@@ -151,13 +150,13 @@ def measure(photos: Photos, ways: Mapping[str, Photos], others: Numbers) -> tupl
 def as_markdown(known: Measured, unknown: Measured) -> str:
     """Returns the rates at each ratio."""
     lines = ["| photo | " + " | ".join(f"{ratio:g}" for ratio in _RATIOS) + " |", "|---|" + "---|" * len(_RATIOS)]
-    for told, measured, wrong in (
-        ("known, called unknown: ", known, operator.ge),
-        ("something else, called by a label: ", unknown, operator.lt),
+    for told, measured, is_known in (
+        ("known, called unknown: ", known, True),
+        ("something else, called by a label: ", unknown, False),
     ):
         for name, parts in measured.items():
             found = np.concatenate(parts)
-            rates = (f"{np.mean(wrong(found, ratio)):.1%}" for ratio in _RATIOS)
+            rates = (f"{np.mean((found < ratio) != is_known):.1%}" for ratio in _RATIOS)
             lines.append(f"| {told}{name} ({len(found):,}) | " + " | ".join(rates) + " |")
     return "\n".join([*lines, "", f"fruits identify has {KNOWN_BELOW:g}."])
 

@@ -34,13 +34,18 @@ class ComparableFile:
     file: DataFile
     model: PcaModel
 
+    @property
+    def column(self) -> str:
+        """The column that has the numbers."""
+        return "reduced" if "reduced" in self.table.schema.names else "features"
+
     def batches(self) -> Iterator[tuple[pa.RecordBatch, Numbers]]:
         """Yields some photos at a time: their label, path and image_id, and their numbers, of shape (N, k).
 
         Raises:
             TableChangedError: The file has been replaced since it was listed.
         """
-        column = "reduced" if "reduced" in self.table.schema.names else "features"
+        column = self.column
         width = self.model.k if column == "reduced" else len(self.model.mean)
         with self.table.reading(self.file) as opened:
             for batch in opened.iter_batches(max(1, _NUMBERS_AT_A_TIME // width), columns=[*_TEXTS, column]):

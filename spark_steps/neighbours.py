@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from spark_steps.comparable import ComparableFile, Numbers
 
-_FILES_AT_A_TIME = 16
+# A file of features is 60 MB as it is read and projected.
+_FILES_AT_A_TIME = {"reduced": 16, "features": 4}
 # The ratio of distances by which Lowe (2004), "Distinctive image features from scale-invariant keypoints", section 7.1,
 # tells a match from none, there 0.8. What it gives here: docs/exploring.md, measured by benchmarks/unknown.py.
 KNOWN_BELOW = 0.75
@@ -35,7 +36,7 @@ class Neighbour(NamedTuple):
 
 
 class NearLabel(NamedTuple):
-    """A label among the neighbours of a photo.
+    """A label near to a photo.
 
     Attributes:
         label: The label.
@@ -94,11 +95,11 @@ class Near:
         return Verdict(nearest.label if known else None, nearest.distance, threshold, candidates)
 
 
-def find_neighbours(files: Iterable[ComparableFile], reduced: Numbers, count: int) -> list[Near]:
+def find_neighbours(files: Sequence[ComparableFile], reduced: Numbers, count: int) -> list[Near]:
     """Finds the nearest photos by comparing with every one, some thousand at a time.
 
     Args:
-        files: The photos to compare with; a file holds those of one label.
+        files: The photos to compare with, at least one; a file holds those of one label.
         reduced: Reduced features of the photos to find neighbours of, of shape (N, k).
         count: Neighbours of each.
 
@@ -110,7 +111,7 @@ def find_neighbours(files: Iterable[ComparableFile], reduced: Numbers, count: in
         found = ([_nearest(batch, rows, one, count) for one in reduced] for batch, rows in file.batches() if len(rows))
         return _merge(found, len(reduced), count)
 
-    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+    with ThreadPoolExecutor(min(_FILES_AT_A_TIME[file.column] for file in files)) as pool:
         return _merge(pool.map(search, files), len(reduced), count)
 
 
@@ -148,13 +149,10 @@ def _first_of_labels(neighbours: Iterable[Neighbour]) -> list[Neighbour]:
     return list(first.values())[:2]
 
 
-def labels_of(neighbours: Sequence[Neighbour]) -> list[NearLabel]:
-    """Returns the labels of neighbours, the nearest first.
-
-    Args:
-        neighbours: Those of one photo, the nearest first.
-    """
+def labels_of(near: Near) -> list[NearLabel]:
+    """Returns the labels near to a photo, the nearest first: those of its neighbours, and the next where it has one."""
     found: dict[str, list[Neighbour]] = {}
-    for one in neighbours:
+    for one in near.neighbours:
         found.setdefault(one.label, []).append(one)
-    return [NearLabel(label, of[0].distance, len(of), of[0].path) for label, of in found.items()]
+    among = [NearLabel(label, of[0].distance, len(of), of[0].path) for label, of in found.items()]
+    return among + [NearLabel(one.label, one.distance, 0, one.path) for one in near.labels if one.label not in found]

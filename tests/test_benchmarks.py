@@ -15,8 +15,12 @@ from benchmarks.network import full_pixels, list_photos
 from benchmarks.photos import link_photos, original_of
 from benchmarks.results import Figure, Results, Run, load_results
 from benchmarks.targets import judge
+from benchmarks.unknown import Photos
+from benchmarks.unknown import as_markdown as as_table_of_unknowns
+from benchmarks.unknown import measure as measure_unknown
 from fruits_assets.sample import write_sample
 from spark_steps.errors import FruitsError
+from spark_steps.neighbours import KNOWN_BELOW
 
 
 def job_for(images: Path, network: Path, output: Path) -> Job:
@@ -123,3 +127,16 @@ def test_runs_go_on_from_those_that_are_saved(tmp_path: Path) -> None:
     loaded = load_results(tmp_path / "results.json")
 
     assert loaded.figure("limits/sgemm", 0, "images_per_second") == Figure(5.0, 5.0, 5.0)
+
+
+def test_the_measure_of_unknowns_agrees_with_what_identify_says() -> None:
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(6, 64)) * 10
+    labels = np.repeat([f"label {number}" for number in range(6)], 20)
+    features = (np.repeat(centres, 20, axis=0) + random.normal(size=(120, 64))).astype(np.float32)
+    photos = Photos(labels, np.tile(np.arange(5), 24), features)
+    known, unknown = measure_unknown(photos, {}, random.normal(size=(3, 64)).astype(np.float32) * 100)
+    assert np.concatenate(known["as it is"]).max() < KNOWN_BELOW
+    assert np.concatenate(unknown["as it is"]).min() > KNOWN_BELOW
+    assert len(np.concatenate(unknown["no fruit"])) == 3 * 6 * 3
+    assert "| known, called unknown: as it is (360) | 0.0% |" in as_table_of_unknowns(known, unknown)

@@ -346,5 +346,15 @@ def test_real_photos_of_no_fruit_are_unknown_and_those_of_a_fruit_are_known(real
 
 
 def test_labels_come_with_their_nearest_photo_and_their_share_of_the_neighbours() -> None:
-    near = [Neighbour(1.0, "/b", "Kiwi", "b"), Neighbour(2.0, "/a", "Lime", "a"), Neighbour(3.0, "/c", "Kiwi", "c")]
-    assert [tuple(one) for one in labels_of(near)] == [("Kiwi", 1.0, 2, "/b"), ("Lime", 2.0, 1, "/a")]
+    kiwi, lime = Neighbour(1.0, "/b", "Kiwi", "b"), Neighbour(2.0, "/a", "Lime", "a")
+    neighbours = [kiwi, lime, Neighbour(3.0, "/c", "Kiwi", "c")]
+    told = labels_of(Near(neighbours, [kiwi, lime]))
+    assert [tuple(one) for one in told] == [("Kiwi", 1.0, 2, "/b"), ("Lime", 2.0, 1, "/a")]
+
+
+def test_the_next_label_is_told_where_no_neighbour_has_it() -> None:
+    kiwi, lime = Neighbour(1.0, "/b", "Kiwi", "b"), Neighbour(2.0, "/a", "Lime", "a")
+    assert [tuple(one) for one in labels_of(Near([kiwi], [kiwi, lime]))] == [
+        ("Kiwi", 1.0, 1, "/b"),
+        ("Lime", 2.0, 0, "/a"),
+    ]

@@ -28,7 +28,7 @@ def _kept(job: Job) -> Callable[[], None]:
         reduced = reducer.reduce(job.data, limits).reduced
         (near,) = find_neighbours(comparable(store, reducer.pca).files, reduced[None], 10)
         # The photo is in the store: another answer would be wrong, and no time of it counts.
-        if near.verdict.label != Path(job.data).parent.name:
+        if near.neighbours[0].label != Path(job.data).parent.name:
             raise FruitsError(f"{job.data} is not found in its own folder.")
 
     return answer

@@ -54,13 +54,12 @@ def identify_command(photos: tuple[str, ...], store: str | None, neighbours: int
 
 
 def as_text(identified: Identified) -> str:
-    """Returns what is near to a photo for people: a verdict, and a line for each label among its neighbours."""
-    neighbours = identified.near.neighbours
-    labels = labels_of(neighbours)
+    """Returns what is near to a photo for people: a verdict, and a line for each label."""
+    labels = labels_of(identified.near)
     width = max(len(one.label) for one in labels)
     lines = [f"  {'label':<{width}}  distance  neighbours  nearest photo"]
     for one in labels:
-        votes = f"{one.photos} of {len(neighbours)}"
+        votes = f"{one.photos} of {len(identified.near.neighbours)}"
         lines.append(f"  {one.label:<{width}}  {one.distance:8.2f}  {votes:>10}  {Path(one.nearest).name}")
     return "\n".join([identified.photo.photo, f"  {as_sentence(identified.near.verdict)}", *lines])
 
@@ -82,7 +81,7 @@ def as_document(told: Identification) -> dict[str, Any]:
             "photo": one.photo.photo,
             "image_id": one.photo.image_id,
             "verdict": asdict(one.near.verdict),
-            "labels": [label._asdict() for label in labels_of(one.near.neighbours)],
+            "labels": [label._asdict() for label in labels_of(one.near)],
             "neighbours": [neighbour._asdict() for neighbour in one.near.neighbours],
             "reduced": one.photo.reduced.tolist(),
         }
