@@ -151,7 +151,7 @@ def of_pca_model(model: PcaModel, root: str, features: FolderTable) -> dict[str,
     return {
         "variance": variance_sketch(model),
         "variance_curve": picture(lambda: variance_curve(model), "variance kept against components"),
-        "photo_map": picture(lambda: photo_map(sample_map(features, model), model), "photos in two components"),
+        "photo_map": picture(lambda: photo_map(sample_map(features, model), model), "photos by label"),
         "variance_kept": model.explained_at(model.k),
         "components": model.k,
         "components_asked_for": model.asked_components if model.asked_variance is None else str(model.asked_variance),

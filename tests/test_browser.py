@@ -256,7 +256,7 @@ def test_a_folder_tells_its_photos_and_why_one_is_rejected(backfilled: Page) -> 
 
 @pytest.mark.parametrize(
     ("entry", "alternative_text"),
-    [("variance_curve", "variance kept against components"), ("photo_map", "photos in two components")],
+    [("variance_curve", "variance kept against components"), ("photo_map", "photos by label")],
 )
 def test_the_pca_model_shows_its_pictures(backfilled: Page, entry: str, alternative_text: str) -> None:
     backfilled.goto("/assets/pca_model")

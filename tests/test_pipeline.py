@@ -137,7 +137,7 @@ def test_all_folders_go_through_one_run_and_each_tells_its_own_numbers(
     pca = metadata_of(instance, "pca_model")
     assert pca["variance_kept"] == pytest.approx(1)
     assert str(pca["variance_curve"]).startswith("![variance kept against components](data:image/png;base64,")
-    assert str(pca["photo_map"]).startswith("![photos in two components](data:image/png;base64,")
+    assert str(pca["photo_map"]).startswith("![photos by label](data:image/png;base64,")
     passed, told = checks_of(instance)["almost_every_photo_is_usable"]
     assert not passed
     assert "In all 8 folders of the store: 1 of 33 photos are rejected (3.0%; up to 1.0% pass): 1 not an image." in told
