@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -10,6 +11,7 @@ import pytest
 from dagster import DagsterInstance
 from dagster._core.test_utils import create_run_for_test
 
+from fruits_assets.emr.launcher import others_in_flight
 from fruits_assets.in_flight import partitions_in_flight, unfinished_runs
 from fruits_assets.liveness import PROCESS_TAG, end_runs_of_killed_processes, tagged_as_alive
 from fruits_assets.sensors import killed_runs_sensor
@@ -57,6 +59,14 @@ def test_the_sensor_that_frees_the_queue_runs_from_the_start_and_names_what_it_e
         told = [str(killed_runs_sensor(context)), str(killed_runs_sensor(context))]
     assert f"Marked as failed, because their processes were killed: {run.run_id[:8]}." in told[0]
     assert "Every unfinished run has its process." in told[1]
+
+
+def test_a_run_of_whole_pipeline_keeps_no_cluster_from_being_ended(instance: DagsterInstance) -> None:
+    create_run_for_test(instance, job_name="whole_pipeline", status=dg.DagsterRunStatus.STARTED)
+    assert not others_in_flight(instance, timedelta(hours=1))
+    own = create_run_for_test(instance, job_name="fit_pca", status=dg.DagsterRunStatus.STARTED)
+    assert others_in_flight(instance, timedelta(hours=1))
+    assert not others_in_flight(instance, timedelta(hours=1), own.run_id)
 
 
 def test_a_run_that_ends_well_between_two_looks_at_it_is_left_alone(

@@ -27,6 +27,7 @@ from fruits_assets.emr.relay import EventRelay
 from fruits_assets.emr.remote import describe_step
 from fruits_assets.emr.staging import CODE, DOCUMENT, StepStaging
 from fruits_assets.failures import sentence_first
+from fruits_assets.partitions import WHOLE_PIPELINE_JOB
 from fruits_assets.residency import check_residency, s3_places
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
@@ -283,7 +284,9 @@ def runs_of(instance: dg.DagsterInstance) -> Callable[[str], bool]:
 
 
 def others_in_flight(instance: dg.DagsterInstance, longest: timedelta, run_id: str | None = None) -> bool:
-    """Returns whether an instance has runs that are not finished, or backfills.
+    """Returns whether an instance has runs that are not finished and may need a cluster, or backfills.
+
+    A run of whole_pipeline needs none: the runs that it starts do.
 
     Args:
         instance: Of Dagster.
@@ -291,10 +294,8 @@ def others_in_flight(instance: dg.DagsterInstance, longest: timedelta, run_id: s
         run_id: A run that does not count.
     """
     since = datetime.now(UTC) - longest
-    records = instance.get_run_records(
-        dg.RunsFilter(statuses=list(NOT_FINISHED_STATUSES), updated_after=since), limit=2
-    )
-    if any(record.dagster_run.run_id != run_id for record in records):
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=list(NOT_FINISHED_STATUSES), updated_after=since))
+    if any(run.run_id != run_id and run.job_name != WHOLE_PIPELINE_JOB for run in unfinished):
         return True
     under_way = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
     return bool(instance.get_backfills(BulkActionsFilter(statuses=under_way), limit=1))
