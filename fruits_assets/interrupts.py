@@ -83,8 +83,12 @@ class Interrupts:
             sys.__unraisablehook__(unraisable)
             return
         # An interrupt, Python's or Dagster's, in a callback that nothing can be raised in: it comes again.
-        self._raised = False
-        threading.Timer(_SECONDS_TO_THE_NEXT_TRY, os.kill, (os.getpid(), signal.SIGINT)).start()
+        threading.Timer(_SECONDS_TO_THE_NEXT_TRY, self._again).start()
+
+    def _again(self) -> None:
+        if self.has_come:
+            self._raised = False
+            os.kill(os.getpid(), signal.SIGINT)
 
     def _tell(self, number: int) -> None:
         with self._telling:

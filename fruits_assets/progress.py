@@ -9,8 +9,6 @@ from contextlib import contextmanager, nullcontext, redirect_stderr
 from typing import Any
 
 import dagster as dg
-from tqdm import tqdm
-from tqdm.contrib import DummyTqdmFile
 
 PROGRESS_LOGGER = "progress"
 _SECONDS_BETWEEN_DRAWINGS = 0.5
@@ -85,6 +83,9 @@ def _tell_now_and_then(
 
 
 def _lines(total: int, say: Callable[[str], None]) -> Callable[[int], None]:
+    # Here, as below: the command starts sooner without it.
+    from tqdm import tqdm
+
     started = time.monotonic()
 
     def tell(photos: int) -> None:
@@ -97,6 +98,9 @@ def _lines(total: int, say: Callable[[str], None]) -> Callable[[int], None]:
 
 @contextmanager
 def _bar(total: int) -> Iterator[Callable[[int], None]]:
+    from tqdm import tqdm
+    from tqdm.contrib import DummyTqdmFile
+
     # The least width of a terminal shows what comes first. The rate is that of all photos so far: Spark counts those of
     # a task when the task has ended.
     drawn = tqdm(
