@@ -10,7 +10,7 @@ from fruits_assets.assets import mobilenet_features, pca_model, raw_images, redu
 from fruits_assets.assets.common import StepLauncher
 from fruits_assets.charts import picture, rejected_by_reason
 from fruits_assets.failures import fails_in_a_sentence
-from fruits_assets.metadata import significant, table_of
+from fruits_assets.metadata import percent, significant, table_of
 from fruits_assets.scope import WHOLE_STORE_FOLDERS, Scope, scope_of
 from fruits_assets.settings import Settings
 from spark_steps.images import count_photos
@@ -155,7 +155,9 @@ def usable_photos(found: Summary, looked_at: Scope, bearable: float) -> dg.Asset
         return dg.AssetCheckResult(passed=True, description=looked_at.say(f"all {found.rows:,} photos are usable."))
     share = counts.total() / found.rows
     why = ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
-    some = f"{counts.total():,} of {found.rows:,} photos are rejected ({share:.1%}; up to {bearable:.1%} pass)"
+    some = (
+        f"{counts.total():,} of {found.rows:,} photos are rejected ({percent(share)}; up to {percent(bearable)} pass)"
+    )
     return dg.AssetCheckResult(
         passed=share <= bearable,
         severity=dg.AssetCheckSeverity.WARN,

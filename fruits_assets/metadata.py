@@ -45,6 +45,11 @@ def significant(number: float) -> float:
     return float(f"{number:.{_DIGITS}g}")
 
 
+def percent(share: float) -> str:
+    """Returns a share to 3 significant digits: 1 of 99 is more than 1 %, and is to look so."""
+    return f"{100 * share:.3g}%"
+
+
 def rounded(entries: Mapping[str, Any]) -> dict[str, Any]:
     """Returns metadata with rates, shares and costs as people read them."""
     return {name: significant(value) if isinstance(value, float) else value for name, value in entries.items()}

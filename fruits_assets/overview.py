@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from fruits_assets.cost_so_far import EQUIVALENT, PAID, CostSoFar
-from fruits_assets.metadata import rounded
+from fruits_assets.metadata import percent, rounded
 from fruits_assets.report import StoreReport, human
 from fruits_assets.sketch import variance_sketch
 from spark_steps.pca import PcaModel
@@ -54,7 +54,7 @@ def summary_table(report: StoreReport, cost: CostSoFar) -> str:
     sizes = ", ".join(f"{name} {human(size)}" for name, size in report.bytes.items())
     rows = {
         "Photos": f"{report.photos:,} in {report.folders:,} folders, {_labels(report):,} labels",
-        "Rejected": f"{_rejected(report.rejected)} ({share:.1%})" if report.rejected else "none",
+        "Rejected": f"{_rejected(report.rejected)} ({percent(share)})" if report.rejected else "none",
         "PCA model": f"`{report.pca_model}`",
         "Variance": f"{report.variance_kept:.1%} kept by {report.components} components",
         "Reduced": f"{report.reduced:,} of {report.usable:,} usable photos",

@@ -78,7 +78,7 @@ def page(ui: Ui, chromium: str) -> Iterator[Page]:
     expect.set_options(timeout=PAINTED_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
-        context = browser.new_context(viewport={"width": 1600, "height": 1000}, base_url=f"http://127.0.0.1:{ui.port}")
+        context = browser.new_context(viewport={"width": 1920, "height": 1080}, base_url=f"http://127.0.0.1:{ui.port}")
         context.set_default_timeout(PAINTED_MS)
         yield context.new_page()
         browser.close()
@@ -267,7 +267,7 @@ def test_the_pca_model_shows_its_pictures(backfilled: Page, entry: str, alternat
 
 def test_a_failed_check_says_what_is_wrong_and_what_to_do_and_shows_the_reasons(backfilled: Page) -> None:
     backfilled.goto("/assets/mobilenet_features?view=checks&checkDetail=almost_every_photo_is_usable")
-    expect(backfilled.get_by_text("1 of 9 photos are rejected").first).to_be_visible()
+    expect(backfilled.get_by_text("1 of 9 photos are rejected (11.1%; up to 1% pass)").first).to_be_visible()
     expect(backfilled.get_by_text("Replace or delete those files").first).to_be_visible()
     expect(backfilled.get_by_text(re.compile("^truncated: "))).to_be_visible()
     screenshot(backfilled, "ui-check")
