@@ -142,7 +142,7 @@ def _check_any(rows: int, store: Store) -> None:
 
 
 def _refuse_mixed(store: Store) -> None:
-    if told := look(store).incomparable:
+    if told := look(store, listed=False).incomparable:
         raise FruitsError(
             f"{' '.join(told)} So one file of all photos cannot be made. Bring the store up to date: fruits run "
             f"--images DIR --store {store.root}"

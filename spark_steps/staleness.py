@@ -85,11 +85,18 @@ def named(folders: Sequence[str]) -> str:
     return f"{len(folders):,} folders such as {', '.join(map(repr, folders[:_NAMED]))}"
 
 
-def look(store: Store) -> Staleness:
-    """Returns what of a store is stale."""
+def look(store: Store, *, listed: bool = True) -> Staleness:
+    """Returns what of a store is stale.
+
+    Args:
+        store: The store.
+        listed: Look at the photos listed too, which takes the footers of one more table; without, none is taken to lack
+            its features.
+    """
     version = pca_store.current_version(store.pca_models)
     model = pca_store.load(store.pca_models) if version else None
-    raw, features, reduced = (folder_totals(table) for table in store.tables.values())
+    features, reduced = folder_totals(store.mobilenet_features), folder_totals(store.reduced_features)
+    raw = folder_totals(store.raw_images) if listed else features
     return staleness(raw, features, reduced, model)
 
 
