@@ -41,9 +41,9 @@ lint: setup
 	.venv/bin/ruff check --quiet .
 	.venv/bin/mypy
 
-# IMAGES and STORE: those of the last run where they are not given.
+# IMAGES and STORE: those of the last run where they are not given. Ctrl-C ends it with code 130, which is no failure.
 ui: setup
-	.venv/bin/fruits ui $(if $(IMAGES),--images "$(IMAGES)") $(if $(STORE),--store "$(STORE)")
+	.venv/bin/fruits ui $(if $(IMAGES),--images "$(IMAGES)") $(if $(STORE),--store "$(STORE)") $(if $(PORT),--port $(PORT)) || [ $$? = 130 ]
 
 # The platform beside its rivals, which takes hours; for a part of it: make bench BENCH='--only pca' (docs/benchmarks.md).
 # What the rivals need is added to .venv and changes nothing else in it; Daft has an environment of its own.

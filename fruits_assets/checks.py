@@ -155,9 +155,8 @@ def usable_photos(found: Summary, looked_at: Scope, bearable: float) -> dg.Asset
         return dg.AssetCheckResult(passed=True, description=looked_at.say(f"all {found.rows:,} photos are usable."))
     share = counts.total() / found.rows
     why = ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
-    some = (
-        f"{counts.total():,} of {found.rows:,} photos are rejected ({percent(share)}; up to {percent(bearable)} pass)"
-    )
+    limit = f"a warning comes above {percent(bearable)}"
+    some = f"{counts.total():,} of {found.rows:,} photos are rejected ({percent(share)}; {limit})"
     return dg.AssetCheckResult(
         passed=share <= bearable,
         severity=dg.AssetCheckSeverity.WARN,

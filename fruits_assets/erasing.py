@@ -106,7 +106,8 @@ def erase(
     request = wanted.request(store, settings)
     end_runs_of_killed_processes(instance)
     _refuse_while_running(instance, store, own_run)
-    with one_at_a_time(f"{store.erasures}/unfinished/lock", "erases photos", _PATIENCE_SECONDS) as check_alone:
+    lock, what = f"{store.erasures}/unfinished/lock", f"erases photos of {store.root}"
+    with one_at_a_time(lock, what, _PATIENCE_SECONDS) as check_alone:
         begun = unfinished(store, settings.images)
         for erasure in begun:
             say(f"The erasure {erasure.name} was interrupted, and is finished now.")

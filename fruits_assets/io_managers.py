@@ -170,7 +170,9 @@ class PcaModelIOManager(dg.IOManager):
         """Writes the model where it is new, and makes it the current one."""
         refuse_after_erasing(self._store, obj.erased)
         model = obj.model
-        with one_at_a_time(f"{self._root}/lock", "saves a PCA model", self._PATIENCE_SECONDS) as check_alone:
+        with one_at_a_time(
+            f"{self._root}/lock", f"saves a PCA model below {self._root}", self._PATIENCE_SECONDS
+        ) as check_alone:
             pca_store.save(self._pyspark.spark_session, model, self._root)
             check_alone()
         kept = f"{model.k} components keep {model.explained_at(model.k):.1%} of the variance"

@@ -140,14 +140,17 @@ def register_folders(
     if changes.kept:
         busy = what_is_under_way(instance) or ""
         say(f"  kept though gone, because a run or backfill of them is not finished: {', '.join(changes.kept)}. {busy}")
-    matching = [folder for folder in found.photos if any(fnmatchcase(folder, pattern) for pattern in patterns)]
-    wanted = [folder for folder in matching if folder not in changes.refused]
+    matches = {pattern: [folder for folder in found.photos if fnmatchcase(folder, pattern)] for pattern in patterns}
+    matching = {folder for folders in matches.values() for folder in folders}
+    wanted = [folder for folder in found.photos if folder in matching and folder not in changes.refused]
     if not wanted:
         some = ", ".join(repr(folder) for folder in list(found.photos)[:5])
         raise FruitsError(
             f"None of the {len(found.photos)} folders below {settings.images} matches "
             f"{' or '.join(map(repr, patterns))}. There are {some}..."
         )
+    for pattern in (pattern for pattern, folders in matches.items() if not folders):
+        say(f"  warning: no folder matches {pattern!r}")
     return wanted
 
 

@@ -1,11 +1,14 @@
 """Generated photos of fruits, the same for the same seed: something to run on before there are photos."""
 
 import colorsys
+import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from spark_steps.errors import FruitsError
 
 SIDE = 100
 # Hue (degrees), saturation, value, width and height (share of the frame), spots of another hue (or none).
@@ -24,17 +27,31 @@ _FRUITS: dict[str, tuple[float, float, float, float, float, float | None]] = {
 def write_sample(directory: Path, photos_per_folder: int = 24, seed: int = 0) -> int:
     """Writes 100 x 100 JPEG photos of eight fruits, a folder each, and returns how many.
 
+    A file that is there with the same bytes is left as it is, so that its features need not be computed again.
+
     Args:
         directory: The images root to make.
         photos_per_folder: Photos of each fruit.
         seed: Other seeds give other photos.
+
+    Raises:
+        FruitsError: The directory holds another file of the same name.
     """
     for number, name in enumerate(sorted(_FRUITS)):
         (directory / name).mkdir(parents=True, exist_ok=True)
         random = np.random.default_rng([seed, number])
         for index in range(photos_per_folder):
-            Image.fromarray(_photo(name, random)).save(directory / name / f"{index:03d}.jpg", quality=90)
+            _write_new(directory / name / f"{index:03d}.jpg", _photo(name, random))
     return len(_FRUITS) * photos_per_folder
+
+
+def _write_new(file: Path, pixels: NDArray[np.uint8]) -> None:
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, format="jpeg", quality=90)
+    if not file.exists():
+        file.write_bytes(encoded.getvalue())
+    elif file.read_bytes() != encoded.getvalue():
+        raise FruitsError(f"{file} is another photo, and is not replaced. Give a new folder for the generated photos.")
 
 
 def _photo(name: str, random: np.random.Generator) -> NDArray[np.uint8]:

@@ -17,7 +17,7 @@ def one_at_a_time(place: str, what: str, patience: float) -> Iterator[Callable[[
 
     Args:
         place: Where the lock lies, a normalised place.
-        what: What the other process does, for the message: "erases photos".
+        what: What the other process does, for the message: "erases photos of results".
         patience: Seconds to wait for another process.
 
     Raises:
@@ -32,7 +32,7 @@ def one_at_a_time(place: str, what: str, patience: float) -> Iterator[Callable[[
     try:
         lock.acquire()
     except Timeout as error:
-        raise FruitsError(f"Another process {what} (lock {place}). Wait until it has ended.") from error
+        raise FruitsError(f"Another process {what}. Wait until it has ended.") from error
     try:
         yield lambda: None
     finally:

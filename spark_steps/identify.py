@@ -62,6 +62,7 @@ class Identification:
     photos: int
     projected: int
     projected_folders: list[str]
+    weights_source: str
 
 
 class Reducer:
@@ -150,4 +151,5 @@ def identify(photos: list[str], store: Store, count: int, limits: DecodeLimits) 
         all_photos.photos,
         all_photos.projected,
         all_photos.projected_folders,
+        str(reducer.pca.weights.get("source", "")),
     )

@@ -37,7 +37,7 @@ def download_imagenet() -> Path:
     except Exception as error:
         raise FruitsError(
             f"The ImageNet weights cannot be downloaded ({error}). Bring {IMAGENET_FILE} from a machine that can, "
-            "and give its path as weights."
+            "and give its path as weights; random:0 are weights to try things with, whose features mean nothing."
         ) from error
 
 

@@ -66,7 +66,8 @@ class PassedOver:
             with_photos: Folders that hold a photo that can be read.
         """
         if self.by_folder:
-            yield self.in_words
+            known = not _PHOTOS_TO_CONVERT.isdisjoint(self.endings)
+            yield self.in_words + ("; docs/formats.md says how to convert photos" if known else "")
         if folders := self.to_convert(with_photos):
             named = [f"{folder!r} ({_listed(endings)})" for folder, endings in list(folders.items())[:_FOLDERS_SHOWN]]
             more = len(folders) - len(named)

@@ -32,7 +32,7 @@ class Store:
         # The whole folder, not only a prefix: the parent of the root, or a subfolder, is another root too.
         if path.rpartition("/")[0] != f"{images}/{folder}":
             raise FruitsError(
-                f"The store {self.root} holds photos from elsewhere, such as {path}, and not from {images} itself. "
+                f"The store {self.root} holds photos from elsewhere, such as {path}, and none of {images}. "
                 "Use another store for these photos."
             )
 

@@ -267,7 +267,7 @@ def test_the_pca_model_shows_its_pictures(backfilled: Page, entry: str, alternat
 
 def test_a_failed_check_says_what_is_wrong_and_what_to_do_and_shows_the_reasons(backfilled: Page) -> None:
     backfilled.goto("/assets/mobilenet_features?view=checks&checkDetail=almost_every_photo_is_usable")
-    expect(backfilled.get_by_text("1 of 9 photos are rejected (11.1%; up to 1% pass)").first).to_be_visible()
+    expect(backfilled.get_by_text("1 of 9 photos are rejected (11.1%; a warning comes above 1%)").first).to_be_visible()
     expect(backfilled.get_by_text("Replace or delete those files").first).to_be_visible()
     expect(backfilled.get_by_text(re.compile("^truncated: "))).to_be_visible()
     screenshot(backfilled, "ui-check")

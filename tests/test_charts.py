@@ -249,7 +249,8 @@ def test_the_check_on_rejected_photos_tells_reasons_and_remedy_and_bears_a_few()
     failed = usable_photos(found, everywhere, bearable=0.01)
     assert not failed.passed
     assert str(failed.description).startswith(
-        "In all 2 folders of the store: 2 of 50 photos are rejected (4%; up to 1% pass): 1 truncated, 1 empty. "
+        "In all 2 folders of the store: 2 of 50 photos are rejected (4%; a warning comes above 1%): 1 truncated, "
+        "1 empty. "
     )
     assert failed.metadata["rejected"].value == 2
     assert usable_photos(found, everywhere, bearable=0.05).passed

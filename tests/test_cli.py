@@ -150,3 +150,17 @@ def test_colours_are_for_terminals_whose_user_wants_them(no_credentials: None) -
     assert "\x1b[" in CliRunner().invoke(main, ["doctor"], color=True).stdout
     assert "\x1b[" not in CliRunner().invoke(main, ["doctor"], color=True, env={"NO_COLOR": "1"}).stdout
     assert "\x1b[" not in CliRunner().invoke(main, ["doctor"]).stdout
+
+
+def test_generated_photos_replace_no_photo_and_are_left_as_they_are_where_they_are_there(tmp_path: Path) -> None:
+    out = tmp_path / "generated"
+    assert CliRunner().invoke(main, ["sample", "--out", str(out), "--photos", "1"]).exit_code == 0
+    before = {file: file.stat().st_mtime_ns for file in out.rglob("*.jpg")}
+    assert CliRunner().invoke(main, ["sample", "--out", str(out), "--photos", "1"]).exit_code == 0
+    assert {file: file.stat().st_mtime_ns for file in out.rglob("*.jpg")} == before
+    own = out / "Banana" / "000.jpg"
+    own.write_bytes(b"mine")
+    refused = CliRunner().invoke(main, ["sample", "--out", str(out), "--photos", "1"])
+    assert refused.exit_code == 1
+    assert f"{own} is another photo, and is not replaced" in refused.stderr
+    assert own.read_bytes() == b"mine"

@@ -99,7 +99,7 @@ def test_a_run_that_looked_before_an_erasure_and_writes_after_it_writes_nothing(
     erase_first()
     manager = FolderTableIOManager(store, LocalPySparkResource(spark_config={}), CostModel.of("2", 2, 1.0))
     output = dg.build_output_context(asset_key="mobilenet_features")
-    with pytest.raises(FruitsError, match=r"were erased while this run was under way.*Run again"):
+    with pytest.raises(dg.Failure, match=r"were erased while this run was under way.*Run again"):
         manager.handle_output(output, TableUpdate(["Fig"], rows, ["Fig"], time.perf_counter(), looked))
     assert files_that_say(contents_below(store.root), photos[0].needles()) == {}
 
@@ -112,12 +112,12 @@ def test_neither_rows_nor_a_model_are_written_while_photos_are_erased(
     before = contents_below(store.root)
     pyspark = LocalPySparkResource(spark_config={})
     tables, models = FolderTableIOManager(store, pyspark, CostModel.of("2", 2, 1.0)), PcaModelIOManager(store, pyspark)
-    with pytest.raises(FruitsError, match="under way or was interrupted"):
+    with pytest.raises(dg.Failure, match="under way or was interrupted"):
         tables.handle_output(
             dg.build_output_context(asset_key="mobilenet_features"),
             TableUpdate(["Fig"], rows, ["Fig"], time.perf_counter(), looked),
         )
-    with pytest.raises(FruitsError, match="under way or was interrupted"):
+    with pytest.raises(dg.Failure, match="under way or was interrupted"):
         models.handle_output(dg.build_output_context(asset_key="pca_model"), PcaUpdate(MODEL, looked))
     assert contents_below(store.root) == before
 
@@ -128,7 +128,7 @@ def test_a_model_that_was_fitted_before_photos_were_erased_does_not_become_the_c
     looked = finished(store)
     erase_first()
     models = PcaModelIOManager(store, LocalPySparkResource(spark_config={}))
-    with pytest.raises(FruitsError, match=r"were erased while this run was under way.*Run again"):
+    with pytest.raises(dg.Failure, match=r"were erased while this run was under way.*Run again"):
         models.handle_output(dg.build_output_context(asset_key="pca_model"), PcaUpdate(MODEL, looked))
 
 

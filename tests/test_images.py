@@ -192,7 +192,8 @@ def test_files_that_are_no_photos_are_counted_by_their_endings(tmp_path: Path) -
     )
     assert found.passed_over.endings == {".heic": 2, "without an ending": 2, ".txt": 1}
     assert list(found.passed_over.sentences(found.contents)) == [
-        "5 files are no photos that can be read: 2 .heic, 2 without an ending, 1 .txt"
+        "5 files are no photos that can be read: 2 .heic, 2 without an ending, 1 .txt; docs/formats.md says how to "
+        "convert photos"
     ]
 
 
@@ -213,5 +214,5 @@ def test_many_endings_and_many_folders_are_summed_up(tmp_path: Path) -> None:
     found = passed_over_in(tmp_path, *(f"f{n}/1.heic" for n in range(7)), *(f"Fig/x.e{n}" for n in range(7)))
     told, warning = found.passed_over.sentences(found.contents)
     assert told.startswith("14 files are no photos that can be read: 7 .heic, ")
-    assert told.endswith(", 2 with others")
+    assert told.endswith(", 2 with others; docs/formats.md says how to convert photos")
     assert "'f4' (1 .heic) and 2 more folders: " in warning

@@ -140,7 +140,10 @@ def test_all_folders_go_through_one_run_and_each_tells_its_own_numbers(
     assert str(pca["photo_map"]).startswith("![photos by label](data:image/png;base64,")
     passed, told = checks_of(instance)["almost_every_photo_is_usable"]
     assert not passed
-    assert "In all 8 folders of the store: 1 of 33 photos are rejected (3.03%; up to 1% pass): 1 not an image." in told
+    assert (
+        "In all 8 folders of the store: 1 of 33 photos are rejected (3.03%; a warning comes above 1%): 1 not an image."
+        in told
+    )
     whole = metadata_of(instance, "store_report")
     assert (whole["photos"], whole["rejected"], whole["folders"], whole["labels"]) == (33, 1, 8, 8)
     assert (whole["stale_folders"], whole["cost_so_far_eur"]) == (0, 0.0)

@@ -43,9 +43,10 @@ def erase_command(
 ) -> None:
     """Erase photos for good: their files with all versions, their rows in every table, and what Dagster noted of them.
 
-    Copies of the same bytes go too. The bytes do not come back: a later run refuses them under any name. What is left
-    is a hash, and a receipt that names no photo. An erasure that was interrupted is finished first; without a photo
-    named, that is all. Ends with code 1 where there is nothing under a path that is named.
+    Copies of the same bytes that a run has seen go too. The bytes do not come back: a later run refuses them
+    under any name. What is left is a hash, and a receipt that names no photo. An erasure that was interrupted
+    is finished first; without a photo named, that is all. Ends with code 1 where there is nothing under a path
+    that is named.
 
     \b
     Examples:

@@ -45,6 +45,11 @@ def identify_command(photos: tuple[str, ...], store: str | None, neighbours: int
             f"reduced features are not those of PCA model {told.pca_model}. fruits run brings them up to date.",
             err=True,
         )
+    if told.weights_source.startswith("random:"):
+        click.echo(
+            f"warning: the network of the store has random weights ({told.weights_source}): no label means anything.",
+            err=True,
+        )
     if as_json:
         click.echo(json.dumps(as_document(told), indent=2, ensure_ascii=False))
     else:
@@ -68,6 +73,8 @@ def as_sentence(verdict: Verdict) -> str:
     """Returns a verdict for people."""
     if verdict.threshold is None:
         return f"Unknown: all photos of the store are of one label, {verdict.candidates[0]}."
+    if verdict.threshold == 0:
+        return f"Unknown: the same photo has the labels {' and '.join(verdict.candidates)} in the store."
     if verdict.label is None:
         one_of = " or ".join(verdict.candidates)
         return f"Unknown: no photo is nearer than {verdict.threshold:.2f}. Perhaps {one_of}, perhaps something else."

@@ -5,18 +5,20 @@ from pathlib import Path
 import click
 
 from fruits_assets.sample import write_sample
+from fruits_assets.terminal import tells_problems_in_a_sentence
 
 
 @click.command("sample")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
 @click.option("--photos", default=24, show_default=True, type=click.IntRange(1), help="Photos of each fruit.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Other seeds, other photos.")
+@tells_problems_in_a_sentence
 def sample_command(out: Path, photos: int, seed: int) -> None:
     """Write generated photos of eight fruits, a folder each; the same for the same seed.
 
     \b
     Example:
-      fruits sample --out photos --photos 100
+      fruits sample --out generated --photos 100
     """
     count = write_sample(out, photos, seed)
     click.echo(f"{count} photos in {out}")
