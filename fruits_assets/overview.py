@@ -70,7 +70,8 @@ def summary_table(report: StoreReport, cost: CostSoFar) -> str:
 
 def _stale(stale: Staleness) -> str:
     if stale.folders:
-        return f"**{len(stale.folders):,} folders**: run the job whole_pipeline"
+        folders = "1 folder" if len(stale.folders) == 1 else f"{len(stale.folders):,} folders"
+        return f"**{folders}**: run the job whole_pipeline"
     if stale.pca_is_of_other_photos:
         return "**the PCA model**, fitted on other photos than have features: run the job whole_pipeline"
     return "nothing"

@@ -62,7 +62,7 @@ def test_names_of_folders_are_not_in_what_the_ui_reads_as_markdown() -> None:
     name = "![x](https://example.org/x.png)"
     told = overview(report(photos_by_folder={name: 4000}, stale=Staleness(not_reduced=[name])), model(), CostSoFar())
     assert all(name not in str(one.value) for one in told.values() if isinstance(one, dg.MarkdownMetadataValue))
-    assert "**1 folders**" in str(told["summary"].value)
+    assert "**1 folder**" in str(told["summary"].value)
     assert told["stale_folders_named"] == [name]
 
 
