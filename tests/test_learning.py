@@ -106,7 +106,7 @@ def train_and_name(directory: Path, new: Path) -> list[str]:
     shutil.copy(new, directory / "new.jpg")
     read, measure, train, name_it, name_them = snippets_of_the_page()
     told = [run_snippet("\n".join([read, measure, train]), directory), run_snippet(name_it, directory)]
-    command = [sys.executable, "-m", "fruits_assets.cli", "identify", "new.jpg", "--store", "results", "--json"]
+    command = [sys.executable, "-m", "fruits_assets", "identify", "new.jpg", "--store", "results", "--json"]
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=120, check=True)
     (directory / "new.json").write_text(done.stdout)
     return [*told, run_snippet(name_them, directory)]
