@@ -311,7 +311,12 @@ def near(*distances_and_labels: tuple[float, str]) -> Near:
             7.5,
             "Unknown: no photo is nearer than 7.50. Perhaps Kiwi or Lime, perhaps something else.",
         ),
-        (near((0.0, "Kiwi"), (0.0, "Lime")), None, 0.0, "Unknown: no photo is nearer than 0.00. Perhaps Kiwi or Lime"),
+        (
+            near((0.0, "Kiwi"), (0.0, "Lime")),
+            None,
+            0.0,
+            "Unknown: the same photo has the labels Kiwi and Lime in the store.",
+        ),
         (near((0.0, "Kiwi")), None, None, "Unknown: all photos of the store are of one label, Kiwi."),
     ],
     ids=["much nearer", "not much nearer", "one photo under two labels", "one label"],
