@@ -17,6 +17,7 @@ from fruits_assets.settings import Settings, read_settings
 from spark_steps.session import local_spark_config
 from spark_steps.weights import MobileNetModel, load_model
 
+_PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 REAL_WEIGHTS = SHARED_DATA / "weights" / "mobilenet_v2_imagenet_int8_no_top.h5"
 
@@ -32,6 +33,12 @@ def no_settings_from_outside() -> None:
 def no_credentials_of_the_test_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has boto3 look for credentials anew: it keeps those of a process's first client."""
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+
+@pytest.fixture(autouse=True)
+def no_limit_of_pixels_of_the_test_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives Pillow its own limit: a photo that is decoded in this process leaves that of its settings."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", _PILLOWS_LIMIT)
 
 
 @pytest.fixture(scope="session")
