@@ -94,10 +94,11 @@ def partition_tags(folders: Collection[str], registered: Sequence[str]) -> dict[
         folders: The partitions, one at least.
         registered: All partitions, in the order of their registration.
     """
-    ranges = contiguous_ranges(folders, registered)
-    first, last = max(ranges, key=lambda ends: registered.index(ends[1]) - registered.index(ends[0]))
+    wanted, position = set(folders), {folder: number for number, folder in enumerate(registered)}
+    ranges = contiguous_ranges(wanted, registered)
+    first, last = max(ranges, key=lambda ends: position[ends[1]] - position[ends[0]])
     tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
-    return tags if len(ranges) == 1 else tags | folders_tag([folder for folder in registered if folder in folders])
+    return tags if len(ranges) == 1 else tags | folders_tag([folder for folder in registered if folder in wanted])
 
 
 def refuse_to_empty(found: ImageFolders, registered: Sequence[str], images: str) -> None:
