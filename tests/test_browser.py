@@ -91,7 +91,8 @@ def screenshot(page: Page, name: str) -> None:
 def materialize(page: Page, button: str, folders: list[str], launch: str) -> None:
     """Presses a button that materializes, chooses folders in its dialog, and launches."""
     page.get_by_role("button", name=button).first.click()
-    dialog = page.get_by_role("dialog")
+    # The list of partitions is a dialog too, within this one, and stays for a moment after it has closed.
+    dialog = page.locator("[role=dialog][aria-modal=true]")
     dialog.get_by_text("Select a partition").click()
     for folder in folders:
         page.get_by_role("menuitem").filter(has=page.get_by_text(folder, exact=True)).first.click()
