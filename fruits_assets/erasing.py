@@ -63,7 +63,7 @@ class Wanted:
             check_residency(settings, places=[place])
             request |= read_lines(_text_of(place), settings.images)
         if self.older_than:
-            request |= older_than(store, datetime.now(UTC) - timedelta(days=self.older_than))
+            request |= older_than(store, datetime.now(UTC) - timedelta(days=self.older_than), settings.images)
         return request
 
 
@@ -133,7 +133,7 @@ def erase(
 
 
 def _plan(store: Store, request: Request, settings: Settings) -> Plan:
-    plan = plan_erasure(store, request)
+    plan = plan_erasure(store, request, settings.images)
     check_below([source.path for source in plan.sources], settings.images, f"The store {store.root}")
     return plan
 
@@ -161,7 +161,7 @@ def _finish(
     check_alone: Callable[[], None],
 ) -> None:
     alone = [*erasure.given, *(path.removeprefix(f"{settings.images}/") for path in erasure.paths)]
-    for told in carry_out(store, erasure, lambda texts: forget(instance, texts, alone)):
+    for told in carry_out(store, erasure, settings.images, lambda texts: forget(instance, texts, alone)):
         say(told)
         check_alone()
     say(str(erasure.receipt["what_to_do"]))

@@ -18,11 +18,11 @@ from fruits_assets.progress import PROGRESS_LOGGER, photos_counted
 from fruits_assets.store_lock import one_at_a_time
 from spark_steps import pca_store, weights
 from spark_steps.erasure import refuse_after_erasing, refuse_while_erasing
+from spark_steps.maintenance import Upkeep, maintain
 from spark_steps.pca import PcaModel
 from spark_steps.store import Store
 from spark_steps.summaries import summarise
-from spark_steps.tables import FolderTable
-from spark_steps.task_rows import TaskRows
+from spark_steps.tables import FolderTable, TableChange, TableChangedError
 from spark_steps.weights import MobileNetModel
 
 
@@ -32,8 +32,8 @@ class TableUpdate:
 
     Attributes:
         folders: The folders that the run reports on; some may be no partitions of it.
-        rows: The rows of the folders that change; not read where none does.
-        changed: The folders whose rows they replace.
+        plan: Plans the change of the table; called again where another process has changed one of the folders before
+            the commit.
         started: ``time.perf_counter()`` when the work began.
         erased: The erasures that were done by then.
         computed: Photos worked on, by folder, where they are not all that are written; the rate and the shares of the
@@ -44,8 +44,7 @@ class TableUpdate:
     """
 
     folders: Sequence[str]
-    rows: DataFrame | TaskRows
-    changed: Sequence[str]
+    plan: Callable[[], TableChange]
     started: float
     erased: frozenset[str]
     computed: Mapping[str, int] | None = None
@@ -68,25 +67,28 @@ class PcaUpdate:
 
 
 class FolderTableIOManager(dg.IOManager):
-    """Parquet tables partitioned by image folder: writes the folders that change, reads those of the run."""
+    """Delta tables partitioned by image folder: writes what changes, reads the folders of the run."""
 
-    def __init__(self, store: Store, pyspark: LazyPySparkResource, costs: CostModel) -> None:
+    _PLANS = 5
+
+    def __init__(self, store: Store, pyspark: LazyPySparkResource, costs: CostModel, upkeep: Upkeep) -> None:
         self._store = store
+        self._upkeep = upkeep
         self._tables = store.tables
         self._pyspark = pyspark
         self._costs = costs
 
     @fails_in_a_sentence
     def handle_output(self, context: dg.OutputContext, obj: TableUpdate) -> None:
-        """Replaces the changed folders, and gives each folder of the update its own metadata.
+        """Commits what changes, keeps the table in order, and gives each folder of the update its own metadata.
 
         Dagster records a materialization for each partition of the run; those of other folders are logged here.
         """
         name = context.asset_key.path[-1]
         table = self._tables[name]
-        if obj.changed:
-            with _counted(context, obj):
-                table.write(obj.rows, obj.changed, lambda: refuse_after_erasing(self._store, obj.erased))
+        about = {"run_id": context.run_id, "asset": name, "step": context.step_key}
+        changed = self._write(context, table, obj, about)
+        maintain(table, changed, self._upkeep, about)
         context.step_context.set_data_version(context.asset_key, _version(table, context.asset_partition_keys))
         summaries = summarise(table, obj.folders)
         rows = {folder: summary.rows for folder, summary in summaries.items()}
@@ -95,6 +97,8 @@ class FolderTableIOManager(dg.IOManager):
         # After what the metadata take: with thousands of folders in S3 that is a part of the bill.
         cost = self._costs.of_seconds(time.perf_counter() - obj.started)
         described = metadata.of_folders(table, summaries, computed, obj.photo_bytes or sizes, cost)
+        version = table.snapshot().version
+        described = {folder: {**one, "table_version": version} for folder, one in described.items()}
         described = {folder: {**one, **obj.notes.get(folder, {})} for folder, one in described.items()}
         of_run = {folder: described.pop(folder) for folder in context.asset_partition_keys}
         metadata.add_to_partitions(context.step_context, of_run)
@@ -102,6 +106,22 @@ class FolderTableIOManager(dg.IOManager):
             context.log_event(dg.AssetMaterialization(context.asset_key, partition=folder, metadata=one))
         new = "" if obj.computed is None else f", {sum(computed.values()):,} of them new or changed"
         context.log.info(f"{name}: {sum(rows.values()):,} photos, folders: {len(rows):,}{new}; {cost.seconds:.1f} s")
+
+    def _write(
+        self, context: dg.OutputContext, table: FolderTable, update: TableUpdate, about: Mapping[str, str]
+    ) -> frozenset[str]:
+        """Commits the change, planned anew where another process was first, and returns the folders that changed."""
+        for tries_left in reversed(range(self._PLANS)):
+            change = update.plan()
+            try:
+                with _counted(context, update):
+                    table.write(change, about, lambda: refuse_after_erasing(self._store, update.erased))
+                return change.folders
+            except TableChangedError:
+                if not tries_left:
+                    raise
+                context.log.info(f"{table.root} was changed by another run meanwhile: what is left is planned anew.")
+        raise AssertionError
 
     @fails_in_a_sentence
     def load_input(self, context: dg.InputContext) -> DataFrame | FolderTable:
@@ -119,7 +139,7 @@ def _version(table: FolderTable, folders: Sequence[str]) -> dg.DataVersion:
 
     Dagster has one for all partitions of a run. Where the next run is of other folders, it takes their data for new.
     """
-    names = [(file.folder, file.path.rpartition("/")[2]) for file in table.files(folders)]
+    names = [(file.folder, file.path) for file in table.files(folders)]
     return dg.DataVersion(hashlib.sha256(repr(names).encode()).hexdigest()[:16])
 
 

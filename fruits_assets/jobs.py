@@ -61,6 +61,7 @@ def compare_folders_with_partitions(context: dg.OpExecutionContext) -> None:
     context.add_output_metadata(
         {"added": changes.add, "dropped": changes.drop, "refused": changes.refused, "kept": changes.kept}
         | {"passed_over": found.passed_over.endings}
+        | ({"moved": changes.moved} if changes.moved else {})
     )
     context.log.info(
         f"{len(changes.add)} folders added, {len(changes.drop)} dropped"

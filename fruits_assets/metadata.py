@@ -19,7 +19,7 @@ from spark_steps.weights import MobileNetModel
 
 COLUMNS = {
     "image_id": "sha256 of the photo's bytes, hexadecimal",
-    "path": "where the photo lies",
+    "path": "where the photo lies below the images root",
     "folder": "folder relative to the images root; the partition",
     "label": "last component of the folder",
     "length": "bytes of the photo",
@@ -111,7 +111,7 @@ def of_folders(
             "photos_worked_on": computed.get(folder, 0),
             "images_per_second": rate,
             **entries(cost, share[folder], computed.get(folder, 0)),
-            "dagster/uri": table.directory(folder),
+            "dagster/uri": table.root,
         }
         if "error" in table.schema.names:
             described[folder] |= _rejected_entries(summary)
@@ -169,6 +169,7 @@ def of_pca_model(model: PcaModel, root: str, features: FolderTable) -> dict[str,
         "folders": len(model.folders),
         "version": model.version,
         "features_model": model.features_model,
+        "features_table_version": -1 if model.features_version is None else model.features_version,
         "weights_source": model.weights.get("source", ""),
         "weights_sha256": model.weights.get("sha256", ""),
         "dagster/uri": f"{root}/{model.version}",

@@ -1,7 +1,7 @@
 """Image folders as partitions: which to add, which to drop, and the runs of neighbours among them."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 from dagster._core.definitions.partitions.utils.base import INVALID_PARTITION_SUBSTRINGS
@@ -12,7 +12,6 @@ from fruits_assets.liveness import end_runs_of_killed_processes
 from fruits_assets.tags import folders_tag
 from spark_steps.erasure import refuse_while_erasing
 from spark_steps.errors import FruitsError
-from spark_steps.folder_names import directory_name
 from spark_steps.images import ImageFolders
 from spark_steps.store import Store
 
@@ -21,8 +20,6 @@ SYNC_JOB = "sync_image_folders"
 WHOLE_PIPELINE_JOB = "whole_pipeline"
 # Jobs that change no folder's rows by themselves; the runs that whole_pipeline starts name their own folders.
 JOBS_WITHOUT_FOLDERS = (SYNC_JOB, WHOLE_PIPELINE_JOB)
-# Of one name on ext4, xfs, APFS and NTFS. A folder's whole path, escaped, is the name of one directory of a table.
-_LONGEST_NAME_BYTES = 255
 image_folders = dg.DynamicPartitionsDefinition(name=IMAGE_FOLDERS)
 
 
@@ -35,22 +32,23 @@ class FolderChanges:
         drop: Partitions whose folder is gone, sorted.
         refused: Folders whose name can be no partition key, sorted.
         kept: Partitions whose folder is gone, and which a run or a backfill still works on, sorted.
+        moved: A sentence on a move of all photos to a new place, None where there was none.
     """
 
     add: list[str] = field(default_factory=list)
     drop: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    moved: str | None = None
 
 
 def is_partition_key(folder: str) -> bool:
-    """Returns whether a folder can be a partition: Dagster can work with its name, and a file system can hold it.
+    """Returns whether a folder can be a partition: whether Dagster can work with its name.
 
     The rule is that of its static partitions. Dynamic ones take any name, and then fail where it is used: ``...``
     separates the ends of a range, and a line break those of a list.
     """
-    writable = len(directory_name(folder).encode()) <= _LONGEST_NAME_BYTES
-    return writable and not any(forbidden in folder for forbidden in INVALID_PARTITION_SUBSTRINGS)
+    return not any(forbidden in folder for forbidden in INVALID_PARTITION_SUBSTRINGS)
 
 
 def folder_changes(
@@ -131,8 +129,8 @@ def synchronise(instance: dg.DagsterInstance, store: Store, images: str, found: 
     end_runs_of_killed_processes(instance)
     registered = list(instance.get_dynamic_partitions(IMAGE_FOLDERS))
     refuse_to_empty(found, registered, images)
-    store.check_images(images)
     refuse_while_erasing(store)
+    moved = store.use_images(images)
     in_flight = partitions_in_flight(instance, registered, without=JOBS_WITHOUT_FOLDERS)
     changes = folder_changes(found.photos, registered, in_flight)
     # Folders of the store that are no partitions here were registered with another Dagster instance.
@@ -144,4 +142,4 @@ def synchronise(instance: dg.DagsterInstance, store: Store, images: str, found: 
         instance.add_dynamic_partitions(IMAGE_FOLDERS, changes.add)
     for folder in changes.drop:
         instance.delete_dynamic_partition(IMAGE_FOLDERS, folder)
-    return changes
+    return replace(changes, moved=moved)

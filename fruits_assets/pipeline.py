@@ -125,6 +125,8 @@ def register_folders(
         )
     changes = synchronise(instance, Store(settings.store), settings.images, found)
     say(f"{sum(found.photos.values()):,} photos in {len(found.photos):,} folders of {settings.images}")
+    if changes.moved:
+        say(f"  {changes.moved}")
     if found.root_photos:
         say(f"  warning: {found.root_photos} photos lie at the root, belong to no folder, and are not processed")
     if found.hidden_photos:

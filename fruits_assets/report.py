@@ -87,7 +87,9 @@ def read_report(root: str) -> StoreReport:
         photos_by_folder={folder: summary.rows for folder, summary in found.items()},
         usable=features.usable.count,
         rejected=dict(Counter(features.reasons).most_common()),
-        rejected_photos=[{"path": path, "error": error} for path, error in rejected_photos(store.mobilenet_features)],
+        rejected_photos=[
+            {"path": store.location(path), "error": error} for path, error in rejected_photos(store.mobilenet_features)
+        ],
         stale=look(store),
         reduced=reduced.rows,
         bytes={"photos": raw.photo_bytes, "features": features.table_bytes, "reduced": reduced.table_bytes},

@@ -1,6 +1,7 @@
 """Every setting of the platform, from the environment (``FRUITS_*``) or a ``.env`` file, checked when it is read."""
 
 import re
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -9,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from spark_steps import storage
 from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.limits import DecodeLimits, FetchLimits
+from spark_steps.maintenance import Upkeep
 from spark_steps.pca import PcaSettings
 from spark_steps.session import local_spark_config
 
@@ -104,6 +106,13 @@ class Settings(BaseSettings):
         0.1, gt=0, description="Or when the mean of the features has moved by so many standard deviations."
     )
 
+    keep_days: int = Field(
+        7, ge=0, le=3650, description="Days that replaced files of a table stay, so that former versions can be read."
+    )
+    small_files: int = Field(
+        20, ge=1, le=10_000, description="Small files of a folder in a table; where there are more, they are merged."
+    )
+
     cores: str = Field("*", pattern=r"^(\*|[1-9]\d*)$", description="Cores for Spark: a number, or * for all.")
     driver_memory: str = Field("1g", pattern=r"^[1-9]\d*[mg]$", description="Heap of Spark's JVM.")
     max_photo_megabytes: int = Field(64, ge=1, le=1024, description="Larger photos are not read.")
@@ -176,6 +185,11 @@ class Settings(BaseSettings):
         max_bytes = self.max_photo_megabytes * MEBIBYTE
         ahead = FetchLimits(self.photos_ahead, self.megabytes_ahead * MEBIBYTE, max_bytes)
         return DecodeLimits(ahead, self.max_photo_megapixels * 1_000_000)
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """How the tables are kept."""
+        return Upkeep(timedelta(days=self.keep_days), self.small_files)
 
     @property
     def spark_config(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from spark_steps import s3, storage
-from spark_steps.erasure_plan import IMAGE_ID, Plan, check_below
+from spark_steps.erasure_plan import IMAGE_ID, Plan, check_below, paths_below
 from spark_steps.errors import FruitsError
 from spark_steps.row_removal import Doomed, delete_former_versions, find_rows, remove_rows
 from spark_steps.s3_versions import delete_versions, versions_of
@@ -35,7 +35,7 @@ class Erasure:
     Attributes:
         name: Of its note and its receipt: when it was decided, and a random end.
         image_ids: The photos.
-        paths: Where they lie or lay.
+        paths: Where they lie or lay, below the images root.
         receipt: What the receipt is to say.
         given: How somebody has named the photos, for records of that to be found.
     """
@@ -46,10 +46,13 @@ class Erasure:
     receipt: dict[str, Any]
     given: list[str] = field(default_factory=list)
 
-    @property
-    def doomed(self) -> Doomed:
-        """The rows that go."""
-        return Doomed(frozenset(self.image_ids), frozenset(self.paths))
+    def doomed(self, images: str) -> Doomed:
+        """Returns which rows go.
+
+        Args:
+            images: The images root, a normalised place.
+        """
+        return Doomed(frozenset(self.image_ids), paths_below(self.paths, images))
 
 
 def refuse_while_erasing(store: Store) -> None:
@@ -171,12 +174,13 @@ def withdraw(store: Store, erasure: Erasure) -> None:
     _delete_for_good(_note(store, erasure))
 
 
-def carry_out(store: Store, erasure: Erasure, forget: Forget) -> Iterator[str]:
+def carry_out(store: Store, erasure: Erasure, images: str, forget: Forget) -> Iterator[str]:
     """Does what an erasure has decided, or what is left of it, and yields a sentence after each step.
 
     Args:
         store: The store.
         erasure: What goes.
+        images: The images root, a normalised place.
         forget: Takes texts, paths and image ids, out of whatever else there are records in; returns how many.
 
     Raises:
@@ -192,14 +196,14 @@ def carry_out(store: Store, erasure: Erasure, forget: Forget) -> Iterator[str]:
             list(pool.map(lambda path: erase_file(path, image_ids), part))
         yield f"{start + len(part):,} of {len(erasure.paths):,} files are gone"
     for name, table in store.tables.items():
-        remove_rows(table, erasure.doomed)
+        remove_rows(table, erasure.doomed(images))
         yield f"{name} has no rows of them"
     for name, table in store.tables.items():
         delete_former_versions(table.root)
         yield f"{name} has no former versions"
     records = forget([*erasure.paths, *erasure.image_ids])
     yield f"{records:,} records of Dagster named them"
-    _check_gone(store, erasure)
+    _check_gone(store, erasure.doomed(images))
     ended = datetime.now(UTC).isoformat(timespec="seconds")
     storage.write_json(receipt_place(store, erasure), {"erasure": erasure.name, **erasure.receipt, "finished": ended})
     yield f"the receipt is written: {receipt_place(store, erasure)}"
@@ -288,9 +292,9 @@ def _state(file: Path) -> tuple[int, ...]:
     return now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns
 
 
-def _check_gone(store: Store, erasure: Erasure) -> None:
+def _check_gone(store: Store, doomed: Doomed) -> None:
     for name, table in store.tables.items():
-        if rows := find_rows(table, erasure.doomed).rows:
+        if rows := find_rows(table, doomed).rows:
             raise FruitsError(
                 f"{rows} rows of erased photos have come back to {name}: a run on another machine has written them. "
                 "Wait until it has ended, and erase again (fruits erase, or the job erase_photos): it goes on from "

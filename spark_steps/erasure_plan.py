@@ -28,7 +28,7 @@ class Request:
 
     Attributes:
         image_ids: Photos by the sha256 of their bytes, hexadecimal, in small letters.
-        paths: Files below the images root, as the tables name them.
+        paths: Files below the images root, normalised places.
     """
 
     image_ids: frozenset[str] = frozenset()
@@ -94,7 +94,7 @@ class Plan:
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
         return not any(source.versions for source in self.sources) and not any(
-            found.rows for found in self.rows.values()
+            found.rows or found.former for found in self.rows.values()
         )
 
 
@@ -103,8 +103,8 @@ def read_request(image_ids: Iterable[str], paths: Iterable[str], images: str) ->
 
     Args:
         image_ids: As the tables have them, in small letters or capitals.
-        paths: As the tables have them, or relative: to the current directory if that leads below the images root,
-            else to the images root.
+        paths: Absolute, or relative: to the current directory if that leads below the images root, else to the images
+            root, as the tables have them.
         images: The images root, a normalised place.
 
     Raises:
@@ -138,7 +138,7 @@ def read_lines(text: str, images: str) -> Request:
 
 
 def path_below(path: str, images: str) -> str:
-    """Returns a path as the tables name it.
+    """Returns where a file lies that somebody names, a normalised place below the images root.
 
     Raises:
         FruitsError: It does not lie below the images root.
@@ -184,20 +184,26 @@ def _check_links(paths: Collection[str], root: Path) -> None:
             )
 
 
-def older_than(store: Store, moment: datetime) -> Request:
+def older_than(store: Store, moment: datetime, images: str) -> Request:
     """Returns the photos of a store that were last changed before a moment.
 
     Both by their rows and by what lies there now: what was put under an old name since the last run is no old photo.
+
+    Args:
+        store: The store.
+        moment: The moment.
+        images: The images root, a normalised place.
     """
     import pyarrow.dataset as ds
 
-    paths = store.raw_images.arrow(["path"], where=ds.field("modification_time") < moment)["path"].to_pylist()
+    rows = store.raw_images.arrow(["path"], where=ds.field("modification_time") < moment)
+    paths = [f"{images}/{path}" for path in rows["path"].to_pylist()]
     with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         changed = pool.map(storage.modified, paths)
     return Request(paths=frozenset(path for path, at in zip(paths, changed, strict=True) if at is None or at < moment))
 
 
-def plan_erasure(store: Store, request: Request) -> Plan:
+def plan_erasure(store: Store, request: Request, images: str) -> Plan:
     """Finds all that there is of some photos; nothing is changed.
 
     A path stands for the photo, not for the name: what goes are the bytes that lie there, those that its rows were
@@ -206,21 +212,22 @@ def plan_erasure(store: Store, request: Request) -> Plan:
     Args:
         store: The store.
         request: Which photos.
+        images: The images root, a normalised place.
 
     Raises:
         FruitsError: An image id is unknown, or a path cannot be erased.
     """
     here = _look_at(sorted(request.paths), request, frozenset())
-    found = _find(store, Doomed(request.image_ids, request.paths))
+    found = _find(store, Doomed(request.image_ids, paths_below(request.paths, images)))
     image_ids = request.image_ids | _image_ids(found.values()) | {one.image_id for one in here if one.image_id}
     # Copies of what lies, or lay, at the paths; then all rows at the places where copies lie.
-    found = _find(store, Doomed(image_ids, request.paths))
-    paths = request.paths.union(*(one.paths for one in found.values()))
-    found = _find(store, Doomed(image_ids, paths))
+    found = _find(store, Doomed(image_ids, paths_below(request.paths, images)))
+    paths = request.paths | _places(found, images)
+    found = _find(store, Doomed(image_ids, paths_below(paths, images)))
     sources = _look_at(sorted(paths), request, image_ids)
     known = _image_ids(found.values()) | {source.image_id for source in sources if source.image_id}
     erased_before = check_known(request.image_ids, known, read_tombstones(store.tombstones))
-    there = {source.path for source in sources if source.versions}.union(*(one.paths for one in found.values()))
+    there = {source.path for source in sources if source.versions} | _places(found, images)
     return Plan(
         image_ids=image_ids - erased_before,
         sources=[source for source in sources if source.path in there],
@@ -254,6 +261,15 @@ def check_known(asked: Collection[str], found: Collection[str], tombstones: Coll
 
 def _find(store: Store, doomed: Doomed) -> dict[str, Found]:
     return {name: find_rows(table, doomed) for name, table in store.tables.items()}
+
+
+def paths_below(places: Iterable[str], images: str) -> frozenset[str]:
+    """Returns places below the images root as the tables have them."""
+    return frozenset(place.removeprefix(f"{images}/") for place in places)
+
+
+def _places(found: Mapping[str, Found], images: str) -> frozenset[str]:
+    return frozenset(f"{images}/{path}" for one in found.values() for path in one.paths)
 
 
 def _image_ids(found: Iterable[Found]) -> frozenset[str]:

@@ -8,19 +8,21 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 from pyarrow import fs
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
 from spark_steps.folder_tree import broken_links
+from spark_steps.interruptible import collect
 from spark_steps.passed_over import PassedOver, ending_of
-from spark_steps.schemas import RAW_IMAGES_SCHEMA, to_spark
+from spark_steps.row_ranges import compare
+from spark_steps.schemas import RAW_IMAGES_SCHEMA
+from spark_steps.tables import DataFile, FolderTable, TableChange
+from spark_steps.task_rows import DriverRows
 
 PHOTO_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff")
 
-_FOUND_COLUMNS = ("path", "length", "modification_time")
 _LISTERS = 16
 
 
@@ -74,11 +76,11 @@ class FoundPhotos:
     """The files of some image folders.
 
     Attributes:
-        rows: The photos: ``RAW_IMAGES_SCHEMA`` and ``folder``.
+        rows: The photos of each folder, by path; of ``RAW_IMAGES_SCHEMA``.
         others: Names of the files that are no photos, by folder.
     """
 
-    rows: DataFrame
+    rows: dict[str, pa.Table]
     others: dict[str, list[str]]
 
 
@@ -193,33 +195,32 @@ def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_by
             f"{len(missing)} of the folders are no longer under {images}, the first is {missing[0]!r}. "
             "Run the job sync_image_folders to drop them."
         )
-    seen_by_spark = not s3.is_s3(images)
-    unseen, others = _rows_of(images, files, passed_over_only=seen_by_spark)
-    listed = _with_folder(spark.createDataFrame(unseen, _found_schema()), images)
-    if seen_by_spark:
-        found = _with_folder(_spark_listing(spark, images, folders), images)
-        found = found.where(F.col("folder").isin(list(folders))).cache()
-        name = F.substring_index("path", "/", -1).alias("name")
-        # binaryFile plans its tasks as if it read the files: 4 MiB and more a photo. Here nothing is read, so as many
-        # tasks as cores are enough. The plan is made at the first action, which fills the cache.
-        few = {"spark.sql.files.openCostInBytes": "1", "spark.sql.files.maxPartitionBytes": str(1 << 50)}
-        with _settings(spark, few):
-            for row in found.where(~_is_photo(F.col("path"))).select("folder", name).collect():
-                others.setdefault(row["folder"], []).append(row["name"])
-        listed = found.unionByName(listed) if unseen else found
-    photos = (
-        listed.where(_is_photo(F.col("path")))
-        .withColumn("label", F.substring_index("folder", "/", -1))
-        .withColumn("error", _listing_error(F.col("length"), max_bytes))
-        # The rows are narrow: one file for each folder, where each task would write one for each folder it meets.
-        .repartition("folder")
-    )
-    return FoundPhotos(photos, {folder: sorted(names) for folder, names in others.items()})
+    if s3.is_s3(images):
+        listed = [
+            (folder, info.base_name, info.size, _milliseconds(info.mtime_ns // 1000), info.type == fs.FileType.File)
+            for folder, infos in files.items()
+            for info in infos or ()
+        ]
+    else:
+        listed = [*_seen_by_spark(spark, images, folders), *_passed_over_by_spark(files)]
+    photos: dict[str, list[tuple[str, int, int]]] = {folder: [] for folder in folders}
+    others: dict[str, list[str]] = {}
+    for folder, name, length, modified, is_file in listed:
+        if is_file and is_photo(name):
+            photos[folder].append((f"{folder}/{name}", length, modified))
+        else:
+            others.setdefault(folder, []).append(name)
+    rows = {folder: _rows(folder, sorted(found), max_bytes) for folder, found in photos.items()}
+    return FoundPhotos(rows, {folder: sorted(names) for folder, names in others.items()})
 
 
-def _spark_listing(spark: SparkSession, images: str, folders: Sequence[str]) -> DataFrame:
+_Listed = tuple[str, str, int, int, bool]
+
+
+def _seen_by_spark(spark: SparkSession, images: str, folders: Sequence[str]) -> Iterator[_Listed]:
+    """Yields folder, name, length and time in microseconds of the files of folders, as binaryFile finds them."""
     if not folders:
-        return spark.createDataFrame([], _found_schema())
+        return
     reader = (
         spark.read.format("binaryFile")
         .option("recursiveFileLookup", "true")
@@ -227,12 +228,96 @@ def _spark_listing(spark: SparkSession, images: str, folders: Sequence[str]) -> 
         .option("ignoreMissingFiles", "true")
         .options(**storage.PLAIN_PATHS)
     )
-    return reader.load([f"{images}/{folder}" for folder in listing_roots(folders)]).select(
+    found = reader.load([f"{images}/{folder}" for folder in listing_roots(folders)]).select(
         # Spark says file:/a for /a.
-        F.regexp_replace("path", "^file:/+", "/").alias("path"),
+        F.regexp_replace("path", "^file:/+", "/").substr(len(images) + 2, 1 << 30).alias("path"),
         "length",
-        F.col("modificationTime").alias("modification_time"),
+        F.unix_micros("modificationTime").alias("modified"),
     )
+    wanted = set(folders)
+    # binaryFile plans its tasks as if it read the files: 4 MiB and more a photo. Here nothing is read, so as many tasks
+    # as cores are enough.
+    few = {"spark.sql.files.openCostInBytes": "1", "spark.sql.files.maxPartitionBytes": str(1 << 50)}
+    with _settings(spark, few):
+        collected = collect(found)
+    for path, length, modified in collected:
+        folder, _, name = path.rpartition("/")
+        if folder in wanted:
+            yield folder, name, length, modified, True
+
+
+def _passed_over_by_spark(files: Mapping[str, Iterable[fs.FileInfo] | None]) -> Iterator[_Listed]:
+    """Yields the same of the files that binaryFile passes over: hidden ones, empty ones, and links to nothing."""
+    for folder, infos in files.items():
+        for info in infos or ():
+            # PartitioningAwareFileIndex.isNonEmptyFile: to Spark an empty file is not there. A link to nothing has no
+            # size.
+            if not info.size or hidden_from_spark(info.base_name):
+                modified = _milliseconds(info.mtime_ns // 1000)
+                yield folder, info.base_name, info.size, modified, info.type == fs.FileType.File
+
+
+def _milliseconds(microseconds: int) -> int:
+    """Returns a time as binaryFile gives it: whole milliseconds, in microseconds."""
+    return microseconds // 1000 * 1000
+
+
+def _rows(folder: str, photos: Sequence[tuple[str, int, int]], max_bytes: int) -> pa.Table:
+    paths, lengths, modified = zip(*photos, strict=True) if photos else ((), (), ())
+    label = folder.rpartition("/")[2]
+    errors = [_listing_error(length, max_bytes) for length in lengths]
+    columns = [paths, [label] * len(paths), lengths, modified, errors]
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, RAW_IMAGES_SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=RAW_IMAGES_SCHEMA)
+
+
+def _listing_error(length: int, max_bytes: int) -> str | None:
+    if length == 0:
+        return "empty: the file has no bytes"
+    return f"too large: {length} bytes, and at most {max_bytes} are read" if length > max_bytes else None
+
+
+def plan_raw_images(raw: FolderTable, found: Mapping[str, pa.Table]) -> TableChange:
+    """Plans the change that makes a table's rows of some folders those of a listing; rows that are the same stay.
+
+    Args:
+        raw: The table raw_images.
+        found: The rows that each folder should have.
+    """
+    base = raw.snapshot()
+    files: dict[str, list[DataFile]] = {folder: [] for folder in found}
+    for file in base.files:
+        if file.folder in files:
+            files[file.folder].append(file)
+
+    def plan(folder: str) -> tuple[list[pa.Table], list[DataFile]]:
+        there = [_read(raw, file) for file in files[folder]]
+        difference = compare(_keys(found[folder]), [_keys(rows) for rows in there])
+        changed = [
+            (file, rows.take(pa.array(kept, pa.int64())))
+            for file, rows, kept in zip(files[folder], there, difference.kept, strict=True)
+            if len(kept) < file.rows
+        ]
+        parts = [found[folder].take(pa.array(difference.new, pa.int64())), *(rows for _, rows in changed)]
+        return [part for part in parts if part.num_rows], [file for file, _ in changed]
+
+    with ThreadPoolExecutor(_LISTERS) as pool:
+        planned = dict(zip(found, pool.map(plan, found), strict=True))
+    parts = {folder: parts for folder, (parts, _) in planned.items() if parts}
+    removed = [file for _, gone in planned.values() for file in gone]
+    changed = frozenset(parts) | {file.folder for file in removed}
+    return TableChange(base, DriverRows(parts) if parts else None, removed, changed)
+
+
+def _read(table: FolderTable, file: DataFile) -> pa.Table:
+    with table.reading(file) as opened:
+        return opened.read(columns=table.schema.names).cast(table.schema)
+
+
+def _keys(rows: pa.Table) -> list[tuple[object, ...]]:
+    modified = rows["modification_time"].cast(pa.int64())
+    columns = (column.to_pylist() for column in (rows["path"], rows["length"], modified, rows["error"]))
+    return list(zip(*columns, strict=True))
 
 
 def listing_roots(folders: Iterable[str]) -> list[str]:
@@ -271,48 +356,6 @@ def _files_of(images: str, folders: Sequence[str]) -> dict[str, list[fs.FileInfo
 
     with ThreadPoolExecutor(_LISTERS) as pool:
         return dict(zip(folders, pool.map(files, folders), strict=True))
-
-
-def _rows_of(
-    images: str, files: Mapping[str, Iterable[fs.FileInfo] | None], *, passed_over_only: bool
-) -> tuple[list[tuple[object, ...]], dict[str, list[str]]]:
-    """Returns the rows of photos and the names of other files by folder; on request only what Spark passes over."""
-    photos: list[tuple[object, ...]] = []
-    others: dict[str, list[str]] = {}
-    for folder, infos in files.items():
-        for info in infos or ():
-            # PartitioningAwareFileIndex.isNonEmptyFile: to Spark an empty file is not there. A link to nothing has no
-            # size.
-            if passed_over_only and info.size and not hidden_from_spark(info.base_name):
-                continue
-            if is_photo(info.base_name) and info.type == fs.FileType.File:
-                # binaryFile gives milliseconds.
-                modified = info.mtime.replace(microsecond=info.mtime.microsecond // 1000 * 1000)
-                photos.append((f"{images}/{folder}/{info.base_name}", info.size, modified))
-            else:
-                others.setdefault(folder, []).append(info.base_name)
-    return photos, others
-
-
-def _found_schema() -> StructType:
-    return to_spark(pa.schema([RAW_IMAGES_SCHEMA.field(name) for name in _FOUND_COLUMNS]))
-
-
-def _with_folder(found: DataFrame, images: str) -> DataFrame:
-    name_length = F.length(F.substring_index("path", "/", -1))
-    start = len(images) + 2
-    return found.withColumn("folder", F.col("path").substr(F.lit(start), F.length("path") - name_length - start))
-
-
-def _is_photo(path: Column) -> Column:
-    name = F.substring_index(path, "/", -1)
-    extension = F.lower(F.substring_index(name, ".", -1))
-    return ~name.startswith(".") & name.contains(".") & extension.isin(*PHOTO_EXTENSIONS)
-
-
-def _listing_error(length: Column, max_bytes: int) -> Column:
-    too_large = F.format_string(f"too large: %d bytes, and at most {max_bytes} are read", length)
-    return F.when(length == 0, F.lit("empty: the file has no bytes")).when(length > max_bytes, too_large)
 
 
 @contextmanager

@@ -2,36 +2,35 @@
 
 import hashlib
 import io
-import math
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from pyspark import Accumulator, Broadcast, SparkContext
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.extractor import FeatureExtractor
 from spark_steps.fetching import fetch
 from spark_steps.limits import PHOTOS_PER_TASK, DecodeLimits
 from spark_steps.photos import ERASED, PASSING_REASONS, decode
+from spark_steps.row_ranges import FileRows, compare, cut, task_sizes
 from spark_steps.schemas import FEATURES_SCHEMA, with_folder
-from spark_steps.spans import cut, rows_of_spans, task_sizes
-from spark_steps.summaries import of_files
-from spark_steps.tables import FolderTable
-from spark_steps.task_rows import Compute, TaskRows
+from spark_steps.tables import DataFile, FolderTable, TableChange, by_folder, contiguous_shares, rows_of_shares
 from spark_steps.tombstones import tombstone_of
 from spark_steps.weights import MobileNetModel
 
 _ARROW_SCHEMA = with_folder(FEATURES_SCHEMA)
 Value = TypeVar("Value")
-# What makes a photo the one that it was.
-_KEYS = ["folder", "path", "length", "modification_time", "listing_error"]
+_FILES_AT_A_TIME = 16
+_ROWS_AT_A_TIME = 65_536
 
 
 @dataclass(frozen=True)
@@ -56,40 +55,70 @@ class FolderWork:
 
 @dataclass(frozen=True)
 class FeatureUpdate:
-    """The rows that bring folders up to date, not yet computed.
+    """What brings folders up to date, not yet computed.
 
     Attributes:
-        rows: All rows of the folders that change: those kept, and those that the write computes.
+        change: The rows that come, which the write computes, and the files that go.
         work: What each folder needs, those without a photo included.
         inferences: Counts, as the rows are computed, the photos that went through the network.
         done: Counts, as the rows are computed, all photos, rejected ones too.
     """
 
-    rows: TaskRows
+    change: TableChange
     work: dict[str, FolderWork]
     inferences: Accumulator[int]
     done: Accumulator[int]
 
-    @property
-    def changed(self) -> list[str]:
-        """The folders whose rows are to be replaced."""
-        return [folder for folder, work in self.work.items() if not work.is_current]
+
+@dataclass(frozen=True)
+class _Recheck:
+    """Rows whose photos have another time and are perhaps the same: those whose bytes are stay.
+
+    Attributes:
+        file: A file of mobilenet_features.
+        rows: Their numbers, ascending.
+        modified: The time that each photo has now, microseconds since 1970.
+    """
+
+    file: DataFile
+    rows: list[int]
+    modified: list[int]
+
+
+@dataclass(frozen=True)
+class _FolderPlan:
+    """What is to be done for a folder.
+
+    Attributes:
+        work: How many photos that concerns.
+        computed: Rows of raw_images to be computed.
+        rewritten: Of each file that goes, the rows that stay, and those to be rechecked.
+    """
+
+    work: FolderWork
+    computed: list[FileRows]
+    rewritten: list[tuple[FileRows, _Recheck]]
 
 
 def plan_features(
     spark: SparkSession,
     raw: FolderTable,
     features: FolderTable,
-    folders: list[str],
+    folders: Sequence[str],
     model: MobileNetModel,
     limits: DecodeLimits,
+    images: str,
     *,
     full_refresh: bool = False,
     erased: frozenset[str] = frozenset(),
 ) -> FeatureUpdate:
-    """Plans the rows of mobilenet_features for folders of raw_images, as ``update_features`` does.
+    """Plans the rows of mobilenet_features for folders of raw_images; the network runs when they are written.
 
-    Where there are no rows yet, nothing is compared or shuffled: what is left is to share out the rows of raw_images.
+    A row stays when its photo's path, length and modification time, the model, and what the listing thought of the
+    photo are the same, unless its error was one that may pass (vanished, unreadable). Where only the time is another,
+    as after a move to another disk, the photo is read, and its row stays if the bytes are the same.
+
+    Files all of whose rows stay are not written again.
 
     Args:
         spark: The session.
@@ -98,148 +127,204 @@ def plan_features(
         folders: The folders.
         model: The network.
         limits: What workers may read and decode.
+        images: The images root, a normalised place.
         full_refresh: Compute every row again.
         erased: Tombstones of photos that are refused, wherever they lie.
     """
-    if features.files(folders):
-        rows = raw.scan(spark, folders)
-        return update_features(
-            rows, features.read(spark, folders), folders, model, limits, full_refresh=full_refresh, erased=erased
-        )
-    return raw.while_unchanged(lambda: _first_features(spark, raw, folders, model, limits, erased))
-
-
-def _first_features(
-    spark: SparkSession,
-    raw: FolderTable,
-    folders: list[str],
-    model: MobileNetModel,
-    limits: DecodeLimits,
-    erased: frozenset[str],
-) -> FeatureUpdate:
-    listed = raw.files(folders)
-    files = [(file, summary.rows) for file, summary in zip(listed, of_files(raw, listed), strict=True)]
-    photos = dict.fromkeys(folders, 0)
-    for file, rows in files:
-        photos[file.folder] += rows
     context = spark.sparkContext
-    sizes = task_sizes(sum(photos.values()), context.defaultParallelism, PHOTOS_PER_TASK)
     inferences, done = context.accumulator(0), context.accumulator(0)
-    compute = _computation(context, model, limits, erased, inferences, done)
-    work = {folder: FolderWork(0, count, 0) for folder, count in photos.items()}
-    return FeatureUpdate(rows_of_spans(spark, raw, cut(files, sizes), compute), work, inferences, done)
+    listed, base = raw.snapshot(), features.snapshot()
+    photos, existing = by_folder(listed.files, folders), by_folder(base.files, folders)
+
+    def plan(folder: str) -> _FolderPlan:
+        return _plan_folder(raw, photos[folder], features, existing[folder], model, full_refresh)
+
+    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        plans = dict(zip(folders, pool.map(plan, folders), strict=True))
+    computed = [one for plan in plans.values() for one in plan.computed]
+    sizes = task_sizes(sum(len(one.rows) for one in computed), context.defaultParallelism, PHOTOS_PER_TASK)
+    rewritten = [one for plan in plans.values() for one in plan.rewritten]
+    # Of other tasks, so that those that compute are of equal length.
+    shares: list[Sequence[_Item]] = [*cut(computed, sizes), *_in_shares(rewritten, context.defaultParallelism)]
+    work = {folder: plan.work for folder, plan in plans.items()}
+    changed = frozenset(folder for folder, one in work.items() if not one.is_current)
+    if not changed:
+        return FeatureUpdate(TableChange(base), work, inferences, done)
+    task = _Task(context, raw, features, model, limits, images, erased, inferences, done)
+    rows = rows_of_shares(spark, shares, task.run) if shares else None
+    gone = [kept.file for kept, _ in rewritten]
+    return FeatureUpdate(TableChange(base, rows, gone, changed), work, inferences, done)
 
 
-def update_features(
-    raw: DataFrame,
-    existing: DataFrame,
-    folders: list[str],
+_Item = FileRows | tuple[FileRows, _Recheck]
+
+
+def _in_shares(rewritten: Sequence[tuple[FileRows, _Recheck]], tasks: int) -> list[list[tuple[FileRows, _Recheck]]]:
+    by_file = {kept.file.path: (kept, recheck) for kept, recheck in rewritten}
+    shares = contiguous_shares([kept.file for kept, _ in rewritten], tasks)
+    return [[by_file[file.path] for file in share] for share in shares]
+
+
+def _plan_folder(
+    raw: FolderTable,
+    photos: Sequence[DataFile],
+    features: FolderTable,
+    existing: Sequence[DataFile],
     model: MobileNetModel,
-    limits: DecodeLimits,
-    *,
-    full_refresh: bool = False,
-    erased: frozenset[str] = frozenset(),
-) -> FeatureUpdate:
-    """Plans the rows of mobilenet_features for folders of raw_images; the network runs when they are written.
-
-    A row stays when its photo's path, length and modification time, the model, and what the listing thought of the
-    photo are the same, unless its error was one that may pass (vanished, unreadable).
-
-    Args:
-        raw: The folders' rows of raw_images.
-        existing: The folders' rows of mobilenet_features so far.
-        folders: The folders.
-        model: The network.
-        limits: What workers may read and decode.
-        full_refresh: Compute every row again.
-        erased: Tombstones of photos that are refused, wherever they lie.
-    """
-    # A null never equals a null in a join.
-    listed = raw.withColumn("listing_error", F.coalesce("error", F.lit("")))
-    reusable = F.lit(not full_refresh) & (F.col("model") == model.fingerprint) & ~_may_pass()
-    existing = existing.withColumn("listing_error", _listing_error_of_features()).withColumn("reusable", reusable)
-    work = _compare(listed, existing, folders)
-
-    changed = F.col("folder").isin([folder for folder, one in work.items() if not one.is_current])
-    kept_rows = sum(one.kept for one in work.values() if not one.is_current)
-    new_rows = sum(one.computed for one in work.values())
-    new = listed.where(changed).select(*_KEYS, "label", "error")
-    existing = existing.where(changed & F.col("reusable"))
-    if kept_rows:
-        new = new.join(existing.select(_KEYS), _KEYS, "left_anti")
-    source = _in_folder_order(new.drop("listing_error"), new_rows)
-    if kept_rows:
-        kept = existing.join(listed.select(_KEYS), _KEYS, "left_semi").select(_ARROW_SCHEMA.names)
-        # Of other tasks, so that those that compute are of equal length.
-        source = source.unionByName(_in_folder_order(kept, kept_rows), allowMissingColumns=True)
-    context = raw.sparkSession.sparkContext
-    inferences, done = context.accumulator(0), context.accumulator(0)
-    rows = TaskRows(source, _computation(context, model, limits, erased, inferences, done))
-    return FeatureUpdate(rows, work, inferences, done)
+    full_refresh: bool,
+) -> _FolderPlan:
+    if not existing:
+        # Nothing is compared: the rows are shared out unread.
+        count = sum(file.rows for file in photos)
+        return _FolderPlan(FolderWork(0, count, 0), [FileRows.all_of(file) for file in photos], [])
+    sources = [(file, row) for file in photos for row in range(file.rows)]
+    listed = [row for file in photos for row in _listed_rows(raw, file)]
+    rows = [_existing_rows(features, file, None if full_refresh else model.fingerprint) for file in existing]
+    difference = compare(listed, rows)
+    kept, rechecked = sum(map(len, difference.kept)), set[int]()
+    # The wanted rows that are not there, of photos that the listing has nothing against, by path and length.
+    moved = {listed[number][:2]: number for number in difference.new if not listed[number][3]}
+    rewritten = []
+    for file, keys, stay in zip(existing, rows, difference.kept, strict=True):
+        if len(stay) < file.rows:
+            left = sorted(set(range(file.rows)) - set(stay))
+            same = {row: moved.pop(key[:2]) for row in left if (key := keys[row]) and not key[3] and key[:2] in moved}
+            recheck = _Recheck(file, list(same), [listed[number][2] for number in same.values()])
+            rewritten.append((FileRows(file, stay), recheck))
+            rechecked |= set(same.values())
+    new = [sources[number] for number in difference.new if number not in rechecked]
+    computed = [FileRows(file, [row for _, row in some]) for file, some in groupby(new, key=itemgetter(0))]
+    work = FolderWork(kept, len(difference.new), sum(file.rows for file in existing) - kept)
+    return _FolderPlan(work, computed, rewritten)
 
 
-def _compare(listed: DataFrame, existing: DataFrame, folders: list[str]) -> dict[str, FolderWork]:
-    none, one = F.lit(0), F.lit(1)
-    both = listed.select(*_KEYS, one.alias("listed"), none.alias("existing"), none.alias("reusable")).union(
-        existing.select(*_KEYS, none, one, F.col("reusable").cast("int"))
-    )
-    photos = both.groupBy(_KEYS).agg(*(F.max(name).alias(name) for name in ("listed", "existing", "reusable")))
-    counts = photos.groupBy("folder").agg(
-        F.sum(F.col("listed") * F.col("reusable")).alias("kept"),
-        F.sum("listed").alias("listed"),
-        F.sum("existing").alias("existing"),
-    )
-    work = {folder: FolderWork(0, 0, 0) for folder in folders}
-    for row in counts.collect():
-        kept = row["kept"]
-        work[row["folder"]] = FolderWork(kept, row["listed"] - kept, row["existing"] - kept)
-    return work
+# Path, length in bytes, modification time in microseconds, and what the listing thought of the photo, "" for nothing.
+_Key = tuple[str, int, int, str]
 
 
-def _may_pass() -> Column:
-    passing = F.lit(False)
-    for reason in PASSING_REASONS:
-        passing = passing | F.col("error").startswith(f"{reason}:")
-    return F.coalesce(passing, F.lit(False))
+def _listed_rows(raw: FolderTable, file: DataFile) -> list[_Key]:
+    rows = _columns(raw, file, ["path", "length", "modification_time", "error"])
+    return [(path, length, modified, error or "") for path, length, modified, error in rows]
 
 
-def _listing_error_of_features() -> Column:
-    # Only errors of the listing come without an image_id: a photo that was read has one, unless it has been erased.
-    of_listing = F.col("image_id").isNull() & ~F.coalesce(F.col("error").startswith(f"{ERASED}:"), F.lit(False))
-    return F.when(of_listing, F.coalesce("error", F.lit(""))).otherwise(F.lit(""))
+def _existing_rows(features: FolderTable, file: DataFile, fingerprint: str | None) -> list[_Key | None]:
+    """Returns the keys of a file's rows, None for those that do not stay whatever is listed."""
+    names = ["path", "length", "modification_time", "error", "image_id", "model"]
+    keys: list[_Key | None] = []
+    for path, length, modified, error, image_id, model in _columns(features, file, names):
+        reason = (error or "").partition(":")[0]
+        # Only errors of the listing come without an image_id: a photo that was read has one, unless it was erased.
+        of_listing = error if error and image_id is None and reason != ERASED else ""
+        stays = model == fingerprint and reason not in PASSING_REASONS
+        keys.append((path, length, modified, of_listing) if stays else None)
+    return keys
 
 
-def _in_folder_order(rows: DataFrame, count: int) -> DataFrame:
-    """Spreads rows evenly over tasks that each hold a run of folders, so that each folder gets few files."""
-    cores = rows.sparkSession.sparkContext.defaultParallelism
-    tasks = max(cores, math.ceil(count / PHOTOS_PER_TASK / cores) * cores)
-    return rows.repartitionByRange(min(tasks, max(1, count)), "folder", "path").sortWithinPartitions("folder", "path")
+def _columns(table: FolderTable, file: DataFile, names: list[str]) -> Iterator[tuple[Any, ...]]:
+    with table.reading(file) as opened:
+        for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=names):
+            columns = [batch[name] for name in names]
+            columns[2] = columns[2].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+            yield from zip(*(column.to_pylist() for column in columns), strict=True)
 
 
-def _computation(
-    context: SparkContext,
-    model: MobileNetModel,
-    limits: DecodeLimits,
-    erased: frozenset[str],
-    inferences: Accumulator[int],
-    done: Accumulator[int],
-) -> Compute:
-    """Returns what a task does with its rows: those that have a model are kept, the others are computed."""
-    broadcast, tombstones = _broadcast(context, model.flatbuffer), _broadcast(context, erased)
-    fingerprint = model.fingerprint
+class _Task:
+    """What a task does with rows: it computes those of raw_images, and keeps those of mobilenet_features."""
 
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            if "model" in batch.schema.names and batch["model"].null_count == 0:
-                yield batch.select(_ARROW_SCHEMA.names)
+    def __init__(
+        self,
+        context: SparkContext,
+        raw: FolderTable,
+        features: FolderTable,
+        model: MobileNetModel,
+        limits: DecodeLimits,
+        images: str,
+        erased: frozenset[str],
+        inferences: Accumulator[int],
+        done: Accumulator[int],
+    ) -> None:
+        self._raw, self._features = raw, features
+        self._flatbuffer, self._tombstones = _broadcast(context, model.flatbuffer), _broadcast(context, erased)
+        self._fingerprint = model.fingerprint
+        self._limits, self._images = limits, images
+        self._inferences, self._done = inferences, done
+
+    def run(self, items: Iterable[_Item]) -> Iterator[pa.RecordBatch]:
+        """Yields the rows of a task."""
+        for item in items:
+            if isinstance(item, FileRows):
+                yield from (self._computed(batch.to_pylist()) for batch in item.read(self._raw))
                 continue
-            extractor = FeatureExtractor.of_process(fingerprint, broadcast)
-            rows = [{**row, "model": fingerprint} for row in _extracted(batch, extractor, limits, tombstones.value)]
-            inferences.add(sum(row["features"] is not None for row in rows))
-            done.add(len(rows))
-            yield _record_batch(rows)
+            kept, recheck = item
+            yield from (batch.select(_ARROW_SCHEMA.names) for batch in kept.read(self._features))
+            yield from self._rechecked(recheck)
 
-    return run
+    def _computed(self, rows: list[dict[str, Any]]) -> pa.RecordBatch:
+        return self._counted([self._with_features(row, content) for row, content in self._fetched(rows)])
+
+    def _rechecked(self, recheck: _Recheck) -> Iterator[pa.RecordBatch]:
+        column, start = _ARROW_SCHEMA.get_field_index("modification_time"), 0
+        for batch in FileRows(recheck.file, recheck.rows).read(self._features, _ARROW_SCHEMA.names[:-1]):
+            modified = pa.array(recheck.modified[start : start + len(batch)], pa.int64())
+            start += len(batch)
+            batch = batch.set_column(column, "modification_time", modified.cast(_ARROW_SCHEMA.field(column).type))
+            rows = batch.drop_columns(["features"]).to_pylist()
+            same, others = [], []
+            for number, (row, content) in enumerate(self._fetched([{**row, "error": None} for row in rows])):
+                if self._is_same(row, content):
+                    same.append(number)
+                else:
+                    others.append(self._with_features(row, content))
+            self._done.add(len(same))
+            yield batch.take(pa.array(same, pa.int64()))
+            if others:
+                yield self._counted(others)
+
+    def _is_same(self, row: Mapping[str, Any], content: bytes | UnusablePhotoError | None) -> bool:
+        if not isinstance(content, bytes):
+            return False
+        image_id = hashlib.sha256(content).hexdigest()
+        return row["image_id"] == image_id and not self._is_erased(image_id)
+
+    def _is_erased(self, image_id: str) -> bool:
+        return bool(self._tombstones.value) and tombstone_of(image_id) in self._tombstones.value
+
+    def _fetched(
+        self, rows: list[dict[str, Any]]
+    ) -> Iterator[tuple[dict[str, Any], bytes | UnusablePhotoError | None]]:
+        """Yields each row with the bytes of its photo; None where the listing has refused it, which is not opened."""
+        wanted = ((f"{self._images}/{row['path']}", row["length"]) for row in rows if row["error"] is None)
+        contents = fetch(wanted, self._limits.fetch)
+        for row in rows:
+            yield row, next(contents) if row["error"] is None else None
+
+    def _with_features(self, row: dict[str, Any], content: bytes | UnusablePhotoError | None) -> dict[str, Any]:
+        found = {**_EMPTY, "error": row["error"]} if content is None else self._features_of(content)
+        if found["features"] is not None:
+            self._inferences.add(1)
+        return {**row, **found, "model": self._fingerprint}
+
+    def _features_of(self, content: bytes | UnusablePhotoError) -> dict[str, Any]:
+        if isinstance(content, UnusablePhotoError):
+            return {**_EMPTY, "error": str(content)}
+        image_id = hashlib.sha256(content).hexdigest()
+        if self._is_erased(image_id):
+            # Without its image id, which is a part of what was erased.
+            return {**_EMPTY, "error": f"{ERASED}: these bytes were erased on request; delete the file"}
+        try:
+            photo = decode(content, self._limits.max_pixels)
+        except UnusablePhotoError as error:
+            return {**_EMPTY, "image_id": image_id, "error": str(error)}
+        features = FeatureExtractor.of_process(self._fingerprint, self._flatbuffer).extract(photo)
+        about = {"image_id": image_id, "format": photo.format, "width": photo.width, "height": photo.height}
+        return {**_EMPTY, **about, "features": features}
+
+    def _counted(self, rows: list[dict[str, Any]]) -> pa.RecordBatch:
+        self._done.add(len(rows))
+        return _record_batch(rows)
+
+
+_EMPTY = dict.fromkeys(("image_id", "format", "width", "height", "features", "error"))
 
 
 def _broadcast(context: SparkContext, value: Value) -> Broadcast[Value]:
@@ -269,36 +354,3 @@ def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
         for field in _ARROW_SCHEMA
     ]
     return pa.RecordBatch.from_arrays(columns, schema=_ARROW_SCHEMA)
-
-
-def _extracted(
-    batch: pa.RecordBatch, extractor: FeatureExtractor, limits: DecodeLimits, erased: frozenset[str]
-) -> Iterator[dict[str, Any]]:
-    """Yields each listed photo with its features or its error."""
-    rows = batch.to_pylist()
-    # Those that the listing has refused are not opened.
-    contents = fetch(((row["path"], row["length"]) for row in rows if row["error"] is None), limits.fetch)
-    for row in rows:
-        content = next(contents) if row["error"] is None else None
-        yield {**row, **_features_of(content, extractor, limits, erased)} if content is not None else {**_EMPTY, **row}
-
-
-_EMPTY = dict.fromkeys(("image_id", "format", "width", "height", "features", "error"))
-
-
-def _features_of(
-    content: bytes | UnusablePhotoError, extractor: FeatureExtractor, limits: DecodeLimits, erased: frozenset[str]
-) -> dict[str, Any]:
-    if isinstance(content, UnusablePhotoError):
-        return {**_EMPTY, "error": str(content)}
-    image_id = hashlib.sha256(content).hexdigest()
-    if erased and tombstone_of(image_id) in erased:
-        # Without its image id, which is a part of what was erased.
-        return {**_EMPTY, "error": f"{ERASED}: these bytes were erased on request; delete the file"}
-    try:
-        photo = decode(content, limits.max_pixels)
-    except UnusablePhotoError as error:
-        return {**_EMPTY, "image_id": image_id, "error": str(error)}
-    features = extractor.extract(photo)
-    about = {"image_id": image_id, "format": photo.format, "width": photo.width, "height": photo.height}
-    return {**_EMPTY, **about, "features": features}

@@ -82,6 +82,7 @@ class PcaModel:
         components: Unit vectors, of shape (max(k, at most 350), 1280); the largest loading of each is positive.
         explained_variance_ratio: Share of the variance that each component explains that the photos span, at most 1280.
         weights: Where the network's weights came from: ``source`` and ``sha256``.
+        features_version: Version of the table mobilenet_features that it was fitted on.
     """
 
     version: str
@@ -96,6 +97,7 @@ class PcaModel:
     components: Matrix
     explained_variance_ratio: Matrix
     weights: dict[str, str] = field(default_factory=dict)
+    features_version: int | None = None
 
     @property
     def asked(self) -> PcaSettings:
@@ -134,12 +136,14 @@ def fit(spark: "SparkSession", features: FolderTable, network: MobileNetModel, s
     Raises:
         FruitsError: There are no two different photos, or some features were made by another network.
     """
-    files = features.files()
+    snapshot = features.snapshot()
+    files = snapshot.files
     moments = _fold(spark, features, files, network.fingerprint)
     if moments.count < 2:
         raise FruitsError("A PCA needs at least 2 usable photos, and there is 1. Add photos.")
     model = solve(moments, network.fingerprint, settings, sorted({file.folder for file in files}))
-    return replace(model, weights={"source": network.source, "sha256": network.weights_sha256})
+    weights = {"source": network.source, "sha256": network.weights_sha256}
+    return replace(model, weights=weights, features_version=snapshot.version)
 
 
 def _fold(spark: "SparkSession", features: FolderTable, files: Sequence[DataFile], network: str) -> Moments:

@@ -59,6 +59,7 @@ def save_numbers(model: PcaModel, root: str) -> None:
         document = {
             "version": model.version,
             "features_model": model.features_model,
+            "features_version": model.features_version,
             "weights": model.weights,
             "rows": model.rows,
             "folders": model.folders,
@@ -125,4 +126,5 @@ def load(root: str, version: str | None = None) -> PcaModel:
         components=matrix_of(table["loadings"].combine_chunks()),
         explained_variance_ratio=np.array(document["all_explained_variance_ratio"]),
         weights=document["weights"],
+        features_version=document.get("features_version"),
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from spark_steps import s3, storage
 from spark_steps.discriminants import separated
 from spark_steps.pca import PcaModel, feature_matrix
-from spark_steps.tables import FolderTable
+from spark_steps.tables import DataFile, FolderTable
 
 # Names of more labels than that are not read in one picture.
 MOST_LABELS = 150
@@ -53,9 +53,9 @@ def sample_map(features: FolderTable, model: PcaModel) -> PhotoMap:
     """
     folders = folders_of_labels(model.folders)
     each = MOST_PHOTOS // max(1, len(folders))
-    paths = [[path for _, path in of_folder] for _, of_folder in groupby(features.paths(folders), key=itemgetter(0))]
+    paths = [list(of_folder) for _, of_folder in groupby(features.files(folders), key=attrgetter("folder"))]
     with s3.in_sentences(features.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        parts = list(pool.map(lambda files: _first_rows(features.root, files, each), paths))
+        parts = list(pool.map(lambda files: _first_rows(features, files, each), paths))
     labels = np.array([label for part in parts for label in part["label"].to_pylist()], dtype=np.str_)
     matrices = [feature_matrix(part["features"].combine_chunks()) for part in parts if part.num_rows]
     reduced = model.project(np.concatenate(matrices)) if matrices else np.zeros((0, model.k), np.float32)
@@ -86,12 +86,12 @@ def spread(names: Sequence[str], most: int) -> list[str]:
     return [names[round(number)] for number in np.linspace(0, len(names) - 1, most)]
 
 
-def _first_rows(root: str, paths: Sequence[str], most: int) -> pa.Table:
+def _first_rows(features: FolderTable, files: Sequence[DataFile], most: int) -> pa.Table:
     """Returns label and features of the first rows that have features."""
-    filesystem, _ = storage.filesystem_of(root)
     schema = pa.schema([("label", pa.string()), ("features", pa.list_(pa.float32()))])
     kept: list[pa.Table] = []
-    for path in paths:
+    for one in files:
+        filesystem, path = storage.filesystem_of(f"{features.root}/{one.path}")
         with pq.ParquetFile(path, filesystem=filesystem, buffer_size=_BUFFER_BYTES) as file:
             for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=["label", "features"]):
                 good = pa.Table.from_batches([batch.filter(batch["features"].is_valid())])

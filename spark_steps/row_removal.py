@@ -3,24 +3,22 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
-from spark_steps.folder_names import directory_name
-from spark_steps.replacements import new_id
+from spark_steps.maintenance import former_files, uncommitted_files
 from spark_steps.s3_versions import delete_versions, versions_below
-from spark_steps.tables import DataFile, FolderTable
+from spark_steps.tables import DataFile, FolderTable, TableChange
 from spark_steps.task_rows import write_file
 
-_PREFIX = "erasing-"
+_NAME = "part-erasing"
 # The tasks of a write finish a file each some minutes.
 _STILL_WRITTEN_TO = timedelta(minutes=15)
 _FILES_AT_A_TIME = 8
@@ -60,12 +58,14 @@ class Found:
         paths: Their paths.
         folders: Rows of each folder.
         files: The files that hold them.
+        former: Files that hold such rows and are the table no more, or not yet, and still lie there.
     """
 
     image_ids: frozenset[str]
     paths: frozenset[str]
     folders: Counter[str]
     files: list[DataFile]
+    former: list[str] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -74,7 +74,11 @@ class Found:
 
 
 def find_rows(table: FolderTable, doomed: Doomed) -> Found:
-    """Finds rows; of each file the columns ``path`` and ``image_id`` are read."""
+    """Finds rows in a table and in the files of its former versions; ``path`` and ``image_id`` are read."""
+    return table.while_unchanged(lambda: _find_rows(table, doomed))
+
+
+def _find_rows(table: FolderTable, doomed: Doomed) -> Found:
     columns = [name for name in ("path", "image_id") if name in table.schema.names]
 
     def look(file: DataFile) -> pa.Table:
@@ -84,27 +88,32 @@ def find_rows(table: FolderTable, doomed: Doomed) -> Found:
             return pa.Table.from_batches([one.filter(doomed.mask(one)).cast(schema) for one in batches], schema)
 
     files = table.files()
+    # In S3 a small file is read whole, and nobody tells the size of these.
+    former = [DataFile(path, "", 0, 0) for path in former_files(table, files)]
     with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        found = [(file, rows) for file, rows in zip(files, pool.map(look, files), strict=True) if rows.num_rows]
+        of_files = [(file, rows) for file, rows in zip(files, pool.map(look, files), strict=True) if rows.num_rows]
+        of_former = [(file, rows) for file, rows in zip(former, pool.map(look, former), strict=True) if rows.num_rows]
     folders: Counter[str] = Counter()
-    for file, rows in found:
+    for file, rows in of_files:
         folders[file.folder] += rows.num_rows
+    found = [rows for _, rows in (*of_files, *of_former)]
     return Found(
         image_ids=_values(found, "image_id") if "image_id" in columns else frozenset(),
         paths=_values(found, "path"),
         folders=folders,
-        files=[file for file, _ in found],
+        files=[file for file, _ in of_files],
+        former=[file.path for file, _ in of_former],
     )
 
 
-def _values(found: Iterable[tuple[DataFile, pa.Table]], column: str) -> frozenset[str]:
-    return frozenset(value for _, rows in found for value in rows[column].to_pylist() if value is not None)
+def _values(found: Iterable[pa.Table], column: str) -> frozenset[str]:
+    return frozenset(value for rows in found for value in rows[column].to_pylist() if value is not None)
 
 
 def check_nobody_writes(table: FolderTable) -> None:
     """Raises a FruitsError where a write seems to be under way, on this machine or another."""
-    for directory, written in table.leftovers().items():
-        if not _is_ours(directory) and datetime.now(UTC) - written < _STILL_WRITTEN_TO:
+    for path, written in uncommitted_files(table).items():
+        if not path.startswith(_NAME) and datetime.now(UTC) - written < _STILL_WRITTEN_TO:
             raise FruitsError(
                 f"Something writes to {table.root}, last at {written:%H:%M} UTC. Wait until it has ended; if its "
                 f"process was killed, wait until {written + _STILL_WRITTEN_TO:%H:%M} UTC."
@@ -114,47 +123,40 @@ def check_nobody_writes(table: FolderTable) -> None:
 def remove_rows(table: FolderTable, doomed: Doomed) -> None:
     """Takes rows out of a table; whatever ends the process, the table has all of them or none.
 
-    Files that hold none of them are not touched. What killed writes have left beside the table goes as well.
+    Files that hold none of them are not touched. Those that did are deleted at once, also those of former versions, as
+    well as what killed writes have left beside the table. A commit is made in any case: a writer that has looked at the
+    table before has to look again, and meets the note of the erasure.
     """
-    for directory in table.leftovers():
-        storage.delete_directory(directory)
-    files = find_rows(table, doomed).files
-    if not files:
-        return
-    new = table.new_directory(_PREFIX)
+    storage.delete_files(table.root, uncommitted_files(table))
+    table.while_unchanged(lambda: _remove_rows(table, doomed))
+    storage.delete_files(table.root, find_rows(table, doomed).former)
 
-    def rewrite(file: DataFile) -> list[str]:
-        # Not made of the old name, which would grow with every erasure until no file system takes it.
-        name = f"part-e-{new_id()}.parquet"
+
+def _remove_rows(table: FolderTable, doomed: Doomed) -> None:
+    base = table.snapshot()
+    if base.version < 0:
+        return
+    files = find_rows(table, doomed).files
+    folders = frozenset(file.folder for file in files)
+
+    def rewrite(file: DataFile) -> list[DataFile]:
         parts = _kept(table, file, doomed)
+        # An empty file is as good as none, and with it the folder would be there for ever.
         first = next(parts, None)
-        if first is None:
-            # An empty file is as good as none, and with it the folder would be there for ever.
-            return []
-        write_file(f"{new}/{directory_name(file.folder)}/{name}", chain([first], parts))
-        return [name]
+        return [] if first is None else [write_file(table.root, file.folder, chain([first], parts), _NAME)]
 
     with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        written = list(pool.map(rewrite, files))
-    replacement: dict[str, dict[str, list[str]]] = {file.folder: {"come": [], "go": []} for file in files}
-    for file, names in zip(files, written, strict=True):
-        replacement[file.folder]["come"] += names
-        replacement[file.folder]["go"].append(file.path.rpartition("/")[2])
-    table.replace_files(new, replacement)
+        written = [new for some in pool.map(rewrite, files) for new in some]
+    table.commit(written, TableChange(base, None, files, folders), {"operation": "erase"}, even_if_empty=True)
 
 
 def _kept(table: FolderTable, file: DataFile, doomed: Doomed) -> Iterator[pa.RecordBatch]:
-    opened: pq.ParquetFile
-    with table.open(file) as opened:
+    with table.reading(file) as opened:
         for batch in opened.iter_batches(_ROWS_AT_A_TIME):
             kept = batch.filter(pc.invert(doomed.mask(batch)))
             if kept.num_rows:
                 # The old file's totals are among the schema's metadata, and those are sums with the rows that go.
                 yield kept.replace_schema_metadata(None)
-
-
-def _is_ours(directory: str) -> bool:
-    return directory.rpartition("/")[2].startswith(_PREFIX)
 
 
 def delete_former_versions(place: str) -> int:

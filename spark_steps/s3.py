@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -176,6 +177,57 @@ def put_new(location: str, data: bytes) -> None:
             raise
 
 
+@lru_cache(maxsize=16)
+def _refuse_unconditional_writes(bucket: str, key: str, address: str | None) -> None:
+    probe = f"{SCHEME}{bucket}/{key}/_conditional_write_{uuid.uuid4().hex}"
+    put_new(probe, b"")
+    try:
+        put_new(probe, b"")
+    except FileExistsError:
+        return
+    finally:
+        delete_keys(bucket, [bucket_and_key(probe)[1]])
+    raise FruitsError(
+        f"The S3 at {address} writes an object although there is one already (it ignores If-None-Match), so two "
+        "runs at once would lose rows. Use an S3 that has conditional writes, as that of AWS, MinIO and Ceph."
+    )
+
+
+def check_conditional_writes(location: str) -> None:
+    """Raises a FruitsError where an S3 that is not AWS's own ignores ``If-None-Match``; asked once in a process.
+
+    Tables and locks need it: of two processes that write an object of one name, one has to fail. AWS documents that for
+    all of its buckets.
+
+    Args:
+        location: A directory that may be written to, a normalised place.
+    """
+    if is_s3(location) and endpoint() is not None:
+        _refuse_unconditional_writes(*bucket_and_key(location), endpoint())
+
+
+def object_store_options() -> dict[str, str]:
+    """Returns what Rust's object_store, and with it deltalake, needs to reach S3; good for some minutes.
+
+    Raises:
+        FruitsError: There are no credentials.
+    """
+    frozen, own_endpoint = credentials().get_frozen_credentials(), endpoint()
+    options = {
+        "aws_access_key_id": frozen.access_key,
+        "aws_secret_access_key": frozen.secret_key,
+        "aws_region": region(),
+        "connect_timeout": f"{CONNECT_SECONDS}s",
+        "timeout": f"{ANSWER_SECONDS}s",
+        "max_retries": str(ATTEMPTS - 1),
+    }
+    if frozen.token:
+        options["aws_session_token"] = frozen.token
+    if own_endpoint:
+        options |= {"aws_endpoint": own_endpoint, "aws_allow_http": "true"}
+    return options
+
+
 def delete_below(location: str) -> None:
     """Deletes every object below a prefix, and the markers that consoles make of it; none is no error."""
     # Not pyarrow: it leaves an empty object in place of the parent directory of what it deletes.
@@ -242,11 +294,12 @@ def in_sentences(location: str) -> Iterator[None]:
         yield
         return
     from botocore.exceptions import BotoCoreError, ClientError
+    from deltalake.exceptions import DeltaError
     from obstore.exceptions import BaseError
 
     try:
         yield
-    except (OSError, BotoCoreError, ClientError, BaseError) as error:
+    except (OSError, BotoCoreError, ClientError, BaseError, DeltaError) as error:
         detail = str(error).partition("\n\nDebug source")[0]
         if isinstance(error, FileExistsError):
             raise

@@ -1,6 +1,6 @@
 """The versions of objects in S3: in a bucket that keeps them, what is deleted or replaced is still there."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -65,12 +65,13 @@ def delete_versions(location: str, versions: Iterable[Version]) -> int:
     return len(named)
 
 
-def delete_directory_for_good(location: str) -> None:
-    """Deletes a directory and all in it, in S3 with all versions where the role may do that, as a cluster's may not."""
-    storage.delete_directory(location)
-    if s3.is_s3(location):
+def delete_files_for_good(directory: str, names: Sequence[str]) -> None:
+    """Deletes files of a directory, in S3 with all versions where the role may do that, as a cluster's may not."""
+    storage.delete_files(directory, names)
+    if s3.is_s3(directory):
         with suppress(FruitsError):
-            delete_versions(location, versions_below(location))
+            for name in names:
+                delete_versions(directory, versions_of(f"{directory}/{name}"))
 
 
 def _listed(prefix: str) -> Iterator[Version]:

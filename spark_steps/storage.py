@@ -181,6 +181,19 @@ def write_new(location: str, data: bytes) -> None:
         write_bytes(location, data)
 
 
+def create_directory(location: str) -> None:
+    """Makes a directory of this machine, with those above it; an object store needs none.
+
+    Raises:
+        FruitsError: It cannot be made.
+    """
+    try:
+        if not s3.is_s3(location):
+            Path(location).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FruitsError(f"{location} cannot be made ({error.strerror}). Check the permissions there.") from error
+
+
 def open_output(location: str) -> pa.NativeFile:
     """Returns a new file to write to, in a directory that is made where one is needed."""
     filesystem, path = filesystem_of(location)

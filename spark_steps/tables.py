@@ -1,42 +1,29 @@
-"""Parquet tables with one directory per image folder: ``<root>/folder=<folder>/part-*.parquet``.
+"""Delta tables partitioned by image folder: files that Spark's tasks write, and one commit that makes them the table.
 
-Folders are replaced so that whatever ends a process, and whoever writes at the same time, no folder is left with half
-of its rows, or with rows twice:
-
-1. The tasks write the new files to ``<root>/_replacing/<id>``, where no reader looks, and tell the driver their names;
-   a name is used once, so that what a task that failed has left there counts for nothing;
-   what a process that was killed has left there is deleted by a write a day later.
-2. A note says which files come. It appears in one piece, one at a time, and is the moment at which the new rows replace
-   the old ones (``replacements.py``).
-3. The files come, those that were there go, and a mark says that it is done.
-
-Whoever meets a note without its mark does the third step again, which changes nothing where it has been done. Other
-readers, such as pandas, see ``folder=*`` alone; in the third step they may see a folder's old files and its new ones.
-Spark's dynamic overwrite deletes and renames one directory after the other, and on S3, where a rename is a copy, takes
-25 requests for each file.
+The tasks write Parquet files into the table's directory under names that are used once, and tell the driver; no
+reader sees a file that the log does not name. One commit adds them and removes those that they replace
+(``delta_log.py``). What a process that was killed has left there is deleted a day later (``maintenance.py``).
 """
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import chain
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyarrow import fs
 
 from spark_steps import s3, storage
-from spark_steps.folder_names import directory_name, folder_of
-from spark_steps.replacements import FEW_FOLDERS, REPLACING, Progress, Replacements, TableChangedError, new_id
-from spark_steps.s3_versions import delete_directory_for_good
+from spark_steps.delta_log import LOG, DataFile, DeltaLog, FileChange, Snapshot, TableChangedError
+from spark_steps.errors import FruitsError
+from spark_steps.s3_versions import delete_files_for_good
 from spark_steps.schemas import FOLDER, to_spark, with_folder
 from spark_steps.session import rows_in_partitions
-from spark_steps.task_rows import TaskRows, rows_as_they_are
+from spark_steps.task_rows import RowSource, TaskRows, rows_as_they_are
 
 # Imported where they are used: the small commands do without Spark, and without pandas, which pyarrow.dataset brings.
 if TYPE_CHECKING:
@@ -44,127 +31,122 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
+__all__ = ["DataFile", "FolderTable", "Snapshot", "TableChange", "TableChangedError"]
+
 Found = TypeVar("Found")
 Item = TypeVar("Item")
-_FILES_AT_A_TIME = 16
 _TRIES = 5
 _SMALL_BYTES = 256 * 1024
 _ROWS_AT_A_TIME = 4096
-# No task takes that long: files without a note are then those of a process that was killed.
-_LEFT_OVER_AFTER = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class DataFile:
-    """One Parquet file of a table.
+class TableChange:
+    """Rows that come and files that go, planned on one version of a table.
 
     Attributes:
-        path: Its path on the table's filesystem.
-        folder: The image folder whose rows it holds.
-        size: Bytes.
-        modified: When it was written, seconds since 1970; with path and size it says that a file is the same one.
+        rows: The rows that come, among them those that stay of files that go; None for none.
+        removed: The files that go.
+        base: The table that this was planned on.
+        folders: The folders that change; nobody else may have changed them by the time of the commit.
     """
 
-    path: str
-    folder: str
-    size: int
-    modified: float = 0.0
+    base: Snapshot = field(default_factory=Snapshot)
+    rows: RowSource | None = None
+    removed: Sequence[DataFile] = ()
+    folders: frozenset[str] = frozenset()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changes."""
+        return self.rows is None and not self.removed
 
 
 @dataclass(frozen=True)
 class FolderTable:
-    """A Parquet table partitioned by image folder.
+    """A Delta table partitioned by image folder.
 
     Attributes:
         root: Its directory, a normalised place.
         schema: Its columns, the partition column ``folder`` left out.
+        as_of: The moment whose rows are read; None for now.
     """
 
     root: str
     schema: pa.Schema
-
-    def directory(self, folder: str) -> str:
-        """Returns the directory of one folder's rows."""
-        return f"{self.root}/{directory_name(folder)}"
+    as_of: datetime | None = None
 
     @property
-    def replacements(self) -> Replacements:
-        """What has been, is and will be replaced."""
-        return Replacements(self.root, self.directory)
+    def log(self) -> DeltaLog:
+        """The table's log."""
+        return DeltaLog(self.root, self.schema)
+
+    def snapshot(self) -> Snapshot:
+        """Returns the table at one version: the newest, or that of the moment ``as_of``.
+
+        Raises:
+            FruitsError: The log cannot be read; or the table is one of an earlier release.
+        """
+        snapshot = self.log.snapshot() if self.as_of is None else self._former_snapshot(self.as_of)
+        if snapshot.version < 0:
+            self._refuse_unconverted()
+        return snapshot
+
+    def _former_snapshot(self, moment: datetime) -> Snapshot:
+        version = self.log.version_at(moment)
+        return Snapshot() if version < 0 else self.log.snapshot(version)
+
+    def _refuse_unconverted(self) -> None:
+        if any(name.startswith(f"{FOLDER}=") for name in storage.list_directories(self.root)):
+            store = self.root.rpartition("/")[0].rpartition("/")[0]
+            raise FruitsError(
+                f"{self.root} is a table of an earlier release. Convert the store, which runs no photo again: "
+                f"fruits convert --store {store}"
+            )
 
     def folders(self) -> list[str]:
-        """Returns the folders that have a directory, sorted."""
-        found = map(folder_of, self.replacements.unchanged(lambda: storage.list_directories(self.root)))
-        return sorted(folder for folder in found if folder is not None)
-
-    def paths(self, folders: Iterable[str] | None = None) -> list[tuple[str, str]]:
-        """Returns (folder, path) of each Parquet file of the named folders, or of all, in a stable order."""
-        return [(file.folder, file.path) for file in self.files(folders)]
+        """Returns the folders that have rows, sorted."""
+        return sorted({file.folder for file in self.snapshot().files})
 
     def files(self, folders: Iterable[str] | None = None) -> list[DataFile]:
-        """Returns the Parquet files of the named folders, or of all, in a stable order; no file is opened."""
+        """Returns the files of the named folders, or of all, in a stable order; no file is opened."""
         wanted = None if folders is None else set(folders)
-        if wanted is not None and len(wanted) <= FEW_FOLDERS:
-            infos = self.replacements.unchanged(lambda: self._list_each(wanted))
-        else:
-            infos = self.list_all()
-        _, root = storage.filesystem_of(self.root)
-        found = []
-        for info in infos:
-            directory, _, name = info.path.removeprefix(f"{root}/").partition("/")
-            folder = folder_of(directory)
-            if folder is None or info.extension != "parquet" or "/" in name:
-                continue
-            if wanted is None or folder in wanted:
-                found.append(DataFile(info.path, folder, info.size, info.mtime_ns / 1e9))
-        return sorted(found, key=lambda file: (file.folder, file.path))
-
-    def _list_each(self, folders: Iterable[str]) -> list[fs.FileInfo]:
-        with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-            return list(chain.from_iterable(pool.map(storage.list_files, map(self.directory, sorted(folders)))))
-
-    def list_all(self) -> list[fs.FileInfo]:
-        """Lists the whole table at once: in S3 a request for 1,000 files, where a folder by itself takes one.
-
-        Files below ``_replacing`` are among them.
-        """
-        replacements = self.replacements
-        if not s3.is_s3(self.root):
-            return replacements.unchanged(lambda: storage.list_files(self.root, recursive=True))
-        infos = storage.list_files(self.root, recursive=True)
-        # In S3 a listing comes in the order of names, the notes before the folders.
-        notes = f"/{REPLACING}/"
-        seen = Progress.of_names(info.base_name for info in infos if notes in info.path)
-        if seen.under_way or replacements.progress() != seen:
-            return replacements.unchanged(lambda: storage.list_files(self.root, recursive=True))
-        return infos
+        return [file for file in self.snapshot().files if wanted is None or file.folder in wanted]
 
     def open(self, file: DataFile) -> pq.ParquetFile:
         """Opens a file of the table: a small one in S3 by one request, where footer and columns would take three.
 
         Raises:
-            TableChangedError: It has been replaced since it was listed.
+            TableChangedError: It has been vacuumed since it was looked up.
+            FruitsError: It belongs to a former version, and was vacuumed or held photos that were erased.
         """
-        with self._as_it_was_listed():
+        with self._as_it_was_looked_up():
+            location = f"{self.root}/{file.path}"
             if s3.is_s3(self.root) and file.size <= _SMALL_BYTES:
-                return pq.ParquetFile(pa.BufferReader(storage.read_bytes(s3.SCHEME + file.path)))
+                return pq.ParquetFile(pa.BufferReader(storage.read_bytes(location)))
             # Asked for anew each time: a filesystem that is kept, or sent to a task, keeps its credentials.
-            filesystem, _ = storage.filesystem_of(self.root)
-            return pq.ParquetFile(file.path, filesystem=filesystem, pre_buffer=True)
+            filesystem, path = storage.filesystem_of(location)
+            return pq.ParquetFile(path, filesystem=filesystem, pre_buffer=True)
 
     @contextmanager
-    def _as_it_was_listed(self) -> Iterator[None]:
+    def _as_it_was_looked_up(self) -> Iterator[None]:
         try:
             with s3.in_sentences(self.root):
                 yield
         except FileNotFoundError as error:
+            if self.as_of is not None:
+                raise FruitsError(
+                    f"{self.root} can no longer be read as it was at {self.as_of:%Y-%m-%d %H:%M:%S} UTC: files of it "
+                    "were deleted, because they were replaced longer than FRUITS_KEEP_DAYS ago, or held photos that "
+                    "have been erased. Give a later moment."
+                ) from error
             raise TableChangedError(f"{self.root} was changed while it was read. Try again.") from error
 
     def while_unchanged(self, look: Callable[[], Found]) -> Found:
-        """Returns what a look at the table finds; one that meets a replacement is begun again.
+        """Returns what a look at the table finds; one whose files are vacuumed meanwhile is begun again.
 
         Raises:
-            TableChangedError: Every try met one.
+            TableChangedError: Every try met that.
         """
         for _ in range(_TRIES - 1):
             with suppress(TableChangedError):
@@ -176,10 +158,10 @@ class FolderTable:
         """Opens a file of the table, as ``open`` does, and closes it.
 
         Raises:
-            TableChangedError: It has been replaced since it was listed.
+            TableChangedError: It has been vacuumed since it was looked up.
             FruitsError: S3 refused.
         """
-        with self._as_it_was_listed(), self.open(file) as opened:
+        with self._as_it_was_looked_up(), self.open(file) as opened:
             yield opened
 
     def scan(self, spark: "SparkSession", folders: Iterable[str] | None = None) -> "DataFrame":
@@ -193,22 +175,11 @@ class FolderTable:
         def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
             for file in share:
                 for batch in self.open(file).iter_batches(_ROWS_AT_A_TIME, columns=self.schema.names):
-                    folder = pa.array([file.folder] * len(batch), pa.string())
-                    rows = pa.Table.from_batches([batch]).append_column(FOLDER, folder)
+                    rows = pa.Table.from_batches([with_folder_column(batch, file.folder)])
                     yield from rows.select(schema.names).cast(schema).to_batches()
 
         shares = contiguous_shares(self.files(folders), spark.sparkContext.defaultParallelism)
         return map_shares(spark, shares, run, to_spark(schema))
-
-    def read(self, spark: "SparkSession", folders: Iterable[str] | None = None) -> "DataFrame":
-        """Returns the rows of the named folders, or of all; folders without rows are no error."""
-        schema = to_spark(with_folder(self.schema))
-        # Files and not directories: Spark would list them once more, perhaps in the middle of a replacement.
-        scheme = s3.SCHEME if s3.is_s3(self.root) else ""
-        paths = [scheme + file.path for file in self.files(folders)]
-        if not paths:
-            return _no_rows(spark, schema)
-        return spark.read.schema(schema).options(basePath=self.root, **storage.PLAIN_PATHS).parquet(*paths)
 
     def arrow(
         self, columns: Sequence[str], folders: Iterable[str] | None = None, where: "ds.Expression | None" = None
@@ -228,64 +199,101 @@ class FolderTable:
     ) -> pa.Table:
         import pyarrow.dataset as ds
 
-        filesystem, _ = storage.filesystem_of(self.root)
+        filesystem, root = storage.filesystem_of(self.root)
         fragments = [
             ds.ParquetFileFormat().make_fragment(
-                file.path, filesystem, ds.field(FOLDER) == file.folder, file_size=file.size
+                f"{root}/{file.path}", filesystem, ds.field(FOLDER) == file.folder, file_size=file.size
             )
             for file in self.files(folders)
         ]
         dataset = ds.FileSystemDataset(fragments, with_folder(self.schema), ds.ParquetFileFormat(), filesystem)
-        with self._as_it_was_listed():
+        with self._as_it_was_looked_up():
             return dataset.to_table(columns=list(columns), filter=where)
 
-    def write(
-        self, rows: "DataFrame | TaskRows", folders: Sequence[str], check: Callable[[], None] = lambda: None
-    ) -> None:
-        """Replaces the rows of the named folders by those given; other folders stay as they are.
+    def replacement(self, rows: "DataFrame | TaskRows", folders: Sequence[str]) -> TableChange:
+        """Plans the replacement of all rows of the named folders; other folders stay as they are.
 
         Args:
             rows: Rows with the schema's columns and ``folder``, none of other folders than those named. What tasks
                 compute, ``TaskRows``, they also write, without a way through the JVM.
-            folders: The folders replaced; one that has no rows any more loses its directory.
-            check: Called when all rows are written, and before they replace others; may raise, and none are then.
+            folders: The folders.
         """
-        replacements = self.replacements
-        replacements.settled()
-        self._delete_leftovers()
-        new = self.new_directory()
-        try:
-            written = self._as_task_rows(rows).write_files(new, directory_name)
-            check()
-        except BaseException:
-            # For good: among these rows may be those of photos that were erased meanwhile.
-            delete_directory_for_good(new)
-            raise
-        come: dict[str, list[str]] = {folder: [] for folder in folders}
-        for folder, name in written:
-            come[folder].append(name)
-        replacements.decide(new.rpartition("/")[2], come)
+        base, named = self.snapshot(), frozenset(folders)
+        removed = [file for file in base.files if file.folder in named]
+        return TableChange(base, self._as_task_rows(rows) if named else None, removed, named)
 
-    def new_directory(self, prefix: str = "") -> str:
-        """Returns a place, used once, for new files that are to replace others, each folder's in a directory."""
-        return self.replacements.new_files(prefix + new_id())
-
-    def replace_files(self, new: str, replacement: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
-        """Puts new files in the place of others, all at one moment; files that are not named stay.
+    def write(
+        self, change: TableChange, about: Mapping[str, str] | None = None, check: Callable[[], None] = lambda: None
+    ) -> int:
+        """Computes and writes the rows of a change, and commits it.
 
         Args:
-            new: The directory of the new files.
-            replacement: The names of the files that ``come`` and ``go``, by folder.
+            change: The change.
+            about: What the log is to say of it, such as the run; no path and no id of a photo.
+            check: Called when all rows are written, and before each try to commit; may raise, and nothing changes then.
+
+        Returns:
+            The table's version after it, which is the old one where nothing changes.
 
         Raises:
-            TableChangedError: Another run has replaced one of those that go.
+            TableChangedError: Another process has changed one of the folders meanwhile: plan anew.
         """
-        come, go = ({folder: names[way] for folder, names in replacement.items()} for way in ("come", "go"))
+        added: list[DataFile] = []
+        if change.rows:
+            writer = f"part-{uuid.uuid4().hex[:12]}"
+            try:
+                self.log.create()
+                added = change.rows.write_files(self.root, writer)
+            except BaseException:
+                # At once and not a day later: the disk may be full.
+                self._discard(path for path in self.listing() if path.startswith(writer))
+                raise
+        return self.commit(added, change, about, check)
+
+    def commit(
+        self,
+        added: Sequence[DataFile],
+        change: TableChange,
+        about: Mapping[str, str] | None = None,
+        check: Callable[[], None] = lambda: None,
+        *,
+        even_if_empty: bool = False,
+    ) -> int:
+        """Commits a change whose files are written; where it is not to be, they are deleted.
+
+        Args:
+            added: The files.
+            change: What they belong to.
+            about: As ``write`` has it.
+            check: As ``write`` has it.
+            even_if_empty: Make a version although no file comes or goes: writers that looked before have to look again.
+
+        Raises:
+            TableChangedError: Another process has changed one of the folders meanwhile: plan anew.
+        """
+        if not added and not change.removed and not even_if_empty:
+            return change.base.version
+
+        def discard() -> None:
+            self._discard(file.path for file in added)
+
+        def checked() -> None:
+            try:
+                check()
+            except BaseException:
+                discard()
+                raise
+
         try:
-            self.replacements.decide(new.rpartition("/")[2], come, go)
+            return self.log.commit(FileChange(added, change.removed, change.base, change.folders), about or {}, checked)
         except TableChangedError:
-            storage.delete_directory(new)
+            discard()
             raise
+        # After any other error nobody can tell whether the commit was made: the files stay, for a day if it was not.
+
+    def _discard(self, paths: Iterable[str]) -> None:
+        # For good: among these rows may be those of photos that were erased meanwhile.
+        delete_files_for_good(self.root, list(paths))
 
     def _as_task_rows(self, rows: "DataFrame | TaskRows") -> TaskRows:
         if isinstance(rows, TaskRows):
@@ -297,30 +305,37 @@ class FolderTable:
         order = [FOLDER, *(["path"] if "path" in self.schema.names else [])]
         return TaskRows(rows.select(*columns, FOLDER).sortWithinPartitions(*order), rows_as_they_are)
 
-    def leftovers(self) -> dict[str, datetime]:
-        """Returns the directories of writes without a note, under way or killed, and when each was last written to."""
-        return self.replacements.undecided()
+    def listing(self) -> dict[str, datetime]:
+        """Returns when each Parquet file below the table's directory was written, whether the log names it or not."""
+        _, root = storage.filesystem_of(self.root)
+        infos = storage.list_files(self.root, recursive=True)
+        paths = ((info.path.removeprefix(f"{root}/"), info) for info in infos if info.extension == "parquet")
+        return {path: info.mtime for path, info in paths if not path.startswith(f"{LOG}/")}
 
-    def _delete_leftovers(self) -> None:
-        """Deletes the files of writes that were killed before they had a note."""
-        oldest_kept = datetime.now(UTC) - _LEFT_OVER_AFTER
-        for directory, modified in self.leftovers().items():
-            if modified < oldest_kept:
-                storage.delete_directory(directory)
-
-    def drop(self, folders: Iterable[str]) -> None:
+    def drop(self, folders: Iterable[str], about: Mapping[str, str] | None = None) -> None:
         """Deletes the rows of the named folders; one that has none is no error."""
-        gone: dict[str, list[str]] = {folder: [] for folder in folders}
-        if gone:
-            self.replacements.decide(new_id(), gone)
+        named = list(folders)
+
+        def drop() -> None:
+            base = self.snapshot()
+            gone = [file for file in base.files if file.folder in set(named)]
+            self.commit([], TableChange(base, None, gone, frozenset(file.folder for file in gone)), about)
+
+        self.while_unchanged(drop)
 
 
-def _no_rows(spark: "SparkSession", schema: "StructType") -> "DataFrame":
-    """Returns no rows, in a way that Spark's optimiser can tell: a join with them is then no join."""
-    from pyspark.sql import functions as F
+def by_folder(files: Iterable[DataFile], folders: Iterable[str]) -> dict[str, list[DataFile]]:
+    """Returns the files of each of some folders."""
+    found: dict[str, list[DataFile]] = {folder: [] for folder in folders}
+    for file in files:
+        if file.folder in found:
+            found[file.folder].append(file)
+    return found
 
-    columns = [F.lit(None).cast(field.dataType).alias(field.name) for field in schema]
-    return rows_in_partitions(spark, 0).where(F.lit(False)).select(*columns)
+
+def with_folder_column(batch: pa.RecordBatch, folder: str) -> pa.RecordBatch:
+    """Returns rows of one folder with the column ``folder``."""
+    return batch.append_column(FOLDER, pa.array([folder] * len(batch), pa.string()))
 
 
 def matrix_of(lists: pa.ListArray) -> NDArray[Any]:

@@ -1,16 +1,18 @@
-"""Rows that a Spark task computes in its Python process and writes there, so that they never pass through the JVM."""
+"""Rows that become files of a table where they are: in Spark's Python processes, never in the JVM, or in this one."""
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from itertools import chain, groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_steps import storage
+from spark_steps.delta_log import DataFile
 from spark_steps.interruptible import collect
 from spark_steps.totals import Totals
 
@@ -19,8 +21,44 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
 Compute = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+_FILES = pa.schema([("path", pa.string()), ("folder", pa.string()), ("size", pa.int64()), ("rows", pa.int64())])
+_FILES_AT_A_TIME = 16
 # 40 MB of features.
 _ROWS_OF_ROW_GROUP = 8192
+
+
+class RowSource(Protocol):
+    """Rows that are written on request."""
+
+    def write_files(self, directory: str, name: str) -> list[DataFile]:
+        """Writes the rows as Parquet files of a table, and returns the files.
+
+        Args:
+            directory: The table's directory, a normalised place.
+            name: How the files' names begin.
+        """
+
+
+@dataclass(frozen=True)
+class DriverRows:
+    """Narrow rows in the memory of this process.
+
+    Attributes:
+        tables: The rows of each folder, without the column ``folder``; none without a row.
+    """
+
+    tables: Mapping[str, Sequence[pa.Table]]
+
+    def write_files(self, directory: str, name: str) -> list[DataFile]:
+        """Writes the rows, a file for each folder, several at a time."""
+
+        def write(folder: str) -> DataFile:
+            return write_file(
+                directory, folder, (part for one in self.tables[folder] for part in one.to_batches()), name
+            )
+
+        with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+            return list(pool.map(write, self.tables))
 
 
 @dataclass(frozen=True)
@@ -39,15 +77,10 @@ class TaskRows:
         """Returns the rows as a DataFrame; they then do pass through the JVM."""
         return self.source.mapInArrow(self.compute, schema)
 
-    def write_files(self, directory: str, directory_name: Callable[[str], str]) -> list[tuple[str, str]]:
-        """Writes the rows as Parquet, one file for each folder of a task.
+    def write_files(self, directory: str, name: str) -> list[DataFile]:
+        """Writes the rows in the tasks, a file for each folder of a task.
 
-        Args:
-            directory: A normalised place; each folder has a directory in it.
-            directory_name: The name of that directory.
-
-        Returns:
-            Folder and name of each file of the tasks that succeeded; a name is used once.
+        The files are those of the tasks that succeeded; a name is used once, so that those of others count for nothing.
         """
         compute = self.compute
 
@@ -55,16 +88,15 @@ class TaskRows:
             from pyspark import TaskContext
 
             context = TaskContext.get()
-            name = f"part-{context.partitionId() if context else 0:05d}-{uuid.uuid4().hex}.parquet"
-            folders = []
-            for folder, parts in groupby(_runs(compute(batches)), key=itemgetter(0)):
-                write_file(f"{directory}/{directory_name(folder)}/{name}", (part for _, part in parts))
-                folders.append(folder)
-            names = pa.array([name] * len(folders), pa.string())
-            yield pa.RecordBatch.from_pydict({"folder": pa.array(folders, pa.string()), "name": names})
+            task = context.partitionId() if context else 0
+            files = [
+                write_file(directory, folder, (part for _, part in parts), f"{name}-{task:05d}")
+                for folder, parts in groupby(_runs(compute(batches)), key=itemgetter(0))
+            ]
+            yield pa.RecordBatch.from_pylist([asdict(file) for file in files], schema=_FILES)
 
-        written = collect(self.source.mapInArrow(run, "folder string, name string"))
-        return [(row["folder"], row["name"]) for row in written]
+        written = collect(self.source.mapInArrow(run, "path string, folder string, size long, rows long"))
+        return [DataFile(row["path"], row["folder"], row["size"], row["rows"]) for row in written]
 
 
 def rows_as_they_are(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -72,26 +104,29 @@ def rows_as_they_are(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBat
     yield from batches
 
 
-def write_file(location: str, parts: Iterable[pa.RecordBatch]) -> None:
-    """Writes a Parquet file with the totals of its rows in its footer.
+def write_file(directory: str, folder: str, parts: Iterable[pa.RecordBatch], name: str = "part") -> DataFile:
+    """Writes a Parquet file of a table, with the totals of its rows in its footer.
 
     Args:
-        location: The file.
+        directory: The table's directory, a normalised place.
+        folder: The image folder whose rows these are.
         parts: At least one batch, all of one schema, without the column ``folder``.
+        name: How the file's name begins.
     """
+    path = f"{name}-{uuid.uuid4().hex}.parquet"
     tables = _tables_of(parts)
     first = next(tables)
     # Features hardly repeat: looking for those that do takes half of the time of the write.
     repeating = [field.name for field in first.schema if not pa.types.is_list(field.type)]
-    with (
-        storage.open_output(location) as stream,
-        pq.ParquetWriter(stream, first.schema, use_dictionary=repeating) as writer,
-    ):
-        totals = Totals()
-        for table in chain([first], tables):
-            writer.write_table(table)
-            totals += Totals.of_rows(table)
-        writer.add_key_value_metadata(totals.to_footer())
+    with storage.open_output(f"{directory}/{path}") as stream:
+        with pq.ParquetWriter(stream, first.schema, use_dictionary=repeating) as writer:
+            totals = Totals()
+            for table in chain([first], tables):
+                writer.write_table(table)
+                totals += Totals.of_rows(table)
+            writer.add_key_value_metadata(totals.to_footer())
+        size = stream.tell()
+    return DataFile(path, folder, size, totals.rows)
 
 
 def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:

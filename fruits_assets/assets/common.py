@@ -27,7 +27,7 @@ def folder_table(name: str, schema: pa.Schema) -> dict[str, Any]:
         "name": name,
         "partitions_def": image_folders,
         "io_manager_key": "tables",
-        "kinds": {"spark", "parquet"},
+        "kinds": {"spark", "deltalake"},
         "metadata": {"dagster/column_schema": column_schema(schema), "dagster/table_name": name},
         **GROUP,
     }

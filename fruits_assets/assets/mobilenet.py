@@ -1,6 +1,7 @@
 """The network, and the 1280 features that it makes of each photo."""
 
 import time
+from itertools import chain, count
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
@@ -14,7 +15,7 @@ from fruits_assets.metadata import rounded
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from spark_steps.erasure import finished
-from spark_steps.mobilenet import plan_features
+from spark_steps.mobilenet import FeatureUpdate, plan_features
 from spark_steps.photos import PREPROCESSING
 from spark_steps.schemas import FEATURES_SCHEMA
 from spark_steps.store import Store
@@ -73,22 +74,27 @@ def mobilenet_features(
     """1280 features of each photo, or the reason why it has none; only new and changed photos are run."""
     started, erased = time.perf_counter(), finished(store)
     folders = folders_of(context)
-    update = plan_features(
-        pyspark.spark_session,
-        raw_images,
-        store.mobilenet_features,
-        folders,
-        mobilenet_model,
-        settings.decode_limits,
-        full_refresh=config.full_refresh,
-        erased=read_tombstones(store.tombstones),
-    )
+
+    def plan(*, full_refresh: bool = False) -> FeatureUpdate:
+        return plan_features(
+            pyspark.spark_session,
+            raw_images,
+            store.mobilenet_features,
+            folders,
+            mobilenet_model,
+            settings.decode_limits,
+            settings.images,
+            full_refresh=full_refresh,
+            erased=read_tombstones(store.tombstones),
+        )
+
+    update = plan(full_refresh=config.full_refresh)
+    changes = chain([update.change], (plan().change for _ in count()))
     computed = {folder: work.computed for folder, work in update.work.items()}
     notes = {folder: {"photos_kept": work.kept} for folder, work in update.work.items()}
     return TableUpdate(
         folders,
-        update.rows,
-        update.changed,
+        lambda: next(changes),
         started,
         erased,
         computed=computed,

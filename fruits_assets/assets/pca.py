@@ -15,12 +15,12 @@ from fruits_assets.settings import Settings
 from spark_steps.erasure import finished
 from spark_steps.pca import PcaModel, PcaSettings, fit, settings_for_next
 from spark_steps.pca_store import asked_before
-from spark_steps.reduce import reduce_features
+from spark_steps.reduce import plan_reduced
 from spark_steps.schemas import REDUCED_SCHEMA
 from spark_steps.staleness import named, reducible_folders
 from spark_steps.store import Store
 from spark_steps.summaries import summarise
-from spark_steps.tables import FolderTable
+from spark_steps.tables import FolderTable, TableChange
 from spark_steps.weights import MobileNetModel
 
 
@@ -105,6 +105,10 @@ def reduced_features(
     if others:
         context.log.info(f"Projected too, because they do not follow from the current PCA model: {named(others)}.")
     folders = [*chosen, *others]
-    rows = reduce_features(pyspark.spark_session, mobilenet_features, folders, pca_model)
+    table = store.reduced_features
     photo_bytes = {folder: summary.photo_bytes for folder, summary in summarise(mobilenet_features, folders).items()}
-    return TableUpdate(folders, rows, folders, started, erased, photo_bytes=photo_bytes)
+
+    def plan() -> TableChange:
+        return plan_reduced(pyspark.spark_session, mobilenet_features, table, folders, pca_model)
+
+    return TableUpdate(folders, plan, started, erased, photo_bytes=photo_bytes)

@@ -12,7 +12,7 @@ from fruits_assets.io_managers import TableUpdate
 from fruits_assets.residency import check_residency
 from fruits_assets.settings import Settings
 from spark_steps.erasure import finished, refuse_while_erasing
-from spark_steps.images import find_photos
+from spark_steps.images import find_photos, plan_raw_images
 from spark_steps.schemas import RAW_IMAGES_SCHEMA
 from spark_steps.store import Store
 from spark_steps.summaries import REJECTED_SHOWN
@@ -36,14 +36,14 @@ def raw_images(
     if settings.deployment == "local":
         # On a cluster the launching process has asked, and the nodes may not.
         check_residency(settings, s3.get_client())
-    store.check_images(settings.images)
+    store.claim_images(settings.images)
     erased = finished(store)
     refuse_while_erasing(store)
     folders = folders_of(context)
     limit = settings.decode_limits.fetch.max_bytes
     found = find_photos(pyspark.spark_session, settings.images, folders, limit)
     notes = {folder: other_files(found.others.get(folder, [])) for folder in folders}
-    return TableUpdate(folders, found.rows, folders, started, erased, notes=notes)
+    return TableUpdate(folders, lambda: plan_raw_images(store.raw_images, found.rows), started, erased, notes=notes)
 
 
 def other_files(names: list[str]) -> dict[str, object]:

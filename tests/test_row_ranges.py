@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
-
 from spark_steps.spans import cut, rows_of_spans, task_sizes
+
 from spark_steps.tables import DataFile, FolderTable
 from spark_steps.task_rows import rows_as_they_are
 
