@@ -1,20 +1,27 @@
-"""An S3 in this process, for the tests that name this module among their plugins."""
+"""An S3 in a process of its own, for the tests that name this module among their plugins.
+
+Not in the test's: deltalake waits for answers with the interpreter's lock held, which the server would need to give them.
+"""
 
 import os
+import socket
+import subprocess
+import sys
+import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 
 @dataclass(frozen=True)
 class S3:
-    """A bucket of its own on a server in this process."""
+    """A bucket of its own."""
 
     bucket: str
     client: Any
@@ -32,13 +39,29 @@ class S3:
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
+@contextmanager
+def moto_server() -> Iterator[str]:
+    """Runs a server, and yields its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 60
+        while server.poll() is None and time.monotonic() < until:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait()
+
+
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

@@ -13,11 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_steps import storage
-from spark_steps.folder_names import directory_name
 from spark_steps.moments import digest_of, version_of
 from spark_steps.schemas import with_folder
 from spark_steps.store import Store
-from spark_steps.tables import FolderTable
+from spark_steps.tables import FolderTable, TableChange
 from spark_steps.task_rows import write_file
 
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
@@ -26,12 +25,27 @@ MODEL = "network"
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo of such a store: its bytes are no picture, which nothing here minds."""
+    """A photo of such a store: its bytes are no picture, which nothing here minds.
 
-    path: str
+    Attributes:
+        images: The images root.
+        name: The file's name.
+    """
+
+    images: str
     folder: str
+    name: str
     content: bytes
     error: str | None = None
+
+    @property
+    def path(self) -> str:
+        """Where it lies below the images root, as the tables have it."""
+        return f"{self.folder}/{self.name}"
+
+    @property
+    def location(self) -> str:
+        return f"{self.images}/{self.path}"
 
     @property
     def image_id(self) -> str:
@@ -67,7 +81,7 @@ class Photo:
 
 def make_photos(images: str, folders: Iterable[str], each: int) -> list[Photo]:
     return [
-        Photo(f"{images}/{folder}/{number} é.jpg", folder, f"photo {number} of {folder}".encode() * 9)
+        Photo(images, folder, f"{number} é.jpg", f"photo {number} of {folder}".encode() * 9)
         for folder in folders
         for number in range(each)
     ]
@@ -75,11 +89,13 @@ def make_photos(images: str, folders: Iterable[str], each: int) -> list[Photo]:
 
 def write_photos(photos: Iterable[Photo]) -> None:
     for photo in photos:
-        storage.write_bytes(photo.path, photo.content)
+        storage.write_bytes(photo.location, photo.content)
 
 
 def write_rows(store: Store, photos: list[Photo], *, model: bool = True) -> None:
     """Writes all tables, two files a folder where there are rows for two, and a PCA model fitted on all photos."""
+    if photos:
+        store.claim_images(photos[0].images)
     for name, table in store.tables.items():
         rows = [photo.row(name) for photo in photos if name != "reduced_features" or photo.error is None]
         _write(table, rows)
@@ -98,18 +114,16 @@ def write_model(store: Store, photos: list[Photo]) -> str:
 
 
 def _write(table: FolderTable, rows: list[dict[str, object]]) -> None:
-    new = table.new_directory()
-    come: dict[str, list[str]] = {}
+    table.log.create()
+    added = []
     for folder in sorted({str(row["folder"]) for row in rows}):
         of_folder = [row for row in rows if row["folder"] == folder]
-        come[folder] = []
-        for number, part in enumerate((of_folder[::2], of_folder[1::2])):
+        for part in (of_folder[::2], of_folder[1::2]):
             if part:
-                name = f"part-{number}-{hashlib.sha256(folder.encode()).hexdigest()}.parquet"
                 batch = pa.Table.from_pylist(part, with_folder(table.schema)).drop_columns(["folder"]).to_batches()
-                write_file(f"{new}/{directory_name(folder)}/{name}", batch)
-                come[folder].append(name)
-    table.replace_files(new, {folder: {"come": names, "go": []} for folder, names in come.items()})
+                added.append(write_file(table.root, folder, batch))
+    base = table.snapshot()
+    table.commit(added, TableChange(base, None, (), frozenset(file.folder for file in added)))
 
 
 def rows_of(store: Store) -> dict[str, pa.Table]:
