@@ -1,6 +1,6 @@
 """An S3 in a process of its own, for the tests that name this module among their plugins.
 
-Not in the test's: deltalake waits for answers with the interpreter's lock held, which the server would need to give them.
+Not in the test's: deltalake waits for answers with the interpreter's lock held, which the server would need to answer.
 """
 
 import os
