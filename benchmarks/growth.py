@@ -218,20 +218,21 @@ def pca_over_folders(work: Path) -> dict[str, float]:
 
 
 def _write_features(table: FolderTable, folders: int, rows_a_file: int, model: str) -> None:
-    import pyarrow.parquet as pq
+    from spark_steps.tables import TableChange
+    from spark_steps.task_rows import write_file
 
     random = np.random.default_rng(0)
-    schema = table.schema
+    schema, written = table.schema, []
     for start in range(0, _PCA_ROWS, rows_a_file):
         rows = min(rows_a_file, _PCA_ROWS - start)
-        folder = Path(table.directory(f"Fruit {start // rows_a_file % folders:05d}"))
-        folder.mkdir(parents=True, exist_ok=True)
         numbers = pa.array(random.random(rows * 1280, np.float32))
         columns: dict[str, Any] = {field.name: pa.nulls(rows, field.type) for field in schema}
         columns["features"] = pa.ListArray.from_arrays(pa.array(range(0, rows * 1280 + 1, 1280), pa.int32()), numbers)
         columns["image_id"] = [f"{start + row:064x}" for row in range(rows)]
         columns["model"] = [model] * rows
-        pq.write_table(pa.table(columns, schema=schema), folder / f"{start}.parquet")
+        folder = f"Fruit {start // rows_a_file % folders:05d}"
+        written.append(write_file(table.root, folder, pa.table(columns, schema=schema).to_batches()))
+    table.commit(written, TableChange(table.snapshot()))
 
 
 def as_markdown(outcomes: Sequence[Outcome], pca: dict[str, float], about: dict[str, str]) -> str:

@@ -14,16 +14,15 @@ from fruits_assets.checks import ALL_CHECKS
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.resources import local_resources
 from fruits_assets.settings import read_settings
-from spark_steps.images import find_photos
-from spark_steps.limits import DecodeLimits
-from spark_steps.mobilenet import update_features
+from spark_steps.maintenance import Upkeep, maintain
 from spark_steps.pca import PcaSettings, fit
-from spark_steps.reduce import reduce_features
+from spark_steps.reduce import plan_reduced
 from spark_steps.store import Store
 from spark_steps.summaries import summarise
 from spark_steps.weights import MobileNetModel
 from tests.conftest import save_photo
 from tests.s3_server import S3
+from tests.steps import write_features, write_raw_images
 
 pytest_plugins = ["tests.s3_server"]
 # More than are listed one by one.
@@ -89,7 +88,8 @@ def test_a_folder_in_s3_takes_few_requests_in_a_run_of_many(
     requests.clear()
     store = Store(settings.store)
     model = fit(spark, store.mobilenet_features, network, PcaSettings(2))
-    store.reduced_features.write(reduce_features(spark, store.mobilenet_features, folders, model), folders)
+    features, reduced = store.mobilenet_features, store.reduced_features
+    reduced.write(plan_reduced(spark, features, reduced, folders, model))
     assert sum(summary.rows for summary in summarise(store.reduced_features, folders).values()) == 2 * FOLDERS
     # Read by the fit and by the projection.
     assert requests["mobilenet_features"] <= (1 + 1) * FOLDERS + 50
@@ -103,12 +103,9 @@ def test_a_folder_that_grows_again_and_again_keeps_few_files(
     for addition in range(6):
         for number in range(3):
             save_photo(images / "Apple" / f"{addition}-{number}.jpg", colour=40 * addition + number)
-        store.raw_images.write(find_photos(spark, str(images), ["Apple"], 1 << 20).rows, ["Apple"])
-        raw, before = store.raw_images.read(spark), store.mobilenet_features.read(spark)
-        update = update_features(raw, before, ["Apple"], network, DecodeLimits())
-        store.mobilenet_features.write(update.rows, update.changed)
-        assert update.inferences.value == 3
-        # The rows that stay and the new ones, each on as many tasks as there are cores.
-        assert len(store.mobilenet_features.files()) <= 2 * spark.sparkContext.defaultParallelism
-        assert len(store.raw_images.files()) == 1
+        write_raw_images(spark, store, images)
+        assert write_features(spark, store, images, network).inferences.value == 3
+        for table in (store.raw_images, store.mobilenet_features):
+            maintain(table, ["Apple"], Upkeep(most_files=4), {})
+            assert len(table.files()) <= 4 + spark.sparkContext.defaultParallelism
     assert summarise(store.mobilenet_features)["Apple"].usable.count == 18

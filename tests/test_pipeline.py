@@ -21,6 +21,7 @@ from spark_steps import pca_store
 from spark_steps.errors import FruitsError
 from spark_steps.store import Store
 from spark_steps.summaries import summarise, total
+from spark_steps.task_rows import DriverRows
 from tests.conftest import REAL_WEIGHTS, save_photo
 
 TABLES = ("raw_images", "mobilenet_features", "reduced_features")
@@ -68,10 +69,10 @@ def test_every_photo_is_accounted_for_and_only_new_work_is_done(
     assert all(passed for passed, _ in checks_of(instance).values()), checks_of(instance)
 
     # Again, with the network that the store has: the same rows, no duplicates, the same model, and no photo through it.
-    files = store.mobilenet_features.paths()
+    snapshots = [table.snapshot() for table in store.tables.values()]
     run(settings.model_copy(update={"weights": None}), instance)
     assert read_report(settings.store) == first
-    assert store.mobilenet_features.paths() == files
+    assert [table.snapshot() for table in store.tables.values()] == snapshots
     assert computed(instance, list(first.photos_by_folder)) == {}
 
     # A folder more, and three photos more in another: only those.
@@ -223,9 +224,9 @@ def test_folders_that_are_no_neighbours_are_one_run_and_each_has_its_numbers(
 def test_a_lost_row_fails_the_check_that_promises_none_is_lost(settings: Settings, instance: DagsterInstance) -> None:
     run(settings, instance)
     store = Store(settings.store)
-    for _, path in store.mobilenet_features.paths(["Lemon"]):
-        table = pd.read_parquet(path, columns=store.mobilenet_features.schema.names)
-        table.iloc[1:].to_parquet(path)
+    rows = store.mobilenet_features.arrow(store.mobilenet_features.schema.names, ["Lemon"])
+    lost = store.mobilenet_features.replacement(DriverRows({"Lemon": [rows.slice(1)]}), ["Lemon"])
+    store.mobilenet_features.write(lost)
     lost = dg.materialize(
         [*ALL_ASSETS, *ALL_CHECKS],
         instance=instance,
