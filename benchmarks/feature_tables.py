@@ -40,8 +40,8 @@ def make_features_table(directory: Path, rows: int) -> Path:
         name = f"Fruit {folder:02d}"
         parts = [of_folder[at : at + _ROWS_PER_GROUP] for at in range(0, len(of_folder), _ROWS_PER_GROUP)]
         batches = [_rows(part, name, random, mixing) for part in parts if len(part)]
-        rows = DriverRows({name: [pa.Table.from_batches([batch]) for batch in batches]})
-        table.write(table.replacement(rows, [name]))
+        made = DriverRows({name: [pa.Table.from_batches([batch]) for batch in batches]})
+        table.write(table.replacement(made, [name]))
     (store / "whole").touch()
     return store
 

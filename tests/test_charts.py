@@ -3,6 +3,7 @@
 import base64
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ from spark_steps.photo_map import MOST_LABELS, MOST_PHOTOS, PhotoMap, folders_of
 from spark_steps.schemas import FEATURES_SCHEMA
 from spark_steps.summaries import Photos, Summary
 from spark_steps.tables import FolderTable
+from spark_steps.task_rows import DriverRows
 from spark_steps.weights import FEATURES
 
 # Of 150 labels with long names; the real ones of docs/ui-photo-map.png take 41,000.

@@ -225,8 +225,8 @@ def test_a_lost_row_fails_the_check_that_promises_none_is_lost(settings: Setting
     run(settings, instance)
     store = Store(settings.store)
     rows = store.mobilenet_features.arrow(store.mobilenet_features.schema.names, ["Lemon"])
-    lost = store.mobilenet_features.replacement(DriverRows({"Lemon": [rows.slice(1)]}), ["Lemon"])
-    store.mobilenet_features.write(lost)
+    fewer = store.mobilenet_features.replacement(DriverRows({"Lemon": [rows.slice(1)]}), ["Lemon"])
+    store.mobilenet_features.write(fewer)
     lost = dg.materialize(
         [*ALL_ASSETS, *ALL_CHECKS],
         instance=instance,
