@@ -278,6 +278,7 @@ class FolderTable:
 
         def checked() -> None:
             try:
+                self._check_there(added)
                 check()
             except BaseException:
                 discard()
@@ -289,6 +290,14 @@ class FolderTable:
             discard()
             raise
         # After any other error nobody can tell whether the commit was made: the files stay, for a day if it was not.
+
+    def _check_there(self, added: Sequence[DataFile]) -> None:
+        # As often as a commit is tried: what is committed and not there could not be read by anybody.
+        if added and (missing := {file.path for file in added} - self.listing().keys()):
+            raise FruitsError(
+                f"{len(missing):,} new files of {self.root} were deleted before they were committed: by an erasure, or "
+                "because the write took longer than a day. The old rows are kept. Run again."
+            )
 
     def _discard(self, paths: Iterable[str]) -> None:
         # For good: among these rows may be those of photos that were erased meanwhile.
