@@ -142,24 +142,3 @@ def test_requests_of_a_run_are_counted_and_each_photo_is_read_once(tmp_path: Pat
     assert [one["run"] for one in outcomes] == ["the first", "nothing has changed", "1 photos added"]
     assert [one["requests"]["photos"].get("GET", 0) for one in outcomes] == [4, 0, 1]
     assert all(one["requests"]["mobilenet_features"]["LIST"] > 0 for one in outcomes)
-
-
-def test_what_is_written_for_added_photos_is_measured_in_each_round(tmp_path: Path, network_file: Path) -> None:
-    write_sample(tmp_path / "photos", photos_per_folder=1)
-    sizes = ("--photos", "6", "--added", "2", "--rounds", "1")
-    options = ("--source", tmp_path / "photos", "--weights", network_file, "--work", tmp_path)
-
-    (outcome,) = measured("appended", tmp_path / "json", *sizes, *options)["outcomes"]
-
-    assert outcome["photos"] == 8
-    assert all(2 <= written["rows"] <= 8 for written in outcome["written"].values())
-
-
-def test_both_commands_are_measured_cold_in_each_round(tmp_path: Path, network_file: Path) -> None:
-    write_sample(tmp_path / "photos", photos_per_folder=1)
-    sizes = ("--photos", "6", "--folders", "2", "--rounds", "2")
-    options = ("--source", tmp_path / "photos", "--weights", network_file, "--work", tmp_path)
-
-    outcomes = measured("cold", tmp_path / "json", *sizes, *options)["outcomes"]
-
-    assert [one["command"] for one in outcomes] == ["identify", "report"] * 2
