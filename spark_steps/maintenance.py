@@ -75,8 +75,7 @@ def compact(
         about: What the log is to say, such as the run.
         check: Called before each try to commit; may raise.
     """
-    merged = list(files)
-    base = table.snapshot()
+    merged, base = list(files), table.snapshot()
 
     def rows(file: DataFile) -> Iterator[pa.RecordBatch]:
         with table.reading(file) as opened:
@@ -94,22 +93,27 @@ def compact(
     return True
 
 
-def former_files(table: FolderTable, files: Iterable[DataFile]) -> list[str]:
-    """Returns the paths of files that lie in the table's directory and are not among its present ones.
-
-    Args:
-        table: The table.
-        files: Its present files, looked up after those that are to be found were written.
-    """
-    return sorted(table.listing().keys() - {file.path for file in files})
-
-
 def uncommitted_files(table: FolderTable) -> dict[str, datetime]:
     """Returns the files that were never committed, or not yet, and when each was written."""
     # In this order: what is committed after the listing is then in the log.
     listed = table.listing()
     named = {file.path for file in table.files()} | table.log.removed()
     return {path: written for path, written in listed.items() if path not in named}
+
+
+def delete_uncommitted(table: FolderTable, paths: Iterable[str]) -> list[str]:
+    """Deletes those of some files that were never committed, and never will be; returns their paths.
+
+    Args:
+        table: The table.
+        paths: The files. A change to which one belongs was planned before it was written; it is planned anew.
+    """
+    if not (listed := set(paths)):
+        return []
+    table.log.outdate_plans()
+    gone = sorted(listed - {file.path for file in table.files()} - table.log.removed())
+    storage.delete_files(table.root, gone)
+    return gone
 
 
 def vacuum(table: FolderTable, keep: timedelta) -> list[str]:
@@ -131,8 +135,7 @@ def vacuum(table: FolderTable, keep: timedelta) -> list[str]:
     if not old:
         return []
     table.log.remember_removed(keep)
-    due, removed = table.log.removed(now - keep), table.log.removed()
-    left = {path for path in old - removed if now - listed[path] > LEFT_OVER_AFTER}
-    gone = sorted((old & due) | left)
-    storage.delete_files(table.root, gone)
-    return gone
+    due = sorted(old & table.log.removed(now - keep))
+    storage.delete_files(table.root, due)
+    left = [path for path in old - table.log.removed() if now - listed[path] > LEFT_OVER_AFTER]
+    return due + delete_uncommitted(table, left)

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
-from spark_steps.maintenance import former_files, uncommitted_files
+from spark_steps.maintenance import delete_uncommitted, uncommitted_files
 from spark_steps.s3_versions import delete_versions, versions_below
-from spark_steps.tables import DataFile, FolderTable, TableChange
+from spark_steps.tables import DataFile, FolderTable, TableChange, TableChangedError
 from spark_steps.task_rows import write_file
 
 _NAME = "part-erasing"
@@ -58,7 +58,8 @@ class Found:
         paths: Their paths.
         folders: Rows of each folder.
         files: The files that hold them.
-        former: Files that hold such rows and are the table no more, or not yet, and still lie there.
+        former: Files that hold such rows and are the table no more, or not yet, and still lie there; one that is being
+            written, or whose writer was killed, cannot be read and is not among them.
     """
 
     image_ids: frozenset[str]
@@ -87,12 +88,20 @@ def _find_rows(table: FolderTable, doomed: Doomed) -> Found:
             schema = pa.schema([table.schema.field(name) for name in columns])
             return pa.Table.from_batches([one.filter(doomed.mask(one)).cast(schema) for one in batches], schema)
 
-    files = table.files()
+    def look_if_whole(file: DataFile) -> pa.Table | None:
+        try:
+            return look(file)
+        except (pa.ArrowInvalid, TableChangedError):
+            # Cut off, or vacuumed since.
+            return None
+
+    # In this order: what is committed after the listing is then among the table's files.
+    listed, files = table.listing(), table.files()
     # In S3 a small file is read whole, and nobody tells the size of these.
-    former = [DataFile(path, "", 0, 0) for path in former_files(table, files)]
+    former = [DataFile(path, "", 0, 0) for path in sorted(listed.keys() - {file.path for file in files})]
     with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         of_files = [(file, rows) for file, rows in zip(files, pool.map(look, files), strict=True) if rows.num_rows]
-        of_former = [(file, rows) for file, rows in zip(former, pool.map(look, former), strict=True) if rows.num_rows]
+        of_former = [(file, rows) for file, rows in zip(former, pool.map(look_if_whole, former), strict=True) if rows]
     folders: Counter[str] = Counter()
     for file, rows in of_files:
         folders[file.folder] += rows.num_rows
@@ -124,18 +133,20 @@ def remove_rows(table: FolderTable, doomed: Doomed) -> None:
     """Takes rows out of a table; whatever ends the process, the table has all of them or none.
 
     Files that hold none of them are not touched. Those that did are deleted at once, also those of former versions, as
-    well as what killed writes have left beside the table. A commit is made in any case: a writer that has looked at the
-    table before has to look again, and meets the note of the erasure.
+    well as what was not committed by now: a writer that has looked at the table before has to look again, and meets the
+    note of the erasure.
     """
-    storage.delete_files(table.root, uncommitted_files(table))
+    if table.snapshot().version < 0:
+        return
+    # First: what somebody commits before this is found; what was planned before is committed no more.
+    table.log.outdate_plans()
     table.while_unchanged(lambda: _remove_rows(table, doomed))
+    delete_uncommitted(table, table.listing())
     storage.delete_files(table.root, find_rows(table, doomed).former)
 
 
 def _remove_rows(table: FolderTable, doomed: Doomed) -> None:
     base = table.snapshot()
-    if base.version < 0:
-        return
     files = find_rows(table, doomed).files
     folders = frozenset(file.folder for file in files)
 
@@ -147,7 +158,7 @@ def _remove_rows(table: FolderTable, doomed: Doomed) -> None:
 
     with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         written = [new for some in pool.map(rewrite, files) for new in some]
-    table.commit(written, TableChange(base, None, files, folders), {"change": "erase"}, even_if_empty=True)
+    table.commit(written, TableChange(base, None, files, folders), {"change": "erase"})
 
 
 def _kept(table: FolderTable, file: DataFile, doomed: Doomed) -> Iterator[pa.RecordBatch]:
