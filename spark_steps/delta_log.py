@@ -214,6 +214,7 @@ class DeltaLog:
         s3.check_conditional_writes(self.root)
         if not s3.is_s3(self.root):
             storage.create_directory(self.root)
+            storage.check_hard_links(self.root)
 
         def create() -> None:
             create_table_with_add_actions(

@@ -14,14 +14,13 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import boto3
 import click
 import pyarrow as pa
 
@@ -34,9 +33,8 @@ from spark_steps.maintenance import Upkeep, compact, maintain, vacuum
 from spark_steps.schemas import RAW_IMAGES_SCHEMA
 from spark_steps.store import Store
 from spark_steps.tables import DataFile, FolderTable, Snapshot, TableChange, TableChangedError, by_folder
-from tests.chaos.faulty_s3 import faulty_server
 from tests.chaos.replay import NAME, Folders, Journal, Rows, Verdict, judge
-from tests.s3_server import moto_server
+from tests.chaos.s3_store import faulty_store
 
 # Folders of which one commit replaces both, and folders whose rows change one by one.
 PAIRS = (("Left", "Right"), ("Links/é", "Rechts %41"))
@@ -255,6 +253,7 @@ def read_plainly(taker: Taker) -> None:
     except (TableNotFoundError, FileNotFoundError, OSError) as error:
         # Before there is one; and where a file was vacuumed since the log was read.
         taker.note("ended", f"plain looks begun again ({type(error).__name__})")
+        time.sleep(0.1)
         return
     if table.count() != rows.num_rows:
         taker.note("broken", f"the log counts {table.count()} rows in version {table.version()}, not {rows.num_rows}")
@@ -375,26 +374,6 @@ def _ends(process: BaseProcess) -> bool:
     return True
 
 
-@contextmanager
-def s3_with_faults(share: float, seed: int) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yields a store in an S3 of which a share of the requests fails, and the variables with which it is reached."""
-    with ExitStack() as open_until:
-        endpoint = open_until.enter_context(moto_server())
-        bucket = f"fruits-{uuid.uuid4().hex[:12]}"
-        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
-        os.environ.update(keys)
-        boto3.client("s3", region_name="eu-west-3", endpoint_url=endpoint).create_bucket(
-            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-3"}
-        )
-        if share:
-            lots = random.Random(seed)  # noqa: S311
-            server, _ = faulty_server(endpoint, randomly=lots, silence=0.5, share=share)
-            endpoint = open_until.enter_context(server).address
-        variables = {**keys, "AWS_ENDPOINT_URL": endpoint}
-        os.environ.update(variables)
-        yield f"s3://{bucket}/store", variables
-
-
 @click.command()
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--seconds", type=float, default=60, show_default=True)
@@ -404,11 +383,14 @@ def main(seed: int, seconds: float, store: str, faults: float) -> None:
     """Lets processes race, and ends with 1 where a row was lost, doubled or wrong."""
     directory = Path(tempfile.mkdtemp(prefix="fruits-races-"))
     with ExitStack() as open_until:
+        race = Race(store or f"{directory}/store", directory / "notes", seed)
         if store == "s3":
-            root, variables = open_until.enter_context(s3_with_faults(faults, seed))
-        else:
-            root, variables = store or f"{directory}/store", {}
-        verdict = run(Race(root, directory / "notes", seed, variables), seconds)
+            in_s3 = open_until.enter_context(faulty_store(seed))
+            in_s3.fails(faults)
+            race = Race(in_s3.root, directory / "notes", seed, in_s3.variables)
+        verdict = run(race, seconds)
+        if store == "s3":
+            verdict.ended += in_s3.injected
     click.echo(verdict.report())
     if not verdict.is_clean:
         click.echo(f"What is left lies in {directory}; the same again: --seed {seed}")
