@@ -67,7 +67,7 @@ def compact(table: FolderTable, files: Iterable[DataFile], about: Mapping[str, s
     try:
         new = write_file(table.root, folder, chain.from_iterable(map(rows, merged)))
         change = TableChange(base, None, merged, frozenset([folder]))
-        table.commit([new], change, {**about, "operation": "compact"})
+        table.commit([new], change, {**about, "change": "compact"})
     except TableChangedError:
         return False
     return True

@@ -147,7 +147,7 @@ def _remove_rows(table: FolderTable, doomed: Doomed) -> None:
 
     with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         written = [new for some in pool.map(rewrite, files) for new in some]
-    table.commit(written, TableChange(base, None, files, folders), {"operation": "erase"}, even_if_empty=True)
+    table.commit(written, TableChange(base, None, files, folders), {"change": "erase"}, even_if_empty=True)
 
 
 def _kept(table: FolderTable, file: DataFile, doomed: Doomed) -> Iterator[pa.RecordBatch]:
