@@ -66,7 +66,7 @@ def compact(table: FolderTable, files: Iterable[DataFile], about: Mapping[str, s
     folder = merged[0].folder
     try:
         new = write_file(table.root, folder, chain.from_iterable(map(rows, merged)))
-        change = TableChange(base, None, merged, frozenset([folder]))
+        change = TableChange(base, None, merged, frozenset([folder]), kept=new.rows)
         table.commit([new], change, {**about, "change": "compact"})
     except TableChangedError:
         return False
