@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fruits_assets.terminal import printable
 from spark_steps.errors import FruitsError
 from spark_steps.pca import ANALYSED_COMPONENTS, DEFAULT_COMPONENTS, PcaModel
 from spark_steps.staleness import Staleness, look
@@ -169,11 +170,7 @@ def _first_rejected(report: StoreReport) -> list[str]:
 
 def rejected_lines(photos: Sequence[Mapping[str, str]], separator: str = "\t") -> list[str]:
     """Returns the path of each photo and why it is rejected, a line each, whatever characters a name has."""
-    return [_printable(photo["path"]) + separator + _printable(photo["error"]) for photo in photos]
-
-
-def _printable(text: str) -> str:
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return [printable(photo["path"]) + separator + printable(photo["error"]) for photo in photos]
 
 
 def _stale(report: StoreReport) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.store import IMAGES_PROPERTY, Moment, Store
 
 _VERSION = re.compile(r"(?:(\w+)@)?(\d{1,18})")
+_NUMBER = re.compile(r"\d{1,18}")
 _OPERATIONS = {
     "CREATE TABLE": "created",
     "WRITE": "written",
@@ -43,10 +45,11 @@ class Change:
         return _CHANGES.get(about.get("change", ""), _OPERATIONS.get(operation, operation.lower() or "unknown"))
 
     def _properties(self) -> dict[str, str]:
-        if self.commit.operation != "SET TBLPROPERTIES":
-            return {}
-        properties: dict[str, str] = json.loads(self.commit.parameters.get("properties", "{}"))
-        return properties
+        with suppress(ValueError):
+            properties = json.loads(self.commit.parameters.get("properties", "{}"))
+            if self.commit.operation == "SET TBLPROPERTIES" and isinstance(properties, dict):
+                return properties
+        return {}
 
     @property
     def rows_added(self) -> int | None:
@@ -61,8 +64,8 @@ class Change:
     def _rows(self, name: str) -> int | None:
         if not self.commit.files_added and not self.commit.files_removed:
             return 0
-        told = self.commit.about.get(name)
-        return None if told is None else int(told)
+        told = self.commit.about.get(name, "")
+        return int(told) if _NUMBER.fullmatch(told) else None
 
 
 def history(store: Store, limit: int | None = None) -> list[Change]:

@@ -9,11 +9,11 @@ import click
 from fruits_assets.commands.opening import open_store
 from fruits_assets.commands.options import store_option
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal import tells_problems_in_a_sentence
+from fruits_assets.terminal import printable, tells_problems_in_a_sentence
 from spark_steps.versions import Change, history
 
-_HEADINGS = ("time (UTC)", "table", "version", "what", "run", "rows added", "removed", "files added", "removed")
-_OF_NUMBERS = (2, 5, 6, 7, 8)
+_HEADINGS = ("time (UTC)", "table", "version", "rows added", "removed", "files added", "removed", "run", "what")
+_OF_NUMBERS = range(2, 7)
 
 
 @click.command("history")
@@ -63,12 +63,13 @@ def _cells(change: Change) -> tuple[str, ...]:
         f"{commit.at:%Y-%m-%d %H:%M:%S}",
         change.table,
         str(commit.version),
-        change.what,
-        commit.about.get("run_id", "")[:8],
         _number(change.rows_added),
         _number(change.rows_removed),
         _number(commit.files_added),
         _number(commit.files_removed),
+        printable(commit.about.get("run_id", "")[:8]),
+        # The last: it may be long.
+        printable(change.what),
     )
 
 
