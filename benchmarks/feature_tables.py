@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from benchmarks.feature_files import as_lists
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable
+from spark_steps.task_rows import DriverRows
 from spark_steps.weights import FEATURES, MobileNetModel
 
 NETWORK = MobileNetModel(b"", fingerprint="made-up", source="made-up", weights_sha256="made-up")
@@ -38,11 +38,10 @@ def make_features_table(directory: Path, rows: int) -> Path:
     numbers = np.array_split(np.arange(rows), _FOLDERS)
     for folder, of_folder in enumerate(numbers):
         name = f"Fruit {folder:02d}"
-        target = Path(table.directory(name))
-        target.mkdir(parents=True)
         parts = [of_folder[at : at + _ROWS_PER_GROUP] for at in range(0, len(of_folder), _ROWS_PER_GROUP)]
         batches = [_rows(part, name, random, mixing) for part in parts if len(part)]
-        pq.write_table(pa.Table.from_batches(batches), target / "part-0.parquet", row_group_size=_ROWS_PER_GROUP)
+        made = DriverRows({name: [pa.Table.from_batches([batch]) for batch in batches]})
+        table.write(table.replacement(made, [name]))
     (store / "whole").touch()
     return store
 

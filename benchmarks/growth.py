@@ -4,19 +4,17 @@
 case in a process and a store of its own, and writes Markdown and JSON below ``benchmarks/results``.
 """
 
-import itertools
 import json
 import os
 import platform
 import re
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,9 @@ import click
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.checkouts import Checkout, checkout_option, pipeline, source_option, this_checkout, work_option
+from benchmarks.photos import even, link_folders
+from benchmarks.store_files import is_data, table_files
 from spark_steps.tables import FolderTable
 from spark_steps.weights import load_model
 
@@ -154,29 +155,19 @@ def sampled(process: int) -> Iterator[PeakMemory]:
         thread.join()
 
 
-def link_photos(source: Path, target: Path, folders: Sequence[int]) -> None:
-    """Makes folders of so many photos each, hard links of the source's over and over."""
-    photos = itertools.cycle(sorted(source.rglob("*.jpg")))
-    for number, count in enumerate(folders):
-        folder = target / f"Fruit {number:05d}"
-        folder.mkdir(parents=True)
-        for photo in range(count):
-            os.link(next(photos), folder / f"{photo:06d}.jpg")
-
-
-def run_case(case: Case, source: Path, weights: str, work: Path) -> Outcome:
-    """Runs the whole pipeline on a case's photos.
+def run_case(case: Case, source: Path, weights: str, work: Path, checkout: Checkout) -> Outcome:
+    """Runs the whole pipeline of a checkout on a case's photos.
 
     Raises:
         RuntimeError: The command failed.
     """
     images, store = work / "photos", work / "store"
-    link_photos(source, images, case.folders)
-    command = [sys.executable, "-m", "fruits_assets", "run", "--images", str(images), "--store", str(store)]
-    environment = {**os.environ, "DAGSTER_HOME": str(work / "home")}
+    link_folders(source, images, case.folders)
+    command = [str(checkout.fruits), *pipeline(str(images), str(store), weights)]
+    environment = checkout.environment(work / "home")
     started = time.perf_counter()
     with (work / "said").open("w") as said:
-        process = subprocess.Popen([*command, "--weights", weights], env=environment, stdout=said, stderr=said)
+        process = subprocess.Popen(command, env=environment, cwd=work, stdout=said, stderr=said)
         with sampled(process.pid) as peak:
             failed = process.wait()
     seconds = time.perf_counter() - started
@@ -184,13 +175,8 @@ def run_case(case: Case, source: Path, weights: str, work: Path) -> Outcome:
     if failed:
         raise RuntimeError(told[-2000:])
     steps = {match.group(1): float(match.group(2)) for line in told.splitlines() if (match := _STEP.match(line))}
-    files = len(list((store / "Results" / "mobilenet_features").glob("folder=*/*.parquet")))
+    files = sum(map(is_data, table_files(store, "mobilenet_features")))
     return Outcome(case.name, case.photos, len(case.folders), max(case.folders), seconds, steps, peak.mebibytes, files)
-
-
-def even(photos: int, folders: int) -> tuple[int, ...]:
-    """Returns about equal numbers of photos for so many folders."""
-    return tuple(photos // folders + (number < photos % folders) for number in range(folders))
 
 
 def pca_over_folders(work: Path) -> dict[str, float]:
@@ -218,20 +204,21 @@ def pca_over_folders(work: Path) -> dict[str, float]:
 
 
 def _write_features(table: FolderTable, folders: int, rows_a_file: int, model: str) -> None:
-    import pyarrow.parquet as pq
+    from spark_steps.tables import TableChange
+    from spark_steps.task_rows import write_file
 
     random = np.random.default_rng(0)
-    schema = table.schema
+    schema, written = table.schema, []
     for start in range(0, _PCA_ROWS, rows_a_file):
         rows = min(rows_a_file, _PCA_ROWS - start)
-        folder = Path(table.directory(f"Fruit {start // rows_a_file % folders:05d}"))
-        folder.mkdir(parents=True, exist_ok=True)
         numbers = pa.array(random.random(rows * 1280, np.float32))
         columns: dict[str, Any] = {field.name: pa.nulls(rows, field.type) for field in schema}
         columns["features"] = pa.ListArray.from_arrays(pa.array(range(0, rows * 1280 + 1, 1280), pa.int32()), numbers)
         columns["image_id"] = [f"{start + row:064x}" for row in range(rows)]
         columns["model"] = [model] * rows
-        pq.write_table(pa.table(columns, schema=schema), folder / f"{start}.parquet")
+        folder = f"Fruit {start // rows_a_file % folders:05d}"
+        written.append(write_file(table.root, folder, pa.table(columns, schema=schema).to_batches()))
+    table.commit(written, TableChange(table.snapshot()))
 
 
 def as_markdown(outcomes: Sequence[Outcome], pca: dict[str, float], about: dict[str, str]) -> str:
@@ -266,24 +253,26 @@ def _machine() -> dict[str, str]:
 
 
 @click.command()
-@click.option("--source", required=True, type=click.Path(exists=True, path_type=Path), help="Folder with real photos.")
+@source_option
 @click.option("--weights", required=True, help="As of fruits run.")
 @click.option("--photos", multiple=True, type=int, help="Photos in 18 folders; may be given again.")
 @click.option("--folders", multiple=True, type=int, help="Folders of one to five photos; may be given again.")
 @click.option("--skew", nargs=3, type=int, help="Photos of one folder; other folders, and photos of each.")
 @click.option("--pca/--no-pca", default=False, help="Fit a PCA to 100,000 rows in one folder and in 2,000.")
-@click.option(
-    "--work", type=click.Path(path_type=Path), help="Where the photos' links and stores go; their file system."
-)
+@work_option
+@checkout_option
 def main(
     source: Path, weights: str, photos: tuple[int, ...], folders: tuple[int, ...], skew: tuple[int, int, int] | None,
-    pca: bool, work: Path | None,
+    pca: bool, work: Path | None, checkouts: tuple[Checkout, ...],
 ) -> None:  # fmt: skip
     """Measure growth. Results of cases that were measured before are kept beside the new ones."""
     cases = [Case(f"{count:,} photos", even(count, 18)) for count in photos]
     cases += [Case(f"{count:,} folders", tuple(1 + number % 5 for number in range(count))) for count in folders]
     if skew:
         cases.append(Case("skew", (skew[0], *[skew[2]] * skew[1])))
+    to_run = [(case, this_checkout()) for case in cases]
+    if checkouts:
+        to_run = [(replace(case, name=f"{case.name}, {one.name}"), one) for case in cases for one in checkouts]
     RESULTS.mkdir(exist_ok=True)
     known = json.loads(_KEPT.read_text()) if _KEPT.exists() else {"outcomes": [], "pca": {}}
     outcomes = {one["case"]: Outcome(**one) for one in known["outcomes"]}
@@ -291,9 +280,9 @@ def main(
         # Converted before: it takes half a minute once, whatever the number of photos.
         network = Path(common) / "network.tflite"
         network.write_bytes(load_model(weights, common).flatbuffer)
-        for case in cases:
+        for case, checkout in to_run:
             with tempfile.TemporaryDirectory(dir=work) as directory:
-                outcomes[case.name] = run_case(case, source, str(network), Path(directory))
+                outcomes[case.name] = run_case(case, source, str(network), Path(directory), checkout)
             click.echo(_write(list(outcomes.values()), known["pca"]))
         if pca:
             click.echo(_write(list(outcomes.values()), pca_over_folders(Path(common))))

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -21,6 +22,15 @@ def describe_machine() -> dict[str, str | int | float]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
+
+
+def sentence_of_machine(machine: Mapping[str, str | int | float] | None = None) -> str:
+    """Returns a description in a sentence, by default of this machine."""
+    told = machine or describe_machine()
+    return (
+        f"{told['cores']} cores of {told['processor']}, {told['memory_gb']} GB, {told['system']}, "
+        f"Python {told['python']}."
+    )
 
 
 def cores() -> int:

@@ -1,6 +1,7 @@
 """Photos to measure with: any number of hard links to real ones, and photos of a phone's size made from them."""
 
 import hashlib
+import itertools
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -47,6 +48,28 @@ def link_photos(originals: Path, count: int, scratch: Path) -> Path:
         _link(file, link, copies / file.parent.name / file.name)
     (root / "whole").touch()
     return root / "photos"
+
+
+def link_folders(source: Path, images: Path, folders: Sequence[int], first: int = 0) -> None:
+    """Adds so many photos to each of some folders, hard links of the source's over and over.
+
+    Args:
+        source: Folder with photos, at any depth.
+        images: The images root, made where it is missing, with folders ``Fruit 00000``, ``Fruit 00001`` and so on.
+        folders: Photos of each.
+        first: Number of the first photo of each, which is its name: so many are there already.
+    """
+    photos = itertools.cycle(sorted(source.rglob("*.jpg")))
+    for number, count in enumerate(folders):
+        folder = images / f"Fruit {number:05d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for photo in range(first, first + count):
+            os.link(next(photos), folder / f"{photo:06d}.jpg")
+
+
+def even(photos: int, folders: int) -> tuple[int, ...]:
+    """Returns about equal numbers of photos for so many folders."""
+    return tuple(photos // folders + (number < photos % folders) for number in range(folders))
 
 
 def _evenly(originals: Path) -> Iterator[Path]:

@@ -44,6 +44,12 @@ class Figure:
         """Returns the figure of at least one value."""
         return cls(statistics.median(values), min(values), max(values))
 
+    def told(self, digits: int = 1) -> str:
+        """Returns the median, and the least and the most in brackets where they differ."""
+        if self.least == self.most:
+            return f"{self.median:,.{digits}f}"
+        return f"{self.median:,.{digits}f} ({self.least:,.{digits}f} to {self.most:,.{digits}f})"
+
 
 @dataclass
 class Results:

@@ -23,9 +23,9 @@ from benchmarks.latency_proxy import LatencyServer, Request
 from benchmarks.static_s3 import StaticS3, objects_below
 from fruits_assets.resources import LocalPySparkResource
 from spark_steps.extractor import FeatureExtractor
-from spark_steps.images import find_photos, list_image_folders
+from spark_steps.images import find_photos, list_image_folders, plan_raw_images
 from spark_steps.limits import PHOTOS_PER_TASK, DecodeLimits
-from spark_steps.mobilenet import update_features
+from spark_steps.mobilenet import plan_features
 from spark_steps.photos import decode
 from spark_steps.session import local_spark_config
 from spark_steps.store import Store
@@ -52,13 +52,12 @@ def features_of_the_product(spark: SparkSession, model: MobileNetModel, images: 
     store = Store(tempfile.mkdtemp(prefix="fruits-latency-"))
     folders = list(list_image_folders(images).photos)
     limits = DecodeLimits()
-    store.raw_images.write(find_photos(spark, images, folders, limits.fetch.max_bytes).rows, folders)
+    raw, features = store.raw_images, store.mobilenet_features
+    raw.write(plan_raw_images(raw, find_photos(spark, images, folders, limits.fetch.max_bytes).rows))
 
     def run() -> int:
-        raw = store.raw_images.read(spark, folders)
-        existing = store.mobilenet_features.read(spark, folders)
-        update = update_features(raw, existing, folders, model, limits, full_refresh=True)
-        store.mobilenet_features.write(update.rows, update.changed)
+        update = plan_features(spark, raw, features, folders, model, limits, images, full_refresh=True)
+        features.write(update.change)
         return update.inferences.value
 
     return run

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from benchmarks.cases import CASES
+from benchmarks.machine import sentence_of_machine
 from benchmarks.results import Figure, Results
 from benchmarks.targets import judge
 
@@ -22,13 +23,10 @@ def as_markdown(results: Results) -> str:
 
 
 def _lines(results: Results) -> Iterator[str]:
-    machine = results.machine
     yield "# Benchmark results"
     yield ""
-    yield (
-        f"{machine['cores']} cores of {machine['processor']}, {machine['memory_gb']} GB, {machine['system']}, "
-        f"Python {machine['python']}. {', '.join(f'{name} {one}' for name, one in results.versions.items())}."
-    )
+    versions = ", ".join(f"{name} {one}" for name, one in results.versions.items())
+    yield f"{sentence_of_machine(results.machine)} {versions}."
     yield ""
     yield (f"Photos: {results.inputs['photos']}. Weights: {results.inputs['weights']}. Mode: {results.inputs['mode']}.")
     yield ""
@@ -74,13 +72,13 @@ def _throughput(results: Results, discipline: str, size: int) -> Iterator[str]:
             continue
         memory = [_gigabytes(results.memory(name, size, workers=workers)) for workers in (False, True)]
         yield (
-            f"| {title} | {_spread(seconds)} | {size / seconds.median:,.0f} | {_ratio(ours, seconds)} | "
+            f"| {title} | {seconds.told()} | {size / seconds.median:,.0f} | {_ratio(ours, seconds)} | "
             f"{' | '.join(memory)} | {runs} |"
         )
         if name == "features/ours":
             asset = results.figure(name, size, "asset_seconds")
             assert asset is not None  # noqa: S101
-            alone = f"{_spread(asset)} | {size / asset.median:,.0f}"
+            alone = f"{asset.told()} | {size / asset.median:,.0f}"
             yield f"| of which the asset mobilenet_features alone | {alone} | | | | |"
     cosines = [run.facts["cosine_least"] for run in results.runs if "cosine_least" in run.facts and run.size == size]
     if cosines and discipline == "phone":
@@ -95,7 +93,7 @@ def _limits(results: Results, discipline: str, size: int) -> Iterator[str]:
         rate = results.figure(name, size, "images_per_second")
         more = results.figure(name, size, "gigaflops") if name == "limits/sgemm" else None
         if rate is not None:
-            yield f"| {title} | {_spread(rate, 0)} | {f'{more.median:,.0f} GFLOP/s' if more else ''} |"
+            yield f"| {title} | {rate.told(0)} | {f'{more.median:,.0f} GFLOP/s' if more else ''} |"
 
 
 def _pca(results: Results, discipline: str, size: int) -> Iterator[str]:
@@ -106,7 +104,7 @@ def _pca(results: Results, discipline: str, size: int) -> Iterator[str]:
         fit, process = results.figure(name, size, "fit_seconds"), results.figure(name, size)
         if fit is not None and process is not None:
             yield (
-                f"| {title} | {_spread(fit)} | {_spread(process)} | {_ratio(ours, fit)} | "
+                f"| {title} | {fit.told()} | {process.told()} | {_ratio(ours, fit)} | "
                 f"{_gigabytes(results.memory(name, size))} | {runs} |"
             )
 
@@ -120,18 +118,12 @@ def _single(results: Results, discipline: str, size: int) -> Iterator[str]:
         warm = results.figure(name, size, "warm_seconds") if told else None
         if cold is not None:
             yield (
-                f"| {title} | {_spread(cold, 2)} | {f'{1000 * warm.median:.1f}' if warm else ''} | "
+                f"| {title} | {cold.told(2)} | {f'{1000 * warm.median:.1f}' if warm else ''} | "
                 f"{_gigabytes(results.memory(name, size))} | {runs} |"
             )
 
 
 _TABLES = {"limits": _limits, "pca": _pca, "single": _single}
-
-
-def _spread(figure: Figure, digits: int = 1) -> str:
-    if figure.least == figure.most:
-        return f"{figure.median:,.{digits}f}"
-    return f"{figure.median:,.{digits}f} ({figure.least:,.{digits}f} to {figure.most:,.{digits}f})"
 
 
 def _ratio(ours: Figure | None, other: Figure) -> str:

@@ -5,10 +5,12 @@ read all features; nor by its ``vacuum``, which keeps what a killed writer has l
 deletes these again and again as long as the log names them.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
+
+import pyarrow as pa
 
 from spark_steps import storage
 from spark_steps.tables import DataFile, FolderTable, TableChange, TableChangedError, by_folder
@@ -34,7 +36,13 @@ class Upkeep:
     most_files: int = 20
 
 
-def maintain(table: FolderTable, folders: Collection[str], upkeep: Upkeep, about: Mapping[str, str]) -> None:
+def maintain(
+    table: FolderTable,
+    folders: Collection[str],
+    upkeep: Upkeep,
+    about: Mapping[str, str],
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Merges the small files of folders that have too many, and deletes what has been replaced for long enough.
 
     Another process that changes a folder in the same moment is let be: the next run comes here too.
@@ -44,20 +52,33 @@ def maintain(table: FolderTable, folders: Collection[str], upkeep: Upkeep, about
         folders: Those that have just been written.
         upkeep: How it is kept.
         about: What the log is to say, such as the run.
+        check: Called before each try to commit; may raise, as it should while photos are being erased.
     """
     for files in by_folder(table.files(folders), folders).values():
         small = [file for file in files if file.size < _SMALL_BYTES]
         if len(small) > upkeep.most_files:
-            compact(table, small, about)
+            compact(table, small, about, check)
     vacuum(table, upkeep.keep)
 
 
-def compact(table: FolderTable, files: Iterable[DataFile], about: Mapping[str, str]) -> bool:
-    """Merges files of one folder into one, the rows as they are; returns whether nobody else changed it meanwhile."""
+def compact(
+    table: FolderTable,
+    files: Iterable[DataFile],
+    about: Mapping[str, str],
+    check: Callable[[], None] = lambda: None,
+) -> bool:
+    """Merges files of one folder into one, the rows as they are; returns whether nobody else changed it meanwhile.
+
+    Args:
+        table: The table.
+        files: The files.
+        about: What the log is to say, such as the run.
+        check: Called before each try to commit; may raise.
+    """
     merged = list(files)
     base = table.snapshot()
 
-    def rows(file: DataFile) -> Iterable:  # type: ignore[type-arg]
+    def rows(file: DataFile) -> Iterator[pa.RecordBatch]:
         with table.reading(file) as opened:
             for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=table.schema.names):
                 # The old file's totals are among the schema's metadata.
@@ -67,7 +88,7 @@ def compact(table: FolderTable, files: Iterable[DataFile], about: Mapping[str, s
     try:
         new = write_file(table.root, folder, chain.from_iterable(map(rows, merged)))
         change = TableChange(base, None, merged, frozenset([folder]), kept=new.rows)
-        table.commit([new], change, {**about, "change": "compact"})
+        table.commit([new], change, {**about, "change": "compact"}, check)
     except TableChangedError:
         return False
     return True

@@ -1,6 +1,6 @@
 """From 1280 features to k: the projection of mobilenet_features on a PCA model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from operator import itemgetter
@@ -13,9 +13,9 @@ from spark_steps.footers import table_totals
 from spark_steps.pca import PcaModel, feature_matrix
 from spark_steps.row_ranges import FileRows, compare, cut, task_sizes
 from spark_steps.schemas import REDUCED_SCHEMA, with_folder
-from spark_steps.staleness import folders_to_reduce
-from spark_steps.summaries import summarise
+from spark_steps.staleness import folders_to_reduce, of_others
 from spark_steps.tables import DataFile, FolderTable, TableChange, by_folder, rows_of_shares
+from spark_steps.totals import Totals
 
 _SCHEMA = with_folder(REDUCED_SCHEMA)
 _FILES_AT_A_TIME = 16
@@ -41,10 +41,10 @@ def plan_reduced(
     Raises:
         FruitsError: The features of a folder come from another network than the model's.
     """
-    check_one_network(features, folders, model)
     base = reduced.snapshot()
     sources, existing = by_folder(features.snapshot().files, folders), by_folder(base.files, folders)
     totals = table_totals(features, sources), table_totals(reduced, existing)
+    check_one_network(totals[0], model)
     behind = sorted(folders_to_reduce(*totals, model.version).intersection(folders))
     same_model = {folder for folder in behind if totals[1][folder].made_by == {model.version}}
 
@@ -97,14 +97,18 @@ def _keys(table: FolderTable, file: DataFile) -> list[tuple[str, str] | None]:
     return [None if row.get("error") else (row["path"], row["image_id"]) for row in rows]
 
 
-def check_one_network(features: FolderTable, folders: Sequence[str], model: PcaModel) -> None:
-    """Raises a FruitsError where features come from another network than the one the model was fitted on."""
-    for folder, summary in summarise(features, folders).items():
-        if summary.models - {model.features_model}:
-            raise FruitsError(
-                f"The features of folder {folder!r} come from another network than the PCA model {model.version}. "
-                "Make the features of all folders and the PCA anew (fruits run, or the job whole_pipeline)."
-            )
+def check_one_network(features: Mapping[str, Totals], model: PcaModel) -> None:
+    """Raises a FruitsError where features come from another network than the one the model was fitted on.
+
+    Args:
+        features: Totals of mobilenet_features, by folder.
+        model: The PCA.
+    """
+    if others := of_others(features, model.features_model):
+        raise FruitsError(
+            f"The features of folder {others[0]!r} come from another network than the PCA model {model.version}. "
+            "Make the features of all folders and the PCA anew (fruits run, or the job whole_pipeline)."
+        )
 
 
 def _reduced(batch: pa.RecordBatch, model: PcaModel) -> pa.RecordBatch:

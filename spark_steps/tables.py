@@ -23,7 +23,7 @@ from spark_steps.errors import FruitsError
 from spark_steps.s3_versions import delete_files_for_good
 from spark_steps.schemas import FOLDER, to_spark, with_folder
 from spark_steps.session import rows_in_partitions
-from spark_steps.task_rows import RowSource, TaskRows, rows_as_they_are
+from spark_steps.task_rows import DriverRows, RowSource, TaskRows, rows_as_they_are
 
 # Imported where they are used: the small commands do without Spark, and without pandas, which pyarrow.dataset brings.
 if TYPE_CHECKING:
@@ -210,17 +210,16 @@ class FolderTable:
         with self._as_it_was_looked_up():
             return dataset.to_table(columns=list(columns), filter=where)
 
-    def replacement(self, rows: "DataFrame | TaskRows", folders: Sequence[str]) -> TableChange:
+    def replacement(self, rows: "DataFrame | TaskRows | DriverRows", folders: Sequence[str]) -> TableChange:
         """Plans the replacement of all rows of the named folders; other folders stay as they are.
 
         Args:
-            rows: Rows with the schema's columns and ``folder``, none of other folders than those named. What tasks
-                compute, ``TaskRows``, they also write, without a way through the JVM.
+            rows: Rows with the schema's columns and ``folder``, none of other folders than those named.
             folders: The folders.
         """
         base, named = self.snapshot(), frozenset(folders)
         removed = [file for file in base.files if file.folder in named]
-        return TableChange(base, self._as_task_rows(rows) if named else None, removed, named)
+        return TableChange(base, self._as_row_source(rows) if named else None, removed, named)
 
     def write(
         self, change: TableChange, about: Mapping[str, str] | None = None, check: Callable[[], None] = lambda: None
@@ -279,6 +278,7 @@ class FolderTable:
 
         def checked() -> None:
             try:
+                self._check_there(added)
                 check()
             except BaseException:
                 discard()
@@ -292,12 +292,20 @@ class FolderTable:
             raise
         # After any other error nobody can tell whether the commit was made: the files stay, for a day if it was not.
 
+    def _check_there(self, added: Sequence[DataFile]) -> None:
+        # As often as a commit is tried: what is committed and not there could not be read by anybody.
+        if added and (missing := {file.path for file in added} - self.listing().keys()):
+            raise FruitsError(
+                f"{len(missing):,} new files of {self.root} were deleted before they were committed: by an erasure, or "
+                "because the write took longer than a day. The old rows are kept. Run again."
+            )
+
     def _discard(self, paths: Iterable[str]) -> None:
         # For good: among these rows may be those of photos that were erased meanwhile.
         delete_files_for_good(self.root, list(paths))
 
-    def _as_task_rows(self, rows: "DataFrame | TaskRows") -> TaskRows:
-        if isinstance(rows, TaskRows):
+    def _as_row_source(self, rows: "DataFrame | TaskRows | DriverRows") -> RowSource:
+        if isinstance(rows, (TaskRows, DriverRows)):
             return rows
         from pyspark.sql import functions as F
 

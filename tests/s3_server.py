@@ -40,12 +40,17 @@ class S3:
 
 
 @contextmanager
-def moto_server() -> Iterator[str]:
-    """Runs a server, and yields its address."""
+def moto_server(log: Path | None = None) -> Iterator[str]:
+    """Runs a server, and yields its address.
+
+    Args:
+        log: A file for a line on each request; None for none.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "moto.server", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with (log or Path(os.devnull)).open("w") as lines:
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=lines)
     try:
         until = time.monotonic() + 60
         while server.poll() is None and time.monotonic() < until:

@@ -3,10 +3,10 @@
 import base64
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -19,13 +19,13 @@ from fruits_assets.map_chart import photo_map, shortened
 from fruits_assets.name_places import places_for_names
 from fruits_assets.scope import scope
 from spark_steps.discriminants import separated
-from spark_steps.folder_names import directory_name
 from spark_steps.moments import Matrix
 from spark_steps.pca import PcaModel
 from spark_steps.photo_map import MOST_LABELS, MOST_PHOTOS, PhotoMap, folders_of_labels, sample_map, spread
 from spark_steps.schemas import FEATURES_SCHEMA
 from spark_steps.summaries import Photos, Summary
 from spark_steps.tables import FolderTable
+from spark_steps.task_rows import DriverRows
 from spark_steps.weights import FEATURES
 
 # Of 150 labels with long names; the real ones of docs/ui-photo-map.png take 41,000.
@@ -54,10 +54,11 @@ def write_features(root: Path, folder: str, photos: int, rejected: int = 0) -> N
     """Writes the features of a folder: each photo's first two are 1 and 2."""
     features = np.zeros((photos, FEATURES), np.float32)
     features[:, :2] = 1, 2
-    directory = root / directory_name(folder)
-    directory.mkdir(parents=True)
-    table = pa.table({"label": [folder] * (photos + rejected), "features": [None] * rejected + list(features)})
-    pq.write_table(table, directory / "part-0.parquet")
+    table, count = FolderTable(str(root), FEATURES_SCHEMA), photos + rejected
+    columns: dict[str, Any] = {field.name: pa.nulls(count, field.type) for field in table.schema}
+    columns |= {"label": [folder] * count, "features": [None] * rejected + list(features)}
+    rows = DriverRows({folder: [pa.table(columns, table.schema)]})
+    table.write(table.replacement(rows, [folder]))
 
 
 def image_in(markdown: str) -> Image.Image:

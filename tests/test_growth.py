@@ -2,47 +2,57 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from pyspark.sql import SparkSession
-from werkzeug.serving import WSGIRequestHandler
 
 from fruits_assets.assets import ALL_ASSETS
 from fruits_assets.checks import ALL_CHECKS
 from fruits_assets.partitions import IMAGE_FOLDERS
 from fruits_assets.resources import local_resources
 from fruits_assets.settings import read_settings
-from spark_steps.images import find_photos
-from spark_steps.limits import DecodeLimits
-from spark_steps.mobilenet import update_features
+from spark_steps.maintenance import Upkeep, maintain
 from spark_steps.pca import PcaSettings, fit
-from spark_steps.reduce import reduce_features
+from spark_steps.reduce import plan_reduced
 from spark_steps.store import Store
 from spark_steps.summaries import summarise
 from spark_steps.weights import MobileNetModel
 from tests.conftest import save_photo
-from tests.s3_server import S3
+from tests.s3_server import S3, moto_server
+from tests.steps import write_features, write_raw_images
 
 pytest_plugins = ["tests.s3_server"]
 # More than are listed one by one.
 FOLDERS = 80
 
 
-@pytest.fixture
-def requests(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Counts the requests of all processes to the S3 of this one, by what is asked of which table."""
-    counted: Counter[str] = Counter()
-    answer = WSGIRequestHandler.log_request
+class Requests:
+    """Counts the requests of all processes to a server, from its log, by what is asked of which table."""
 
-    def count(handler: WSGIRequestHandler, *arguments: object) -> None:
+    def __init__(self, log: Path) -> None:
+        self._log, self._seen = log, 0
+
+    def new(self) -> Counter[str]:
+        """Returns those since the last call."""
+        lines = [line for line in self._log.read_text().splitlines() if "HTTP/1.1" in line]
         known = ("raw_images", "mobilenet_features", "reduced_features", "Test")
-        counted[next((name for name in known if name in handler.path), "other")] += 1
-        answer(handler, *arguments)  # type: ignore[arg-type]
+        counted = Counter(next((name for name in known if name in line), "other") for line in lines[self._seen :])
+        self._seen = len(lines)
+        return counted
 
-    monkeypatch.setattr(WSGIRequestHandler, "log_request", count)
-    return counted
+
+@pytest.fixture(scope="session")
+def s3_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("s3") / "requests.log"
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(s3_log: Path) -> Iterator[str]:
+    with moto_server(s3_log) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
@@ -56,7 +66,7 @@ def workers_reach_s3(spark: SparkSession, s3: S3, s3_endpoint: str, monkeypatch:
 def test_a_folder_in_s3_takes_few_requests_in_a_run_of_many(
     spark: SparkSession,
     s3: S3,
-    requests: Counter[str],
+    s3_log: Path,
     network: MobileNetModel,
     network_file: Path,
     tmp_path: Path,
@@ -69,7 +79,8 @@ def test_a_folder_in_s3_takes_few_requests_in_a_run_of_many(
         s3.put(f"Test/{folder}/{number}.jpg", photo if number else save_photo(tmp_path / "2.jpg", 200).read_bytes())
     settings = read_settings(images=f"{s3.bucket}/Test", store=s3.bucket, weights=str(network_file), cores="2")
     instance.add_dynamic_partitions(IMAGE_FOLDERS, folders)
-    requests.clear()
+    counted = Requests(s3_log)
+    counted.new()
     made = dg.materialize(
         [*ALL_ASSETS, *ALL_CHECKS],
         instance=instance,
@@ -79,6 +90,7 @@ def test_a_folder_in_s3_takes_few_requests_in_a_run_of_many(
     )
     assert made.success
     assert all(evaluation.passed for evaluation in made.get_asset_check_evaluations())
+    requests = counted.new()
     # Listed by the asset and by its check, and each photo read once.
     assert requests["Test"] <= (1 + 1 + 2) * FOLDERS + 20
     # Written and put in place; read by the plan of the features, which looks at it three times, and for the metadata.
@@ -86,11 +98,12 @@ def test_a_folder_in_s3_takes_few_requests_in_a_run_of_many(
     # Written and put in place; read for the metadata, and by the check of the numbers.
     assert requests["mobilenet_features"] <= (2 + 1 + 1) * FOLDERS + 50
 
-    requests.clear()
     store = Store(settings.store)
     model = fit(spark, store.mobilenet_features, network, PcaSettings(2))
-    store.reduced_features.write(reduce_features(spark, store.mobilenet_features, folders, model), folders)
+    features, reduced = store.mobilenet_features, store.reduced_features
+    reduced.write(plan_reduced(spark, features, reduced, folders, model))
     assert sum(summary.rows for summary in summarise(store.reduced_features, folders).values()) == 2 * FOLDERS
+    requests = counted.new()
     # Read by the fit and by the projection.
     assert requests["mobilenet_features"] <= (1 + 1) * FOLDERS + 50
     assert requests["reduced_features"] <= (2 + 1) * FOLDERS + 50
@@ -103,12 +116,9 @@ def test_a_folder_that_grows_again_and_again_keeps_few_files(
     for addition in range(6):
         for number in range(3):
             save_photo(images / "Apple" / f"{addition}-{number}.jpg", colour=40 * addition + number)
-        store.raw_images.write(find_photos(spark, str(images), ["Apple"], 1 << 20).rows, ["Apple"])
-        raw, before = store.raw_images.read(spark), store.mobilenet_features.read(spark)
-        update = update_features(raw, before, ["Apple"], network, DecodeLimits())
-        store.mobilenet_features.write(update.rows, update.changed)
-        assert update.inferences.value == 3
-        # The rows that stay and the new ones, each on as many tasks as there are cores.
-        assert len(store.mobilenet_features.files()) <= 2 * spark.sparkContext.defaultParallelism
-        assert len(store.raw_images.files()) == 1
+        write_raw_images(spark, store, images)
+        assert write_features(spark, store, images, network).inferences.value == 3
+        for table in (store.raw_images, store.mobilenet_features):
+            maintain(table, ["Apple"], Upkeep(most_files=4), {})
+            assert len(table.files()) <= 4 + spark.sparkContext.defaultParallelism
     assert summarise(store.mobilenet_features)["Apple"].usable.count == 18

@@ -56,14 +56,12 @@ def hostile(tmp_path: Path) -> Path:
 
 def rows_of(spark: SparkSession, images: Path, *folders: str) -> list[tuple[str, str, str]]:
     found = find_photos(spark, str(images), folders, MAX_BYTES).rows
-    return sorted((row["folder"], row["label"], row["path"]) for row in found.collect())
+    return sorted((folder, row["label"], row["path"]) for folder, rows in found.items() for row in rows.to_pylist())
 
 
 def test_photos_with_hostile_names_are_found_once_each_in_the_right_folder(spark: SparkSession, hostile: Path) -> None:
     expected = sorted(
-        (folder, folder.rsplit("/", 1)[-1], f"{hostile}/{folder}/{name}")
-        for folder in HOSTILE_FOLDERS
-        for name in HOSTILE_NAMES
+        (folder, folder.rsplit("/", 1)[-1], f"{folder}/{name}") for folder in HOSTILE_FOLDERS for name in HOSTILE_NAMES
     )
     assert rows_of(spark, hostile, *HOSTILE_FOLDERS) == expected
 
@@ -71,7 +69,7 @@ def test_photos_with_hostile_names_are_found_once_each_in_the_right_folder(spark
 @pytest.mark.parametrize("folder", ["Training", "Training/Sub one", "br[1]ackets", "_under", "a%20b"])
 def test_one_folder_alone_has_its_own_photos_and_no_others(spark: SparkSession, hostile: Path, folder: str) -> None:
     assert [path for _, _, path in rows_of(spark, hostile, folder)] == sorted(
-        f"{hostile}/{folder}/{name}" for name in HOSTILE_NAMES
+        f"{folder}/{name}" for name in HOSTILE_NAMES
     )
 
 
@@ -89,7 +87,8 @@ def test_a_row_tells_length_and_time_and_what_the_listing_thinks(spark: SparkSes
     (tmp_path / "Apple" / "empty.jpg").touch()
     (tmp_path / "Apple" / "large.jpg").write_bytes(bytes(MAX_BYTES + 1))
     os.utime(good, (1_700_000_000, 1_700_000_000))
-    rows = {Path(r["path"]).name: r for r in find_photos(spark, str(tmp_path), ["Apple"], MAX_BYTES).rows.collect()}
+    found = find_photos(spark, str(tmp_path), ["Apple"], MAX_BYTES).rows["Apple"]
+    rows = {Path(row["path"]).name: row for row in found.to_pylist()}
     assert rows["good.jpg"]["length"] == good.stat().st_size
     assert rows["good.jpg"]["modification_time"].timestamp() == 1_700_000_000
     assert rows["good.jpg"]["error"] is None
@@ -102,7 +101,7 @@ def test_files_that_are_no_photos_are_named_and_have_no_row(spark: SparkSession,
     for name in ("notes.txt", ".DS_Store", "._1.jpg", "jpg", "_notes.md"):
         (tmp_path / "Apple" / name).write_text("x")
     found = find_photos(spark, str(tmp_path), ["Apple"], MAX_BYTES)
-    assert found.rows.count() == 1
+    assert found.rows["Apple"].num_rows == 1
     assert found.others == {"Apple": [".DS_Store", "._1.jpg", "_notes.md", "jpg", "notes.txt"]}
 
 

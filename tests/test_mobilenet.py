@@ -3,6 +3,7 @@
 import hashlib
 import os
 import resource
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,15 +13,12 @@ from pyspark.sql import SparkSession
 
 from spark_steps.errors import FruitsError
 from spark_steps.extractor import FeatureExtractor
-from spark_steps.images import find_photos
-from spark_steps.limits import DecodeLimits
-from spark_steps.mobilenet import FeatureUpdate, plan_features, update_features
+from spark_steps.mobilenet import FeatureUpdate
 from spark_steps.photos import decode
 from spark_steps.store import Store
 from spark_steps.weights import MobileNetModel
 from tests.conftest import save_photo
-
-LIMITS = DecodeLimits()
+from tests.steps import write_features, write_raw_images
 
 
 class Platform:
@@ -31,14 +29,17 @@ class Platform:
         self.store = Store(str(root))
 
     def update(self, *folders: str, full_refresh: bool = False) -> FeatureUpdate:
-        names = list(folders)
-        found = find_photos(self.spark, str(self.images), names, LIMITS.fetch.max_bytes)
-        self.store.raw_images.write(found.rows, names)
-        raw, features = self.store.raw_images, self.store.mobilenet_features
-        update = plan_features(self.spark, raw, features, names, self.network, LIMITS, full_refresh=full_refresh)
-        if update.changed:
-            self.store.mobilenet_features.write(update.rows, update.changed)
-        return update
+        self.list_photos(*folders)
+        return self.featurise(*folders, full_refresh=full_refresh)
+
+    def list_photos(self, *folders: str) -> None:
+        write_raw_images(self.spark, self.store, self.images, folders)
+
+    def featurise(self, *folders: str, full_refresh: bool = False) -> FeatureUpdate:
+        return write_features(self.spark, self.store, self.images, self.network, folders, full_refresh=full_refresh)
+
+    def files(self, *folders: str) -> list[str]:
+        return [file.path for file in self.store.mobilenet_features.files(folders or None)]
 
     def rows(self) -> dict[str, dict[str, object]]:
         columns = self.store.mobilenet_features.schema.names
@@ -60,26 +61,23 @@ def test_each_photo_gets_the_features_the_network_gives_it(platform: Platform) -
     rows = platform.rows()
     assert len(rows) == 6
     for row in rows.values():
-        data = Path(str(row["path"])).read_bytes()
+        data = (platform.images / str(row["path"])).read_bytes()
         assert row["error"] is None
         assert (row["width"], row["height"], row["length"]) == (60, 40, len(data))
         assert row["model"] == platform.network.fingerprint
         np.testing.assert_array_equal(np.array(row["features"], np.float32), extractor.extract(decode(data, 10**8)))
 
 
-def test_folders_without_features_get_the_rows_that_a_comparison_with_none_gives(platform: Platform) -> None:
+def test_folders_without_features_get_the_rows_that_a_comparison_gives(platform: Platform) -> None:
     (platform.images / "Apple" / "text.jpg").write_text("a letter")
     (platform.images / "Pear" / "empty.jpg").touch()
     (platform.images / "Fig").mkdir()
     (platform.images / "Fig" / "gone.jpg").touch()
     first = platform.update("Apple", "Fig", "Pear")
     at_once = platform.rows()
-    names = ["Apple", "Fig", "Pear"]
-    raw, features = platform.store.raw_images.read(platform.spark, names), platform.store.mobilenet_features
-    compared = update_features(raw, features.read(platform.spark, []), names, platform.network, LIMITS)
-    features.write(compared.rows, names)
+    compared = platform.featurise("Apple", "Fig", "Pear", full_refresh=True)
     assert platform.rows() == at_once
-    assert (first.work, first.changed) == (compared.work, compared.changed)
+    assert first.change.folders == compared.change.folders == {"Apple", "Fig", "Pear"}
     assert (first.inferences.value, first.done.value) == (compared.inferences.value, compared.done.value) == (6, 9)
 
 
@@ -127,11 +125,12 @@ def test_a_second_run_computes_nothing_and_writes_nothing(platform: Platform) ->
     (platform.images / "Apple" / "text.jpg").write_text("a letter")
     (platform.images / "Apple" / "empty.jpg").touch()
     platform.update("Apple", "Pear")
-    files = platform.store.mobilenet_features.paths()
+    tables = platform.store.raw_images, platform.store.mobilenet_features
+    before = [table.snapshot() for table in tables]
     update = platform.update("Apple", "Pear")
-    assert update.changed == []
+    assert update.change.is_empty
     assert update.inferences.value == 0
-    assert platform.store.mobilenet_features.paths() == files
+    assert [table.snapshot() for table in tables] == before
 
 
 def test_only_new_and_changed_photos_are_run(platform: Platform) -> None:
@@ -141,7 +140,7 @@ def test_only_new_and_changed_photos_are_run(platform: Platform) -> None:
     save_photo(platform.images / "Apple" / "a1.jpg", colour=9, size=(64, 64))
     (platform.images / "Apple" / "a2.jpg").unlink()
     update = platform.update("Apple", "Pear")
-    assert update.changed == ["Apple"]
+    assert update.change.folders == {"Apple"}
     assert (update.work["Apple"].kept, update.work["Apple"].computed, update.work["Apple"].outdated) == (1, 2, 2)
     assert update.inferences.value == 2
     after = platform.rows()
@@ -167,17 +166,14 @@ def test_another_network_or_a_full_refresh_computes_everything_again(platform: P
 
 
 def test_a_photo_that_vanished_is_tried_again_and_a_broken_one_is_not(
-    platform: Platform, spark: SparkSession, network: MobileNetModel
+    platform: Platform,
 ) -> None:
-    apple, names = platform.images / "Apple", ["Apple"]
+    apple = platform.images / "Apple"
     (apple / "text.jpg").write_text("a letter")
-    found = find_photos(spark, str(platform.images), names, LIMITS.fetch.max_bytes)
-    platform.store.raw_images.write(found.rows, names)
+    platform.list_photos("Apple")
     moved, stat = platform.images / "a0.jpg", (apple / "a0.jpg").stat()
     (apple / "a0.jpg").rename(moved)
-    raw = platform.store.raw_images.read(spark, names)
-    update = update_features(raw, platform.store.mobilenet_features.read(spark, names), names, network, LIMITS)
-    platform.store.mobilenet_features.write(update.rows, names)
+    platform.featurise("Apple")
     assert str(platform.rows()["a0.jpg"]["error"]).startswith("vanished:")
     moved.rename(apple / "a0.jpg")
     os.utime(apple / "a0.jpg", ns=(stat.st_atime_ns, stat.st_mtime_ns))
@@ -187,15 +183,12 @@ def test_a_photo_that_vanished_is_tried_again_and_a_broken_one_is_not(
 
 
 def test_a_photo_that_changes_after_it_was_listed_has_the_features_that_its_id_says_and_is_computed_again(
-    platform: Platform, spark: SparkSession, network: MobileNetModel
+    platform: Platform,
 ) -> None:
-    photo, names = platform.images / "Apple" / "a0.jpg", ["Apple"]
-    found = find_photos(spark, str(platform.images), names, LIMITS.fetch.max_bytes)
-    platform.store.raw_images.write(found.rows, names)
+    photo = platform.images / "Apple" / "a0.jpg"
+    platform.list_photos("Apple")
     save_photo(photo, colour=222, size=(64, 64))
-    raw = platform.store.raw_images.read(spark, names)
-    update = update_features(raw, platform.store.mobilenet_features.read(spark, names), names, network, LIMITS)
-    platform.store.mobilenet_features.write(update.rows, names)
+    platform.featurise("Apple")
     assert platform.rows()["a0.jpg"]["image_id"] == hashlib.sha256(photo.read_bytes()).hexdigest()
     update = platform.update("Apple")
     assert update.work["Apple"].computed == 1
@@ -210,7 +203,7 @@ def test_a_photo_replaced_by_one_of_its_length_and_time_is_noticed_by_a_full_ref
     save_photo(photo, colour=200)
     os.utime(photo, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert photo.stat().st_size == status.st_size
-    assert platform.update("Apple").changed == []
+    assert platform.update("Apple").change.is_empty
     platform.update("Apple", full_refresh=True)
     assert platform.rows()["same.bmp"]["image_id"] != before
 
@@ -230,4 +223,77 @@ def test_a_folder_gets_few_files_however_many_tasks_there_are(platform: Platform
     folders = [f"F{folder:02d}" for folder in range(12)]
     platform.update(*folders)
     tasks = platform.spark.sparkContext.defaultParallelism
-    assert len(platform.store.mobilenet_features.paths()) <= len(folders) + tasks
+    assert len(platform.files()) <= len(folders) + tasks
+
+
+def test_photos_that_come_are_added_in_files_of_their_own_and_no_other_file_is_written(platform: Platform) -> None:
+    platform.update("Apple", "Pear")
+    before = platform.files()
+    save_photo(platform.images / "Apple" / "new.jpg", colour=7)
+    platform.update("Apple", "Pear")
+    (new,) = [file for file in platform.store.mobilenet_features.files() if file.path not in before]
+    assert (new.folder, new.rows) == ("Apple", 1)
+    assert set(before) < set(platform.files())
+
+
+def test_a_photo_that_goes_rewrites_only_the_file_that_held_it(platform: Platform) -> None:
+    platform.update("Apple")
+    save_photo(platform.images / "Apple" / "new.jpg", colour=7)
+    platform.update("Apple")
+    files, rows = {file.path: file for file in platform.store.mobilenet_features.files()}, platform.rows()
+    (platform.images / "Apple" / "new.jpg").unlink()
+    update = platform.update("Apple")
+    assert update.inferences.value == 0
+    (gone,) = set(files) - set(platform.files())
+    assert files[gone].rows == 1
+    rows.pop("new.jpg")
+    assert platform.rows() == rows
+
+
+def test_a_photo_with_another_time_and_the_same_bytes_is_read_and_not_run(platform: Platform) -> None:
+    (platform.images / "Apple" / "text.jpg").write_text("a letter")
+    platform.update("Apple")
+    before = platform.rows()
+    for name in ("a0.jpg", "text.jpg"):
+        os.utime(platform.images / "Apple" / name, (1_700_000_000, 1_700_000_000))
+    update = platform.update("Apple")
+    assert (update.inferences.value, update.done.value, update.work["Apple"].computed) == (0, 2, 2)
+    after = platform.rows()
+    for name, row in after.items():
+        assert {**row, "modification_time": None} == {**before[name], "modification_time": None}
+    assert after["a0.jpg"]["modification_time"].timestamp() == 1_700_000_000  # type: ignore[attr-defined]
+    assert platform.update("Apple").change.is_empty
+
+
+def test_a_photo_with_another_time_and_other_bytes_of_the_same_length_is_run(platform: Platform) -> None:
+    photo = save_photo(platform.images / "Apple" / "same.bmp", colour=10)
+    platform.update("Apple")
+    before = platform.rows()
+    save_photo(photo, colour=200)
+    os.utime(photo, (1_700_000_000, 1_700_000_000))
+    assert platform.update("Apple").inferences.value == 1
+    after = platform.rows()
+    assert after["same.bmp"]["image_id"] == hashlib.sha256(photo.read_bytes()).hexdigest()
+    assert after["same.bmp"]["features"] != before.pop("same.bmp")["features"]
+    assert {name: after[name] for name in before} == before
+
+
+def test_photos_that_have_moved_to_another_place_are_not_run_again(platform: Platform, tmp_path: Path) -> None:
+    platform.update("Apple", "Pear")
+    before = platform.rows()
+    # As a copy without its times.
+    for file in platform.images.rglob("*.*"):
+        copy = tmp_path / "moved" / file.relative_to(platform.images)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.read_bytes())
+        os.utime(copy, (1_700_000_000, 1_700_000_000))
+    shutil.rmtree(platform.images)
+    told = platform.store.use_images(str(tmp_path / "moved"))
+    assert told is not None
+    assert f"have moved from {platform.images} to {tmp_path / 'moved'}: of 6 looked for, 6 lie there" in told
+    platform.images = tmp_path / "moved"
+    assert platform.update("Apple", "Pear").inferences.value == 0
+    after = platform.rows()
+    assert {name: row["features"] for name, row in after.items()} == {
+        name: row["features"] for name, row in before.items()
+    }

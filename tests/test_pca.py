@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import array_to_vector, vector_to_array
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
@@ -19,9 +19,10 @@ from spark_steps import pca_store
 from spark_steps.errors import FruitsError
 from spark_steps.moments import Moments, RunningMoments, merge_in_pairs
 from spark_steps.pca import PcaModel, PcaSettings, fit, settings_for_next, solve
-from spark_steps.reduce import reduce_features
-from spark_steps.schemas import FEATURES_SCHEMA, REDUCED_SCHEMA, to_spark, with_folder
-from spark_steps.tables import FolderTable
+from spark_steps.reduce import plan_reduced
+from spark_steps.schemas import FEATURES_SCHEMA, REDUCED_SCHEMA, with_folder
+from spark_steps.tables import FolderTable, TableChange
+from spark_steps.task_rows import DriverRows
 from spark_steps.weights import MobileNetModel
 
 NETWORK = MobileNetModel(b"", "n" * 64, "random:0", "w" * 64)
@@ -41,7 +42,7 @@ def make_table(tmp_path: Path) -> MakeTable:
 
     def make(features: np.ndarray, *sizes: int, model: str = NETWORK.fingerprint, errors: int = 0) -> FolderTable:
         table = FolderTable(str(tmp_path / "mobilenet_features"), FEATURES_SCHEMA)
-        start = 0
+        start, rows = 0, {}
         for number, size in enumerate(sizes or (len(features),)):
             block = list(features[start : start + size]) + [None] * errors
             ids = [f"{start + i:064x}" for i in range(len(block))]
@@ -53,10 +54,10 @@ def make_table(tmp_path: Path) -> MakeTable:
                 "model": [model] * len(block),
                 "error": [None] * size + ["truncated: x"] * errors,
             }
-            directory = Path(table.directory(f"F{number}"))
-            directory.mkdir(parents=True, exist_ok=True)
-            pq.write_table(pa.table(columns), directory / "part-0.parquet")
+            absent = {field.name: pa.nulls(len(block), field.type) for field in table.schema}
+            rows[f"F{number}"] = [pa.table({**absent, **columns}, table.schema)]
             start += size
+        table.write(table.replacement(DriverRows(rows), list(rows)))
         return table
 
     return make
@@ -69,9 +70,11 @@ def scikit_learn(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return reference.explained_variance_ratio_, reference.components_, reference.transform(scaled)
 
 
-def reduced_rows(spark: SparkSession, table: FolderTable, folders: list[str], model: PcaModel) -> list[Row]:
-    schema = to_spark(with_folder(REDUCED_SCHEMA))
-    return reduce_features(spark, table, folders, model).frame(schema).collect()
+def reduced_rows(spark: SparkSession, table: FolderTable, folders: list[str], model: PcaModel) -> list[dict[str, Any]]:
+    reduced = FolderTable(f"{table.root}_reduced", REDUCED_SCHEMA)
+    reduced.write(plan_reduced(spark, table, reduced, folders, model))
+    rows: list[dict[str, Any]] = reduced.arrow(with_folder(REDUCED_SCHEMA).names).to_pylist()
+    return rows
 
 
 def test_it_agrees_with_scikit_learn(spark: SparkSession, make_table: MakeTable) -> None:
@@ -193,7 +196,7 @@ def test_spark_ml_loads_the_model_and_reduces_to_the_same_numbers(
     root = str(tmp_path / "pca_model")
     pca_store.save(spark, model, root)
     pipeline = PipelineModel.load(f"{root}/{model.version}/pipeline")
-    usable = table.read(spark).where("error IS NULL").withColumn("features", array_to_vector(F.col("features")))
+    usable = table.scan(spark).where("error IS NULL").withColumn("features", array_to_vector(F.col("features")))
     reduced = pipeline.transform(usable).select("path", vector_to_array(F.col("reduced")).alias("reduced")).collect()
     ours = {row["path"]: row["reduced"] for row in reduced_rows(spark, table, ["F0", "F1"], model)}
     assert len(reduced) == len(ours) == 60
@@ -213,13 +216,39 @@ def test_reduced_rows_are_those_of_the_usable_photos_of_the_folders(spark: Spark
     assert [field.name for field in REDUCED_SCHEMA] == ["image_id", "path", "label", "reduced", "pca_model"]
 
 
+def test_only_photos_that_came_are_reduced_by_the_same_model_and_those_that_went_lose_their_rows(
+    spark: SparkSession, make_table: MakeTable
+) -> None:
+    features = features_like(60)
+    table = make_table(features, 20, 40)
+    model = fit(spark, table, NETWORK, PcaSettings(components=7))
+    before = reduced_rows(spark, table, ["F0", "F1"], model)
+    reduced = FolderTable(f"{table.root}_reduced", REDUCED_SCHEMA)
+    files = {file.path for file in reduced.files()}
+    assert plan_reduced(spark, table, reduced, ["F0", "F1"], model).is_empty
+    # F0 has its photos, and one more in a file of its own; F1 has lost its last ones.
+    columns = table.schema.names
+    more = table.arrow(columns, ["F0"]).slice(0, 1).set_column(1, "path", pa.array(["F0/again.jpg"]))
+    table.write(TableChange(table.snapshot(), DriverRows({"F0": [more]}), (), frozenset(["F0"])))
+    table.write(table.replacement(DriverRows({"F1": [table.arrow(columns, ["F1"]).slice(0, 30)]}), ["F1"]))
+    after = reduced_rows(spark, table, ["F0", "F1"], model)
+    kept = [row for row in before if row["folder"] == "F0" or int(row["image_id"], 16) < 50]
+    assert sorted(after, key=lambda row: row["path"]) == sorted(
+        [*kept, {**before[0], "path": "F0/again.jpg"}], key=lambda row: row["path"]
+    )
+    new = [(file.folder, file.rows) for file in reduced.files() if file.path not in files]
+    assert ("F0", 1) in new
+    # What is left of the one file that held the rows that are gone.
+    assert [folder for folder, _ in new] == ["F0", "F1"]
+
+
 def test_features_of_another_network_than_the_models_are_not_reduced(
     spark: SparkSession, make_table: MakeTable
 ) -> None:
     table = make_table(features_like(20))
     model = replace(fit(spark, table, NETWORK, PcaSettings(components=3)), features_model="o" * 64)
     with pytest.raises(FruitsError, match="'F0' come from another network"):
-        reduce_features(spark, table, ["F0"], model)
+        reduced_rows(spark, table, ["F0"], model)
 
 
 def test_features_that_are_not_finite_are_refused() -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import dagster as dg
 import numpy as np
-import pandas as pd
 import pytest
 from dagster import AssetKey, DagsterInstance
+from deltalake import DeltaTable
 
 from fruits_assets.assets import ALL_ASSETS
 from fruits_assets.checks import ALL_CHECKS, differing_folders
@@ -21,6 +21,7 @@ from spark_steps import pca_store
 from spark_steps.errors import FruitsError
 from spark_steps.store import Store
 from spark_steps.summaries import summarise, total
+from spark_steps.task_rows import DriverRows
 from tests.conftest import REAL_WEIGHTS, save_photo
 
 TABLES = ("raw_images", "mobilenet_features", "reduced_features")
@@ -68,10 +69,10 @@ def test_every_photo_is_accounted_for_and_only_new_work_is_done(
     assert all(passed for passed, _ in checks_of(instance).values()), checks_of(instance)
 
     # Again, with the network that the store has: the same rows, no duplicates, the same model, and no photo through it.
-    files = store.mobilenet_features.paths()
+    snapshots = [table.snapshot() for table in store.tables.values()]
     run(settings.model_copy(update={"weights": None}), instance)
     assert read_report(settings.store) == first
-    assert store.mobilenet_features.paths() == files
+    assert [table.snapshot() for table in store.tables.values()] == snapshots
     assert computed(instance, list(first.photos_by_folder)) == {}
 
     # A folder more, and three photos more in another: only those.
@@ -86,12 +87,12 @@ def test_every_photo_is_accounted_for_and_only_new_work_is_done(
     assert grown.pca_model != first.pca_model
     assert all(passed for passed, _ in checks_of(instance).values()), checks_of(instance)
 
-    # Plain pandas reads it all, without any of our code.
-    reduced = pd.read_parquet(f"{settings.store}/PCA_Results/reduced_features")
+    # Other programs read it all, without any of our code.
+    reduced = DeltaTable(f"{settings.store}/PCA_Results/reduced_features").to_pandas()
     assert set(reduced.columns) == {"image_id", "path", "label", "reduced", "pca_model", "folder"}
     assert np.stack(reduced["reduced"].tolist()).shape == (40, grown.components)
     assert (reduced["label"] == reduced["folder"].astype(str)).all()
-    features = pd.read_parquet(f"{settings.store}/Results/mobilenet_features", columns=["features", "error"])
+    features = DeltaTable(f"{settings.store}/Results/mobilenet_features").to_pandas(columns=["features", "error"])
     assert np.stack(features["features"].tolist()).shape == (40, 1280)
     model = json.loads(Path(settings.store, "PCA_Results", "pca_model", str(grown.pca_model), "model.json").read_text())
     assert model["k"] == grown.components
@@ -122,7 +123,7 @@ def test_all_folders_go_through_one_run_and_each_tells_its_own_numbers(
     assert (lemon["photos"], lemon["rejected"], lemon["photos_worked_on"]) == (5, 1, 5)
     assert lemon["rejected_by_reason"] == {"not an image": 1}
     (record,) = lemon["rejected_photos"].records  # type: ignore[attr-defined]
-    assert record.data["path"] == str(photos / "Lemon" / "letter.jpg")
+    assert record.data["path"] == "Lemon/letter.jpg"
     assert record.data["error"].startswith("not an image: ")
     plum = metadata_of(instance, "mobilenet_features", "Plum")
     assert (plum["photos"], plum["rejected"], plum["run_cost_eur"]) == (4, 0, 0.0)
@@ -223,9 +224,9 @@ def test_folders_that_are_no_neighbours_are_one_run_and_each_has_its_numbers(
 def test_a_lost_row_fails_the_check_that_promises_none_is_lost(settings: Settings, instance: DagsterInstance) -> None:
     run(settings, instance)
     store = Store(settings.store)
-    for _, path in store.mobilenet_features.paths(["Lemon"]):
-        table = pd.read_parquet(path, columns=store.mobilenet_features.schema.names)
-        table.iloc[1:].to_parquet(path)
+    rows = store.mobilenet_features.arrow(store.mobilenet_features.schema.names, ["Lemon"])
+    fewer = store.mobilenet_features.replacement(DriverRows({"Lemon": [rows.slice(1)]}), ["Lemon"])
+    store.mobilenet_features.write(fewer)
     lost = dg.materialize(
         [*ALL_ASSETS, *ALL_CHECKS],
         instance=instance,

@@ -5,21 +5,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
 from spark_steps.footers import files_by_folder, table_totals
-from spark_steps.images import FolderContents, find_photos, list_image_folders
-from spark_steps.limits import DecodeLimits
-from spark_steps.mobilenet import update_features
+from spark_steps.images import FolderContents, list_image_folders
 from spark_steps.schemas import FEATURES_SCHEMA
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable
 from spark_steps.totals import FOOTER_KEY, Totals, milliseconds, read_totals
 from spark_steps.weights import MobileNetModel
 from tests.conftest import save_photo
+from tests.steps import write_features, write_raw_images
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +30,8 @@ def table(spark: SparkSession, network: MobileNetModel, tmp_path_factory: pytest
     (root / "photos" / "Pear" / "2.jpg").write_text("not a photo")
     (root / "photos" / "Pear" / "3.jpg").touch()
     store = Store(str(root / "store"))
-    folders = ["Apple = red", "Pear"]
-    raw = find_photos(spark, str(root / "photos"), folders, 1 << 20).rows
-    rows = update_features(raw, store.mobilenet_features.read(spark), folders, network, DecodeLimits()).rows
-    store.mobilenet_features.write(rows, folders)
+    write_raw_images(spark, store, root / "photos")
+    write_features(spark, store, root / "photos", network)
     return store.mobilenet_features
 
 
@@ -66,21 +62,16 @@ def test_totals_of_photos_that_have_not_changed_are_what_their_listing_shows(tab
 def test_a_file_without_totals_in_its_footer_gives_the_same_from_its_rows(table: FolderTable, tmp_path: Path) -> None:
     for files in files_by_folder(table).values():
         for file in files:
-            rows = pq.ParquetFile(file.path).read()
+            rows = pq.ParquetFile(f"{table.root}/{file.path}").read()
             plain = tmp_path / "plain.parquet"
             pq.write_table(rows.replace_schema_metadata(None), plain)
-            assert FOOTER_KEY.encode() in (pq.read_metadata(file.path).metadata or {})
+            assert FOOTER_KEY.encode() in (pq.read_metadata(f"{table.root}/{file.path}").metadata or {})
             kept, read = read_totals(table.open(file)), read_totals(pq.ParquetFile(plain))
             assert replace(read, sum=None) == replace(kept, sum=None)
             assert read.sum == pytest.approx(kept.sum, rel=1e-12)
 
 
-def test_a_listing_leaves_out_files_that_are_still_to_come(table: FolderTable, tmp_path: Path) -> None:
-    copy = FolderTable(str(tmp_path / "table"), FEATURES_SCHEMA)
-    coming = Path(copy.root, "_replacing", "abc", "folder=Pear")
-    coming.mkdir(parents=True)
-    pq.write_table(pa.table({"path": ["p"]}), coming / "part-0.parquet")
-    assert files_by_folder(copy) == {}
+def test_a_table_that_is_not_there_has_no_totals(tmp_path: Path) -> None:
     assert files_by_folder(FolderTable(str(tmp_path / "nowhere"), FEATURES_SCHEMA)) == {}
 
 
