@@ -9,6 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 LOG = "_delta_log"
 _TRIES = 50
+_COMMITS_AT_A_TIME = 16
 _PROPERTIES = {
     # No least and greatest value of any column: paths and ids of photos are in no log, checkpoint or statistic.
     "delta.dataSkippingNumIndexedCols": "0",
@@ -35,6 +37,8 @@ _PROPERTIES = {
     "delta.checkpointInterval": "10",
     "delta.deletedFileRetentionDuration": "interval 8 days",
 }
+# For how long the log names removed files, and former versions, where its properties do not say.
+_RETENTIONS = {"delta.deletedFileRetentionDuration": "", "delta.logRetentionDuration": "interval 30 days"}
 # deltalake decodes an escape in a table's location, and then looks for another one (1.6.6).
 _UNUSABLE = re.compile("%[0-9A-Fa-f]{2}|[\x00-\x1f\x7f]")
 _COMMIT_NAME = re.compile(r"(\d{20})\.json")
@@ -99,6 +103,7 @@ class Commit:
         version: Its number.
         at: When it was committed.
         operation: ``WRITE``, ``CREATE TABLE`` and so on.
+        parameters: What the operation was told, such as the properties that it set.
         about: What the writer has written into it: the run, the asset, rows added and removed.
         files_added: Files that came.
         files_removed: Files that went.
@@ -107,6 +112,7 @@ class Commit:
     version: int
     at: datetime
     operation: str
+    parameters: Mapping[str, Any]
     about: Mapping[str, str]
     files_added: int
     files_removed: int
@@ -121,12 +127,14 @@ class FileChange:
         removed: The files that go.
         base: The table that this was planned on.
         folders: The folders that have to be as they were then.
+        kept: Rows of the files that come that are also in those that go.
     """
 
     added: Sequence[DataFile]
     removed: Sequence[DataFile]
     base: Snapshot
     folders: frozenset[str]
+    kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -148,8 +156,11 @@ class DeltaLog:
             FruitsError: The log cannot be read, or no longer has that version.
         """
         with self._errors("read"):
-            table = self._open(version)
-            return Snapshot() if table is None else _snapshot_of(self.root, table)
+            if (table := self._open(version)) is not None:
+                return _snapshot_of(self.root, table)
+        if version is not None:
+            raise FruitsError(f"The log of {self.root} no longer has version {version}. Give a later one.")
+        return Snapshot()
 
     def commit(self, change: FileChange, about: Mapping[str, str], check: Callable[[], None]) -> int:
         """Makes a change the next version of the table, and returns its number; a missing table is created.
@@ -163,8 +174,8 @@ class DeltaLog:
             TableChangedError: Another process has changed one of the folders since the change was planned.
             FruitsError: Other writers were first, each time; or the log cannot be written.
         """
-        removed = sum(file.rows for file in change.removed)
-        added = sum(file.rows for file in change.added)
+        removed = sum(file.rows for file in change.removed) - change.kept
+        added = sum(file.rows for file in change.added) - change.kept
         told = {**about, "rows_added": str(added), "rows_removed": str(removed)}
         for _ in range(_TRIES):
             self.create()
@@ -244,16 +255,18 @@ class DeltaLog:
         raise FruitsError(f"{self.root} is being written by other runs. Run again when they have ended.")
 
     def remember_removed(self, keep: timedelta) -> None:
-        """Lets the log name removed files for longer than they are kept: one that it does not name was never committed.
+        """Lets the log name removed files, and former versions, for longer than removed files are kept.
+
+        A file that it does not name was never committed.
 
         Args:
             keep: For how long they are kept.
         """
-        name = "delta.deletedFileRetentionDuration"
-        now = self._opened().metadata().configuration.get(name, "")
-        days = re.fullmatch(r"interval (\d+) days", now)
-        if days is None or int(days[1]) <= keep.days:
-            self.set_property(name, f"interval {keep.days + 1} days", now or None)
+        properties = self._opened().metadata().configuration
+        for name, default in _RETENTIONS.items():
+            days = re.fullmatch(r"interval (\d+) days", properties.get(name, default))
+            if days is None or int(days[1]) <= keep.days:
+                self.set_property(name, f"interval {keep.days + 1} days", properties.get(name))
 
     def removed(self, before: datetime | None = None) -> frozenset[str]:
         """Returns the paths of files that are the table no more, as far back as its log tells.
@@ -268,26 +281,29 @@ class DeltaLog:
                 return frozenset()
             return frozenset(table.vacuum(retention_hours=int(hours), dry_run=True, enforce_retention_duration=False))
 
-    def history(self) -> list[Commit]:
+    def history(self, limit: int | None = None) -> list[Commit]:
         """Returns the versions that the log tells of, the newest first.
 
         Not by deltalake's own ``history``, which finds nothing where a table's location has a space or an accent
         (1.6.6), and knows no removed files.
+
+        Args:
+            limit: Only so many; None for all.
 
         Raises:
             FruitsError: The log cannot be read.
         """
         names = (info.base_name for info in storage.list_files(f"{self.root}/{LOG}"))
         versions = sorted((int(match[1]) for name in names if (match := _COMMIT_NAME.fullmatch(name))), reverse=True)
-        with self._errors("read"):
-            return [_commit_of(version, storage.read_bytes(self._place(version))) for version in versions]
+        with self._errors("read"), ThreadPoolExecutor(_COMMITS_AT_A_TIME) as pool:
+            return [commit for commit in pool.map(self._commit, versions[:limit]) if commit]
 
-    def version_at(self, moment: datetime) -> int:
-        """Returns the last version that was committed by a moment; -1 where the table is younger."""
-        return next((commit.version for commit in self.history() if commit.at <= moment), -1)
-
-    def _place(self, version: int) -> str:
-        return f"{self.root}/{LOG}/{version:020}.json"
+    def _commit(self, version: int) -> Commit | None:
+        """Returns a version, None where another process has cleaned up its part of the log meanwhile."""
+        try:
+            return _commit_of(version, storage.read_bytes(f"{self.root}/{LOG}/{version:020}.json"))
+        except FileNotFoundError:
+            return None
 
     def _open(self, version: int | None) -> "DeltaTable | None":
         from deltalake import DeltaTable
@@ -396,6 +412,7 @@ def _commit_of(version: int, data: bytes) -> Commit:
         version=version,
         at=datetime.fromtimestamp(info.get("timestamp", 0) / 1000, UTC),
         operation=str(info.get("operation", "")),
+        parameters=info.get("operationParameters") or {},
         about={name: str(value) for name, value in info.items() if name not in known},
         files_added=sum("add" in one for one in actions),
         files_removed=sum("remove" in one for one in actions),

@@ -87,7 +87,7 @@ def compact(
     folder = merged[0].folder
     try:
         new = write_file(table.root, folder, chain.from_iterable(map(rows, merged)))
-        change = TableChange(base, None, merged, frozenset([folder]))
+        change = TableChange(base, None, merged, frozenset([folder]), kept=new.rows)
         table.commit([new], change, {**about, "change": "compact"}, check)
     except TableChangedError:
         return False

@@ -147,7 +147,8 @@ def _remove_rows(table: FolderTable, doomed: Doomed) -> None:
 
     with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         written = [new for some in pool.map(rewrite, files) for new in some]
-    table.commit(written, TableChange(base, None, files, folders), {"change": "erase"}, even_if_empty=True)
+    change = TableChange(base, None, files, folders, kept=sum(file.rows for file in written))
+    table.commit(written, change, {"change": "erase"}, even_if_empty=True)
 
 
 def _kept(table: FolderTable, file: DataFile, doomed: Doomed) -> Iterator[pa.RecordBatch]:
