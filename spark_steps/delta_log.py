@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 
@@ -60,6 +60,7 @@ class DataFile:
         size: Bytes.
         rows: Rows.
         added: When it was committed, milliseconds since 1970.
+        logged: The path as the log spells it, where that differs, as in files that another program has added.
     """
 
     path: str
@@ -67,6 +68,7 @@ class DataFile:
     size: int
     rows: int
     added: int = 0
+    logged: str = ""
 
 
 @dataclass(frozen=True)
@@ -360,27 +362,40 @@ def _snapshot_of(root: str, table: "DeltaTable") -> Snapshot:
     # Not pa.table, which imports pandas.
     rows = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
     columns = ("path", f"partition.{FOLDER}", "size_bytes", "num_records", "modification_time")
-    # A table without a file has no column of its partition.
-    values = [rows[name].to_pylist() if name in rows.schema.names else [] for name in columns]
+    # A table without a file has no column of its partition, nor has one whose files are all of no folder.
+    values = [rows[name].to_pylist() if name in rows.schema.names else [None] * rows.num_rows for name in columns]
     files = []
-    for path, folder, size, count, added in zip(*values, strict=False):
-        _check_below(root, path)
-        files.append(DataFile(path, folder, size, _rows_of(f"{root}/{path}") if count is None else count, added))
+    for logged, folder, size, count, added in zip(*values, strict=True):
+        path = unquote(logged)
+        _check_file(root, path, folder)
+        rows_of_file = _rows_of(root, path) if count is None else count
+        files.append(DataFile(path, folder, size, rows_of_file, added, logged if logged != path else ""))
     ordered = sorted(files, key=lambda file: (file.folder, file.added, file.path))
     return Snapshot(table.version(), tuple(ordered), tuple(sorted(table.metadata().configuration.items())))
 
 
-def _rows_of(location: str) -> int:
+def _rows_of(root: str, path: str) -> int:
     """Returns the rows of a file that another program has added without their number."""
     import pyarrow.parquet as pq
 
-    filesystem, path = storage.filesystem_of(location)
-    return int(pq.read_metadata(path, filesystem=filesystem).num_rows)
+    if storage.leads_elsewhere(root, path):
+        raise FruitsError(
+            f"{root}/{path} is a link, or lies behind one, as no file of a table does. Find out who made it."
+        )
+    filesystem, file = storage.filesystem_of(f"{root}/{path}")
+    try:
+        return int(pq.read_metadata(file, filesystem=filesystem).num_rows)
+    except FileNotFoundError as error:
+        raise FruitsError(
+            f"The log of {root} names the file {path}, which is not there. Find out who wrote it."
+        ) from error
 
 
-def _check_below(root: str, path: str) -> None:
-    if ":" in path or path.startswith("/") or ".." in path.split("/"):
-        raise FruitsError(f"The log of {root} names the file {path}, which lies elsewhere. Find out who wrote it.")
+def _check_file(root: str, path: str, folder: object) -> None:
+    if ":" in path or "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
+        raise FruitsError(f"The log of {root} names the file {path!r}, which lies elsewhere. Find out who wrote it.")
+    if not isinstance(folder, str):
+        raise FruitsError(f"The log of {root} names the file {path}, which is of no folder. Find out who wrote it.")
 
 
 def _transact(table: "DeltaTable", change: FileChange, about: Mapping[str, str]) -> None:
@@ -388,7 +403,7 @@ def _transact(table: "DeltaTable", change: FileChange, about: Mapping[str, str])
 
     now = int(time.time() * 1000)
     actions: list[AddAction | RemoveAction] = [
-        RemoveAction(file.path, True, now, file.size, {FOLDER: file.folder}) for file in change.removed
+        RemoveAction(file.logged or file.path, True, now, file.size, {FOLDER: file.folder}) for file in change.removed
     ]
     actions += [
         AddAction(file.path, file.size, {FOLDER: file.folder}, now, True, json.dumps({"numRecords": file.rows}))

@@ -94,16 +94,6 @@ def compact(
     return True
 
 
-def former_files(table: FolderTable, files: Iterable[DataFile]) -> list[str]:
-    """Returns the paths of files that lie in the table's directory and are not among its present ones.
-
-    Args:
-        table: The table.
-        files: Its present files, looked up after those that are to be found were written.
-    """
-    return sorted(table.listing().keys() - {file.path for file in files})
-
-
 def uncommitted_files(table: FolderTable) -> dict[str, datetime]:
     """Returns the files that were never committed, or not yet, and when each was written."""
     # In this order: what is committed after the listing is then in the log.

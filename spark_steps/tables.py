@@ -5,6 +5,7 @@ reader sees a file that the log does not name. One commit adds them and removes 
 (``delta_log.py``). What a process that was killed has left there is deleted a day later (``maintenance.py``).
 """
 
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -31,13 +32,19 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-__all__ = ["DataFile", "FolderTable", "Snapshot", "TableChange", "TableChangedError"]
+__all__ = ["DamagedFileError", "DataFile", "FolderTable", "Snapshot", "TableChange", "TableChangedError"]
 
 Found = TypeVar("Found")
 Item = TypeVar("Item")
 _TRIES = 5
 _SMALL_BYTES = 256 * 1024
+# What pyarrow says of a damaged file with an OSError, where it has no other error for it.
+_DAMAGE = re.compile("thrift|corrupt|end of stream|parquet", re.IGNORECASE)
 _ROWS_AT_A_TIME = 4096
+
+
+class DamagedFileError(FruitsError):
+    """A file of a table is cut short, no Parquet file, or of another table."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ class FolderTable:
         return snapshot
 
     def _refuse_unconverted(self) -> None:
-        if any(name.startswith(f"{FOLDER}=") for name in storage.list_directories(self.root)):
+        if any(is_of_earlier_release(name) for name in storage.list_directories(self.root)):
             store = self.root.rpartition("/")[0].rpartition("/")[0]
             raise FruitsError(
                 f"{self.root} is a table of an earlier release. Convert the store, which runs no photo again: "
@@ -118,20 +125,31 @@ class FolderTable:
 
         Raises:
             TableChangedError: It has been vacuumed since it was looked up.
-            FruitsError: It belongs to a former version, and was vacuumed or held photos that were erased.
+            DamagedFileError: It cannot be read.
+            FruitsError: It belongs to a former version, and was vacuumed or held photos that were erased; or it lies
+                behind a link.
         """
-        with self._as_it_was_looked_up():
+        with self._as_it_was_looked_up(file.path):
+            self._check_no_link(file)
             location = f"{self.root}/{file.path}"
             if s3.is_s3(self.root) and file.size <= _SMALL_BYTES:
-                return pq.ParquetFile(pa.BufferReader(storage.read_bytes(location)))
+                # No more of it than the log says that there is.
+                return pq.ParquetFile(pa.BufferReader(storage.read_bytes(location, file.size)))
             # Asked for anew each time: a filesystem that is kept, or sent to a task, keeps its credentials.
             filesystem, path = storage.filesystem_of(location)
             return pq.ParquetFile(path, filesystem=filesystem, pre_buffer=True)
 
+    def _check_no_link(self, file: DataFile) -> None:
+        if storage.leads_elsewhere(self.root, file.path):
+            raise FruitsError(
+                f"{self.root}/{file.path} is a link, or lies behind one, as no file of a table does. Find out who made "
+                "it."
+            )
+
     @contextmanager
-    def _as_it_was_looked_up(self) -> Iterator[None]:
+    def _as_it_was_looked_up(self, path: str = "") -> Iterator[None]:
         try:
-            with s3.in_sentences(self.root):
+            with s3.in_sentences(self.root), _damage_told(f"{self.root}/{path}" if path else f"A file of {self.root}"):
                 yield
         except FileNotFoundError as error:
             if self.version is not None:
@@ -140,7 +158,10 @@ class FolderTable:
                     "they were replaced longer than FRUITS_KEEP_DAYS ago, or held photos that have been erased. Give a "
                     "later version, or a later moment."
                 ) from error
-            raise TableChangedError(f"{self.root} was changed while it was read. Try again.") from error
+            raise TableChangedError(
+                f"{self.root} was changed while it was read. Try again; if that does not help, files that its log names "
+                "are lost: take the table from a backup, or delete its directory and run again."
+            ) from error
 
     def while_unchanged(self, look: Callable[[], Found]) -> Found:
         """Returns what a look at the table finds; one whose files are vacuumed meanwhile is begun again.
@@ -161,7 +182,7 @@ class FolderTable:
             TableChangedError: It has been vacuumed since it was looked up.
             FruitsError: S3 refused.
         """
-        with self._as_it_was_looked_up(), self.open(file) as opened:
+        with self._as_it_was_looked_up(file.path), self.open(file) as opened:
             yield opened
 
     def scan(self, spark: "SparkSession", folders: Iterable[str] | None = None) -> "DataFrame":
@@ -200,11 +221,14 @@ class FolderTable:
         import pyarrow.dataset as ds
 
         filesystem, root = storage.filesystem_of(self.root)
+        files = self.files(folders)
+        for file in files:
+            self._check_no_link(file)
         fragments = [
             ds.ParquetFileFormat().make_fragment(
                 f"{root}/{file.path}", filesystem, ds.field(FOLDER) == file.folder, file_size=file.size
             )
-            for file in self.files(folders)
+            for file in files
         ]
         dataset = ds.FileSystemDataset(fragments, with_folder(self.schema), ds.ParquetFileFormat(), filesystem)
         with self._as_it_was_looked_up():
@@ -315,9 +339,12 @@ class FolderTable:
         return TaskRows(rows.select(*columns, FOLDER).sortWithinPartitions(*order), rows_as_they_are)
 
     def listing(self) -> dict[str, datetime]:
-        """Returns when each Parquet file below the table's directory was written, whether the log names it or not."""
+        """Returns when each Parquet file below the table's directory was written, whether the log names it or not.
+
+        Links are not among them, nor what lies behind them.
+        """
         _, root = storage.filesystem_of(self.root)
-        infos = storage.list_files(self.root, recursive=True)
+        infos = storage.list_own_files(self.root)
         paths = ((info.path.removeprefix(f"{root}/"), info) for info in infos if info.extension == "parquet")
         return {path: info.mtime for path, info in paths if not path.startswith(f"{LOG}/")}
 
@@ -331,6 +358,25 @@ class FolderTable:
             self.commit([], TableChange(base, None, gone, frozenset(file.folder for file in gone)), about)
 
         self.while_unchanged(drop)
+
+
+def is_of_earlier_release(directory: str) -> bool:
+    """Returns whether a directory in that of a table is one of those that releases without a log made there."""
+    return directory.startswith(f"{FOLDER}=") or directory == "_replacing"
+
+
+@contextmanager
+def _damage_told(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OSError) as error:
+        detail = str(error).partition("\n")[0]
+        if isinstance(error, OSError) and (error.errno is not None or not _DAMAGE.search(detail)):
+            raise
+        raise DamagedFileError(
+            f"{where} is damaged, or no file of this table: {detail}. Take the table from a backup, or delete its "
+            "directory and run again."
+        ) from error
 
 
 def by_folder(files: Iterable[DataFile], folders: Iterable[str]) -> dict[str, list[DataFile]]:
