@@ -75,8 +75,7 @@ def compact(
         about: What the log is to say, such as the run.
         check: Called before each try to commit; may raise.
     """
-    merged = list(files)
-    base = table.snapshot()
+    merged, base = list(files), table.snapshot()
 
     def rows(file: DataFile) -> Iterator[pa.RecordBatch]:
         with table.reading(file) as opened:
@@ -102,6 +101,21 @@ def uncommitted_files(table: FolderTable) -> dict[str, datetime]:
     return {path: written for path, written in listed.items() if path not in named}
 
 
+def delete_uncommitted(table: FolderTable, paths: Iterable[str]) -> list[str]:
+    """Deletes those of some files that were never committed, and never will be; returns their paths.
+
+    Args:
+        table: The table.
+        paths: The files. A change to which one belongs was planned before it was written; it is planned anew.
+    """
+    if not (listed := set(paths)):
+        return []
+    table.log.outdate_plans()
+    gone = sorted(listed - {file.path for file in table.files()} - table.log.removed())
+    storage.delete_files(table.root, gone)
+    return gone
+
+
 def vacuum(table: FolderTable, keep: timedelta) -> list[str]:
     """Deletes files that were replaced longer ago than some time, and those of writers that were killed a day ago.
 
@@ -121,8 +135,7 @@ def vacuum(table: FolderTable, keep: timedelta) -> list[str]:
     if not old:
         return []
     table.log.remember_removed(keep)
-    due, removed = table.log.removed(now - keep), table.log.removed()
-    left = {path for path in old - removed if now - listed[path] > LEFT_OVER_AFTER}
-    gone = sorted((old & due) | left)
-    storage.delete_files(table.root, gone)
-    return gone
+    due = sorted(old & table.log.removed(now - keep))
+    storage.delete_files(table.root, due)
+    left = [path for path in old - table.log.removed() if now - listed[path] > LEFT_OVER_AFTER]
+    return due + delete_uncommitted(table, left)

@@ -159,8 +159,8 @@ class FolderTable:
                     "later version, or a later moment."
                 ) from error
             raise TableChangedError(
-                f"{self.root} was changed while it was read. Try again; if that does not help, files that its log names "
-                "are lost: take the table from a backup, or delete its directory and run again."
+                f"{self.root} was changed while it was read. Try again; if that does not help, files that its log "
+                "names are lost: take the table from a backup, or delete its directory and run again."
             ) from error
 
     def while_unchanged(self, look: Callable[[], Found]) -> Found:
@@ -279,8 +279,6 @@ class FolderTable:
         change: TableChange,
         about: Mapping[str, str] | None = None,
         check: Callable[[], None] = lambda: None,
-        *,
-        even_if_empty: bool = False,
     ) -> int:
         """Commits a change whose files are written; where it is not to be, they are deleted.
 
@@ -289,12 +287,12 @@ class FolderTable:
             change: What they belong to.
             about: As ``write`` has it.
             check: As ``write`` has it.
-            even_if_empty: Make a version although no file comes or goes: writers that looked before have to look again.
 
         Raises:
-            TableChangedError: Another process has changed one of the folders meanwhile: plan anew.
+            TableChangedError: Another process has changed one of the folders meanwhile, or deleted the files because
+                photos were erased or the write took longer than a day: plan anew.
         """
-        if not added and not change.removed and not even_if_empty:
+        if not added and not change.removed:
             return change.base.version
 
         def discard() -> None:
@@ -302,7 +300,6 @@ class FolderTable:
 
         def checked() -> None:
             try:
-                self._check_there(added)
                 check()
             except BaseException:
                 discard()
@@ -315,14 +312,6 @@ class FolderTable:
             discard()
             raise
         # After any other error nobody can tell whether the commit was made: the files stay, for a day if it was not.
-
-    def _check_there(self, added: Sequence[DataFile]) -> None:
-        # As often as a commit is tried: what is committed and not there could not be read by anybody.
-        if added and (missing := {file.path for file in added} - self.listing().keys()):
-            raise FruitsError(
-                f"{len(missing):,} new files of {self.root} were deleted before they were committed: by an erasure, or "
-                "because the write took longer than a day. The old rows are kept. Run again."
-            )
 
     def _discard(self, paths: Iterable[str]) -> None:
         # For good: among these rows may be those of photos that were erased meanwhile.
