@@ -124,5 +124,14 @@ def vacuum(table: FolderTable, keep: timedelta) -> list[str]:
     table.log.remember_removed(keep)
     due = sorted(old & table.log.removed(now - keep))
     storage.delete_files(table.root, due)
-    left = [path for path in old - table.log.removed() if now - listed[path] > LEFT_OVER_AFTER]
+    # Those of one write together: a long one still writes when its first files are old.
+    newest: dict[str, datetime] = {}
+    for path, at in listed.items():
+        newest[_write_of(path)] = max(at, newest.get(_write_of(path), at))
+    left = [path for path in old - table.log.removed() if now - newest[_write_of(path)] > LEFT_OVER_AFTER]
     return due + delete_uncommitted(table, left)
+
+
+def _write_of(path: str) -> str:
+    """Returns how the names of the files of a write begin."""
+    return "-".join(path.split("-")[:2])
