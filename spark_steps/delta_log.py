@@ -13,12 +13,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 LOG = "_delta_log"
 Found = TypeVar("Found")
 _TRIES = 50
+_COMMITS_AT_A_TIME = 16
 _LONGEST_PAUSE_SECONDS = 5.0
 _ID = "commit"
 # A change that was planned when this was another has to be planned anew, whatever folder it changes.
@@ -44,6 +46,8 @@ _PROPERTIES = {
     "delta.checkpointInterval": "10",
     "delta.deletedFileRetentionDuration": "interval 8 days",
 }
+# For how long the log names removed files, and former versions, where its properties do not say.
+_RETENTIONS = {"delta.deletedFileRetentionDuration": "", "delta.logRetentionDuration": "interval 30 days"}
 # deltalake decodes an escape in a table's location, and then looks for another one (1.6.6).
 _UNUSABLE = re.compile("%[0-9A-Fa-f]{2}|[\x00-\x1f\x7f]")
 _COMMIT_NAME = re.compile(r"(\d{20})\.json")
@@ -65,6 +69,7 @@ class DataFile:
         size: Bytes.
         rows: Rows.
         added: When it was committed, milliseconds since 1970.
+        logged: The path as the log spells it, where that differs, as in files that another program has added.
     """
 
     path: str
@@ -72,6 +77,7 @@ class DataFile:
     size: int
     rows: int
     added: int = 0
+    logged: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,7 @@ class Commit:
         version: Its number.
         at: When it was committed.
         operation: ``WRITE``, ``CREATE TABLE`` and so on.
+        parameters: What the operation was told, such as the properties that it set.
         about: What the writer has written into it: the run, the asset, rows added and removed.
         files_added: Files that came.
         files_removed: Files that went.
@@ -120,6 +127,7 @@ class Commit:
     version: int
     at: datetime
     operation: str
+    parameters: Mapping[str, Any]
     about: Mapping[str, str]
     files_added: int
     files_removed: int
@@ -134,12 +142,14 @@ class FileChange:
         removed: The files that go.
         base: The table that this was planned on.
         folders: The folders that have to be as they were then.
+        kept: Rows of the files that come that are also in those that go.
     """
 
     added: Sequence[DataFile]
     removed: Sequence[DataFile]
     base: Snapshot
     folders: frozenset[str]
+    kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -160,7 +170,10 @@ class DeltaLog:
         Raises:
             FruitsError: The log cannot be read, or no longer has that version.
         """
-        return self._ask(lambda: self._look(version)[1])
+        table, snapshot = self._ask(lambda: self._look(version))
+        if table is None and version is not None:
+            raise FruitsError(f"The log of {self.root} no longer has version {version}. Give a later one.")
+        return snapshot
 
     def commit(self, change: FileChange, about: Mapping[str, str], check: Callable[[], None]) -> int:
         """Makes a change the next version of the table, and returns its number; a missing table is created.
@@ -175,8 +188,8 @@ class DeltaLog:
                 erasure has made all plans out of date.
             FruitsError: Other writers were first, each time; or the log cannot be written.
         """
-        removed = sum(file.rows for file in change.removed)
-        added = sum(file.rows for file in change.added)
+        removed = sum(file.rows for file in change.removed) - change.kept
+        added = sum(file.rows for file in change.added) - change.kept
         identity = uuid.uuid4().hex
         told = {**about, "rows_added": str(added), "rows_removed": str(removed), _ID: identity}
         for _ in range(_TRIES):
@@ -264,16 +277,18 @@ class DeltaLog:
             pass
 
     def remember_removed(self, keep: timedelta) -> None:
-        """Lets the log name removed files for longer than they are kept: one that it does not name was never committed.
+        """Lets the log name removed files, and former versions, for longer than removed files are kept.
+
+        A file that it does not name was never committed.
 
         Args:
             keep: For how long they are kept.
         """
-        name = "delta.deletedFileRetentionDuration"
-        now = self._opened()[1].property(name) or ""
-        days = re.fullmatch(r"interval (\d+) days", now)
-        if days is None or int(days[1]) <= keep.days:
-            self.set_property(name, f"interval {keep.days + 1} days", now or None)
+        properties = dict(self._opened()[1].properties)
+        for name, default in _RETENTIONS.items():
+            days = re.fullmatch(r"interval (\d+) days", properties.get(name, default))
+            if days is None or int(days[1]) <= keep.days:
+                self.set_property(name, f"interval {keep.days + 1} days", properties.get(name))
 
     def removed(self, before: datetime | None = None) -> frozenset[str]:
         """Returns the paths of files that are the table no more, as far back as its log tells.
@@ -291,26 +306,32 @@ class DeltaLog:
 
         return self._ask(look)
 
-    def history(self) -> list[Commit]:
+    def history(self, limit: int | None = None) -> list[Commit]:
         """Returns the versions that the log tells of, the newest first.
 
         Not by deltalake's own ``history``, which finds nothing where a table's location has a space or an accent
         (1.6.6), and knows no removed files.
+
+        Args:
+            limit: Only so many; None for all.
 
         Raises:
             FruitsError: The log cannot be read.
         """
         names = (info.base_name for info in storage.list_files(f"{self.root}/{LOG}"))
         versions = sorted((int(match[1]) for name in names if (match := _COMMIT_NAME.fullmatch(name))), reverse=True)
-        with self._errors("read"):
-            return [_commit_of(version, storage.read_bytes(self._place(version))) for version in versions]
+        with self._errors("read"), ThreadPoolExecutor(_COMMITS_AT_A_TIME) as pool:
+            return [commit for commit in pool.map(self._commit, versions[:limit]) if commit]
 
-    def version_at(self, moment: datetime) -> int:
-        """Returns the last version that was committed by a moment; -1 where the table is younger."""
-        return next((commit.version for commit in self.history() if commit.at <= moment), -1)
-
-    def _place(self, version: int) -> str:
+    def _location(self, version: int) -> str:
         return f"{self.root}/{LOG}/{version:020}.json"
+
+    def _commit(self, version: int) -> Commit | None:
+        """Returns a version, None where another process has cleaned up its part of the log meanwhile."""
+        try:
+            return _commit_of(version, storage.read_bytes(self._location(version)))
+        except FileNotFoundError:
+            return None
 
     def _look(self, version: int | None) -> "tuple[DeltaTable | None, Snapshot]":
         from deltalake import DeltaTable
@@ -341,7 +362,7 @@ class DeltaLog:
         """Returns whether a version is the commit with some id."""
         try:
             with self._errors("read"):
-                return f'"{_ID}":"{identity}"'.encode() in storage.read_bytes(self._place(version))
+                return f'"{_ID}":"{identity}"'.encode() in storage.read_bytes(self._location(version))
         except FileNotFoundError:
             return False
 
@@ -424,27 +445,40 @@ def _snapshot_of(root: str, table: "DeltaTable") -> Snapshot:
     # Not pa.table, which imports pandas.
     rows = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
     columns = ("path", f"partition.{FOLDER}", "size_bytes", "num_records", "modification_time")
-    # A table without a file has no column of its partition.
-    values = [rows[name].to_pylist() if name in rows.schema.names else [] for name in columns]
+    # A table without a file has no column of its partition, nor has one whose files are all of no folder.
+    values = [rows[name].to_pylist() if name in rows.schema.names else [None] * rows.num_rows for name in columns]
     files = []
-    for path, folder, size, count, added in zip(*values, strict=False):
-        _check_below(root, path)
-        files.append(DataFile(path, folder, size, _rows_of(f"{root}/{path}") if count is None else count, added))
+    for logged, folder, size, count, added in zip(*values, strict=True):
+        path = unquote(logged)
+        _check_file(root, path, folder)
+        rows_of_file = _rows_of(root, path) if count is None else count
+        files.append(DataFile(path, folder, size, rows_of_file, added, logged if logged != path else ""))
     ordered = sorted(files, key=lambda file: (file.folder, file.added, file.path))
     return Snapshot(table.version(), tuple(ordered), tuple(sorted(table.metadata().configuration.items())))
 
 
-def _rows_of(location: str) -> int:
+def _rows_of(root: str, path: str) -> int:
     """Returns the rows of a file that another program has added without their number."""
     import pyarrow.parquet as pq
 
-    filesystem, path = storage.filesystem_of(location)
-    return int(pq.read_metadata(path, filesystem=filesystem).num_rows)
+    if storage.leads_elsewhere(root, path):
+        raise FruitsError(
+            f"{root}/{path} is a link, or lies behind one, as no file of a table does. Find out who made it."
+        )
+    filesystem, file = storage.filesystem_of(f"{root}/{path}")
+    try:
+        return int(pq.read_metadata(file, filesystem=filesystem).num_rows)
+    except FileNotFoundError as error:
+        raise FruitsError(
+            f"The log of {root} names the file {path}, which is not there. Find out who wrote it."
+        ) from error
 
 
-def _check_below(root: str, path: str) -> None:
-    if ":" in path or path.startswith("/") or ".." in path.split("/"):
-        raise FruitsError(f"The log of {root} names the file {path}, which lies elsewhere. Find out who wrote it.")
+def _check_file(root: str, path: str, folder: object) -> None:
+    if ":" in path or "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
+        raise FruitsError(f"The log of {root} names the file {path!r}, which lies elsewhere. Find out who wrote it.")
+    if not isinstance(folder, str):
+        raise FruitsError(f"The log of {root} names the file {path}, which is of no folder. Find out who wrote it.")
 
 
 @contextmanager
@@ -464,7 +498,7 @@ def _transact(table: "DeltaTable", version: int, change: FileChange, about: Mapp
 
     now = int(time.time() * 1000)
     actions: list[AddAction | RemoveAction] = [
-        RemoveAction(file.path, True, now, file.size, {FOLDER: file.folder}) for file in change.removed
+        RemoveAction(file.logged or file.path, True, now, file.size, {FOLDER: file.folder}) for file in change.removed
     ]
     actions += [
         AddAction(file.path, file.size, {FOLDER: file.folder}, now, True, json.dumps({"numRecords": file.rows}))
@@ -489,6 +523,7 @@ def _commit_of(version: int, data: bytes) -> Commit:
         version=version,
         at=datetime.fromtimestamp(info.get("timestamp", 0) / 1000, UTC),
         operation=str(info.get("operation", "")),
+        parameters=info.get("operationParameters") or {},
         about={name: str(value) for name, value in info.items() if name not in known},
         files_added=sum("add" in one for one in actions),
         files_removed=sum("remove" in one for one in actions),

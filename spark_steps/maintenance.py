@@ -5,7 +5,7 @@ read all features; nor by its ``vacuum``, which keeps what a killed writer has l
 deletes these again and again as long as the log names them.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -36,13 +36,7 @@ class Upkeep:
     most_files: int = 20
 
 
-def maintain(
-    table: FolderTable,
-    folders: Collection[str],
-    upkeep: Upkeep,
-    about: Mapping[str, str],
-    check: Callable[[], None] = lambda: None,
-) -> None:
+def maintain(table: FolderTable, folders: Collection[str], upkeep: Upkeep, about: Mapping[str, str]) -> None:
     """Merges the small files of folders that have too many, and deletes what has been replaced for long enough.
 
     Another process that changes a folder in the same moment is let be: the next run comes here too.
@@ -52,28 +46,21 @@ def maintain(
         folders: Those that have just been written.
         upkeep: How it is kept.
         about: What the log is to say, such as the run.
-        check: Called before each try to commit; may raise, as it should while photos are being erased.
     """
     for files in by_folder(table.files(folders), folders).values():
         small = [file for file in files if file.size < _SMALL_BYTES]
         if len(small) > upkeep.most_files:
-            compact(table, small, about, check)
+            compact(table, small, about)
     vacuum(table, upkeep.keep)
 
 
-def compact(
-    table: FolderTable,
-    files: Iterable[DataFile],
-    about: Mapping[str, str],
-    check: Callable[[], None] = lambda: None,
-) -> bool:
+def compact(table: FolderTable, files: Iterable[DataFile], about: Mapping[str, str]) -> bool:
     """Merges files of one folder into one, the rows as they are; returns whether nobody else changed it meanwhile.
 
     Args:
         table: The table.
         files: The files.
         about: What the log is to say, such as the run.
-        check: Called before each try to commit; may raise.
     """
     merged, base = list(files), table.snapshot()
 
@@ -86,8 +73,8 @@ def compact(
     folder = merged[0].folder
     try:
         new = write_file(table.root, folder, chain.from_iterable(map(rows, merged)))
-        change = TableChange(base, None, merged, frozenset([folder]))
-        table.commit([new], change, {**about, "change": "compact"}, check)
+        change = TableChange(base, None, merged, frozenset([folder]), kept=new.rows)
+        table.commit([new], change, {**about, "change": "compact"})
     except TableChangedError:
         return False
     return True
@@ -137,5 +124,14 @@ def vacuum(table: FolderTable, keep: timedelta) -> list[str]:
     table.log.remember_removed(keep)
     due = sorted(old & table.log.removed(now - keep))
     storage.delete_files(table.root, due)
-    left = [path for path in old - table.log.removed() if now - listed[path] > LEFT_OVER_AFTER]
+    # Those of one write together: a long one still writes when its first files are old.
+    newest: dict[str, datetime] = {}
+    for path, at in listed.items():
+        newest[_write_of(path)] = max(at, newest.get(_write_of(path), at))
+    left = [path for path in old - table.log.removed() if now - newest[_write_of(path)] > LEFT_OVER_AFTER]
     return due + delete_uncommitted(table, left)
+
+
+def _write_of(path: str) -> str:
+    """Returns how the names of the files of a write begin."""
+    return "-".join(path.split("-")[:2])

@@ -1,5 +1,6 @@
 """Rows taken out of the tables, file by file, without Spark: what stays is bit for bit what it was."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
 from spark_steps.maintenance import delete_uncommitted, uncommitted_files
 from spark_steps.s3_versions import delete_versions, versions_below
-from spark_steps.tables import DataFile, FolderTable, TableChange, TableChangedError
+from spark_steps.tables import DamagedFileError, DataFile, FolderTable, TableChange, TableChangedError
 from spark_steps.task_rows import write_file
 
 _NAME = "part-erasing"
@@ -23,6 +24,8 @@ _NAME = "part-erasing"
 _STILL_WRITTEN_TO = timedelta(minutes=15)
 _FILES_AT_A_TIME = 8
 _ROWS_AT_A_TIME = 4096
+# Of a file that the log does not name: so that it is not read whole, however large it is.
+_UNKNOWN_SIZE = sys.maxsize
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,9 @@ class Found:
         paths: Their paths.
         folders: Rows of each folder.
         files: The files that hold them.
-        former: Files that hold such rows and are the table no more, or not yet, and still lie there; one that is being
-            written, or whose writer was killed, cannot be read and is not among them.
+        former: Files that hold such rows and are the table no more, or not yet, and still lie there.
+        former_folders: Folders of these rows.
+        unreadable: Files that are the table no more, or not yet, of which nobody can tell: cut short, or no Parquet.
     """
 
     image_ids: frozenset[str]
@@ -67,6 +71,8 @@ class Found:
     folders: Counter[str]
     files: list[DataFile]
     former: list[str] = field(default_factory=list)
+    former_folders: frozenset[str] = frozenset()
+    unreadable: list[str] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -83,35 +89,39 @@ def _find_rows(table: FolderTable, doomed: Doomed) -> Found:
     columns = [name for name in ("path", "image_id") if name in table.schema.names]
 
     def look(file: DataFile) -> pa.Table:
-        with table.open(file) as opened:
+        with table.reading(file) as opened:
+            if missing := [name for name in columns if name not in opened.schema_arrow.names]:
+                raise DamagedFileError(f"{table.root}/{file.path} has no column {missing[0]}: it is of no such table.")
             batches = opened.iter_batches(_ROWS_AT_A_TIME, columns=columns)
             schema = pa.schema([table.schema.field(name) for name in columns])
             return pa.Table.from_batches([one.filter(doomed.mask(one)).cast(schema) for one in batches], schema)
 
-    def look_if_whole(file: DataFile) -> pa.Table | None:
+    def look_if_readable(file: DataFile) -> pa.Table | None:
         try:
             return look(file)
-        except (pa.ArrowInvalid, TableChangedError):
-            # Cut off, or vacuumed since.
+        except (DamagedFileError, TableChangedError):
+            # Cut short by a writer that was killed, or vacuumed since.
             return None
 
     # In this order: what is committed after the listing is then among the table's files.
     listed, files = table.listing(), table.files()
-    # In S3 a small file is read whole, and nobody tells the size of these.
-    former = [DataFile(path, "", 0, 0) for path in sorted(listed.keys() - {file.path for file in files})]
+    others = [DataFile(path, "", _UNKNOWN_SIZE, 0) for path in sorted(listed.keys() - {file.path for file in files})]
     with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         of_files = [(file, rows) for file, rows in zip(files, pool.map(look, files), strict=True) if rows.num_rows]
-        of_former = [(file, rows) for file, rows in zip(former, pool.map(look_if_whole, former), strict=True) if rows]
+        of_others = list(zip(others, pool.map(look_if_readable, others), strict=True))
+    of_former = [(file, rows) for file, rows in of_others if rows is not None and rows.num_rows]
     folders: Counter[str] = Counter()
     for file, rows in of_files:
         folders[file.folder] += rows.num_rows
-    found = [rows for _, rows in (*of_files, *of_former)]
+    found, former = ([rows for _, rows in some] for some in (of_files, of_former))
     return Found(
-        image_ids=_values(found, "image_id") if "image_id" in columns else frozenset(),
-        paths=_values(found, "path"),
+        image_ids=_values([*found, *former], "image_id") if "image_id" in columns else frozenset(),
+        paths=_values([*found, *former], "path"),
         folders=folders,
         files=[file for file, _ in of_files],
         former=[file.path for file, _ in of_former],
+        former_folders=frozenset(path.rpartition("/")[0] for path in _values(former, "path")),
+        unreadable=[file.path for file, rows in of_others if rows is None],
     )
 
 
@@ -133,8 +143,8 @@ def remove_rows(table: FolderTable, doomed: Doomed) -> None:
     """Takes rows out of a table; whatever ends the process, the table has all of them or none.
 
     Files that hold none of them are not touched. Those that did are deleted at once, also those of former versions, as
-    well as what was not committed by now: a writer that has looked at the table before has to look again, and meets the
-    note of the erasure.
+    well as what was not committed by now and what nobody can read: a writer that has looked at the table before has to
+    look again, and meets the note of the erasure.
     """
     if table.snapshot().version < 0:
         return
@@ -142,7 +152,8 @@ def remove_rows(table: FolderTable, doomed: Doomed) -> None:
     table.log.outdate_plans()
     table.while_unchanged(lambda: _remove_rows(table, doomed))
     delete_uncommitted(table, table.listing())
-    storage.delete_files(table.root, find_rows(table, doomed).former)
+    found = find_rows(table, doomed)
+    storage.delete_files(table.root, [*found.former, *found.unreadable])
 
 
 def _remove_rows(table: FolderTable, doomed: Doomed) -> None:
@@ -158,7 +169,8 @@ def _remove_rows(table: FolderTable, doomed: Doomed) -> None:
 
     with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         written = [new for some in pool.map(rewrite, files) for new in some]
-    table.commit(written, TableChange(base, None, files, folders), {"change": "erase"})
+    change = TableChange(base, None, files, folders, kept=sum(file.rows for file in written))
+    table.commit(written, change, {"change": "erase"})
 
 
 def _kept(table: FolderTable, file: DataFile, doomed: Doomed) -> Iterator[pa.RecordBatch]:

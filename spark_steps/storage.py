@@ -290,6 +290,35 @@ def list_files(location: str, *, recursive: bool = False, must_exist: bool = Fal
     return [info for info in _list(location, recursive, must_exist) if info.type != fs.FileType.Directory]
 
 
+def list_own_files(location: str) -> list[fs.FileInfo]:
+    """Returns all files below a directory, but neither links nor what lies behind one: what may be deleted there."""
+    if "://" in location:
+        return list_files(location, recursive=True)
+    found, directories = [], [location]
+    while directories:
+        for info in _list(directories.pop(), False, False):
+            if Path(info.path).is_symlink():
+                continue
+            if info.type == fs.FileType.Directory:
+                directories.append(info.path)
+            else:
+                found.append(info)
+    return found
+
+
+def leads_elsewhere(directory: str, path: str) -> bool:
+    """Returns whether a file of a directory is a link, or lies behind one.
+
+    Args:
+        directory: The directory, a normalised place; it may be a link itself.
+        path: The file's path below it.
+    """
+    if "://" in directory:
+        return False
+    parts = path.split("/")
+    return any(Path(directory, *parts[: length + 1]).is_symlink() for length in range(len(parts)))
+
+
 def list_directories(location: str) -> list[str]:
     """Returns the names of the directories in a directory; none where there is no such directory."""
     return [info.base_name for info in _list(location, False, False) if info.type == fs.FileType.Directory]
