@@ -159,8 +159,8 @@ class FolderTable:
                     "have been erased. Give a later moment."
                 ) from error
             raise TableChangedError(
-                f"{self.root} was changed while it was read. Try again; if that does not help, files that its log names "
-                "are lost: take the table from a backup, or delete its directory and run again."
+                f"{self.root} was changed while it was read. Try again; if that does not help, files that its log "
+                "names are lost: take the table from a backup, or delete its directory and run again."
             ) from error
 
     def while_unchanged(self, look: Callable[[], Found]) -> Found:
