@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
-from spark_steps.maintenance import uncommitted_files
+from spark_steps.maintenance import delete_uncommitted, uncommitted_files
 from spark_steps.s3_versions import delete_versions, versions_below
 from spark_steps.tables import DamagedFileError, DataFile, FolderTable, TableChange, TableChangedError
 from spark_steps.task_rows import write_file
@@ -143,14 +143,15 @@ def remove_rows(table: FolderTable, doomed: Doomed) -> None:
     """Takes rows out of a table; whatever ends the process, the table has all of them or none.
 
     Files that hold none of them are not touched. Those that did are deleted at once, also those of former versions, as
-    well as what was never committed and what nobody can read. A commit is made in any case: a writer that has looked at
-    the table before has to look again, and meets the note of the erasure.
+    well as what was not committed by now and what nobody can read: a writer that has looked at the table before has to
+    look again, and meets the note of the erasure.
     """
-    if (base := table.snapshot()).version >= 0:
-        # First: what others have committed by then is found, and what they have not is committed no more.
-        table.commit([], TableChange(base), {"change": "erase"}, even_if_empty=True)
-        table.while_unchanged(lambda: _remove_rows(table, doomed))
-    storage.delete_files(table.root, uncommitted_files(table))
+    if table.snapshot().version < 0:
+        return
+    # First: what somebody commits before this is found; what was planned before is committed no more.
+    table.log.outdate_plans()
+    table.while_unchanged(lambda: _remove_rows(table, doomed))
+    delete_uncommitted(table, table.listing())
     found = find_rows(table, doomed)
     storage.delete_files(table.root, [*found.former, *found.unreadable])
 
@@ -168,7 +169,8 @@ def _remove_rows(table: FolderTable, doomed: Doomed) -> None:
 
     with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         written = [new for some in pool.map(rewrite, files) for new in some]
-    table.commit(written, TableChange(base, None, files, folders), {"change": "erase"})
+    change = TableChange(base, None, files, folders, kept=sum(file.rows for file in written))
+    table.commit(written, change, {"change": "erase"})
 
 
 def _kept(table: FolderTable, file: DataFile, doomed: Doomed) -> Iterator[pa.RecordBatch]:

@@ -56,12 +56,14 @@ class TableChange:
         removed: The files that go.
         base: The table that this was planned on.
         folders: The folders that change; nobody else may have changed them by the time of the commit.
+        kept: How many of the rows stay, of files that go.
     """
 
     base: Snapshot = field(default_factory=Snapshot)
     rows: RowSource | None = None
     removed: Sequence[DataFile] = ()
     folders: frozenset[str] = frozenset()
+    kept: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -76,12 +78,12 @@ class FolderTable:
     Attributes:
         root: Its directory, a normalised place.
         schema: Its columns, the partition column ``folder`` left out.
-        as_of: The moment whose rows are read; None for now.
+        version: The version that is read; None for the newest, -1 for none, as before there was a table.
     """
 
     root: str
     schema: pa.Schema
-    as_of: datetime | None = None
+    version: int | None = None
 
     @property
     def log(self) -> DeltaLog:
@@ -89,19 +91,17 @@ class FolderTable:
         return DeltaLog(self.root, self.schema)
 
     def snapshot(self) -> Snapshot:
-        """Returns the table at one version: the newest, or that of the moment ``as_of``.
+        """Returns the table at one version: the newest, unless it has a ``version``.
 
         Raises:
             FruitsError: The log cannot be read; or the table is one of an earlier release.
         """
-        snapshot = self.log.snapshot() if self.as_of is None else self._former_snapshot(self.as_of)
+        if self.version is not None and self.version < 0:
+            return Snapshot()
+        snapshot = self.log.snapshot(self.version)
         if snapshot.version < 0:
             self._refuse_unconverted()
         return snapshot
-
-    def _former_snapshot(self, moment: datetime) -> Snapshot:
-        version = self.log.version_at(moment)
-        return Snapshot() if version < 0 else self.log.snapshot(version)
 
     def _refuse_unconverted(self) -> None:
         if any(is_of_earlier_release(name) for name in storage.list_directories(self.root)):
@@ -152,11 +152,11 @@ class FolderTable:
             with s3.in_sentences(self.root), _damage_told(f"{self.root}/{path}" if path else f"A file of {self.root}"):
                 yield
         except FileNotFoundError as error:
-            if self.as_of is not None:
+            if self.version is not None:
                 raise FruitsError(
-                    f"{self.root} can no longer be read as it was at {self.as_of:%Y-%m-%d %H:%M:%S} UTC: files of it "
-                    "were deleted, because they were replaced longer than FRUITS_KEEP_DAYS ago, or held photos that "
-                    "have been erased. Give a later moment."
+                    f"Version {self.version} of {self.root} can no longer be read: files of it were deleted, because "
+                    "they were replaced longer than FRUITS_KEEP_DAYS ago, or held photos that have been erased. Give a "
+                    "later version, or a later moment."
                 ) from error
             raise TableChangedError(
                 f"{self.root} was changed while it was read. Try again; if that does not help, files that its log "
@@ -279,8 +279,6 @@ class FolderTable:
         change: TableChange,
         about: Mapping[str, str] | None = None,
         check: Callable[[], None] = lambda: None,
-        *,
-        even_if_empty: bool = False,
     ) -> int:
         """Commits a change whose files are written; where it is not to be, they are deleted.
 
@@ -289,12 +287,12 @@ class FolderTable:
             change: What they belong to.
             about: As ``write`` has it.
             check: As ``write`` has it.
-            even_if_empty: Make a version although no file comes or goes: writers that looked before have to look again.
 
         Raises:
-            TableChangedError: Another process has changed one of the folders meanwhile: plan anew.
+            TableChangedError: Another process has changed one of the folders meanwhile, or deleted the files because
+                photos were erased or the write took longer than a day: plan anew.
         """
-        if not added and not change.removed and not even_if_empty:
+        if not added and not change.removed:
             return change.base.version
 
         def discard() -> None:
@@ -302,26 +300,18 @@ class FolderTable:
 
         def checked() -> None:
             try:
-                self._check_there(added)
                 check()
             except BaseException:
                 discard()
                 raise
 
         try:
-            return self.log.commit(FileChange(added, change.removed, change.base, change.folders), about or {}, checked)
+            files = FileChange(added, change.removed, change.base, change.folders, change.kept)
+            return self.log.commit(files, about or {}, checked)
         except TableChangedError:
             discard()
             raise
         # After any other error nobody can tell whether the commit was made: the files stay, for a day if it was not.
-
-    def _check_there(self, added: Sequence[DataFile]) -> None:
-        # As often as a commit is tried: what is committed and not there could not be read by anybody.
-        if added and (missing := {file.path for file in added} - self.listing().keys()):
-            raise FruitsError(
-                f"{len(missing):,} new files of {self.root} were deleted before they were committed: by an erasure, or "
-                "because the write took longer than a day. The old rows are kept. Run again."
-            )
 
     def _discard(self, paths: Iterable[str]) -> None:
         # For good: among these rows may be those of photos that were erased meanwhile.

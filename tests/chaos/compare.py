@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from spark_steps.replacements import TableChangedError
+
 from spark_steps.store import Store
 
 # As they are in both stores; the reduced numbers may differ in their last bits, by the order of the files.
