@@ -69,7 +69,6 @@ class DataFile:
         size: Bytes.
         rows: Rows.
         added: When it was committed, milliseconds since 1970.
-        logged: The path as the log spells it, where that differs, as in files that another program has added.
     """
 
     path: str
@@ -77,7 +76,6 @@ class DataFile:
     size: int
     rows: int
     added: int = 0
-    logged: str = ""
 
 
 @dataclass(frozen=True)
@@ -449,10 +447,10 @@ def _snapshot_of(root: str, table: "DeltaTable") -> Snapshot:
     values = [rows[name].to_pylist() if name in rows.schema.names else [None] * rows.num_rows for name in columns]
     files = []
     for logged, folder, size, count, added in zip(*values, strict=True):
+        # Other programs put files into directories named by the folder, whose path the log has as a URI has it.
         path = unquote(logged)
         _check_file(root, path, folder)
-        rows_of_file = _rows_of(root, path) if count is None else count
-        files.append(DataFile(path, folder, size, rows_of_file, added, logged if logged != path else ""))
+        files.append(DataFile(path, folder, size, _rows_of(root, path) if count is None else count, added))
     ordered = sorted(files, key=lambda file: (file.folder, file.added, file.path))
     return Snapshot(table.version(), tuple(ordered), tuple(sorted(table.metadata().configuration.items())))
 
@@ -498,7 +496,7 @@ def _transact(table: "DeltaTable", version: int, change: FileChange, about: Mapp
 
     now = int(time.time() * 1000)
     actions: list[AddAction | RemoveAction] = [
-        RemoveAction(file.logged or file.path, True, now, file.size, {FOLDER: file.folder}) for file in change.removed
+        RemoveAction(file.path, True, now, file.size, {FOLDER: file.folder}) for file in change.removed
     ]
     actions += [
         AddAction(file.path, file.size, {FOLDER: file.folder}, now, True, json.dumps({"numRecords": file.rows}))
