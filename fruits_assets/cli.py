@@ -31,6 +31,10 @@ COMMANDS = {
         "Erase photos for good: their files with all versions, their rows in every table, and what Dagster noted of "
         "them.",
     ),
+    "convert": (
+        "fruits_assets.commands.convert:convert_command",
+        "Convert a store of an earlier release in place; no photo is run through the network again.",
+    ),
     "ui": ("fruits_assets.commands.ui:ui_command", "Start Dagster's webserver and daemon on the asset graph."),
     "env": (
         "fruits_assets.commands.ui:env_command",

@@ -99,7 +99,8 @@ class FolderTable:
         if self.version is not None and self.version < 0:
             return Snapshot()
         snapshot = self.log.snapshot(self.version)
-        if snapshot.version < 0:
+        # A conversion that was interrupted leaves a table without a file.
+        if not snapshot.files:
             self._refuse_unconverted()
         return snapshot
 

@@ -1,0 +1,27 @@
+"""The command ``fruits convert``: a store of an earlier release made into Delta tables."""
+
+import click
+
+from fruits_assets.commands.opening import open_store
+from fruits_assets.commands.options import store_option
+from fruits_assets.settings import read_settings
+from fruits_assets.terminal import tells_problems_in_a_sentence
+
+
+@click.command("convert")
+@store_option
+@tells_problems_in_a_sentence
+def convert_command(store: str | None) -> None:
+    """Convert a store of an earlier release in place; no photo is run through the network again.
+
+    What is interrupted can be repeated.
+
+    \b
+    Example:
+      fruits convert --store results
+    """
+    from spark_steps.conversion import convert
+
+    opened = open_store(read_settings(store=store))
+    if not convert(opened, click.echo):
+        click.echo(f"There is nothing to convert in {opened.root}.")
