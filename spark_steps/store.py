@@ -60,8 +60,8 @@ class Store:
         if (known := self.images) not in (None, images):
             raise FruitsError(
                 f"The store {self.root} holds the photos of {known}, and not those of {images}. Use another store for "
-                f"these; if they are the same photos in a new place, tell the store: fruits run --images {images} "
-                f"--store {self.root}"
+                "these. If they are the same photos in a new place, start sync_image_folders or fruits run with that "
+                "place: both look for them there."
             )
 
     def claim_images(self, images: str) -> None:

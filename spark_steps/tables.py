@@ -106,10 +106,9 @@ class FolderTable:
 
     def _refuse_unconverted(self) -> None:
         if any(is_of_earlier_release(name) for name in storage.list_directories(self.root)):
-            store = self.root.rpartition("/")[0].rpartition("/")[0]
             raise FruitsError(
-                f"{self.root} is a table of an earlier release. Convert the store, which runs no photo again: "
-                f"fruits convert --store {store}"
+                f"{self.root} is a table of an earlier release. Convert its store with the command fruits convert, "
+                "which runs no photo again."
             )
 
     def folders(self) -> list[str]:

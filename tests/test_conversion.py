@@ -70,7 +70,7 @@ def old(tmp_path: Path, expected: dict[str, pa.Table]) -> Store:
 
 def test_an_old_table_is_refused_with_the_command_that_converts_it(old: Store) -> None:
     for table in old.tables.values():
-        with pytest.raises(FruitsError, match=rf"earlier release.*fruits convert --store {old.root}"):
+        with pytest.raises(FruitsError, match="earlier release.*fruits convert"):
             table.files()
 
 

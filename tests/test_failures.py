@@ -108,7 +108,7 @@ def test_every_asset_check_op_and_io_manager_fails_in_a_sentence() -> None:
 
 
 # Only commands end in these; what the others say may be read in the UI, where there are no options.
-OF_COMMANDS = {"export.py", "identify.py", "ui_process.py"}
+OF_COMMANDS = {"export.py", "identify.py", "ui_process.py", "versions.py"}
 
 
 def sentences_of_errors(source: Path) -> Iterator[str]:
