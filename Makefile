@@ -19,11 +19,11 @@ setup: .venv/.locked
 run: setup
 	.venv/bin/fruits demo
 
-# Spark's connector for S3 is fetched before, because Ivy is not made for two at once. Files, not tests, are shared out: their
+# Spark's connectors for S3 and Delta Lake are fetched before, because Ivy is not made for two at once. Files, not tests, are shared out: their
 # fixtures take longer than most tests.
 test: lint
 	$(UV) lock --check --quiet
-	.venv/bin/python -c "from tests.emr_emulator.spark import s3_jars; s3_jars()"
+	.venv/bin/python -c "from tests.emr_emulator.spark import delta_jars, s3_jars; s3_jars(); delta_jars()"
 	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Faults on purpose for so many minutes, and a comparison with undisturbed runs: make chaos SEED=1 MINUTES=10 (docs/faults.md).

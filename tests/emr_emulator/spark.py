@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyspark
@@ -19,6 +20,12 @@ S3_JARS = [
     f"org.apache.hadoop_hadoop-aws-{HADOOP_AWS}.jar",
     "com.amazonaws_aws-java-sdk-bundle-1.12.262.jar",
     "org.wildfly.openssl_wildfly-openssl-1.0.7.Final.jar",
+]
+DELTA = "io.delta:delta-spark_2.12:3.3.2"
+DELTA_JARS = [
+    "io.delta_delta-spark_2.12-3.3.2.jar",
+    "io.delta_delta-storage-3.3.2.jar",
+    "org.antlr_antlr4-runtime-4.9.3.jar",
 ]
 PYSPARK = Path(pyspark.__file__).parent
 # What starting Spark costs most is loading classes: the first compiler, no verification, and an archive of loaded
@@ -44,19 +51,28 @@ NOT_ON_NODES = (
 
 def s3_jars() -> list[Path]:
     """Returns the jars of S3A, which Ivy fetches from Maven Central once per machine (280 MB)."""
+    return _jars(f"org.apache.hadoop:hadoop-aws:{HADOOP_AWS}", S3_JARS)
+
+
+def delta_jars() -> list[Path]:
+    """Returns the jars of Delta's connector for Spark, fetched in the same way (7 MB)."""
+    return _jars(DELTA, DELTA_JARS)
+
+
+def _jars(package: str, names: Sequence[str]) -> list[Path]:
     folder = Path.home() / ".ivy2" / "jars"
-    jars = [folder / name for name in S3_JARS]
+    jars = [folder / name for name in names]
     if not all(jar.exists() for jar in jars):
         code = (
             "from pyspark.sql import SparkSession; SparkSession.builder.master('local[1]')"
-            f".config('spark.jars.packages', 'org.apache.hadoop:hadoop-aws:{HADOOP_AWS}').getOrCreate().stop()"
+            f".config('spark.jars.packages', '{package}').getOrCreate().stop()"
         )
         environment = {**os.environ, "JAVA_HOME": str(find_java_home())}
         outcome = subprocess.run(
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=900, check=False
         )
         if not all(jar.exists() for jar in jars):
-            raise RuntimeError(f"the jars of S3A could not be fetched into {folder}: {outcome.stderr[-2000:]}")
+            raise RuntimeError(f"the jars of {package} could not be fetched into {folder}: {outcome.stderr[-2000:]}")
     return jars
 
 
