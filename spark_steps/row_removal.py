@@ -153,7 +153,12 @@ def remove_rows(table: FolderTable, doomed: Doomed) -> None:
     table.while_unchanged(lambda: _remove_rows(table, doomed))
     delete_uncommitted(table, table.listing())
     found = find_rows(table, doomed)
-    storage.delete_files(table.root, [*found.former, *found.unreadable])
+    storage.delete_files(table.root, found.former)
+    if found.unreadable:
+        # One of them may be in the middle of being written by a compaction, which the note of an erasure does not stop.
+        table.log.outdate_plans()
+        committed = {file.path for file in table.files()}
+        storage.delete_files(table.root, [path for path in found.unreadable if path not in committed])
 
 
 def _remove_rows(table: FolderTable, doomed: Doomed) -> None:
