@@ -6,27 +6,25 @@ others have committed meanwhile, and of two runs that add the same photos both w
 
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import pyarrow as pa
 
 from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
+from spark_steps.open_tables import COMMIT_NAME, LOG, once_a_version, open_table, options_of, uri_of
 from spark_steps.schemas import FOLDER, with_folder
 
 # Imported where it is used: the commands that read no table do without.
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
 
-LOG = "_delta_log"
 _TRIES = 50
 _PROPERTIES = {
     # No least and greatest value of any column: paths and ids of photos are in no log, checkpoint or statistic.
@@ -37,9 +35,7 @@ _PROPERTIES = {
 }
 # deltalake decodes an escape in a table's location, and then looks for another one (1.6.6).
 _UNUSABLE = re.compile("%[0-9A-Fa-f]{2}|[\x00-\x1f\x7f]")
-_COMMIT_NAME = re.compile(r"(\d{20})\.json")
 _COLOURS = re.compile("\x1b\\[[0-9;]*m")
-_OPENING = threading.Lock()
 
 
 class TableChangedError(FruitsError):
@@ -166,6 +162,7 @@ class DeltaLog:
         removed = sum(file.rows for file in change.removed)
         added = sum(file.rows for file in change.added)
         told = {**about, "rows_added": str(added), "rows_removed": str(removed)}
+        s3.check_conditional_writes(self.root)
         for _ in range(_TRIES):
             self.create()
             table = self._opened()
@@ -204,16 +201,18 @@ class DeltaLog:
             storage.create_directory(self.root)
 
         def create() -> None:
-            create_table_with_add_actions(
-                _uri(self.root),
-                Schema.from_arrow(with_folder(self.schema)),
-                [],
-                partition_by=[FOLDER],
-                name=self.root.rpartition("/")[2],
-                configuration=_PROPERTIES,
-                storage_options=_options(self.root),
-                commit_properties=_commit_properties({}),
-            )
+            options = options_of(self.root)
+            with s3.settings_from_outside_hidden(options):
+                create_table_with_add_actions(
+                    uri_of(self.root),
+                    Schema.from_arrow(with_folder(self.schema)),
+                    [],
+                    partition_by=[FOLDER],
+                    name=self.root.rpartition("/")[2],
+                    configuration=_PROPERTIES,
+                    storage_options=options,
+                    commit_properties=_commit_properties({}),
+                )
 
         # Another process may have been first.
         self._attempt(create)
@@ -229,6 +228,7 @@ class DeltaLog:
         Returns:
             Whether it has the new value.
         """
+        s3.check_conditional_writes(self.root)
         for _ in range(_TRIES):
             table = self._opened()
             now = table.metadata().configuration.get(name)
@@ -278,7 +278,7 @@ class DeltaLog:
             FruitsError: The log cannot be read.
         """
         names = (info.base_name for info in storage.list_files(f"{self.root}/{LOG}"))
-        versions = sorted((int(match[1]) for name in names if (match := _COMMIT_NAME.fullmatch(name))), reverse=True)
+        versions = sorted((int(match[1]) for name in names if (match := COMMIT_NAME.fullmatch(name))), reverse=True)
         with self._errors("read"):
             return [_commit_of(version, storage.read_bytes(self._place(version))) for version in versions]
 
@@ -290,17 +290,10 @@ class DeltaLog:
         return f"{self.root}/{LOG}/{version:020}.json"
 
     def _open(self, version: int | None) -> "DeltaTable | None":
-        from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
         try:
-            if s3.is_s3(self.root) and version is None:
-                with _OPENING:
-                    table = _of_minute(self.root, int(time.monotonic() // 60), s3.environment(), s3.region())
-                    table.update_incremental()
-                    return table
-            # Not kept: a folder of this machine may be deleted, and another store made in its place.
-            return DeltaTable(_uri(self.root), version, storage_options=_options(self.root))
+            return open_table(self.root, version)
         except TableNotFoundError:
             return None
 
@@ -341,6 +334,11 @@ class DeltaLog:
 
 
 def _snapshot_of(root: str, table: "DeltaTable") -> Snapshot:
+    # A table of 100,000 files takes a second, and is looked at some forty times in a run.
+    return once_a_version(root, table, lambda: _files_of(root, table))
+
+
+def _files_of(root: str, table: "DeltaTable") -> Snapshot:
     # Not pa.table, which imports pandas.
     rows = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
     columns = ("path", f"partition.{FOLDER}", "size_bytes", "num_records", "modification_time")
@@ -400,24 +398,6 @@ def _commit_of(version: int, data: bytes) -> Commit:
         files_added=sum("add" in one for one in actions),
         files_removed=sum("remove" in one for one in actions),
     )
-
-
-@lru_cache(maxsize=16)
-def _of_minute(root: str, minute: int, environment: tuple[tuple[str, str], ...], region: str) -> "DeltaTable":
-    # The credentials are good for some minutes. To be brought up to date it takes a listing; to be opened, the log.
-    from deltalake import DeltaTable
-
-    return DeltaTable(_uri(root), storage_options=_options(root))
-
-
-def _uri(root: str) -> str:
-    # On S3 a key may hold # and ?, which in a URI mean something else.
-    return quote(root, safe="/:") if s3.is_s3(root) else root
-
-
-def _options(root: str) -> dict[str, str]:
-    """Returns what deltalake needs to reach a table; the credentials are in memory alone."""
-    return s3.object_store_options() if s3.is_s3(root) else {}
 
 
 def _plain(error: Exception) -> str:
