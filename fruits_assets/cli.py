@@ -14,6 +14,10 @@ COMMANDS = {
         "Register the folders and materialize everything; only new and changed photos are run.",
     ),
     "report": ("fruits_assets.commands.report:report_command", "Print what a store holds, and what of it is stale."),
+    "history": (
+        "fruits_assets.commands.history:history_command",
+        "List what changed when in the tables of a store, the newest first.",
+    ),
     "identify": (
         "fruits_assets.commands.identify:identify_command",
         "Name the labels that photos are nearest to in a store; the photos need not be in it.",

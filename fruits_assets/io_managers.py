@@ -18,7 +18,6 @@ from fruits_assets.progress import PROGRESS_LOGGER, photos_counted
 from fruits_assets.store_lock import one_at_a_time
 from spark_steps import pca_store, weights
 from spark_steps.erasure import refuse_after_erasing, refuse_while_erasing
-from spark_steps.errors import FruitsError
 from spark_steps.maintenance import Upkeep, maintain
 from spark_steps.pca import PcaModel
 from spark_steps.store import Store
@@ -89,11 +88,7 @@ class FolderTableIOManager(dg.IOManager):
         table = self._tables[name]
         about = {"run_id": context.run_id, "asset": name, "step": context.step_key}
         changed = self._write(context, table, obj, about)
-        try:
-            maintain(table, changed, self._upkeep, about, lambda: refuse_while_erasing(self._store))
-        except FruitsError as error:
-            # The rows are there; the next run comes here too.
-            context.log.warning(f"{name} is not kept in order: {error}")
+        maintain(table, changed, self._upkeep, about)
         context.step_context.set_data_version(context.asset_key, _version(table, context.asset_partition_keys))
         summaries = summarise(table, obj.folders)
         rows = {folder: summary.rows for folder, summary in summaries.items()}

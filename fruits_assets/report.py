@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from spark_steps import pca_store
+from fruits_assets.terminal import printable
 from spark_steps.errors import FruitsError
 from spark_steps.pca import ANALYSED_COMPONENTS, DEFAULT_COMPONENTS, PcaModel
 from spark_steps.staleness import Staleness, look
-from spark_steps.store import Store
+from spark_steps.store import Moment, Store
 from spark_steps.summaries import rejected_photos, summarise, total
 
 _REJECTED_NAMED = 5
@@ -36,6 +36,7 @@ class StoreReport:
         components_for: Components needed for 90, 95 and 99 %.
         weights: Source and sha256 of the network's weights.
         bytes: Size of the photos, of their features and of their reduced features.
+        as_of: The moment as which the store was read, None for now.
     """
 
     store: str
@@ -54,27 +55,36 @@ class StoreReport:
     components_for: dict[str, int] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
+    as_of: Moment | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Returns the report as JSON takes it."""
-        return asdict(self)
+        moment = self.as_of
+        return {
+            **asdict(self),
+            "as_of": moment and {"time": f"{moment.at:%Y-%m-%dT%H:%M:%SZ}", "versions": dict(moment.versions)},
+        }
 
 
-def read_report(root: str) -> StoreReport:
+def read_report(root: str, as_of: Moment | None = None) -> StoreReport:
     """Reads a store.
 
     Args:
         root: The store, a normalised place.
+        as_of: The moment as which it is read; None for now.
 
     Raises:
         FruitsError: There is no store.
     """
-    store = Store(root)
+    store = Store(root, as_of)
     found = summarise(store.raw_images)
     if not any(summary.rows for summary in found.values()):
         raise FruitsError(
-            f"There is no store at {root}, or no photo in it. Make one: fruits run --images DIR --store DIR"
+            f"At {as_of} the store {root} had no photo. {store.remedy}"
+            if as_of
+            else f"There is no store at {root}, or no photo in it. Make one: fruits run --images DIR --store DIR"
         )
+    images = store.images or "."
     raw, features, reduced = (
         total(found),
         total(summarise(store.mobilenet_features)),
@@ -88,19 +98,19 @@ def read_report(root: str) -> StoreReport:
         usable=features.usable.count,
         rejected=dict(Counter(features.reasons).most_common()),
         rejected_photos=[
-            {"path": store.location(path), "error": error} for path, error in rejected_photos(store.mobilenet_features)
+            {"path": f"{images}/{path}", "error": error} for path, error in rejected_photos(store.mobilenet_features)
         ],
         stale=look(store),
         reduced=reduced.rows,
+        as_of=as_of,
         bytes={"photos": raw.photo_bytes, "features": features.table_bytes, "reduced": reduced.table_bytes},
         **_pca_figures(store),
     )
 
 
 def _pca_figures(store: Store) -> dict[str, Any]:
-    if pca_store.current_version(store.pca_models) is None:
+    if (model := store.pca_model()) is None:
         return {}
-    model = pca_store.load(store.pca_models)
     return {
         "pca_model": model.version,
         "components": model.k,
@@ -121,6 +131,7 @@ def as_text(report: StoreReport) -> str:
     """Returns the report for people."""
     lines = [
         f"Store       {report.store}",
+        *_moment(report),
         f"Photos      {report.photos:,} in {report.folders:,} folders, {report.usable:,} usable",
         "Rejected    " + (", ".join(f"{count:,} {reason}" for reason, count in report.rejected.items()) or "none"),
         *_first_rejected(report),
@@ -142,28 +153,32 @@ def as_text(report: StoreReport) -> str:
     return "\n".join([*lines, line, *_stale(report)])
 
 
+def _moment(report: StoreReport) -> list[str]:
+    if report.as_of is None:
+        return []
+    versions = ", ".join(f"{name}@{version}" for name, version in report.as_of.versions if version >= 0)
+    return [f"As of       {report.as_of}: {versions}"]
+
+
 def _first_rejected(report: StoreReport) -> list[str]:
     lines = [f"            {line}" for line in rejected_lines(report.rejected_photos[:_REJECTED_NAMED], ": ")]
     if more := len(report.rejected_photos) - len(lines):
-        lines.append(f"            and {more:,} more: fruits report --store {report.store} --rejected")
+        as_of = f" --as-of {report.as_of.at.isoformat()}" if report.as_of else ""
+        lines.append(f"            and {more:,} more: fruits report --store {report.store}{as_of} --rejected")
     return lines
 
 
 def rejected_lines(photos: Sequence[Mapping[str, str]], separator: str = "\t") -> list[str]:
     """Returns the path of each photo and why it is rejected, a line each, whatever characters a name has."""
-    return [_printable(photo["path"]) + separator + _printable(photo["error"]) for photo in photos]
-
-
-def _printable(text: str) -> str:
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return [printable(photo["path"]) + separator + printable(photo["error"]) for photo in photos]
 
 
 def _stale(report: StoreReport) -> list[str]:
     sentences = report.stale.sentences
     if not sentences:
         return []
-    remedy = f"Bring the store up to date: fruits run --images DIR --store {report.store}"
-    return [f"{'' if number else 'Stale':<12}{sentence}" for number, sentence in enumerate([*sentences, remedy])]
+    remedy = [] if report.as_of else [Store(report.store).remedy]
+    return [f"{'' if number else 'Stale':<12}{sentence}" for number, sentence in enumerate([*sentences, *remedy])]
 
 
 def human(size: float) -> str:

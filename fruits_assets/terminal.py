@@ -16,6 +16,11 @@ P = ParamSpec("P")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def printable(text: str) -> str:
+    """Returns a text that may have been written by anybody as one that a terminal shows and does not obey."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def tells_problems_in_a_sentence(command: Callable[P, None]) -> Callable[P, None]:
     """Shows a FruitsError as its message, in place of a stack trace; exit code 1, or 2 where a value is wrong."""
 

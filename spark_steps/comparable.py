@@ -79,7 +79,7 @@ def comparable(store: Store, model: PcaModel) -> Comparable:
 
     Args:
         store: The store.
-        model: Its current PCA model.
+        model: Its PCA model.
 
     Raises:
         FruitsError: Some photos cannot be projected: their features are of another network than the model's, or not
@@ -92,17 +92,16 @@ def _comparable(store: Store, model: PcaModel) -> Comparable:
     tables = store.mobilenet_features, store.reduced_features
     of_features, of_reduced = (files_by_folder(table) for table in tables)
     features, reduced = table_totals(tables[0], of_features), table_totals(tables[1], of_reduced)
-    remedy = f"Bring the store up to date: fruits run --images DIR --store {store.root}"
     if others := of_others(features, model.features_model):
         raise FruitsError(
             f"{sum(features[folder].vectors for folder in others):,} photos, in {named(others)}, have features of "
-            f"another network than PCA model {model.version}, so not all photos can be compared with. {remedy}"
+            f"another network than PCA model {model.version}, so not all photos can be compared with. {store.remedy}"
         )
     projected = folders_to_reduce(features, reduced, model.version)
     if lost := sorted(projected - set(features)):
         raise FruitsError(
             f"{sum(reduced[folder].rows for folder in lost):,} photos, in {named(lost)}, are reduced by another PCA "
-            f"model than the current {model.version}, and their features are not there to be projected. {remedy}"
+            f"model than the current {model.version}, and their features are not there to be projected. {store.remedy}"
         )
     files = [
         ComparableFile(table, file, model)

@@ -294,11 +294,11 @@ def _state(file: Path) -> tuple[int, ...]:
 
 def _check_gone(store: Store, doomed: Doomed) -> None:
     for name, table in store.tables.items():
-        if rows := find_rows(table, doomed).rows:
+        found = find_rows(table, doomed)
+        if found.rows or found.former:
             raise FruitsError(
-                f"{rows} rows of erased photos have come back to {name}: a run on another machine has written them. "
-                "Wait until it has ended, and erase again (fruits erase, or the job erase_photos): it goes on from "
-                "here."
+                f"Rows of erased photos have come back to {name}: a run on another machine has written them. Wait "
+                "until it has ended, and erase again (fruits erase, or the job erase_photos): it goes on from here."
             )
 
 

@@ -234,7 +234,7 @@ def plan_erasure(store: Store, request: Request, images: str) -> Plan:
         rows=found,
         absent=sorted(request.paths - there),
         erased_before=erased_before,
-        models=models_that_saw(store, image_ids),
+        models=models_that_saw(store, image_ids, found["mobilenet_features"].former_folders),
     )
 
 

@@ -1,4 +1,4 @@
-"""The reduced features in one file for other programs: CSV, or numpy's NPZ; written as they are read, without Spark."""
+"""The reduced features in one file for other programs: CSV, NPZ or Parquet; written as they are read, without Spark."""
 
 import csv
 import shutil
@@ -11,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from spark_steps import pca_store
 from spark_steps.errors import FruitsError
+from spark_steps.schemas import REDUCED_SCHEMA, with_folder
 from spark_steps.staleness import look
 from spark_steps.store import Store
-from spark_steps.tables import DataFile, FolderTable, matrix_of
+from spark_steps.tables import DataFile, FolderTable, matrix_of, with_folder_column
+from spark_steps.task_rows import tables_of
 
 _TEXTS = ("image_id", "path", "folder", "label")
 _ROWS_AT_A_TIME = 8192
@@ -37,13 +39,13 @@ def export_csv(store: Store, target: Path, *, force: bool = False) -> int:
         FruitsError: The store has nothing to export, or not all photos that have features are reduced by the current
             PCA model; or the file is there already or cannot be written.
     """
-    version, components = _current(store)
+    model = store.existing_pca_model()
     _refuse_mixed(store)
     files, rows = store.reduced_features.files(), 0
     with _whole_or_not_at_all(target, force) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([*_TEXTS, *(f"reduced_{number}" for number in range(1, components + 1))])
-        for texts, numbers in _batches(store.reduced_features, files, version):
+        writer.writerow([*_TEXTS, *(f"reduced_{number}" for number in range(1, model.k + 1))])
+        for texts, numbers in _batches(store.reduced_features, files, model.version):
             # numpy writes the shortest text that reads back as the same float32; Python's would be that of a float64.
             for row, text in zip(numbers.astype(np.str_).tolist(), zip(*texts, strict=True), strict=True):
                 writer.writerow([*text, *row])
@@ -67,12 +69,12 @@ def export_npz(store: Store, target: Path, *, force: bool = False) -> int:
         FruitsError: The store has nothing to export, or not all photos that have features are reduced by the current
             PCA model; or the file is there already or cannot be written.
     """
-    version, components = _current(store)
+    model = store.existing_pca_model()
     _refuse_mixed(store)
     # An array's header says how many rows there are and how long the texts: one reading measures, another writes.
     # Of the same files, which are never written to twice.
     files, widths, rows = store.reduced_features.files(), [1] * len(_TEXTS), 0
-    for texts, numbers in _batches(store.reduced_features, files, version):
+    for texts, numbers in _batches(store.reduced_features, files, model.version):
         widths = [max(width, *map(len, column)) for width, column in zip(widths, texts, strict=True)]
         rows += len(numbers)
     _check_any(rows, store)
@@ -81,11 +83,11 @@ def export_npz(store: Store, target: Path, *, force: bool = False) -> int:
         _whole_or_not_at_all(target, force) as partial,
         tempfile.TemporaryDirectory(dir=target.parent, prefix=".fruits-") as scratch,
     ):
-        arrays = {"X": np.lib.format.open_memmap(f"{scratch}/X.npy", "w+", np.float32, (rows, components))}
+        arrays = {"X": np.lib.format.open_memmap(f"{scratch}/X.npy", "w+", np.float32, (rows, model.k))}
         for name, width in zip(_TEXTS, widths, strict=True):
             arrays[names[name]] = np.lib.format.open_memmap(f"{scratch}/{names[name]}.npy", "w+", f"<U{width}", (rows,))
         start = 0
-        for texts, numbers in _batches(store.reduced_features, files, version):
+        for texts, numbers in _batches(store.reduced_features, files, model.version):
             part = slice(start, start + len(numbers))
             arrays["X"][part] = numbers
             for name, column in zip(_TEXTS, texts, strict=True):
@@ -93,7 +95,7 @@ def export_npz(store: Store, target: Path, *, force: bool = False) -> int:
             start += len(numbers)
         for array in arrays.values():
             array.flush()
-        np.save(f"{scratch}/pca_model.npy", np.array(version))
+        np.save(f"{scratch}/pca_model.npy", np.array(model.version))
         _zip(partial, [Path(scratch) / f"{name}.npy" for name in (*arrays, "pca_model")])
     return rows
 
@@ -105,15 +107,30 @@ def _zip(target: Path, files: list[Path]) -> None:
             archive.write(file, file.name)
 
 
-def _current(store: Store) -> tuple[str, int]:
-    """Returns the version and the components of the current PCA model."""
-    if pca_store.current_version(store.pca_models) is None:
-        raise FruitsError(
-            f"There is no store at {store.root}, or it has no PCA model yet. "
-            f"Make one: fruits run --images DIR --store {store.root}"
-        )
-    model = pca_store.load(store.pca_models)
-    return model.version, model.k
+def export_parquet(store: Store, target: Path, *, force: bool = False) -> int:
+    """Writes image_id, path, folder, label, reduced (k float32) and pca_model as Parquet, and returns the rows.
+
+    Args:
+        store: The store.
+        target: The file to write.
+        force: Replace the file, if there is one.
+
+    Raises:
+        FruitsError: The store has nothing to export, or not all photos that have features are reduced by the current
+            PCA model; or the file is there already or cannot be written.
+    """
+    model = store.existing_pca_model()
+    _refuse_mixed(store)
+    files, rows = store.reduced_features.files(), 0
+    schema = pa.schema([with_folder(REDUCED_SCHEMA).field(name) for name in (*_TEXTS, "reduced", "pca_model")])
+    with _whole_or_not_at_all(target, force) as partial:
+        # Numbers hardly repeat: looking for those that do takes time and finds nothing.
+        with pq.ParquetWriter(partial, schema, use_dictionary=[*_TEXTS, "pca_model"]) as writer:
+            for table in tables_of(_rows(store.reduced_features, files, model.version)):
+                writer.write_table(table.select(schema.names).cast(schema))
+                rows += table.num_rows
+        _check_any(rows, store)
+    return rows
 
 
 def _batches(
@@ -124,29 +141,26 @@ def _batches(
     Raises:
         FruitsError: The files have been replaced in the meantime.
     """
-    columns = ["image_id", "path", "label", "pca_model", "reduced"]
+    for batch in _rows(table, files, version):
+        yield [batch[name].to_pylist() for name in _TEXTS], matrix_of(batch["reduced"])
+
+
+def _rows(table: FolderTable, files: Iterable[DataFile], version: str) -> Iterator[pa.RecordBatch]:
     for file in files:
         with table.reading(file) as opened:
-            for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=columns):
+            for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=table.schema.names):
                 _check_version(batch, version)
-                folders = [file.folder] * batch.num_rows
-                texts = [batch[name].to_pylist() for name in ("image_id", "path", "label")]
-                yield [*texts[:2], folders, texts[2]], matrix_of(batch["reduced"])
+                yield with_folder_column(batch, file.folder).replace_schema_metadata(None)
 
 
 def _check_any(rows: int, store: Store) -> None:
     if not rows:
-        raise FruitsError(
-            f"No photo of {store.root} has reduced features. Make them: fruits run --images DIR --store {store.root}"
-        )
+        raise FruitsError(f"No photo of {store.root} has reduced features. {store.remedy}")
 
 
 def _refuse_mixed(store: Store) -> None:
     if told := look(store, listed=False).incomparable:
-        raise FruitsError(
-            f"{' '.join(told)} So one file of all photos cannot be made. Bring the store up to date: fruits run "
-            f"--images DIR --store {store.root}"
-        )
+        raise FruitsError(f"{' '.join(told)} So one file of all photos cannot be made. {store.remedy}")
 
 
 def _check_version(batch: pa.RecordBatch, version: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyarrow import fs
 
-from spark_steps import pca_store, storage
+from spark_steps import storage
 from spark_steps.comparable import comparable
 from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.extractor import FeatureExtractor
@@ -69,24 +69,19 @@ class Reducer:
     """A store's network and PCA model, for single photos."""
 
     def __init__(self, store: Store) -> None:
-        """Loads the current PCA model and the network that made the features it was fitted on.
+        """Loads the PCA model and the network that made the features it was fitted on.
 
         Raises:
             FruitsError: The store has no PCA model, or the network is not in its cache.
         """
-        if pca_store.current_version(store.pca_models) is None:
-            raise FruitsError(
-                f"There is no store at {store.root}, or it has no PCA model yet. "
-                f"Make one: fruits run --images DIR --store {store.root}"
-            )
-        self.pca: PcaModel = pca_store.load(store.pca_models)
+        self.pca: PcaModel = store.existing_pca_model()
         flatbuffer = flatbuffer_of(self.pca.features_model, store.mobilenet_models)
         if flatbuffer is None:
             weights = self.pca.weights.get("source", "WEIGHTS")
             raise FruitsError(
                 f"The network that made the features ({self.pca.features_model[:12]}) is not in "
                 f"{store.mobilenet_models}, or this version of fruits treats pixels otherwise. "
-                f"Bring both up to date: fruits run --images DIR --store {store.root} --weights {weights}"
+                + (store.remedy if store.as_of else f"{store.remedy} --weights {weights}")
             )
         self._extractor = FeatureExtractor(flatbuffer)
 

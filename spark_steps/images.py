@@ -290,7 +290,7 @@ def plan_raw_images(raw: FolderTable, found: Mapping[str, pa.Table]) -> TableCha
         if file.folder in files:
             files[file.folder].append(file)
 
-    def plan(folder: str) -> tuple[list[pa.Table], list[DataFile]]:
+    def plan(folder: str) -> tuple[list[pa.Table], list[DataFile], int]:
         there = [_read(raw, file) for file in files[folder]]
         difference = compare(_keys(found[folder]), [_keys(rows) for rows in there])
         changed = [
@@ -299,14 +299,16 @@ def plan_raw_images(raw: FolderTable, found: Mapping[str, pa.Table]) -> TableCha
             if len(kept) < file.rows
         ]
         parts = [found[folder].take(pa.array(difference.new, pa.int64())), *(rows for _, rows in changed)]
-        return [part for part in parts if part.num_rows], [file for file, _ in changed]
+        kept = sum(rows.num_rows for _, rows in changed)
+        return [part for part in parts if part.num_rows], [file for file, _ in changed], kept
 
     with ThreadPoolExecutor(_LISTERS) as pool:
         planned = dict(zip(found, pool.map(plan, found), strict=True))
-    parts = {folder: parts for folder, (parts, _) in planned.items() if parts}
-    removed = [file for _, gone in planned.values() for file in gone]
+    parts = {folder: parts for folder, (parts, _, _) in planned.items() if parts}
+    removed = [file for _, gone, _ in planned.values() for file in gone]
     changed = frozenset(parts) | {file.folder for file in removed}
-    return TableChange(base, DriverRows(parts) if parts else None, removed, changed)
+    kept = sum(rows for _, _, rows in planned.values())
+    return TableChange(base, DriverRows(parts) if parts else None, removed, changed, kept)
 
 
 def _read(table: FolderTable, file: DataFile) -> pa.Table:

@@ -5,7 +5,7 @@ read all features; nor by its ``vacuum``, which keeps what a killed writer has l
 deletes these again and again as long as the log names them.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -36,13 +36,7 @@ class Upkeep:
     most_files: int = 20
 
 
-def maintain(
-    table: FolderTable,
-    folders: Collection[str],
-    upkeep: Upkeep,
-    about: Mapping[str, str],
-    check: Callable[[], None] = lambda: None,
-) -> None:
+def maintain(table: FolderTable, folders: Collection[str], upkeep: Upkeep, about: Mapping[str, str]) -> None:
     """Merges the small files of folders that have too many, and deletes what has been replaced for long enough.
 
     Another process that changes a folder in the same moment is let be: the next run comes here too.
@@ -52,31 +46,23 @@ def maintain(
         folders: Those that have just been written.
         upkeep: How it is kept.
         about: What the log is to say, such as the run.
-        check: Called before each try to commit; may raise, as it should while photos are being erased.
     """
     for files in by_folder(table.files(folders), folders).values():
         small = [file for file in files if file.size < _SMALL_BYTES]
         if len(small) > upkeep.most_files:
-            compact(table, small, about, check)
+            compact(table, small, about)
     vacuum(table, upkeep.keep)
 
 
-def compact(
-    table: FolderTable,
-    files: Iterable[DataFile],
-    about: Mapping[str, str],
-    check: Callable[[], None] = lambda: None,
-) -> bool:
+def compact(table: FolderTable, files: Iterable[DataFile], about: Mapping[str, str]) -> bool:
     """Merges files of one folder into one, the rows as they are; returns whether nobody else changed it meanwhile.
 
     Args:
         table: The table.
         files: The files.
         about: What the log is to say, such as the run.
-        check: Called before each try to commit; may raise.
     """
-    merged = list(files)
-    base = table.snapshot()
+    merged, base = list(files), table.snapshot()
 
     def rows(file: DataFile) -> Iterator[pa.RecordBatch]:
         with table.reading(file) as opened:
@@ -87,21 +73,11 @@ def compact(
     folder = merged[0].folder
     try:
         new = write_file(table.root, folder, chain.from_iterable(map(rows, merged)))
-        change = TableChange(base, None, merged, frozenset([folder]))
-        table.commit([new], change, {**about, "change": "compact"}, check)
+        change = TableChange(base, None, merged, frozenset([folder]), kept=new.rows)
+        table.commit([new], change, {**about, "change": "compact"})
     except TableChangedError:
         return False
     return True
-
-
-def former_files(table: FolderTable, files: Iterable[DataFile]) -> list[str]:
-    """Returns the paths of files that lie in the table's directory and are not among its present ones.
-
-    Args:
-        table: The table.
-        files: Its present files, looked up after those that are to be found were written.
-    """
-    return sorted(table.listing().keys() - {file.path for file in files})
 
 
 def uncommitted_files(table: FolderTable) -> dict[str, datetime]:
@@ -110,6 +86,21 @@ def uncommitted_files(table: FolderTable) -> dict[str, datetime]:
     listed = table.listing()
     named = {file.path for file in table.files()} | table.log.removed()
     return {path: written for path, written in listed.items() if path not in named}
+
+
+def delete_uncommitted(table: FolderTable, paths: Iterable[str]) -> list[str]:
+    """Deletes those of some files that were never committed, and never will be; returns their paths.
+
+    Args:
+        table: The table.
+        paths: The files. A change to which one belongs was planned before it was written; it is planned anew.
+    """
+    if not (listed := set(paths)):
+        return []
+    table.log.outdate_plans()
+    gone = sorted(listed - {file.path for file in table.files()} - table.log.removed())
+    storage.delete_files(table.root, gone)
+    return gone
 
 
 def vacuum(table: FolderTable, keep: timedelta) -> list[str]:
@@ -131,8 +122,16 @@ def vacuum(table: FolderTable, keep: timedelta) -> list[str]:
     if not old:
         return []
     table.log.remember_removed(keep)
-    due, removed = table.log.removed(now - keep), table.log.removed()
-    left = {path for path in old - removed if now - listed[path] > LEFT_OVER_AFTER}
-    gone = sorted((old & due) | left)
-    storage.delete_files(table.root, gone)
-    return gone
+    due = sorted(old & table.log.removed(now - keep))
+    storage.delete_files(table.root, due)
+    # Those of one write together: a long one still writes when its first files are old.
+    newest: dict[str, datetime] = {}
+    for path, at in listed.items():
+        newest[_write_of(path)] = max(at, newest.get(_write_of(path), at))
+    left = [path for path in old - table.log.removed() if now - newest[_write_of(path)] > LEFT_OVER_AFTER]
+    return due + delete_uncommitted(table, left)
+
+
+def _write_of(path: str) -> str:
+    """Returns how the names of the files of a write begin."""
+    return "-".join(path.split("-")[:2])

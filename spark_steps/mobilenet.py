@@ -152,8 +152,8 @@ def plan_features(
         return FeatureUpdate(TableChange(base), work, inferences, done)
     task = _Task(context, raw, features, model, limits, images, erased, inferences, done)
     rows = rows_of_shares(spark, shares, task.run) if shares else None
-    gone = [kept.file for kept, _ in rewritten]
-    return FeatureUpdate(TableChange(base, rows, gone, changed), work, inferences, done)
+    gone, kept = [stay.file for stay, _ in rewritten], sum(len(stay.rows) for stay, _ in rewritten)
+    return FeatureUpdate(TableChange(base, rows, gone, changed, kept), work, inferences, done)
 
 
 _Item = FileRows | tuple[FileRows, _Recheck]

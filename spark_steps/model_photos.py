@@ -1,7 +1,7 @@
 """Which PCA models were fitted on a photo, from what a model's version says of its photos."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow.compute as pc
@@ -48,15 +48,19 @@ class Photos:
         return Photos(self.count - other.count, digest_of([self.digest, -other.digest]), self.folders)
 
 
-def models_that_saw(store: Store, image_ids: Collection[str]) -> list[SeenBy]:
+def models_that_saw(
+    store: Store, image_ids: Collection[str], former_folders: frozenset[str] = frozenset()
+) -> list[SeenBy]:
     """Returns the models of a store that were fitted on some photos, or may have been, the current one first.
 
     Args:
         store: The store, as it is while it has the photos' rows.
         image_ids: The photos.
+        former_folders: Folders in which former versions of the table have them.
     """
-    present, asked = photos_with_features(store, image_ids)
-    if not asked.count:
+    present, asked = store.mobilenet_features.while_unchanged(lambda: photos_with_features(store, image_ids))
+    asked = replace(asked, folders=asked.folders | former_folders)
+    if not asked.folders:
         return []
     current = pca_store.current_version(store.pca_models)
     found = []
@@ -79,12 +83,12 @@ def saw(model: Mapping[str, Any], present: Photos, asked: Photos) -> bool | None
     Args:
         model: Its ``model.json``.
         present: All photos that have features now.
-        asked: Those of them that are asked for, at least one.
+        asked: Those of them that are asked for; its folders are also those of photos that had features once.
     """
     if asked.folders.isdisjoint(model["folders"]):
         return False
     if _version(model, present) == model["version"]:
-        return True
+        return asked.count > 0
     if _version(model, present.without(asked)) == model["version"]:
         return False
     return None

@@ -41,7 +41,8 @@ class _OpenTable:
 
 
 _KEPT: dict[str, _OpenTable] = {}
-_LOCK = threading.Lock()
+# Of tables that are kept open: no thread brings one up to date while another uses it.
+SHARED = threading.RLock()
 
 
 def uri_of(root: str) -> str:
@@ -100,7 +101,7 @@ def _opened(root: str, version: int | None, options: dict[str, str]) -> "DeltaTa
 
 
 def _newest(root: str, options: dict[str, str]) -> "DeltaTable":
-    with _LOCK:
+    with SHARED:
         kept = _KEPT.pop(root, None)
         if kept is not None and kept.options == options and _brought_up_to_date(root, kept):
             _KEPT[root] = kept

@@ -71,7 +71,8 @@ def plan_reduced(
             columns = ["image_id", "path", "label", "features"]
             yield from (_reduced(batch, broadcast.value) for batch in one.read(features, columns))
 
-    return TableChange(base, rows_of_shares(spark, shares, run) if shares else None, gone, frozenset(behind))
+    rows = rows_of_shares(spark, shares, run) if shares else None
+    return TableChange(base, rows, gone, frozenset(behind), kept=sum(len(one.rows) for one in rewritten))
 
 
 def _difference(

@@ -1,5 +1,6 @@
 """Rows taken out of the tables, file by file, without Spark: what stays is bit for bit what it was."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,9 @@ import pyarrow.compute as pc
 
 from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
-from spark_steps.maintenance import former_files, uncommitted_files
+from spark_steps.maintenance import delete_uncommitted, uncommitted_files
 from spark_steps.s3_versions import delete_versions, versions_below
-from spark_steps.tables import DataFile, FolderTable, TableChange
+from spark_steps.tables import DamagedFileError, DataFile, FolderTable, TableChange, TableChangedError
 from spark_steps.task_rows import write_file
 
 _NAME = "part-erasing"
@@ -23,6 +24,8 @@ _NAME = "part-erasing"
 _STILL_WRITTEN_TO = timedelta(minutes=15)
 _FILES_AT_A_TIME = 8
 _ROWS_AT_A_TIME = 4096
+# Of a file that the log does not name: so that it is not read whole, however large it is.
+_UNKNOWN_SIZE = sys.maxsize
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Found:
         folders: Rows of each folder.
         files: The files that hold them.
         former: Files that hold such rows and are the table no more, or not yet, and still lie there.
+        former_folders: Folders of these rows.
+        unreadable: Files that are the table no more, or not yet, of which nobody can tell: cut short, or no Parquet.
     """
 
     image_ids: frozenset[str]
@@ -66,6 +71,8 @@ class Found:
     folders: Counter[str]
     files: list[DataFile]
     former: list[str] = field(default_factory=list)
+    former_folders: frozenset[str] = frozenset()
+    unreadable: list[str] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -82,27 +89,39 @@ def _find_rows(table: FolderTable, doomed: Doomed) -> Found:
     columns = [name for name in ("path", "image_id") if name in table.schema.names]
 
     def look(file: DataFile) -> pa.Table:
-        with table.open(file) as opened:
+        with table.reading(file) as opened:
+            if missing := [name for name in columns if name not in opened.schema_arrow.names]:
+                raise DamagedFileError(f"{table.root}/{file.path} has no column {missing[0]}: it is of no such table.")
             batches = opened.iter_batches(_ROWS_AT_A_TIME, columns=columns)
             schema = pa.schema([table.schema.field(name) for name in columns])
             return pa.Table.from_batches([one.filter(doomed.mask(one)).cast(schema) for one in batches], schema)
 
-    files = table.files()
-    # In S3 a small file is read whole, and nobody tells the size of these.
-    former = [DataFile(path, "", 0, 0) for path in former_files(table, files)]
+    def look_if_readable(file: DataFile) -> pa.Table | None:
+        try:
+            return look(file)
+        except (DamagedFileError, TableChangedError):
+            # Cut short by a writer that was killed, or vacuumed since.
+            return None
+
+    # In this order: what is committed after the listing is then among the table's files.
+    listed, files = table.listing(), table.files()
+    others = [DataFile(path, "", _UNKNOWN_SIZE, 0) for path in sorted(listed.keys() - {file.path for file in files})]
     with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         of_files = [(file, rows) for file, rows in zip(files, pool.map(look, files), strict=True) if rows.num_rows]
-        of_former = [(file, rows) for file, rows in zip(former, pool.map(look, former), strict=True) if rows.num_rows]
+        of_others = list(zip(others, pool.map(look_if_readable, others), strict=True))
+    of_former = [(file, rows) for file, rows in of_others if rows is not None and rows.num_rows]
     folders: Counter[str] = Counter()
     for file, rows in of_files:
         folders[file.folder] += rows.num_rows
-    found = [rows for _, rows in (*of_files, *of_former)]
+    found, former = ([rows for _, rows in some] for some in (of_files, of_former))
     return Found(
-        image_ids=_values(found, "image_id") if "image_id" in columns else frozenset(),
-        paths=_values(found, "path"),
+        image_ids=_values([*found, *former], "image_id") if "image_id" in columns else frozenset(),
+        paths=_values([*found, *former], "path"),
         folders=folders,
         files=[file for file, _ in of_files],
         former=[file.path for file, _ in of_former],
+        former_folders=frozenset(path.rpartition("/")[0] for path in _values(former, "path")),
+        unreadable=[file.path for file, rows in of_others if rows is None],
     )
 
 
@@ -124,18 +143,21 @@ def remove_rows(table: FolderTable, doomed: Doomed) -> None:
     """Takes rows out of a table; whatever ends the process, the table has all of them or none.
 
     Files that hold none of them are not touched. Those that did are deleted at once, also those of former versions, as
-    well as what killed writes have left beside the table. A commit is made in any case: a writer that has looked at the
-    table before has to look again, and meets the note of the erasure.
+    well as what was not committed by now and what nobody can read: a writer that has looked at the table before has to
+    look again, and meets the note of the erasure.
     """
-    storage.delete_files(table.root, uncommitted_files(table))
+    if table.snapshot().version < 0:
+        return
+    # First: what somebody commits before this is found; what was planned before is committed no more.
+    table.log.outdate_plans()
     table.while_unchanged(lambda: _remove_rows(table, doomed))
-    storage.delete_files(table.root, find_rows(table, doomed).former)
+    delete_uncommitted(table, table.listing())
+    found = find_rows(table, doomed)
+    storage.delete_files(table.root, [*found.former, *found.unreadable])
 
 
 def _remove_rows(table: FolderTable, doomed: Doomed) -> None:
     base = table.snapshot()
-    if base.version < 0:
-        return
     files = find_rows(table, doomed).files
     folders = frozenset(file.folder for file in files)
 
@@ -147,7 +169,8 @@ def _remove_rows(table: FolderTable, doomed: Doomed) -> None:
 
     with s3.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         written = [new for some in pool.map(rewrite, files) for new in some]
-    table.commit(written, TableChange(base, None, files, folders), {"change": "erase"}, even_if_empty=True)
+    change = TableChange(base, None, files, folders, kept=sum(file.rows for file in written))
+    table.commit(written, change, {"change": "erase"})
 
 
 def _kept(table: FolderTable, file: DataFile, doomed: Doomed) -> Iterator[pa.RecordBatch]:

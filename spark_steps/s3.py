@@ -354,7 +354,7 @@ def in_sentences(location: str) -> Iterator[None]:
     try:
         yield
     except (OSError, BotoCoreError, ClientError, BaseError, DeltaError) as error:
-        detail = str(error).partition("\n\nDebug source")[0]
+        detail = plain(error)
         if isinstance(error, FileExistsError):
             raise
         if isinstance(error, FileNotFoundError) and not _says("NoSuchBucket", detail):
@@ -364,6 +364,28 @@ def in_sentences(location: str) -> Iterator[None]:
         raise FruitsError(_sentence(location, detail)) from error
 
 
+def plain(error: Exception) -> str:
+    """Returns what an error of Rust's libraries says, without colours, arrows and sources."""
+    text = _COLOURS.sub("", str(error).partition("\n\nDebug source")[0])
+    return " ".join(text.replace(" \u21b3 ", ": ").split())
+
+
+def broke_off(error: FruitsError) -> bool:
+    """Returns whether a request of object_store had no answer, or half of one, and was not tried again.
+
+    It tries most requests again by itself, and says so. Neither one whose answer breaks off in the middle nor, after a
+    timeout, one that writes an object where there is none: it cannot tell whether it was done.
+
+    Args:
+        error: As ``in_sentences`` has raised it.
+    """
+    cause = plain(error.__cause__) if isinstance(error.__cause__, Exception) else ""
+    return bool(_BROKE_OFF.search(cause)) and not _TRIED_AGAIN.search(cause)
+
+
+_COLOURS = re.compile("\x1b\\[[0-9;]*m")
+_BROKE_OFF = re.compile("HTTP error: (?:request or response body error|error sending request)")
+_TRIED_AGAIN = re.compile(r"after \d+ retries")
 _REMEDIES = (
     (
         r"NO_SUCH_BUCKET|NoSuchBucket",

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from spark_steps import pca_store
 from spark_steps.footers import folder_totals
 from spark_steps.moments import version_of
 from spark_steps.pca import PcaModel
@@ -93,11 +92,9 @@ def look(store: Store, *, listed: bool = True) -> Staleness:
         listed: Look at the photos listed too, which takes the footers of one more table; without, none is taken to lack
             its features.
     """
-    version = pca_store.current_version(store.pca_models)
-    model = pca_store.load(store.pca_models) if version else None
     features, reduced = folder_totals(store.mobilenet_features), folder_totals(store.reduced_features)
     raw = folder_totals(store.raw_images) if listed else features
-    return staleness(raw, features, reduced, model)
+    return staleness(raw, features, reduced, store.pca_model())
 
 
 def staleness(

@@ -194,6 +194,33 @@ def create_directory(location: str) -> None:
         raise FruitsError(f"{location} cannot be made ({error.strerror}). Check the permissions there.") from error
 
 
+def check_hard_links(location: str) -> None:
+    """Raises a FruitsError where a directory of this machine can hold no hard links.
+
+    Tables need them: of two processes that give a file the same name by a link, one fails; by a rename, none does.
+
+    Args:
+        location: The directory, which may be written to.
+    """
+    probe = Path(location, f"_hard_link_{uuid.uuid4().hex}")
+    try:
+        probe.touch()
+    except OSError as error:
+        raise FruitsError(
+            f"{location} cannot be written to ({error.strerror}). Check the permissions there."
+        ) from error
+    try:
+        Path(f"{probe}_2").hardlink_to(probe)
+    except OSError as error:
+        raise FruitsError(
+            f"The file system of {location} makes no hard links ({error.strerror}), without which two runs at once "
+            "would lose rows: exFAT, FAT and some network shares have none. Put the store on another disk, or into S3."
+        ) from error
+    finally:
+        for file in (probe, Path(f"{probe}_2")):
+            file.unlink(missing_ok=True)
+
+
 def open_output(location: str) -> pa.NativeFile:
     """Returns a new file to write to, in a directory that is made where one is needed."""
     filesystem, path = filesystem_of(location)
@@ -261,6 +288,35 @@ def list_files(location: str, *, recursive: bool = False, must_exist: bool = Fal
         FruitsError: It cannot be listed, or holds a name that is not UTF-8.
     """
     return [info for info in _list(location, recursive, must_exist) if info.type != fs.FileType.Directory]
+
+
+def list_own_files(location: str) -> list[fs.FileInfo]:
+    """Returns all files below a directory, but neither links nor what lies behind one: what may be deleted there."""
+    if "://" in location:
+        return list_files(location, recursive=True)
+    found, directories = [], [location]
+    while directories:
+        for info in _list(directories.pop(), False, False):
+            if Path(info.path).is_symlink():
+                continue
+            if info.type == fs.FileType.Directory:
+                directories.append(info.path)
+            else:
+                found.append(info)
+    return found
+
+
+def leads_elsewhere(directory: str, path: str) -> bool:
+    """Returns whether a file of a directory is a link, or lies behind one.
+
+    Args:
+        directory: The directory, a normalised place; it may be a link itself.
+        path: The file's path below it.
+    """
+    if "://" in directory:
+        return False
+    parts = path.split("/")
+    return any(Path(directory, *parts[: length + 1]).is_symlink() for length in range(len(parts)))
 
 
 def list_directories(location: str) -> list[str]:

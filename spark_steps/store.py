@@ -3,14 +3,35 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from spark_steps import storage
+import pyarrow as pa
+
+from spark_steps import pca_store, storage
 from spark_steps.errors import FruitsError
+from spark_steps.pca import PcaModel
 from spark_steps.schemas import FEATURES_SCHEMA, RAW_IMAGES_SCHEMA, REDUCED_SCHEMA
 from spark_steps.tables import FolderTable
+from spark_steps.totals import read_totals
 
 # The images root of the photos that raw_images lists: a property of that table.
-_ROOT_PROPERTY = "fruits.images"
+IMAGES_PROPERTY = "fruits.images"
 _FOLDERS_LOOKED_AT = 20
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment of a store's past.
+
+    Attributes:
+        at: The moment.
+        versions: The version that each table had, by the table's name, in the order in which they are made; -1 where
+            there was none yet.
+    """
+
+    at: datetime
+    versions: tuple[tuple[str, int], ...]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 @dataclass(frozen=True)
@@ -19,20 +40,16 @@ class Store:
 
     Attributes:
         root: A normalised place.
-        as_of: The moment as which its tables are read; None for now.
+        as_of: The moment as which it is read; None for now.
     """
 
     root: str
-    as_of: datetime | None = None
+    as_of: Moment | None = None
 
     @property
     def images(self) -> str | None:
         """The images root that the paths in the tables are relative to; None before there is a photo."""
-        return dict(self.raw_images.snapshot().properties).get(_ROOT_PROPERTY)
-
-    def location(self, path: str) -> str:
-        """Returns where a photo of the tables lies."""
-        return f"{self.images or '.'}/{path}"
+        return dict(self.raw_images.snapshot().properties).get(IMAGES_PROPERTY)
 
     def check_images(self, images: str) -> None:
         """Raises a FruitsError if the store holds photos of another images root: one store, one root.
@@ -85,7 +102,7 @@ class Store:
                 f"{there:,} lie there."
             )
         raw.log.create()
-        if not raw.log.set_property(_ROOT_PROPERTY, images, known):
+        if not raw.log.set_property(IMAGES_PROPERTY, images, known):
             self.check_images(images)
         return told
 
@@ -101,20 +118,70 @@ class Store:
         }
         return len(known & there), len(known)
 
+    def pca_model(self) -> PcaModel | None:
+        """Returns the PCA model of the store, None before there is one.
+
+        That is the current one; of a former moment the one by which the photos were reduced last.
+
+        Raises:
+            FruitsError: A part of it is missing.
+        """
+        if self.as_of is None:
+            version = pca_store.current_version(self.pca_models)
+            return pca_store.load(self.pca_models, version) if version else None
+        version = self._last_reduced_by()
+        if version and not pca_store.exists(self.pca_models, version):
+            raise FruitsError(
+                f"PCA model {version}, by which the photos of {self.root} were reduced at {self.as_of}, is no longer "
+                f"there. {self.remedy}"
+            )
+        return pca_store.load(self.pca_models, version) if version else None
+
+    def existing_pca_model(self) -> PcaModel:
+        """Returns the PCA model of the store, as ``pca_model`` does.
+
+        Raises:
+            FruitsError: There is none.
+        """
+        if (model := self.pca_model()) is not None:
+            return model
+        if self.as_of is not None:
+            raise FruitsError(f"At {self.as_of} no photo of {self.root} had reduced features. {self.remedy}")
+        raise FruitsError(
+            f"There is no store at {self.root}, or it has no PCA model yet. "
+            f"Make one: fruits run --images DIR --store {self.root}"
+        )
+
+    def _last_reduced_by(self) -> str | None:
+        table = self.reduced_features
+        newest = max(table.files(), key=lambda file: file.added, default=None)
+        return max(read_totals(table.open(newest)).made_by, default=None) if newest else None
+
+    @property
+    def remedy(self) -> str:
+        """What to do where something of the store is missing or does not follow from the rest, in a sentence."""
+        if self.as_of is not None:
+            return f"Give another moment; these are listed by: fruits history --store {self.root}"
+        return f"Bring the store up to date: fruits run --images DIR --store {self.root}"
+
+    def _table(self, directory: str, schema: pa.Schema) -> FolderTable:
+        version = None if self.as_of is None else dict(self.as_of.versions)[directory.rpartition("/")[2]]
+        return FolderTable(f"{self.root}/{directory}", schema, version)
+
     @property
     def raw_images(self) -> FolderTable:
         """One row for each photo found."""
-        return FolderTable(f"{self.root}/Results/raw_images", RAW_IMAGES_SCHEMA, self.as_of)
+        return self._table("Results/raw_images", RAW_IMAGES_SCHEMA)
 
     @property
     def mobilenet_features(self) -> FolderTable:
         """One row for each row of raw_images: 1280 features, or the reason why not."""
-        return FolderTable(f"{self.root}/Results/mobilenet_features", FEATURES_SCHEMA, self.as_of)
+        return self._table("Results/mobilenet_features", FEATURES_SCHEMA)
 
     @property
     def reduced_features(self) -> FolderTable:
         """One row for each photo with features: its k numbers."""
-        return FolderTable(f"{self.root}/PCA_Results/reduced_features", REDUCED_SCHEMA, self.as_of)
+        return self._table("PCA_Results/reduced_features", REDUCED_SCHEMA)
 
     @property
     def tables(self) -> dict[str, FolderTable]:

@@ -5,6 +5,7 @@ reader sees a file that the log does not name. One commit adds them and removes 
 (``delta_log.py``). What a process that was killed has left there is deleted a day later (``maintenance.py``).
 """
 
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -32,13 +33,19 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-__all__ = ["DataFile", "FolderTable", "Snapshot", "TableChange", "TableChangedError"]
+__all__ = ["DamagedFileError", "DataFile", "FolderTable", "Snapshot", "TableChange", "TableChangedError"]
 
 Found = TypeVar("Found")
 Item = TypeVar("Item")
 _TRIES = 5
 _SMALL_BYTES = 256 * 1024
+# What pyarrow says of a damaged file with an OSError, where it has no other error for it.
+_DAMAGE = re.compile("thrift|corrupt|end of stream|parquet", re.IGNORECASE)
 _ROWS_AT_A_TIME = 4096
+
+
+class DamagedFileError(FruitsError):
+    """A file of a table is cut short, no Parquet file, or of another table."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +57,14 @@ class TableChange:
         removed: The files that go.
         base: The table that this was planned on.
         folders: The folders that change; nobody else may have changed them by the time of the commit.
+        kept: How many of the rows stay, of files that go.
     """
 
     base: Snapshot = field(default_factory=Snapshot)
     rows: RowSource | None = None
     removed: Sequence[DataFile] = ()
     folders: frozenset[str] = frozenset()
+    kept: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -70,12 +79,12 @@ class FolderTable:
     Attributes:
         root: Its directory, a normalised place.
         schema: Its columns, the partition column ``folder`` left out.
-        as_of: The moment whose rows are read; None for now.
+        version: The version that is read; None for the newest, -1 for none, as before there was a table.
     """
 
     root: str
     schema: pa.Schema
-    as_of: datetime | None = None
+    version: int | None = None
 
     @property
     def log(self) -> DeltaLog:
@@ -83,22 +92,20 @@ class FolderTable:
         return DeltaLog(self.root, self.schema)
 
     def snapshot(self) -> Snapshot:
-        """Returns the table at one version: the newest, or that of the moment ``as_of``.
+        """Returns the table at one version: the newest, unless it has a ``version``.
 
         Raises:
             FruitsError: The log cannot be read; or the table is one of an earlier release.
         """
-        snapshot = self.log.snapshot() if self.as_of is None else self._former_snapshot(self.as_of)
+        if self.version is not None and self.version < 0:
+            return Snapshot()
+        snapshot = self.log.snapshot(self.version)
         if snapshot.version < 0:
             self._refuse_unconverted()
         return snapshot
 
-    def _former_snapshot(self, moment: datetime) -> Snapshot:
-        version = self.log.version_at(moment)
-        return Snapshot() if version < 0 else self.log.snapshot(version)
-
     def _refuse_unconverted(self) -> None:
-        if any(name.startswith(f"{FOLDER}=") for name in storage.list_directories(self.root)):
+        if any(is_of_earlier_release(name) for name in storage.list_directories(self.root)):
             store = self.root.rpartition("/")[0].rpartition("/")[0]
             raise FruitsError(
                 f"{self.root} is a table of an earlier release. Convert the store, which runs no photo again: "
@@ -119,29 +126,43 @@ class FolderTable:
 
         Raises:
             TableChangedError: It has been vacuumed since it was looked up.
-            FruitsError: It belongs to a former version, and was vacuumed or held photos that were erased.
+            DamagedFileError: It cannot be read.
+            FruitsError: It belongs to a former version, and was vacuumed or held photos that were erased; or it lies
+                behind a link.
         """
-        with self._as_it_was_looked_up():
+        with self._as_it_was_looked_up(file.path):
+            self._check_no_link(file)
             location = f"{self.root}/{file.path}"
             if s3.is_s3(self.root) and file.size <= _SMALL_BYTES:
-                return pq.ParquetFile(pa.BufferReader(storage.read_bytes(location)))
+                # No more of it than the log says that there is.
+                return pq.ParquetFile(pa.BufferReader(storage.read_bytes(location, file.size)))
             # Asked for anew each time: a filesystem that is kept, or sent to a task, keeps its credentials.
             filesystem, path = storage.filesystem_of(location)
             return pq.ParquetFile(path, filesystem=filesystem, pre_buffer=True)
 
+    def _check_no_link(self, file: DataFile) -> None:
+        if storage.leads_elsewhere(self.root, file.path):
+            raise FruitsError(
+                f"{self.root}/{file.path} is a link, or lies behind one, as no file of a table does. Find out who made "
+                "it."
+            )
+
     @contextmanager
-    def _as_it_was_looked_up(self) -> Iterator[None]:
+    def _as_it_was_looked_up(self, path: str = "") -> Iterator[None]:
         try:
-            with s3.in_sentences(self.root):
+            with s3.in_sentences(self.root), _damage_told(f"{self.root}/{path}" if path else f"A file of {self.root}"):
                 yield
         except FileNotFoundError as error:
-            if self.as_of is not None:
+            if self.version is not None:
                 raise FruitsError(
-                    f"{self.root} can no longer be read as it was at {self.as_of:%Y-%m-%d %H:%M:%S} UTC: files of it "
-                    "were deleted, because they were replaced longer than FRUITS_KEEP_DAYS ago, or held photos that "
-                    "have been erased. Give a later moment."
+                    f"Version {self.version} of {self.root} can no longer be read: files of it were deleted, because "
+                    "they were replaced longer than FRUITS_KEEP_DAYS ago, or held photos that have been erased. Give a "
+                    "later version, or a later moment."
                 ) from error
-            raise TableChangedError(f"{self.root} was changed while it was read. Try again.") from error
+            raise TableChangedError(
+                f"{self.root} was changed while it was read. Try again; if that does not help, files that its log "
+                "names are lost: take the table from a backup, or delete its directory and run again."
+            ) from error
 
     def while_unchanged(self, look: Callable[[], Found]) -> Found:
         """Returns what a look at the table finds; one whose files are vacuumed meanwhile is begun again.
@@ -162,7 +183,7 @@ class FolderTable:
             TableChangedError: It has been vacuumed since it was looked up.
             FruitsError: S3 refused.
         """
-        with self._as_it_was_looked_up(), self.open(file) as opened:
+        with self._as_it_was_looked_up(file.path), self.open(file) as opened:
             yield opened
 
     def scan(self, spark: "SparkSession", folders: Iterable[str] | None = None) -> "DataFrame":
@@ -201,11 +222,14 @@ class FolderTable:
         import pyarrow.dataset as ds
 
         filesystem, root = storage.filesystem_of(self.root)
+        files = self.files(folders)
+        for file in files:
+            self._check_no_link(file)
         fragments = [
             ds.ParquetFileFormat().make_fragment(
                 f"{root}/{file.path}", filesystem, ds.field(FOLDER) == file.folder, file_size=file.size
             )
-            for file in self.files(folders)
+            for file in files
         ]
         dataset = ds.FileSystemDataset(fragments, with_folder(self.schema), ds.ParquetFileFormat(), filesystem)
         with self._as_it_was_looked_up():
@@ -257,8 +281,6 @@ class FolderTable:
         change: TableChange,
         about: Mapping[str, str] | None = None,
         check: Callable[[], None] = lambda: None,
-        *,
-        even_if_empty: bool = False,
     ) -> int:
         """Commits a change whose files are written; where it is not to be, they are deleted.
 
@@ -267,12 +289,12 @@ class FolderTable:
             change: What they belong to.
             about: As ``write`` has it.
             check: As ``write`` has it.
-            even_if_empty: Make a version although no file comes or goes: writers that looked before have to look again.
 
         Raises:
-            TableChangedError: Another process has changed one of the folders meanwhile: plan anew.
+            TableChangedError: Another process has changed one of the folders meanwhile, or deleted the files because
+                photos were erased or the write took longer than a day: plan anew.
         """
-        if not added and not change.removed and not even_if_empty:
+        if not added and not change.removed:
             return change.base.version
 
         def discard() -> None:
@@ -280,26 +302,18 @@ class FolderTable:
 
         def checked() -> None:
             try:
-                self._check_there(added)
                 check()
             except BaseException:
                 discard()
                 raise
 
         try:
-            return self.log.commit(FileChange(added, change.removed, change.base, change.folders), about or {}, checked)
+            files = FileChange(added, change.removed, change.base, change.folders, change.kept)
+            return self.log.commit(files, about or {}, checked)
         except TableChangedError:
             discard()
             raise
         # After any other error nobody can tell whether the commit was made: the files stay, for a day if it was not.
-
-    def _check_there(self, added: Sequence[DataFile]) -> None:
-        # As often as a commit is tried: what is committed and not there could not be read by anybody.
-        if added and (missing := {file.path for file in added} - self.listing().keys()):
-            raise FruitsError(
-                f"{len(missing):,} new files of {self.root} were deleted before they were committed: by an erasure, or "
-                "because the write took longer than a day. The old rows are kept. Run again."
-            )
 
     def _discard(self, paths: Iterable[str]) -> None:
         # For good: among these rows may be those of photos that were erased meanwhile.
@@ -316,9 +330,12 @@ class FolderTable:
         return TaskRows(rows.select(*columns, FOLDER).sortWithinPartitions(*order), rows_as_they_are)
 
     def listing(self) -> dict[str, datetime]:
-        """Returns when each Parquet file below the table's directory was written, whether the log names it or not."""
+        """Returns when each Parquet file below the table's directory was written, whether the log names it or not.
+
+        Links are not among them, nor what lies behind them.
+        """
         _, root = storage.filesystem_of(self.root)
-        infos = storage.list_files(self.root, recursive=True)
+        infos = storage.list_own_files(self.root)
         paths = ((info.path.removeprefix(f"{root}/"), info) for info in infos if info.extension == "parquet")
         return {path: info.mtime for path, info in paths if not path.startswith(f"{LOG}/")}
 
@@ -332,6 +349,25 @@ class FolderTable:
             self.commit([], TableChange(base, None, gone, frozenset(file.folder for file in gone)), about)
 
         self.while_unchanged(drop)
+
+
+def is_of_earlier_release(directory: str) -> bool:
+    """Returns whether a directory in that of a table is one of those that releases without a log made there."""
+    return directory.startswith(f"{FOLDER}=") or directory == "_replacing"
+
+
+@contextmanager
+def _damage_told(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OSError) as error:
+        detail = str(error).partition("\n")[0]
+        if isinstance(error, OSError) and (error.errno is not None or not _DAMAGE.search(detail)):
+            raise
+        raise DamagedFileError(
+            f"{where} is damaged, or no file of this table: {detail}. Take the table from a backup, or delete its "
+            "directory and run again."
+        ) from error
 
 
 def by_folder(files: Iterable[DataFile], folders: Iterable[str]) -> dict[str, list[DataFile]]:

@@ -114,7 +114,7 @@ def write_file(directory: str, folder: str, parts: Iterable[pa.RecordBatch], nam
         name: How the file's name begins.
     """
     path = f"{name}-{uuid.uuid4().hex}.parquet"
-    tables = _tables_of(parts)
+    tables = tables_of(parts)
     first = next(tables)
     # Features hardly repeat: looking for those that do takes half of the time of the write.
     repeating = [field.name for field in first.schema if not pa.types.is_list(field.type)]
@@ -140,7 +140,7 @@ def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBat
             start += length
 
 
-def _tables_of(parts: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+def tables_of(parts: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     """Yields rows in tables of a size for a row group."""
     held: list[pa.RecordBatch] = []
     for part in parts:

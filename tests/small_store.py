@@ -17,7 +17,7 @@ from spark_steps.moments import digest_of, version_of
 from spark_steps.schemas import with_folder
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable, TableChange
-from spark_steps.task_rows import write_file
+from spark_steps.task_rows import DriverRows, write_file
 
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL = "network"
@@ -124,6 +124,11 @@ def _write(table: FolderTable, rows: list[dict[str, object]]) -> None:
                 added.append(write_file(table.root, folder, batch))
     base = table.snapshot()
     table.commit(added, TableChange(base, None, (), frozenset(file.folder for file in added)))
+
+
+def replace_rows(table: FolderTable, folder: str, rows: pa.Table) -> None:
+    """Makes some rows all that a table has of a folder; without a row the folder is gone."""
+    table.write(table.replacement(DriverRows({folder: [rows]} if rows.num_rows else {}), [folder]))
 
 
 def rows_of(store: Store) -> dict[str, pa.Table]:

@@ -11,7 +11,6 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -27,7 +26,9 @@ from spark_steps.pca import PcaModel
 from spark_steps.schemas import REDUCED_SCHEMA
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable
+from spark_steps.task_rows import DriverRows
 from tests.conftest import REAL_WEIGHTS
+from tests.small_store import replace_rows
 
 pytest_plugins = ["tests.s3_server"]
 HEAVY = ("pyspark", "dagster", "tensorflow", "keras", "pandas", "botocore")
@@ -189,15 +190,14 @@ def assert_the_same_answers(one: dict[str, Any], other: dict[str, Any]) -> None:
 
 
 def as_of_another_model(store: Store, folder: str, rows: int) -> None:
-    ((_, path),) = store.reduced_features.paths([folder])
-    table = pq.ParquetFile(path).read()
+    table = store.reduced_features.arrow(REDUCED_SCHEMA.names, [folder])
     versions = ["another"] * rows + table["pca_model"].to_pylist()[rows:]
     # Numbers that would be wrong, were they compared with.
     numbers = pa.array([[0.0] * len(one) for one in table["reduced"].to_pylist()], pa.list_(pa.float32()))
-    schema = table.schema.remove_metadata()
-    table = table.set_column(schema.get_field_index("reduced"), "reduced", numbers)
-    table = table.set_column(schema.get_field_index("pca_model"), "pca_model", pa.array(versions))
-    pq.write_table(table.replace_schema_metadata(None), path)
+    columns = {"reduced": numbers, "pca_model": pa.array(versions)}
+    for name, column in columns.items():
+        table = table.set_column(REDUCED_SCHEMA.get_field_index(name), name, column)
+    replace_rows(store.reduced_features, folder, table)
 
 
 def test_photos_that_another_pca_model_has_reduced_are_projected_and_compared_with(tried: Tried, copied: Store) -> None:
@@ -210,7 +210,7 @@ def test_photos_that_another_pca_model_has_reduced_are_projected_and_compared_wi
 
 
 def test_photos_that_were_never_reduced_are_projected_and_compared_with(tried: Tried, copied: Store) -> None:
-    shutil.rmtree(copied.reduced_features.directory("Lemon"))
+    copied.reduced_features.drop(["Lemon"])
     stderr, told = answers(copied, tried.left_out["Lemon"])
     assert "Projected for this: 7 photos of the store, in folder 'Lemon'" in stderr
     assert_the_same_answers(told, answers(tried.store, tried.left_out["Lemon"])[1])
@@ -229,10 +229,10 @@ def test_nothing_is_said_of_a_store_that_is_up_to_date(tried: Tried) -> None:
 
 
 def test_features_of_two_networks_are_refused_with_how_many_and_the_remedy(tried: Tried, copied: Store) -> None:
-    for _, path in copied.mobilenet_features.paths(["Lemon"]):
-        rows = pq.ParquetFile(path).read().replace_schema_metadata(None)
-        models = pa.array(["other"] * len(rows))
-        pq.write_table(rows.set_column(rows.schema.get_field_index("model"), "model", models), path)
+    table = copied.mobilenet_features
+    rows = table.arrow(table.schema.names, ["Lemon"])
+    models = pa.array(["other"] * len(rows))
+    replace_rows(table, "Lemon", rows.set_column(rows.schema.get_field_index("model"), "model", models))
     done = identify(copied, tried.left_out["Lemon"])
     assert (done.exit_code, done.stdout) == (1, "")
     assert "7 photos, in folder 'Lemon', have features of another network than PCA model" in done.stderr
@@ -267,19 +267,18 @@ def test_the_nearest_are_those_of_a_comparison_with_every_row(tmp_path: Path) ->
     numbers = random.normal(size=(3000, 7)).astype(np.float32)
     table = FolderTable(str(tmp_path), REDUCED_SCHEMA)
     folder_of_row = np.zeros(3000, int)
+    tables = {}
     for folder, rows in enumerate(np.array_split(np.arange(3000), [10, 11, 1500])):
         folder_of_row[rows] = folder
-        (tmp_path / f"folder={folder}").mkdir()
         columns = {
             "image_id": [f"{row:064x}" for row in rows],
-            "path": [f"/photos/{folder}/{row}.jpg" for row in rows],
+            "path": [f"{folder}/{row}.jpg" for row in rows],
             "label": [str(folder)] * len(rows),
             "reduced": list(numbers[rows]),
             "pca_model": ["version"] * len(rows),
         }
-        pq.write_table(
-            pa.table(columns, REDUCED_SCHEMA), tmp_path / f"folder={folder}" / "a.parquet", row_group_size=400
-        )
+        tables[str(folder)] = [pa.table(columns, REDUCED_SCHEMA)]
+    table.write(table.replacement(DriverRows(tables), list(tables)))
     queries = random.normal(size=(3, 7)).astype(np.float32)
     files = [ComparableFile(table, file, model_of(7)) for file in table.files()]
     for query, found in zip(queries, find_neighbours(files, queries, 12), strict=True):

@@ -7,7 +7,6 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -19,6 +18,7 @@ from fruits_assets.settings import read_settings
 from spark_steps.staleness import look
 from spark_steps.store import Store
 from spark_steps.summaries import REJECTED_SHOWN
+from tests.small_store import replace_rows
 
 REJECTED = REJECTED_SHOWN + 3
 
@@ -64,14 +64,15 @@ def check(store: Store) -> dg.AssetCheckResult:
 
 
 def without_rows(store: Store, table: str, folder: str) -> None:
-    shutil.rmtree(store.tables[table].directory(folder))
+    store.tables[table].drop([folder])
 
 
 def of_another_model(store: Store, *folders: str) -> None:
-    for _, path in store.reduced_features.paths(folders):
-        rows = pq.ParquetFile(path).read().replace_schema_metadata(None).to_pylist()
+    table = store.reduced_features
+    for folder in folders:
+        rows = table.arrow(table.schema.names, [folder]).to_pylist()
         old = [{**row, "pca_model": "old"} for row in rows]
-        pq.write_table(pa.Table.from_pylist(old, store.reduced_features.schema), path)
+        replace_rows(table, folder, pa.Table.from_pylist(old, table.schema))
 
 
 def test_nothing_is_said_to_be_stale_of_a_store_that_is_up_to_date(made: Store) -> None:
@@ -166,7 +167,7 @@ def test_one_of_the_ways_to_print_it_is_given(made: Store) -> None:
     assert done.exit_code == 2
 
 
-@pytest.mark.parametrize("kind", ["csv", "npz"])
+@pytest.mark.parametrize("kind", ["csv", "npz", "parquet"])
 @pytest.mark.parametrize("damage", ["of another model", "not reduced"])
 def test_a_mixed_store_is_not_exported(store: Store, tmp_path: Path, kind: str, damage: str) -> None:
     if damage == "not reduced":

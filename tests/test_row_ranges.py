@@ -1,4 +1,4 @@
-"""Rows shared out among tasks: all of them once, in order, and the last tasks small."""
+"""Rows shared out among tasks: all of them once, in order, and the last tasks small; and which rows of a table stay."""
 
 from pathlib import Path
 
@@ -7,11 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyspark.sql import SparkSession
-from spark_steps.spans import cut, rows_of_spans, task_sizes
 
+from spark_steps.row_ranges import FileRows, compare, cut, task_sizes
 from spark_steps.tables import DataFile, FolderTable
-from spark_steps.task_rows import rows_as_they_are
 
 
 @given(st.integers(0, 100_000), st.integers(1, 64), st.integers(1, 600))
@@ -31,24 +29,41 @@ def test_the_last_tasks_are_small_and_add_few() -> None:
     assert task_sizes(5, 2, 512) == [5]
 
 
-@given(st.lists(st.integers(0, 40), max_size=12), st.integers(1, 4), st.integers(1, 17))
-def test_each_row_of_each_file_is_in_one_task_in_order(lengths: list[int], cores: int, most: int) -> None:
-    files = [(DataFile(f"{number}.parquet", f"F{number}", 1), length) for number, length in enumerate(lengths)]
-    sizes = task_sizes(sum(lengths), cores, most)
+@given(st.lists(st.sets(st.integers(0, 60)), max_size=12), st.integers(1, 4), st.integers(1, 17))
+def test_each_row_is_in_one_task_in_order(numbers: list[set[int]], cores: int, most: int) -> None:
+    files = [FileRows(DataFile(f"{one}.parquet", f"F{one}", 1, 61), sorted(rows)) for one, rows in enumerate(numbers)]
+    sizes = task_sizes(sum(map(len, numbers)), cores, most)
     tasks = cut(files, sizes)
-    assert [sum(span.rows for span in task) for task in tasks] == sizes
-    rows = [(span.file.path, span.first + row) for task in tasks for span in task for row in range(span.rows)]
-    assert rows == [(file.path, row) for file, length in files for row in range(length)]
+    assert [sum(len(one.rows) for one in task) for task in tasks] == sizes
+    rows = [(one.file.path, row) for task in tasks for one in task for row in one.rows]
+    assert rows == [(one.file.path, row) for one in files for row in one.rows]
 
 
-@pytest.mark.parametrize("most", [1, 3, 7, 100])
-def test_tasks_read_their_rows_of_files_of_several_row_groups(spark: SparkSession, tmp_path: Path, most: int) -> None:
-    table = FolderTable(str(tmp_path), pa.schema([("length", pa.int64())]))
-    for folder, numbers in {"A": range(10), "B é": range(10, 11), "C": range(11, 25)}.items():
-        Path(table.directory(folder)).mkdir()
-        rows = pa.table({"length": pa.array(numbers, pa.int64())})
-        pq.write_table(rows, f"{table.directory(folder)}/1.parquet", row_group_size=4)
-    counted = [(file, {"A": 10, "B é": 1, "C": 14}[file.folder]) for file in table.files()]
-    spans = rows_of_spans(spark, table, cut(counted, task_sizes(25, 2, most)), rows_as_they_are)
-    read = [(row["length"], row["folder"]) for row in spans.frame("length bigint, folder string").collect()]
-    assert read == [(number, "A" if number < 10 else "B é" if number == 10 else "C") for number in range(25)]
+_KEYS = st.integers(0, 30)
+
+
+@given(st.lists(_KEYS, unique=True), st.lists(st.lists(_KEYS), max_size=5))
+def test_rows_that_stay_and_rows_that_come_are_together_the_wanted_ones_each_once(
+    wanted: list[int], files: list[list[int]]
+) -> None:
+    difference = compare(wanted, files)
+    kept = [keys[number] for keys, numbers in zip(files, difference.kept, strict=True) for number in numbers]
+    new = [wanted[number] for number in difference.new]
+    assert sorted(kept + new) == sorted(wanted)
+    assert set(new).isdisjoint(key for keys in files for key in keys)
+
+
+@pytest.mark.parametrize("rows", [[0], [3, 4], [2, 3, 4, 5, 10], range(11), [10]])
+def test_some_rows_of_a_file_of_several_row_groups_are_read_by_their_numbers(tmp_path: Path, rows: list[int]) -> None:
+    table = FolderTable(str(tmp_path), pa.schema([("length", pa.int64()), ("path", pa.string())]))
+    columns = {"length": pa.array(range(11), pa.int64()), "path": [f"p{number}" for number in range(11)]}
+    pq.write_table(pa.table(columns), tmp_path / "1.parquet", row_group_size=4)
+    read = list(FileRows(DataFile("1.parquet", "B é", 1, 11), rows).read(table, ["path"]))
+    assert [path for batch in read for path in batch["path"].to_pylist()] == [f"p{row}" for row in rows]
+    assert {folder for batch in read for folder in batch["folder"].to_pylist()} == {"B é"}
+    assert all(batch.num_rows for batch in read)
+    assert all(batch.schema.names == ["path", "folder"] for batch in read)
+
+
+def test_all_rows_of_a_file_are_those_that_the_log_counts() -> None:
+    assert list(FileRows.all_of(DataFile("1.parquet", "A", 1, 3)).rows) == [0, 1, 2]

@@ -117,6 +117,8 @@ def told(plan: Plan, *, all_of_it: bool = False) -> str:
         return "\n".join([*lines, "There is nothing to erase."])
     rows = ", ".join(f"{found.rows:,} of {name}" for name, found in plan.rows.items())
     lines += [f"{len(plan.image_ids):,} photos in {len(plan.files):,} files go, and their rows: {rows}."]
+    if former := sum(len(found.former) for found in plan.rows.values()):
+        lines.append(f"{former:,} files of former versions of the tables go: these versions can no longer be read.")
     shown = plan.files if all_of_it else plan.files[:_FILES_SHOWN]
     lines += [f"  {path}" for path in shown]
     if len(shown) < len(plan.files):

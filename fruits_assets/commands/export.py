@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from fruits_assets.commands.opening import open_store
-from fruits_assets.commands.options import store_option
+from fruits_assets.commands.options import as_of_option, store_option
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
-from spark_steps.export import export_csv, export_npz
+from spark_steps.export import export_csv, export_npz, export_parquet
 
 
 class _LocalFile(click.Path):
@@ -28,6 +28,7 @@ _STANDARD_OUTPUT = Path("-")
 
 @click.command("export")
 @store_option
+@as_of_option
 @click.option(
     "--csv",
     "csv_file",
@@ -40,26 +41,48 @@ _STANDARD_OUTPUT = Path("-")
     type=_FILE,
     help="Write arrays X, labels, ids, paths, folders, pca_model for numpy.  [-: standard output]",
 )
+@click.option(
+    "--parquet",
+    "parquet_file",
+    type=_FILE,
+    help="Write image_id, path, folder, label, reduced, pca_model as one plain file.  [-: standard output]",
+)
 @click.option("--force", is_flag=True, help="Replace the file.")
 @tells_problems_in_a_sentence
-def export_command(store: str | None, csv_file: Path | None, npz_file: Path | None, force: bool) -> None:
+def export_command(
+    store: str | None,
+    as_of: str | None,
+    csv_file: Path | None,
+    npz_file: Path | None,
+    parquet_file: Path | None,
+    force: bool,
+) -> None:
     """Write the reduced features of all photos to one file, for other programs.
 
     \b
     Examples:
       fruits export --store results --csv fruits.csv
       fruits export --store s3://bucket --npz fruits.npz
+      fruits export --store results --parquet fruits.parquet --as-of 2026-07-30
       fruits export --store results --csv - | gzip > fruits.csv.gz
     """
-    target = csv_file or npz_file
-    if target is None or (csv_file and npz_file):
-        raise click.UsageError("Give one of --csv FILE and --npz FILE.")
-    export, opened = export_csv if csv_file else export_npz, open_store(read_settings(store=store))
+    given = [
+        (file, export)
+        for file, export in ((csv_file, export_csv), (npz_file, export_npz), (parquet_file, export_parquet))
+        if file is not None
+    ]
+    if len(given) != 1:
+        raise click.UsageError("Give one of --csv FILE, --npz FILE and --parquet FILE.")
+    ((target, export),) = given
+    opened = open_store(read_settings(store=store), as_of)
     if target != _STANDARD_OUTPUT:
         click.echo(f"{export(opened, target, force=force):,} photos in {target}")
         return
-    if npz_file and sys.stdout.isatty():
-        raise click.UsageError("An NPZ is no text for a terminal. Give a file, or send it on: --npz - > fruits.npz")
+    if not csv_file and sys.stdout.isatty():
+        kind = "npz" if npz_file else "parquet"
+        raise click.UsageError(
+            f"Only a CSV is text for a terminal. Give a file, or send it on: --{kind} - > fruits.{kind}"
+        )
     # By way of a file: whoever reads gets all of it, or nothing and the reason.
     with tempfile.TemporaryDirectory(prefix="fruits-export-") as scratch:
         whole = Path(scratch) / "export"

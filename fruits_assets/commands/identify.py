@@ -9,7 +9,7 @@ import click
 
 from fruits_assets.commands.completion import files
 from fruits_assets.commands.opening import open_store
-from fruits_assets.commands.options import store_option
+from fruits_assets.commands.options import as_of_option, store_option
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 from spark_steps.errors import FruitsError
@@ -21,10 +21,13 @@ from spark_steps.staleness import named
 @click.command("identify")
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, shell_complete=files)
 @store_option
+@as_of_option
 @click.option("--neighbours", default=10, show_default=True, type=click.IntRange(1), help="Nearest photos to look at.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts; with the neighbours and the photo's own numbers.")
 @tells_problems_in_a_sentence
-def identify_command(photos: tuple[str, ...], store: str | None, neighbours: int, as_json: bool) -> None:
+def identify_command(
+    photos: tuple[str, ...], store: str | None, as_of: str | None, neighbours: int, as_json: bool
+) -> None:
     """Name the labels that photos are nearest to in a store; the photos need not be in it.
 
     The distance is that of a label's nearest photo, in the reduced features. All photos of the store are compared
@@ -36,13 +39,16 @@ def identify_command(photos: tuple[str, ...], store: str | None, neighbours: int
     Examples:
       fruits identify photo.jpg --store results
       fruits identify *.jpg --store results --neighbours 20 --json
+      fruits identify photo.jpg --store results --as-of 2026-07-30
     """
     settings = read_settings(store=store)
-    told = identify(list(photos), open_store(settings), neighbours, settings.decode_limits)
+    opened = open_store(settings, as_of)
+    told = identify(list(photos), opened, neighbours, settings.decode_limits)
     if told.projected:
+        remedy = "" if opened.as_of else " fruits run brings them up to date."
         click.echo(
             f"Projected for this: {told.projected:,} photos of the store, in {named(told.projected_folders)}, whose "
-            f"reduced features are not those of PCA model {told.pca_model}. fruits run brings them up to date.",
+            f"reduced features are not those of PCA model {told.pca_model}.{remedy}",
             err=True,
         )
     if told.weights_source.startswith("random:"):

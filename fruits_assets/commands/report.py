@@ -5,7 +5,7 @@ import json
 import click
 
 from fruits_assets.commands.opening import open_store
-from fruits_assets.commands.options import store_option
+from fruits_assets.commands.options import as_of_option, store_option
 from fruits_assets.report import as_text, read_report, rejected_lines
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
@@ -13,12 +13,13 @@ from fruits_assets.terminal import tells_problems_in_a_sentence
 
 @click.command("report")
 @store_option
+@as_of_option
 @click.option(
     "--json", "as_json", is_flag=True, help="For scripts; with all rejected photos, and folders that are stale."
 )
 @click.option("--rejected", is_flag=True, help="List all rejected photos instead: path, a tab, and the reason.")
 @tells_problems_in_a_sentence
-def report_command(store: str | None, as_json: bool, rejected: bool) -> None:
+def report_command(store: str | None, as_of: str | None, as_json: bool, rejected: bool) -> None:
     """Print what a store holds, and what of it is stale.
 
     \b
@@ -26,10 +27,12 @@ def report_command(store: str | None, as_json: bool, rejected: bool) -> None:
       fruits report --store results
       fruits report --store results --json | jq .variance_kept
       fruits report --store results --rejected | cut -f 1
+      fruits report --store results --as-of 2026-07-30
     """
     if as_json and rejected:
         raise click.UsageError("Give one of --json, which has the rejected photos too, and --rejected.")
-    told = read_report(open_store(read_settings(store=store)).root)
+    opened = open_store(read_settings(store=store), as_of)
+    told = read_report(opened.root, opened.as_of)
     if rejected:
         click.echo("".join(f"{line}\n" for line in rejected_lines(told.rejected_photos)), nl=False)
     else:

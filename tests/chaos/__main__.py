@@ -27,7 +27,7 @@ from tests.chaos.compare import Difference, differences, photos_seen_twice
 from tests.chaos.erasures import LINES, an_hour_passes, erase, traces
 from tests.chaos.photos import ImagesRoot
 from tests.chaos.runs import DISK_FULL, LIMITED_BYTES, MOMENTS, Run
-from tests.chaos.s3_store import FaultyStore
+from tests.chaos.s3_store import FaultyStore, faulty_store
 
 
 class Chaos:
@@ -103,7 +103,8 @@ class Chaos:
         return Run(self._images.root, place, home_of_run, self._weights, most_bytes=most_bytes, watch=self._watch)
 
     def _run_in_s3(self, store: FaultyStore) -> Run:
-        return Run(self._images.root, store.root, self._directory / "home of S3", self._weights)
+        home = self._directory / "home of S3"
+        return Run(self._images.root, store.root, home, self._weights, environment=store.variables)
 
     def _watch(self) -> None:
         # A table under way may be told to be busy; it may not be told wrongly.
@@ -180,7 +181,11 @@ class Chaos:
         paths = self._images.own_photos(photos)
         for path in paths:
             content = path.read_bytes()
-            self._erased += [str(path).encode(), hashlib.sha256(content).hexdigest().encode(), content]
+            self._erased += [
+                str(path.relative_to(self._images.root)).encode(),
+                hashlib.sha256(content).hexdigest().encode(),
+                content,
+            ]
         self._to_erase += paths
         code, told = erase(self._images.root, self._store.root, home, paths, killed_at)
         self._ended_erasure(code, told)
@@ -208,7 +213,7 @@ class Chaos:
 
     def _s3_on_a_bad_day(self) -> None:
         if self._in_s3 is None:
-            self._in_s3 = self._open.enter_context(FaultyStore(random.Random(self._randomly.random())))  # noqa: S311
+            self._in_s3 = self._open.enter_context(faulty_store(self._randomly.randrange(2**32)))
         before = self._in_s3.injected
         self._in_s3.fails(self._randomly.choice((0.02, 0.05, 0.1)))
         code = self._end(self._run_in_s3(self._in_s3))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from spark_steps.maintenance import uncommitted_files
 from spark_steps.store import Store
 from tests.small_store import contents_below, files_that_say
 
@@ -59,8 +60,8 @@ def erase(images: Path, store: str, home: Path, paths: Iterable[Path], killed_at
 def an_hour_passes(store: Store) -> None:
     """Makes what killed runs have left in a store so old that nobody can still be writing it."""
     for table in store.tables.values():
-        for file in Path(table.root, "_replacing").rglob("*.parquet"):
-            os.utime(file, (time.time() - _AN_HOUR,) * 2)
+        for path in uncommitted_files(table):
+            os.utime(f"{table.root}/{path}", (time.time() - _AN_HOUR,) * 2)
 
 
 def traces(store: Store, images: Path, needles: Iterable[bytes]) -> list[str]:

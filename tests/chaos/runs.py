@@ -16,7 +16,7 @@ from tests.emr_emulator.processes import kill, kill_these, living
 
 MARK = "FRUITS_CHAOS_RUN"
 DEADLINE_SECONDS = 300
-# What a run says on its way, in its order; and what it leaves below a store meanwhile.
+# What a run says on its way, in its order; and what comes to be below a store meanwhile.
 MOMENTS = (
     "photos in",
     "photos to features",
@@ -25,13 +25,13 @@ MOMENTS = (
     "features to a PCA model",
     "pca_model:",
     "features to reduced features",
-    "Results/raw_images/_replacing/*/folder=*/*.parquet",
-    "Results/raw_images/_replacing/*.json",
-    "Results/mobilenet_features/_replacing/*/folder=*/*.parquet",
-    "Results/mobilenet_features/_replacing/*.json",
+    "Results/raw_images/*.parquet",
+    "Results/raw_images/_delta_log/*.json",
+    "Results/mobilenet_features/*.parquet",
+    "Results/mobilenet_features/_delta_log/*.json",
     "PCA_Results/pca_model/*/pipeline",
-    "PCA_Results/reduced_features/_replacing/*/folder=*/*.parquet",
-    "PCA_Results/reduced_features/_replacing/*.json",
+    "PCA_Results/reduced_features/*.parquet",
+    "PCA_Results/reduced_features/_delta_log/*.json",
 )
 LIMITED_BYTES = (2_000, 20_000, 200_000, 2_000_000)
 # What a run says that may not write so much: in its own words, or in those of a task or of Java.
@@ -106,7 +106,8 @@ class Run:
     def _is_there(self, moment: str) -> Callable[[], bool]:
         if "/" not in moment:
             return lambda: moment in self.told
-        return lambda: any(Path(self.store).glob(moment))
+        before = set(Path(self.store).glob(moment))
+        return lambda: not before.issuperset(Path(self.store).glob(moment))
 
     def kill_all(self, containing: str) -> int:
         """Kills its processes whose command line has a text; returns how many."""

@@ -1,65 +1,67 @@
 """A store in an S3 that has bad days, for runs in processes of their own."""
 
-import logging
 import os
-import random
 import uuid
 from collections import Counter
-from contextlib import ExitStack
-from typing import Final, Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
 
 import boto3
-from moto.server import ThreadedMotoServer
 
-from tests.chaos.faulty_s3 import faulty_server
+from tests.chaos.faulty_s3 import BadDay, FaultyS3, faulty_s3
 from tests.emr_emulator.spark import s3_jars
+from tests.s3_server import moto_server
 
 _REGION: Final = "eu-west-3"
+_KEYS: Final = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
 
+@dataclass(frozen=True)
 class FaultyStore:
-    """An emulator of S3, a bucket in it, and a proxy before it that fails as often as it is told to.
-
-    Use it as a context manager; inside, this process's S3 is the one behind the proxy.
+    """A bucket in an emulator of S3, and a proxy before it that fails as often as it is told to.
 
     Attributes:
         root: The store.
+        proxy: The proxy.
     """
 
-    def __init__(self, randomly: random.Random) -> None:
-        # Not by two runs at once: Ivy is not made for that.
-        s3_jars()
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self._server = ThreadedMotoServer(port=0, verbose=False)
-        self._server.start()
-        host, port = self._server.get_host_and_port()
-        self._proxy, self._faults = faulty_server(f"http://{host}:{port}", randomly=randomly, silence=0.5)
-        self._open = ExitStack()
-        self.root = f"s3://fruits-{uuid.uuid4().hex[:12]}/store"
+    root: str
+    proxy: FaultyS3
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of a process whose S3 is the one behind the proxy."""
+        return {**_KEYS, "AWS_ENDPOINT_URL": self.proxy.address}
 
     @property
     def injected(self) -> Counter[str]:
         """Faults so far, by kind."""
-        return Counter({f"S3: {kind}": count for kind, count in self._faults.injected.items()})
+        return Counter({f"S3: {kind}": count for kind, count in self.proxy.injected.items()})
 
     def fails(self, share: float) -> None:
         """Has that share of the requests fail from now on."""
-        self._faults.share = share
+        self.proxy.has(BadDay(share, silence=0.5))
 
-    def __enter__(self) -> Self:
-        self._open.enter_context(self._proxy)
-        os.environ.update(
-            AWS_ENDPOINT_URL=self._proxy.address,
-            AWS_ACCESS_KEY_ID="test",
-            AWS_SECRET_ACCESS_KEY="test",  # noqa: S106
-            AWS_EC2_METADATA_DISABLED="true",
-        )
-        bucket = self.root.removeprefix("s3://").partition("/")[0]
+
+@contextmanager
+def faulty_store(seed: int) -> Iterator[FaultyStore]:
+    """Yields such a store; this process's S3 is the emulator itself, without the proxy.
+
+    Args:
+        seed: Of the lots by which requests fail.
+    """
+    # Not by two runs at once: Ivy is not made for that.
+    s3_jars()
+    with moto_server() as endpoint, faulty_s3(endpoint, seed) as proxy:
+        os.environ.update(_KEYS, AWS_ENDPOINT_URL=endpoint)
+        bucket = f"fruits-{uuid.uuid4().hex[:12]}"
         boto3.client("s3", region_name=_REGION).create_bucket(
             Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": _REGION}
         )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
-        self._server.stop()
+        yield FaultyStore(f"s3://{bucket}/store", proxy)
