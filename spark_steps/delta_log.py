@@ -9,29 +9,28 @@ Each commit has an id. Where S3 does not answer, the log tells by that id whethe
 import json
 import random
 import re
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import pyarrow as pa
 
 from spark_steps import s3, storage
 from spark_steps.errors import FruitsError
+from spark_steps.open_tables import COMMIT_NAME, LOG, SHARED, once_a_version, open_table, options_of, uri_of
 from spark_steps.schemas import FOLDER, with_folder
 
 # Imported where it is used: the commands that read no table do without.
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
 
-LOG = "_delta_log"
 Found = TypeVar("Found")
 _TRIES = 50
 _COMMITS_AT_A_TIME = 16
@@ -50,9 +49,6 @@ _PROPERTIES = {
 _RETENTIONS = {"delta.deletedFileRetentionDuration": "", "delta.logRetentionDuration": "interval 30 days"}
 # deltalake decodes an escape in a table's location, and then looks for another one (1.6.6).
 _UNUSABLE = re.compile("%[0-9A-Fa-f]{2}|[\x00-\x1f\x7f]")
-_COMMIT_NAME = re.compile(r"(\d{20})\.json")
-# Of tables in S3, which a process keeps for a minute: no thread brings one up to date while another uses it.
-_SHARED = threading.RLock()
 
 
 class TableChangedError(FruitsError):
@@ -190,6 +186,7 @@ class DeltaLog:
         added = sum(file.rows for file in change.added) - change.kept
         identity = uuid.uuid4().hex
         told = {**about, "rows_added": str(added), "rows_removed": str(removed), _ID: identity}
+        s3.check_conditional_writes(self.root)
         for _ in range(_TRIES):
             table, now = self._ask(lambda: self._look(None))
             if table is None:
@@ -228,16 +225,18 @@ class DeltaLog:
             storage.check_hard_links(self.root)
 
         def create() -> None:
-            create_table_with_add_actions(
-                _uri(self.root),
-                Schema.from_arrow(with_folder(self.schema)),
-                [],
-                partition_by=[FOLDER],
-                name=self.root.rpartition("/")[2],
-                configuration=_PROPERTIES,
-                storage_options=_options(self.root),
-                commit_properties=_commit_properties({}),
-            )
+            options = options_of(self.root)
+            with s3.settings_from_outside_hidden(options):
+                create_table_with_add_actions(
+                    uri_of(self.root),
+                    Schema.from_arrow(with_folder(self.schema)),
+                    [],
+                    partition_by=[FOLDER],
+                    name=self.root.rpartition("/")[2],
+                    configuration=_PROPERTIES,
+                    storage_options=options,
+                    commit_properties=_commit_properties({}),
+                )
 
         # Where it returns False, another process was first.
         self._attempt(create, self._is_there)
@@ -253,6 +252,7 @@ class DeltaLog:
         Returns:
             Whether it has the new value.
         """
+        s3.check_conditional_writes(self.root)
         for _ in range(_TRIES):
             table, now = self._opened()
             if now.property(name) == value:
@@ -297,7 +297,7 @@ class DeltaLog:
         hours = 0 if before is None else int(max(0, (datetime.now(UTC) - before).total_seconds() / 3600))
 
         def look() -> frozenset[str]:
-            with _SHARED:
+            with SHARED:
                 if (table := self._look(None)[0]) is None:
                     return frozenset()
                 return frozenset(table.vacuum(retention_hours=hours, dry_run=True, enforce_retention_duration=False))
@@ -317,7 +317,7 @@ class DeltaLog:
             FruitsError: The log cannot be read.
         """
         names = (info.base_name for info in storage.list_files(f"{self.root}/{LOG}"))
-        versions = sorted((int(match[1]) for name in names if (match := _COMMIT_NAME.fullmatch(name))), reverse=True)
+        versions = sorted((int(match[1]) for name in names if (match := COMMIT_NAME.fullmatch(name))), reverse=True)
         with self._errors("read"), ThreadPoolExecutor(_COMMITS_AT_A_TIME) as pool:
             return [commit for commit in pool.map(self._commit, versions[:limit]) if commit]
 
@@ -332,18 +332,12 @@ class DeltaLog:
             return None
 
     def _look(self, version: int | None) -> "tuple[DeltaTable | None, Snapshot]":
-        from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
         try:
-            if s3.is_s3(self.root) and version is None:
-                with _SHARED:
-                    table = _of_minute(self.root, int(time.monotonic() // 60), s3.environment(), s3.region())
-                    table.update_incremental()
-                    return table, _snapshot_of(self.root, table)
-            # Not kept: a folder of this machine may be deleted, and another store made in its place.
-            table = DeltaTable(_uri(self.root), version, storage_options=_options(self.root))
-            return table, _snapshot_of(self.root, table)
+            with SHARED if s3.is_s3(self.root) else nullcontext():
+                table = open_table(self.root, version)
+                return table, _snapshot_of(self.root, table)
         except TableNotFoundError:
             return None, Snapshot()
 
@@ -440,6 +434,11 @@ def _is_outdated(change: FileChange, now: Snapshot) -> bool:
 
 
 def _snapshot_of(root: str, table: "DeltaTable") -> Snapshot:
+    # A table of 100,000 files takes a second, and is looked at some forty times in a run.
+    return once_a_version(root, table, lambda: _files_of(root, table))
+
+
+def _files_of(root: str, table: "DeltaTable") -> Snapshot:
     # Not pa.table, which imports pandas.
     rows = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
     columns = ("path", f"partition.{FOLDER}", "size_bytes", "num_records", "modification_time")
@@ -484,7 +483,7 @@ def _at_version(table: "DeltaTable", version: int) -> Iterator[None]:
     """Holds a table at the version that a transaction was checked against."""
     from deltalake.exceptions import CommitFailedError
 
-    with _SHARED:
+    with SHARED:
         # Another thread of this process may have brought it up to date since.
         if table.version() != version:
             raise CommitFailedError(f"version {version} is no longer the newest")
@@ -526,21 +525,3 @@ def _commit_of(version: int, data: bytes) -> Commit:
         files_added=sum("add" in one for one in actions),
         files_removed=sum("remove" in one for one in actions),
     )
-
-
-@lru_cache(maxsize=16)
-def _of_minute(root: str, minute: int, environment: tuple[tuple[str, str], ...], region: str) -> "DeltaTable":
-    # The credentials are good for some minutes. To be brought up to date it takes a listing; to be opened, the log.
-    from deltalake import DeltaTable
-
-    return DeltaTable(_uri(root), storage_options=_options(root))
-
-
-def _uri(root: str) -> str:
-    # On S3 a key may hold # and ?, which in a URI mean something else.
-    return quote(root, safe="/:") if s3.is_s3(root) else root
-
-
-def _options(root: str) -> dict[str, str]:
-    """Returns what deltalake needs to reach a table; the credentials are in memory alone."""
-    return s3.object_store_options() if s3.is_s3(root) else {}

@@ -40,6 +40,24 @@ _CREDENTIALS_FILE_OF_SDK_1 = "AWS_CREDENTIAL_PROFILES_FILE"
 # boto3 renews what has less than 10 minutes left, so what it hands out lasts for this long at least.
 GOOD_FOR = timedelta(minutes=9)
 _SEARCH = threading.Lock()
+_HIDING = threading.RLock()
+# Buckets and endpoints of which this process knows that they have conditional writes.
+_CONDITIONAL: set[tuple[str, str]] = set()
+# object_store takes each variable of the environment of these names, in any case and with AWS_ before it or without,
+# for a setting that it was not given: a TOKEN of something else would be sent as the session's. The last ones are
+# deltalake's own.
+_FROM_OUTSIDE = frozenset(
+    """
+    session_token skip_signature unsigned_payload s3_express virtual_hosted_style_request request_payer
+    checksum_algorithm conditional_put copy_if_not_exists disable_tagging disable_bulk_delete
+    server_side_encryption sse_kms_key_id sse_bucket_key_enabled sse_customer_key_base64
+    proxy_url proxy_ca_certificate proxy_excludes allow_http allow_invalid_certificates connect_timeout read_timeout
+    timeout user_agent default_content_type randomize_addresses pool_idle_timeout pool_max_idle_per_host
+    http1_only http2_only http2_keep_alive_interval http2_keep_alive_timeout http2_keep_alive_while_idle
+    http2_max_frame_size
+    s3_locking_provider s3_allow_unsafe_rename force_credential_load iam_role_arn s3_assume_role_arn
+    """.split()  # noqa: SIM905
+)
 
 
 def is_s3(location: str) -> bool:
@@ -177,55 +195,91 @@ def put_new(location: str, data: bytes) -> None:
             raise
 
 
-@lru_cache(maxsize=16)
-def _refuse_unconditional_writes(bucket: str, key: str, address: str | None) -> None:
-    probe = f"{SCHEME}{bucket}/{key}/_conditional_write_{uuid.uuid4().hex}"
-    put_new(probe, b"")
-    try:
-        put_new(probe, b"")
-    except FileExistsError:
-        return
-    finally:
-        delete_keys(bucket, [bucket_and_key(probe)[1]])
-    raise FruitsError(
-        f"The S3 at {address} writes an object although there is one already (it ignores If-None-Match), so two "
-        "runs at once would lose rows. Use an S3 that has conditional writes, as that of AWS, MinIO and Ceph."
-    )
-
-
 def check_conditional_writes(location: str) -> None:
-    """Raises a FruitsError where an S3 that is not AWS's own ignores ``If-None-Match``; asked once in a process.
+    """Raises a FruitsError where an S3 that is not AWS's own ignores ``If-None-Match``; asked once of each bucket.
 
     Tables and locks need it: of two processes that write an object of one name, one has to fail. AWS documents that for
     all of its buckets.
 
     Args:
-        location: A directory that may be written to, a normalised place.
+        location: A directory where objects may be written and deleted, a normalised place.
     """
-    if is_s3(location) and endpoint() is not None:
-        _refuse_unconditional_writes(*bucket_and_key(location), endpoint())
+    if not is_s3(location) or (address := endpoint()) is None:
+        return
+    bucket, key = bucket_and_key(location)
+    if (bucket, address) in _CONDITIONAL:
+        return
+    probe = f"{key}/_conditional_write_{uuid.uuid4().hex}".removeprefix("/")
+    put_new(f"{SCHEME}{bucket}/{probe}", b"")
+    try:
+        put_new(f"{SCHEME}{bucket}/{probe}", b"")
+    except FileExistsError:
+        _CONDITIONAL.add((bucket, address))
+    else:
+        raise FruitsError(
+            f"The S3 at {address} writes an object although there is one already (it ignores If-None-Match), so two "
+            "runs at once would lose rows. Use an S3 that has conditional writes, as those of AWS, MinIO and Ceph have."
+        )
+    finally:
+        delete_keys(bucket, [probe])
 
 
-def object_store_options() -> dict[str, str]:
-    """Returns what Rust's object_store, and with it deltalake, needs to reach S3; good for some minutes.
+def object_store_options(location: str) -> dict[str, str]:
+    """Returns what Rust's object_store, and with it deltalake, needs to reach a place in S3; good for some minutes.
+
+    It is used where ``settings_from_outside_hidden``.
+
+    Args:
+        location: The place.
 
     Raises:
         FruitsError: There are no credentials.
     """
     frozen, own_endpoint = credentials().get_frozen_credentials(), endpoint()
+    bucket, _ = bucket_and_key(location)
+    # Amazon's certificate does not cover bucket names with dots.
+    virtual = own_endpoint is None and "." not in bucket
+    # Named even where it is AWS's own: without it deltalake would look for credentials by itself.
+    address = own_endpoint or f"https://{f'{bucket}.' if virtual else ''}s3.{region()}.amazonaws.com"
     options = {
         "aws_access_key_id": frozen.access_key,
         "aws_secret_access_key": frozen.secret_key,
         "aws_region": region(),
+        "aws_endpoint": address,
+        "aws_endpoint_url_s3": address,
+        "aws_virtual_hosted_style_request": str(virtual).lower(),
+        "aws_allow_http": str(address.startswith("http://")).lower(),
         "connect_timeout": f"{CONNECT_SECONDS}s",
         "timeout": f"{ANSWER_SECONDS}s",
         "max_retries": str(ATTEMPTS - 1),
     }
-    if frozen.token:
-        options["aws_session_token"] = frozen.token
-    if own_endpoint:
-        options |= {"aws_endpoint": own_endpoint, "aws_allow_http": "true"}
-    return options
+    return options | ({"aws_session_token": frozen.token} if frozen.token else {})
+
+
+@contextmanager
+def settings_from_outside_hidden(given: Iterable[str] = ()) -> Iterator[None]:
+    """Hides from libraries in Rust what they would take for settings of S3; Python sees the environment as it is.
+
+    One thread at a time. A process that is started meanwhile without an environment of its own lacks it too.
+
+    Args:
+        given: Names of the settings that the library is given, which it takes no others for.
+    """
+    known = {_setting(name) for name in given}
+    with _HIDING:
+        hidden = {name: value for name, value in os.environ.items() if _setting(name) in _FROM_OUTSIDE - known}
+        for name in hidden:
+            os.unsetenv(name)
+        try:
+            yield
+        finally:
+            for name, value in hidden.items():
+                os.putenv(name, value)
+
+
+def _setting(name: str) -> str:
+    short = name.lower().removeprefix("aws_")
+    return "session_token" if short == "token" else short
 
 
 def delete_below(location: str) -> None:

@@ -68,21 +68,22 @@ def _store(bucket: str, environment: tuple[tuple[str, str], ...], region: str) -
     # Where there are none, here it is said in a sentence.
     _credentials()
     endpoint = s3.endpoint()
-    return S3Store(
-        bucket,
-        endpoint=endpoint,
-        region=region,
-        # Amazon's certificate does not cover bucket names with dots.
-        virtual_hosted_style_request=endpoint is None and "." not in bucket,
-        credential_provider=_credentials,
-        client_options={
-            "allow_http": True,
-            "connect_timeout": timedelta(seconds=s3.CONNECT_SECONDS),
-            "read_timeout": timedelta(seconds=s3.ANSWER_SECONDS),
-            "timeout": _WHOLE_ANSWER,
-        },
-        retry_config={"max_retries": s3.ATTEMPTS - 1, "retry_timeout": _RETRIES_FOR},
-    )
+    with s3.settings_from_outside_hidden():
+        return S3Store(
+            bucket,
+            endpoint=endpoint,
+            region=region,
+            # Amazon's certificate does not cover bucket names with dots.
+            virtual_hosted_style_request=endpoint is None and "." not in bucket,
+            credential_provider=_credentials,
+            client_options={
+                "allow_http": True,
+                "connect_timeout": timedelta(seconds=s3.CONNECT_SECONDS),
+                "read_timeout": timedelta(seconds=s3.ANSWER_SECONDS),
+                "timeout": _WHOLE_ANSWER,
+            },
+            retry_config={"max_retries": s3.ATTEMPTS - 1, "retry_timeout": _RETRIES_FOR},
+        )
 
 
 def _credentials() -> "S3Credential":

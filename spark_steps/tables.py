@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from spark_steps import s3, storage
-from spark_steps.delta_log import LOG, DataFile, DeltaLog, FileChange, Snapshot, TableChangedError
+from spark_steps.delta_log import DataFile, DeltaLog, FileChange, Snapshot, TableChangedError
 from spark_steps.errors import FruitsError
+from spark_steps.open_tables import LOG
 from spark_steps.s3_versions import delete_files_for_good
 from spark_steps.schemas import FOLDER, to_spark, with_folder
 from spark_steps.session import rows_in_partitions
@@ -265,7 +266,8 @@ class FolderTable:
         if change.rows:
             writer = f"part-{uuid.uuid4().hex[:12]}"
             try:
-                self.log.create()
+                if change.base.version < 0:
+                    self.log.create()
                 added = change.rows.write_files(self.root, writer)
             except BaseException:
                 # At once and not a day later: the disk may be full.

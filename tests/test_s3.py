@@ -1,6 +1,5 @@
 """Photos and stores in S3: as a folder on this machine, with names as hostile, by pyarrow and by Spark."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,8 +9,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 from pyspark.sql import SparkSession
@@ -39,7 +36,6 @@ DEADLINE_SECONDS = 600
 # moto takes no line feed in a key.
 NAMES = [name for name in HOSTILE_NAMES if "\n" not in name]
 pytest_plugins = ["tests.s3_server"]
-ID = "0123" * 8
 ROWS = {
     "raw_images": ["folder", "path", "label", "length", "error"],
     "mobilenet_features": ["folder", "path", "image_id", "features", "model", "error"],
@@ -103,11 +99,12 @@ def test_folders_with_hostile_names_are_listed_with_their_counts(hostile: str, s
 
 
 def test_photos_with_hostile_names_are_found_once_each_and_can_be_fetched(spark: SparkSession, hostile: str) -> None:
-    rows = find_photos(spark, hostile, HOSTILE_FOLDERS, 100).rows.collect()
-    assert sorted((row["folder"], row["path"]) for row in rows) == sorted(
-        (folder, f"{hostile}/{folder}/{name}") for folder in HOSTILE_FOLDERS for name in NAMES
+    found = find_photos(spark, hostile, HOSTILE_FOLDERS, 100).rows
+    rows = [(folder, row["path"], row["length"]) for folder, rows in found.items() for row in rows.to_pylist()]
+    assert sorted((folder, path) for folder, path, _ in rows) == sorted(
+        (folder, f"{folder}/{name}") for folder in HOSTILE_FOLDERS for name in NAMES
     )
-    contents = fetch(((row["path"], row["length"]) for row in rows), FetchLimits())
+    contents = fetch(((f"{hostile}/{path}", length) for _, path, length in rows), FetchLimits())
     assert set(contents) == {b"x"}
 
 
@@ -117,7 +114,7 @@ def test_empty_photos_markers_and_other_files_are_told_apart(spark: SparkSession
     s3.put("Test/Apple/good.jpg")
     s3.put("Test/Apple/large.jpg", bytes(101))
     found = find_photos(spark, f"{s3.bucket}/Test", ["Apple"], 100)
-    rows = {row["path"].rpartition("/")[2]: row for row in found.rows.collect()}
+    rows = {row["path"].rpartition("/")[2]: row for row in found.rows["Apple"].to_pylist()}
     errors = {name: row["error"] and row["error"].split(":")[0] for name, row in rows.items()}
     assert errors == {"empty.jpg": "empty", "good.jpg": None, "large.jpg": "too large"}
     assert found.others == {"Apple": ["_empty notes.txt"]}
@@ -295,50 +292,11 @@ def test_the_filesystem_waits_longer_than_the_sdk(s3: S3) -> None:
     assert (options["connect_timeout"], options["request_timeout"]) == (10, 60)
 
 
-def put_table(s3: S3, *, staged: bool, in_place: bool) -> FolderTable:
-    """Makes the state of a write that a death ended in its third step: folder A gets a file, folder B loses its own."""
-    buffer = pa.BufferOutputStream()
-    pq.write_table(pa.table({"length": [2]}), buffer)
-    new = buffer.getvalue().to_pybytes()
-    if staged:
-        s3.put(f"t/_replacing/{ID}/folder=A/new.parquet", new)
-    if in_place:
-        s3.put("t/folder=A/new.parquet", new)
-    note = {"id": ID, "folders": {"A": ["new.parquet"], "B": []}}
-    for key in ("folder=A/old.parquet", "folder=B/b.parquet", "folder=B/"):
-        s3.put(f"t/{key}", new)
-    s3.put("t/_replacing/000000000001.json", json.dumps(note).encode())
-    return FolderTable(f"{s3.bucket}/t", pa.schema([("length", pa.int64())]))
-
-
-@pytest.mark.parametrize(("staged", "in_place"), [(True, False), (True, True), (False, True)])
-def test_a_write_that_dies_in_its_third_step_is_finished_by_the_next_reader(
-    s3: S3, staged: bool, in_place: bool
-) -> None:
-    table = put_table(s3, staged=staged, in_place=in_place)
-    assert table.arrow(["folder", "length"]).to_pylist() == [{"folder": "A", "length": 2}]
-    assert s3.listing() == [f"t/_replacing/000000000001-{ID}.done", "t/folder=A/new.parquet"]
-
-
-def test_a_write_whose_files_are_lost_is_void_and_keeps_the_old_ones(s3: S3) -> None:
-    table = put_table(s3, staged=False, in_place=False)
-    assert table.folders() == ["A", "B"]
-    assert {f"t/folder={folder}.parquet" for folder in ("A/old", "B/b")} <= set(s3.listing())
-    assert f"t/_replacing/000000000001-{ID}.void" in s3.listing()
-
-
-def test_an_emptied_folder_keeps_what_another_wrote_there(s3: S3) -> None:
-    for key in ("t/folder=A/", "t/folder=A/another.parquet"):
-        s3.put(key)
-    storage.delete_empty_directory(f"{s3.bucket}/t/folder=A")
-    assert s3.listing() == ["t/folder=A/another.parquet"]
-
-
 def test_a_thousand_photos_take_a_listing_and_not_a_request_each(spark: SparkSession, s3: S3) -> None:
     for number in range(1100):
         s3.put(f"Test/Apple/{number}.jpg")
     assert list_image_folders(f"{s3.bucket}/Test").photos == {"Apple": 1100}
-    assert find_photos(spark, f"{s3.bucket}/Test", ["Apple"], 100).rows.count() == 1100
+    assert find_photos(spark, f"{s3.bucket}/Test", ["Apple"], 100).rows["Apple"].num_rows == 1100
 
 
 def test_the_connector_has_the_version_of_sparks_hadoop_and_only_where_it_is_needed(s3: S3) -> None:
@@ -391,20 +349,15 @@ def test_the_command_gives_in_s3_the_rows_it_gives_in_folders(s3: S3, tmp_path: 
     fruits(tmp_path / "home 2", "run", *in_s3)
     local, remote = Store(str(tmp_path / "store")), Store(s3.bucket)
     for name, columns in ROWS.items():
-        assert rows_of(remote.tables[name], columns, f"{s3.bucket}/Test") == rows_of(
-            local.tables[name], columns, str(photos)
-        )
+        assert rows_of(remote.tables[name], columns) == rows_of(local.tables[name], columns)
     assert read_report(s3.bucket).photos == read_report(local.root).photos > 0
     # Nothing but files: no marker, no _SUCCESS, nothing half done.
-    ends, parts = ("/", "_SUCCESS"), ("_replacing/0", "_temporary")
-    marked = [key for key in s3.listing() if not key.endswith(".done")]
-    odd = [key for key in marked if key.endswith(ends) or any(part in key for part in parts)]
+    odd = [key for key in s3.listing() if key.endswith(("/", "_SUCCESS")) or "_temporary" in key]
     assert odd == []
-    before = set(s3.listing())
+    before = tables_in(s3)
     said = fruits(tmp_path / "home 2", "run", *in_s3)
     assert "0 of them new or changed" in said
-    features = {key for key in before if "mobilenet_features" in key}
-    assert features <= set(s3.listing())
+    assert tables_in(s3) == before
     python(tmp_path, SPARK_ML, s3.bucket)
 
 
@@ -420,13 +373,14 @@ from spark_steps.store import Store
 store = Store(sys.argv[1])
 spark = LocalPySparkResource(spark_config=local_spark_config("2", places=[store.root])).spark_session
 model = PipelineModel.load(f"{store.pca_models}/{pca_store.current_version(store.pca_models)}/pipeline")
-rows = store.mobilenet_features.read(spark).where("error IS NULL").withColumn("features", array_to_vector("features"))
-ours = store.reduced_features.read(spark).selectExpr("path", "reduced AS ours")
+rows = store.mobilenet_features.scan(spark).where("error IS NULL").withColumn("features", array_to_vector("features"))
+ours = store.reduced_features.scan(spark).selectExpr("path", "reduced AS ours")
 both = model.transform(rows).select("path", vector_to_array("reduced").alias("theirs")).join(ours, "path").collect()
 assert both
 assert max(abs(a - b) for row in both for a, b in zip(row["ours"], row["theirs"])) < 1e-3
 folders = store.raw_images.folders()
-store.raw_images.write(store.raw_images.read(spark, folders[:2]).where(f"folder = '{folders[0]}'"), folders[:2])
+raw = store.raw_images
+raw.write(raw.replacement(raw.scan(spark, folders[:2]).where(f"folder = '{folders[0]}'"), folders[:2]))
 assert store.raw_images.folders() == [folders[0], *folders[2:]]
 """
 
@@ -449,8 +403,12 @@ def run(command: list[str], home: Path) -> str:
     return done.stdout + done.stderr
 
 
-def rows_of(table: FolderTable, columns: list[str], images: str) -> list[tuple[object, ...]]:
-    rows = [{**row, "path": row["path"].removeprefix(images)} for row in table.arrow(columns).to_pylist()]
+def tables_in(s3: S3) -> set[str]:
+    return {key for key in s3.listing() if "Results/" in key and "_model/" not in key}
+
+
+def rows_of(table: FolderTable, columns: list[str]) -> list[tuple[object, ...]]:
+    rows = table.arrow(columns).to_pylist()
     # The components of the fit may differ in the last bits, by the order of the files.
     rounded = [{name: _rounded(value) for name, value in row.items()} for row in rows]
     return sorted((tuple(row.items()) for row in rounded), key=lambda row: str(row[1]))

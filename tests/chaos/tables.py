@@ -248,7 +248,7 @@ def read_plainly(taker: Taker) -> None:
 
     root, began = taker.store.raw_images.root, time.monotonic()
     try:
-        table = DeltaTable(root, storage_options=s3.object_store_options() if s3.is_s3(root) else None)
+        table = DeltaTable(root, storage_options=s3.object_store_options(root) if s3.is_s3(root) else None)
         rows = table.to_pyarrow_table()
     except (TableNotFoundError, FileNotFoundError, OSError) as error:
         # Before there is one; and where a file was vacuumed since the log was read.
