@@ -70,7 +70,7 @@ def old(tmp_path: Path, expected: dict[str, pa.Table]) -> Store:
 
 def test_an_old_table_is_refused_with_the_command_that_converts_it(old: Store) -> None:
     for table in old.tables.values():
-        with pytest.raises(FruitsError, match="earlier release.*fruits convert"):
+        with pytest.raises(FruitsError, match=r"earlier release.*fruits convert"):
             table.files()
 
 
