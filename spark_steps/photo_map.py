@@ -9,10 +9,9 @@ from operator import attrgetter
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from spark_steps import s3, storage
+from spark_steps import s3
 from spark_steps.discriminants import separated
 from spark_steps.pca import PcaModel, feature_matrix
 from spark_steps.tables import DataFile, FolderTable
@@ -91,8 +90,7 @@ def _first_rows(features: FolderTable, files: Sequence[DataFile], most: int) -> 
     schema = pa.schema([("label", pa.string()), ("features", pa.list_(pa.float32()))])
     kept: list[pa.Table] = []
     for one in files:
-        filesystem, path = storage.filesystem_of(f"{features.root}/{one.path}")
-        with pq.ParquetFile(path, filesystem=filesystem, buffer_size=_BUFFER_BYTES) as file:
+        with features.reading(one, buffer_bytes=_BUFFER_BYTES) as file:
             for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=["label", "features"]):
                 good = pa.Table.from_batches([batch.filter(batch["features"].is_valid())])
                 kept.append(good.select(schema.names).slice(0, most - sum(part.num_rows for part in kept)).cast(schema))

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_steps import s3
+from spark_steps.footers import remember
 from spark_steps.photos import reasons
 from spark_steps.tables import DataFile, FolderTable
 
@@ -143,12 +144,12 @@ def total(summaries: Mapping[str, Summary]) -> Summary:
     return sum(summaries.values(), Summary())
 
 
-# A file that was changed in place has another time or size.
 @lru_cache(maxsize=_FILES_REMEMBERED)
 def _of_file(table: FolderTable, file: DataFile) -> Summary:
     names = [name for name in ("path", "length", "error", "model", "pca_model") if name in table.schema.names]
     summary = Summary(files=1, table_bytes=file.size)
-    with table.open(file) as opened:
+    with table.reading(file) as opened:
+        remember(table, file, opened)
         for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=names):
             summary += _of_rows(batch)
     return summary

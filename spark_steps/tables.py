@@ -121,8 +121,12 @@ class FolderTable:
         wanted = None if folders is None else set(folders)
         return [file for file in self.snapshot().files if wanted is None or file.folder in wanted]
 
-    def open(self, file: DataFile) -> pq.ParquetFile:
+    def open(self, file: DataFile, buffer_bytes: int = 0) -> pq.ParquetFile:
         """Opens a file of the table: a small one in S3 by one request, where footer and columns would take three.
+
+        Args:
+            file: The file.
+            buffer_bytes: Read so many bytes at a time, for the first rows of a large file; 0: whole columns.
 
         Raises:
             TableChangedError: It has been vacuumed since it was looked up.
@@ -138,7 +142,7 @@ class FolderTable:
                 return pq.ParquetFile(pa.BufferReader(storage.read_bytes(location, file.size)))
             # Asked for anew each time: a filesystem that is kept, or sent to a task, keeps its credentials.
             filesystem, path = storage.filesystem_of(location)
-            return pq.ParquetFile(path, filesystem=filesystem, pre_buffer=True)
+            return pq.ParquetFile(path, filesystem=filesystem, pre_buffer=not buffer_bytes, buffer_size=buffer_bytes)
 
     def _check_no_link(self, file: DataFile) -> None:
         if storage.leads_elsewhere(self.root, file.path):
@@ -176,14 +180,14 @@ class FolderTable:
         return look()
 
     @contextmanager
-    def reading(self, file: DataFile) -> Iterator[pq.ParquetFile]:
+    def reading(self, file: DataFile, buffer_bytes: int = 0) -> Iterator[pq.ParquetFile]:
         """Opens a file of the table, as ``open`` does, and closes it.
 
         Raises:
             TableChangedError: It has been vacuumed since it was looked up.
             FruitsError: S3 refused.
         """
-        with self._as_it_was_looked_up(file.path), self.open(file) as opened:
+        with self._as_it_was_looked_up(file.path), self.open(file, buffer_bytes) as opened:
             yield opened
 
     def scan(self, spark: "SparkSession", folders: Iterable[str] | None = None) -> "DataFrame":

@@ -128,23 +128,22 @@ def _columns(file: pq.ParquetFile) -> list[str]:
 
 
 def read_totals(opened: pq.ParquetFile) -> Totals:
-    """Returns the totals of a Parquet file, of its footer or, where that has none, of its rows; closes it."""
-    with opened as file:
-        kept: Mapping[bytes, bytes] = file.metadata.metadata or {}
-        if (told := kept.get(FOOTER_KEY.encode())) is None:
-            return sum_of(Totals.of_rows(batch) for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=_columns(file)))
-        values = json.loads(told)
-        numbers = base64.b64decode(values["sum"]) if "sum" in values else None
-        return Totals(
-            rows=file.metadata.num_rows,
-            length=values["length"],
-            newest=values["newest"],
-            vectors=values["vectors"],
-            sum=None if numbers is None else np.frombuffer(numbers, "<f8"),
-            made_by=frozenset(values["made_by"]),
-            photos=int(values["photos"], 16),
-            paths=int(values["paths"], 16),
-        )
+    """Returns the totals of a Parquet file, of its footer or, where that has none, of its rows."""
+    kept: Mapping[bytes, bytes] = opened.metadata.metadata or {}
+    if (told := kept.get(FOOTER_KEY.encode())) is None:
+        return sum_of(Totals.of_rows(rows) for rows in opened.iter_batches(_ROWS_AT_A_TIME, columns=_columns(opened)))
+    values = json.loads(told)
+    numbers = base64.b64decode(values["sum"]) if "sum" in values else None
+    return Totals(
+        rows=opened.metadata.num_rows,
+        length=values["length"],
+        newest=values["newest"],
+        vectors=values["vectors"],
+        sum=None if numbers is None else np.frombuffer(numbers, "<f8"),
+        made_by=frozenset(values["made_by"]),
+        photos=int(values["photos"], 16),
+        paths=int(values["paths"], 16),
+    )
 
 
 def sum_of(totals: Iterable[Totals]) -> Totals:
