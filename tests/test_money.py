@@ -424,14 +424,14 @@ def test_requests_are_those_for_photos_for_table_files_and_for_names() -> None:
     # ones one for a folder and one for a core.
     raw, features, reduced = 72, 72 + 71, 72 + 8
     assert asked.files == raw + features + reduced
-    assert asked.puts == 2 * asked.files
+    assert asked.puts == asked.files
     # Files of 250 features are large: four requests for each reading.
-    assert asked.gets == 36_000 + 6 * raw + 8 * 4 * features + 4 * reduced
-    assert asked.lists_in_turn == 36 + 3 * 10
+    assert asked.gets == 36_000 + 4 * raw + 6 * 4 * features + 3 * reduced
+    assert asked.lists_in_turn == 36 + 3
     assert asked.lists == asked.lists_in_turn + 2 * (72 + 36)
     assert asked.usd == pytest.approx(((asked.puts + asked.lists) * 0.0053 + asked.gets * 0.00042) / 1000)
     # Of few photos a folder, a file of features is small, and comes by one.
-    assert requests_of_run(6000, 2000, 8).gets == 6000 + 6 * 2000 + 8 * 2012 + 4 * 2008
+    assert requests_of_run(6000, 2000, 8).gets == 6000 + 4 * 2000 + 6 * 2012 + 3 * 2008
 
 
 @pytest.mark.parametrize("asked_for", SCALES, ids=" ".join)

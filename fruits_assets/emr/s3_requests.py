@@ -9,17 +9,14 @@ from spark_steps.limits import PHOTOS_PER_TASK
 # deletion nothing.
 USD_PER_1000_PUT_OR_LIST, USD_PER_1000_GET = 0.0053, 0.00042
 KEYS_PER_LISTING = 1000
-# Written beside the table and copied into place.
-PUTS_PER_FILE = 2
 # How often each file of a table is read in a run of all assets and checks, as tests/test_growth.py counts it. Steps are
-# processes of their own on the cluster, and know nothing of what another has read. store_report reads all of each, once
-# or, of two of them, once more for the footers.
-READINGS = {"raw_images": 6, "mobilenet_features": 8, "reduced_features": 4}
+# processes of their own on the cluster, and know nothing of what another has read. store_report reads all of each.
+READINGS = {"raw_images": 4, "mobilenet_features": 6, "reduced_features": 3}
 # A small file comes by one request; of a large one there are the status, the footer and two pieces.
 SMALL_FILE_BYTES, GETS_OF_LARGE_FILE = 256 * 1024, 4
 FEATURE_BYTES_PER_IMAGE = 1280 * 4 + 300
-# Each table is listed as a whole about so often; each folder of photos by its asset and by the check.
-LISTINGS_OF_TABLE, LISTINGS_OF_FOLDER = 10, 2
+# Each table is listed as a whole once, for what is to be deleted; each folder of photos by its asset and by the check.
+LISTINGS_OF_TABLE, LISTINGS_OF_FOLDER = 1, 2
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,8 @@ class Requests:
 def requests_of_run(images: int, folders: int, cores: int) -> Requests:
     """Returns what a run of all assets and checks asks of S3, for photos that are all new.
 
+    The logs of the tables are left out: they take tens of requests for each step, however many photos there are.
+
     Args:
         images: Photos.
         folders: Folders that they lie in.
@@ -67,7 +66,7 @@ def requests_of_run(images: int, folders: int, cores: int) -> Requests:
     total = sum(files.values())
     return Requests(
         gets=images + sum(count * READINGS[name] * gets_per_file[name] for name, count in files.items()),
-        puts=PUTS_PER_FILE * total,
+        puts=total,
         lists=in_turn + LISTINGS_OF_FOLDER * (folders + images // KEYS_PER_LISTING),
         lists_in_turn=in_turn,
         files=total,
