@@ -146,12 +146,11 @@ def remove_rows(table: FolderTable, doomed: Doomed) -> None:
     well as what was not committed by now and what nobody can read: a writer that has looked at the table before has to
     look again, and meets the note of the erasure.
     """
-    if table.snapshot().version < 0:
-        return
-    # First: what somebody commits before this is found; what was planned before is committed no more.
-    table.log.outdate_plans()
-    table.while_unchanged(lambda: _remove_rows(table, doomed))
-    delete_uncommitted(table, table.listing())
+    if table.snapshot().version >= 0:
+        # First: what somebody commits before this is found; what was planned before is committed no more.
+        table.log.outdate_plans()
+        table.while_unchanged(lambda: _remove_rows(table, doomed))
+        delete_uncommitted(table, table.listing())
     found = find_rows(table, doomed)
     storage.delete_files(table.root, found.former)
     if found.unreadable:

@@ -6,13 +6,14 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from fruits_assets import erasing
 from fruits_assets.costs import CostModel
@@ -24,10 +25,12 @@ from spark_steps import pca_store, storage
 from spark_steps.erasure import decide, finished
 from spark_steps.erasure_plan import Plan, plan_erasure, read_request
 from spark_steps.errors import FruitsError
+from spark_steps.maintenance import Upkeep
 from spark_steps.moments import Moments
 from spark_steps.pca import PcaSettings, solve
 from spark_steps.schemas import to_spark, with_folder
 from spark_steps.store import Store
+from spark_steps.tables import TableChange, TableChangedError
 from tests.s3_server import S3
 from tests.small_store import (
     Photo,
@@ -61,15 +64,29 @@ def photos(tmp_path: Path, store: Store) -> list[Photo]:
 def erase_first(store: Store, photos: list[Photo], tmp_path: Path, instance: dg.DagsterInstance) -> Callable[[], None]:
     """Erases the first photo."""
     settings = read_settings(images=str(tmp_path / "images"), store=store.root)
-    wanted = Wanted(paths=[photos[0].path])
+    wanted = Wanted(paths=[photos[0].location])
     return lambda: erase(settings, instance, wanted, lambda _: True, lambda _: None)
 
 
-def rows_of_fig(spark: SparkSession, store: Store) -> DataFrame:
-    """What a run has in memory: rows that no table has any more when they are written."""
+def change_of_fig(spark: SparkSession, store: Store) -> TableChange:
+    """What a run has planned and has in memory: rows that no table has any more when they are written."""
     table = store.mobilenet_features
     schema = with_folder(table.schema)
-    return spark.createDataFrame(table.arrow(schema.names, ["Fig"]).to_pylist(), to_spark(schema))
+    rows = spark.createDataFrame(table.arrow(schema.names, ["Fig"]).to_pylist(), to_spark(schema))
+    return table.replacement(rows, ["Fig"])
+
+
+def an_output(asset: str) -> dg.OutputContext:
+    return dg.build_output_context(asset_key=asset, run_id="run", step_key=asset)
+
+
+def update_of(change: TableChange, looked: frozenset[str]) -> TableUpdate:
+    return TableUpdate(["Fig"], lambda: change, time.perf_counter(), looked)
+
+
+def table_manager(store: Store) -> FolderTableIOManager:
+    pyspark = LocalPySparkResource(spark_config={})
+    return FolderTableIOManager(store, pyspark, CostModel.of("2", 2, 1.0), Upkeep())
 
 
 def without(rows: dict[str, pa.Table], photo: Photo) -> dict[str, list[dict[str, object]]]:
@@ -79,15 +96,15 @@ def without(rows: dict[str, pa.Table], photo: Photo) -> dict[str, list[dict[str,
 def test_a_run_of_another_machine_that_was_asleep_during_an_erasure_brings_nothing_back(
     spark: SparkSession, store: Store, photos: list[Photo], erase_first: Callable[[], None]
 ) -> None:
-    before, rows = rows_of(store), rows_of_fig(spark, store)
+    before, change = rows_of(store), change_of_fig(spark, store)
 
     def sleep_while_erased() -> None:
-        for file in Path(store.mobilenet_features.root, "_replacing").rglob("*.parquet"):
+        for file in Path(store.mobilenet_features.root).glob("*.parquet"):
             os.utime(file, (time.time() - 3600,) * 2)
         erase_first()
 
-    with pytest.raises(FruitsError, match=r"mobilenet_features were deleted before they were in place.*Run again"):
-        store.mobilenet_features.write(rows, ["Fig"], sleep_while_erased)
+    with pytest.raises(TableChangedError, match=r"mobilenet_features was changed by another run meanwhile\. Run again"):
+        store.mobilenet_features.write(change, check=sleep_while_erased)
     assert files_that_say(contents_below(store.root), photos[0].needles()) == {}
     assert {name: table.to_pylist() for name, table in rows_of(store).items()} == without(before, photos[0])
 
@@ -95,30 +112,26 @@ def test_a_run_of_another_machine_that_was_asleep_during_an_erasure_brings_nothi
 def test_a_run_that_looked_before_an_erasure_and_writes_after_it_writes_nothing(
     spark: SparkSession, store: Store, photos: list[Photo], erase_first: Callable[[], None]
 ) -> None:
-    looked, rows = finished(store), rows_of_fig(spark, store)
+    # It plans anew, with the rows that it has in memory, because the erasure has changed the table.
+    looked, change = finished(store), change_of_fig(spark, store)
     erase_first()
-    manager = FolderTableIOManager(store, LocalPySparkResource(spark_config={}), CostModel.of("2", 2, 1.0))
-    output = dg.build_output_context(asset_key="mobilenet_features")
+    change = replace(change, base=store.mobilenet_features.snapshot(), removed=())
     with pytest.raises(dg.Failure, match=r"were erased while this run was under way.*Run again"):
-        manager.handle_output(output, TableUpdate(["Fig"], rows, ["Fig"], time.perf_counter(), looked))
+        table_manager(store).handle_output(an_output("mobilenet_features"), update_of(change, looked))
     assert files_that_say(contents_below(store.root), photos[0].needles()) == {}
 
 
 def test_neither_rows_nor_a_model_are_written_while_photos_are_erased(
-    spark: SparkSession, store: Store, photos: list[Photo], tmp_path: Path
+    spark: SparkSession, store: Store, photos: list[Photo]
 ) -> None:
-    looked, rows = finished(store), rows_of_fig(spark, store)
-    decide(store, plan_erasure(store, read_request([], [photos[0].path], str(tmp_path / "images"))))
+    looked, change, images = finished(store), change_of_fig(spark, store), photos[0].images
+    decide(store, plan_erasure(store, read_request([], [photos[0].location], images), images))
     before = contents_below(store.root)
-    pyspark = LocalPySparkResource(spark_config={})
-    tables, models = FolderTableIOManager(store, pyspark, CostModel.of("2", 2, 1.0)), PcaModelIOManager(store, pyspark)
+    models = PcaModelIOManager(store, LocalPySparkResource(spark_config={}))
     with pytest.raises(dg.Failure, match="under way or was interrupted"):
-        tables.handle_output(
-            dg.build_output_context(asset_key="mobilenet_features"),
-            TableUpdate(["Fig"], rows, ["Fig"], time.perf_counter(), looked),
-        )
+        table_manager(store).handle_output(an_output("mobilenet_features"), update_of(change, looked))
     with pytest.raises(dg.Failure, match="under way or was interrupted"):
-        models.handle_output(dg.build_output_context(asset_key="pca_model"), PcaUpdate(MODEL, looked))
+        models.handle_output(an_output("pca_model"), PcaUpdate(MODEL, looked))
     assert contents_below(store.root) == before
 
 
@@ -129,7 +142,7 @@ def test_a_model_that_was_fitted_before_photos_were_erased_does_not_become_the_c
     erase_first()
     models = PcaModelIOManager(store, LocalPySparkResource(spark_config={}))
     with pytest.raises(dg.Failure, match=r"were erased while this run was under way.*Run again"):
-        models.handle_output(dg.build_output_context(asset_key="pca_model"), PcaUpdate(MODEL, looked))
+        models.handle_output(an_output("pca_model"), PcaUpdate(MODEL, looked))
 
 
 def test_two_homes_do_not_erase_photos_of_one_store_at_once(
@@ -141,11 +154,11 @@ def test_two_homes_do_not_erase_photos_of_one_store_at_once(
 
     def erase_at_once(_: Plan) -> bool:
         with dg.DagsterInstance.ephemeral() as other, pytest.raises(FruitsError) as refused:
-            erase(settings, other, Wanted(paths=[photos[1].path]), lambda _: True, lambda _: None)
+            erase(settings, other, Wanted(paths=[photos[1].location]), lambda _: True, lambda _: None)
         refusals.append(str(refused.value))
         return True
 
-    erase(settings, instance, Wanted(paths=[photos[0].path]), erase_at_once, lambda _: None)
+    erase(settings, instance, Wanted(paths=[photos[0].location]), erase_at_once, lambda _: None)
     assert refusals == [f"Another process erases photos of {store.root}. Wait until it has ended."]
     assert [table.num_rows for table in rows_of(store).values()] == [5, 5, 5]
 
@@ -163,18 +176,18 @@ def test_whoever_is_asked_for_so_long_that_another_took_over_erases_nothing(
         return True
 
     with pytest.raises(FruitsError, match=r"The lock s3://.*/Erasures/unfinished/lock was lost.*Do it again"):
-        erase(settings, instance, Wanted(paths=[made[0].path]), sleep, lambda _: None)
+        erase(settings, instance, Wanted(paths=[made[0].location]), sleep, lambda _: None)
     assert [table.num_rows for table in rows_of(store).values()] == [2, 2, 2]
-    assert storage.read_bytes(made[0].path) == made[0].content
+    assert storage.read_bytes(made[0].location) == made[0].content
 
 
 KILLED_IN_A_RUN = """
-import os, sys
+import os, sys, time
 import dagster as dg
 from dagster._core.test_utils import create_run_for_test
 from fruits_assets.liveness import tagged_as_alive
 from spark_steps.store import Store
-from spark_steps import pca_store, storage
+from spark_steps import storage
 
 home, root = sys.argv[1:]
 with dg.DagsterInstance.local_temp(home) as instance, tagged_as_alive(instance) as tags:
@@ -182,15 +195,14 @@ with dg.DagsterInstance.local_temp(home) as instance, tagged_as_alive(instance) 
     table = Store(root).mobilenet_features
     # Of the folder's two files that with the first photo and the third.
     file = table.files(["Fig"])[0]
-    new = table.new_directory()
-    storage.write_bytes(f"{new}/folder=Fig/new.parquet", storage.read_bytes(file.path))
-    # Decided, and not done: whoever comes next puts these rows in place.
-    storage.move_files = lambda *_: os.kill(os.getpid(), 9)
-    table.replacements.decide(new.rpartition("/")[2], {"Fig": ["new.parquet"]})
+    storage.write_bytes(f"{table.root}/part-new.parquet", storage.read_bytes(f"{table.root}/{file.path}"))
+    # An hour ago.
+    os.utime(f"{table.root}/part-new.parquet", (time.time() - 3600,) * 2)
+    os.kill(os.getpid(), 9)
 """
 
 
-def test_rows_that_a_killed_run_has_decided_on_go_too_and_the_run_stands_in_no_way(
+def test_rows_that_a_killed_run_has_written_go_too_and_the_run_stands_in_no_way(
     tmp_path: Path, store: Store, photos: list[Photo]
 ) -> None:
     home = tmp_path / "home"
@@ -203,22 +215,21 @@ def test_rows_that_a_killed_run_has_decided_on_go_too_and_the_run_stands_in_no_w
         check=False,
     )
     assert died.returncode == -9, died.stderr
-    assert [file.name for file in Path(store.mobilenet_features.root, "_replacing").glob("*.json")]
+    before = rows_of(store)
     settings = read_settings(images=str(tmp_path / "images"), store=store.root)
     with dg.DagsterInstance.local_temp(str(home)) as instance:
-        erase(settings, instance, Wanted(paths=[photos[0].path]), lambda _: True, lambda _: None)
+        erase(settings, instance, Wanted(paths=[photos[0].location]), lambda _: True, lambda _: None)
         (run,) = instance.get_runs()
         assert run.status == dg.DagsterRunStatus.FAILURE
     assert files_that_say(contents_below(store.root), photos[0].needles()) == {}
-    paths = [row["path"] for row in rows_of(store)["mobilenet_features"].to_pylist()]
-    assert paths == [photo.path for photo in photos[2:]]
+    assert {name: table.to_pylist() for name, table in rows_of(store).items()} == without(before, photos[0])
 
 
 def test_two_runs_that_fitted_the_same_model_at_once_both_save_it(spark: SparkSession, store: Store) -> None:
     manager, looked = PcaModelIOManager(store, LocalPySparkResource(spark_config={})), finished(store)
 
     def save(number: int) -> None:
-        manager.handle_output(dg.build_output_context(asset_key="pca_model"), PcaUpdate(MODEL, looked))
+        manager.handle_output(an_output("pca_model"), PcaUpdate(MODEL, looked))
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(save, range(2)))

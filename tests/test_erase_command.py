@@ -51,7 +51,7 @@ def test_the_command_shows_what_would_go_and_asks(
 def test_a_dry_run_does_not_finish_what_was_interrupted(
     images: str, store: Store, some: list[Photo], fruits: Callable[..., tuple[int, str]]
 ) -> None:
-    erasure = decide(store, plan_erasure(store, read_request([], [some[0].location], images)))
+    erasure = decide(store, plan_erasure(store, read_request([], [some[0].location], images), images))
     next(carry_out(store, erasure, images, lambda _: 0))
     before = contents_below(store.root, images)
     assert fruits("--path", some[0].location, "--dry-run")[0] == 0
@@ -96,7 +96,7 @@ def test_an_image_id_erased_before_is_a_success_again_and_its_path_cannot_be_tol
 def test_the_command_that_was_interrupted_succeeds_when_it_is_given_again(
     images: str, store: Store, some: list[Photo], fruits: Callable[..., tuple[int, str]]
 ) -> None:
-    erasure = decide(store, plan_erasure(store, read_request([], [some[0].location], images)))
+    erasure = decide(store, plan_erasure(store, read_request([], [some[0].location], images), images))
     for told_of in carry_out(store, erasure, images, lambda _: 0):
         if "files are gone" in told_of:
             break

@@ -12,21 +12,11 @@ from spark_steps.erasure_plan import plan_erasure, read_request
 from spark_steps.errors import FruitsError
 from spark_steps.s3 import client
 from spark_steps.store import Store
+from tests.erasing import all_versions, erase_all
 from tests.s3_server import S3
 from tests.small_store import TIME, Photo, make_photos, rows_of, write_photos, write_rows
-from tests.test_erase import all_versions, erase_all
 
-pytest_plugins = ["tests.s3_server"]
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> str:
-    return str(tmp_path / "images")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path / "store"))
+pytest_plugins = ["tests.erasing", "tests.s3_server"]
 
 
 @pytest.fixture
@@ -36,18 +26,18 @@ def some(images: str, store: Store) -> list[Photo]:
     write_photos(photos)
     write_rows(store, photos)
     for photo in photos:
-        os.utime(photo.path, (TIME.timestamp(),) * 2)
+        os.utime(photo.location, (TIME.timestamp(),) * 2)
     return photos
 
 
 def test_a_new_photo_under_an_old_name_does_not_go_by_the_age_of_the_old_one(
     images: str, store: Store, some: list[Photo], instance: dg.DagsterInstance
 ) -> None:
-    Path(some[0].path).write_bytes(b"taken today")
-    Path(some[1].path).unlink()
+    Path(some[0].location).write_bytes(b"taken today")
+    Path(some[1].location).unlink()
     (plan,), _ = erase_all(images, store, instance, older_than=30)
     assert len(plan.image_ids) == 5
-    assert Path(some[0].path).read_bytes() == b"taken today"
+    assert Path(some[0].location).read_bytes() == b"taken today"
     # One whose file is gone is as old as its row.
     assert [row["path"] for row in rows_of(store)["raw_images"].to_pylist()] == [some[0].path]
 
@@ -55,12 +45,12 @@ def test_a_new_photo_under_an_old_name_does_not_go_by_the_age_of_the_old_one(
 def test_a_photo_that_came_back_from_a_backup_goes_again_when_its_id_and_its_path_are_given(
     images: str, store: Store, some: list[Photo], instance: dg.DagsterInstance
 ) -> None:
-    asked = {"paths": [some[0].path], "image_ids": [some[0].image_id]}
+    asked = {"paths": [some[0].location], "image_ids": [some[0].image_id]}
     erase_all(images, store, instance, **asked)
     write_photos(some[:1])
     (plan,), _ = erase_all(images, store, instance, **asked)
-    assert (plan.files, [*plan.image_ids], [*plan.erased_before]) == ([some[0].path], [some[0].image_id], [])
-    assert not Path(some[0].path).exists()
+    assert (plan.files, [*plan.image_ids], [*plan.erased_before]) == ([some[0].location], [some[0].image_id], [])
+    assert not Path(some[0].location).exists()
 
 
 @pytest.fixture
@@ -75,7 +65,7 @@ def linked(images: str, some: list[Photo], tmp_path: Path) -> str:
 def test_a_photo_in_a_folder_that_a_link_leads_to_is_refused_until_it_is_deleted_there(
     images: str, store: Store, linked: str, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    photo = Photo(linked, "link", b"somebody's")
+    photo = Photo(images, "link", "x.jpg", b"somebody's")
     write_rows(store, [photo])
     for wanted in ({"paths": [linked]}, {"image_ids": [photo.image_id]}):
         with pytest.raises(FruitsError, match=r"link/x.jpg lies in .*album, where a link leads.*Delete it there"):
@@ -83,13 +73,13 @@ def test_a_photo_in_a_folder_that_a_link_leads_to_is_refused_until_it_is_deleted
     assert (tmp_path / "album" / "x.jpg").read_bytes() == b"somebody's"
     (tmp_path / "album" / "x.jpg").unlink()
     erase_all(images, store, instance, image_ids=[photo.image_id])
-    assert linked not in [row["path"] for row in rows_of(store)["raw_images"].to_pylist()]
+    assert photo.path not in [row["path"] for row in rows_of(store)["raw_images"].to_pylist()]
 
 
 def test_a_note_that_names_a_photo_behind_a_link_is_refused(
     images: str, store: Store, linked: str, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    decide(store, plan_erasure(store, read_request([], [linked], images)))
+    decide(store, plan_erasure(store, read_request([], [linked], images), images))
     with pytest.raises(FruitsError, match=r"link/x.jpg lies in .*album, where a link leads"):
         erase_all(images, store, instance)
     assert (tmp_path / "album" / "x.jpg").exists()
@@ -100,8 +90,8 @@ def test_an_images_folder_that_is_a_link_itself_is_the_images_folder(
 ) -> None:
     Path(images).rename(tmp_path / "elsewhere")
     Path(images).symlink_to(tmp_path / "elsewhere")
-    erase_all(images, store, instance, paths=[some[0].path])
-    assert not Path(some[0].path).exists()
+    erase_all(images, store, instance, paths=[some[0].location])
+    assert not Path(some[0].location).exists()
 
 
 def test_in_s3_what_was_put_today_does_not_go_by_its_age(s3: S3, instance: dg.DagsterInstance) -> None:
@@ -125,8 +115,8 @@ def test_a_photo_that_is_put_in_place_while_the_old_one_is_read_stays(
         return found
 
     monkeypatch.setattr(storage, "sha256_of", slow)
-    erase_file(some[0].path, [some[0].image_id])
-    assert Path(some[0].path).read_bytes() == b"put in place"
+    erase_file(some[0].location, [some[0].image_id])
+    assert Path(some[0].location).read_bytes() == b"put in place"
 
 
 @pytest.mark.parametrize("moment", ["before-call.s3.GetObject", "before-call.s3.DeleteObjects"])
@@ -134,8 +124,8 @@ def test_in_s3_a_photo_that_is_put_in_place_during_an_erasure_stays(s3: S3, mome
     bucket = s3.bucket.removeprefix("s3://")
     s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     (photo,) = make_photos(f"{s3.bucket}/Test", ["Fig"], 1)
-    write_photos([Photo(photo.path, "Fig", b"before it was cropped"), photo])
-    key = photo.path.removeprefix(f"{s3.bucket}/")
+    write_photos([Photo(photo.images, "Fig", photo.name, b"before it was cropped"), photo])
+    key = photo.location.removeprefix(f"{s3.bucket}/")
 
     def put(**_: object) -> None:
         s3.put(key, b"put in place")
@@ -143,8 +133,8 @@ def test_in_s3_a_photo_that_is_put_in_place_during_an_erasure_stays(s3: S3, mome
     events = client().meta.events
     events.register(moment, put)
     try:
-        erase_file(photo.path, [photo.image_id])
+        erase_file(photo.location, [photo.image_id])
     finally:
         events.unregister(moment, put)
-    assert storage.read_bytes(photo.path) == b"put in place"
+    assert storage.read_bytes(photo.location) == b"put in place"
     assert set(all_versions(s3).values()) == {b"put in place"}

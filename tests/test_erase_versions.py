@@ -5,7 +5,6 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
@@ -15,10 +14,9 @@ import pytest
 from spark_steps.delta_log import LOG
 from spark_steps.erasure import finished, refuse_after_erasing
 from spark_steps.errors import FruitsError
-from spark_steps.maintenance import compact
 from spark_steps.schemas import with_folder
 from spark_steps.store import Store
-from spark_steps.tables import FolderTable, TableChange
+from spark_steps.tables import FolderTable, TableChange, TableChangedError
 from spark_steps.task_rows import DriverRows, write_file
 from tests.erasing import erase_all, receipts
 from tests.small_store import (
@@ -35,12 +33,8 @@ from tests.small_store import (
 pytest_plugins = ["tests.erasing"]
 
 
-def last_commit(table: FolderTable) -> datetime:
-    return table.log.history()[0].at
-
-
-def paths_at(table: FolderTable, moment: datetime, folders: list[str] | None = None) -> list[str]:
-    return sorted(replace(table, as_of=moment).arrow(["path"], folders)["path"].to_pylist())
+def paths_at(table: FolderTable, version: int, folders: list[str] | None = None) -> list[str]:
+    return sorted(replace(table, version=version).arrow(["path"], folders)["path"].to_pylist())
 
 
 def leave_to_former_versions(store: Store, photos: list[Photo]) -> None:
@@ -79,18 +73,15 @@ def test_former_versions_that_held_an_erased_photo_cannot_be_read_any_more_and_t
     plums, figs = make_photos(images, ["Plum"], 3), make_photos(images, ["Fig"], 3)
     write_photos([*plums, *figs])
     write_rows(store, plums)
-    moments = {name: [last_commit(table)] for name, table in store.tables.items()}
-    time.sleep(0.01)
+    only_plums = {name: table.snapshot().version for name, table in store.tables.items()}
     write_rows(store, figs)
-    for name, table in store.tables.items():
-        moments[name].append(last_commit(table))
+    with_figs = {name: table.snapshot().version for name, table in store.tables.items()}
     erase_all(images, store, instance, paths=[figs[0].location])
     for name, table in store.tables.items():
-        only_plums, with_figs = moments[name]
-        assert paths_at(table, only_plums) == [photo.path for photo in plums]
-        assert paths_at(table, with_figs, ["Plum"]) == [photo.path for photo in plums]
-        with pytest.raises(FruitsError, match=r"can no longer be read as it was at .*photos that have been erased"):
-            paths_at(table, with_figs)
+        assert paths_at(table, only_plums[name]) == [photo.path for photo in plums]
+        assert paths_at(table, with_figs[name], ["Plum"]) == [photo.path for photo in plums]
+        with pytest.raises(FruitsError, match=r"Version \d+ of .* can no longer be read.*photos that have been erased"):
+            paths_at(table, with_figs[name])
 
 
 def test_a_model_fitted_on_a_photo_that_only_former_versions_hold_may_have_seen_it(
@@ -219,15 +210,19 @@ def test_a_run_that_checked_before_an_erasure_has_to_check_again_and_is_refused(
     assert [rows.num_rows for rows in rows_of(store).values()] == [5, 5, 5]
 
 
-def test_a_compaction_that_was_asleep_during_an_erasure_brings_nothing_back(
+def test_a_compaction_that_was_planned_before_an_erasure_is_committed_no_more(
     store: Store, some: list[Photo], erase_while_asleep: Callable[[], None]
 ) -> None:
-    # Its folder is another one than the photo's, so that nothing but its own files tells that it was asleep.
-    table = store.mobilenet_features
-    with pytest.raises(FruitsError, match=r"deleted before they were committed: by an erasure.*Run again"):
-        compact(table, table.files(["Red Fruit/Açaí"]), {}, erase_while_asleep)
+    # Of another folder than the photo's, whose files are those that it was planned on.
+    table, folder = store.mobilenet_features, some[3].folder
+    base, merged = table.snapshot(), table.files([folder])
+    rows = rows_of_photos(table, "mobilenet_features", some[3:])
+    new = write_file(table.root, folder, rows.to_batches())
+    erase_while_asleep()
+    with pytest.raises(TableChangedError, match=r"Run again"):
+        table.commit([new], TableChange(base, None, merged, frozenset([folder])))
+    assert table.files([folder]) == merged
     assert [rows.num_rows for rows in rows_of(store).values()] == [5, 5, 5]
-    assert files_that_say(contents_below(store.root), some[0].needles()) == {}
 
 
 def test_every_table_has_a_version_more_after_an_erasure_whatever_it_held(
