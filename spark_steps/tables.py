@@ -350,7 +350,8 @@ class FolderTable:
         def drop() -> None:
             base = self.snapshot()
             gone = [file for file in base.files if file.folder in set(named)]
-            self.commit([], TableChange(base, None, gone, frozenset(file.folder for file in gone)), about)
+            change = TableChange(base, None, gone, frozenset(file.folder for file in gone))
+            self.commit([], change, {**(about or {}), "change": "drop"})
 
         self.while_unchanged(drop)
 

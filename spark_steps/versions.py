@@ -21,7 +21,7 @@ _OPERATIONS = {
     "RESTORE": "restored",
 }
 # Of a WRITE by this platform, as its commit says.
-_CHANGES = {"compact": "compacted", "convert": "converted", "erase": "erased"}
+_CHANGES = {"compact": "compacted", "convert": "converted", "drop": "folders dropped", "erase": "erased"}
 
 
 @dataclass(frozen=True)

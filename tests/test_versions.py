@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from spark_steps.pca_store import save_numbers
 from spark_steps.row_removal import Doomed, remove_rows
 from spark_steps.schemas import RAW_IMAGES_SCHEMA, with_folder
 from spark_steps.store import Store
-from spark_steps.tables import FolderTable
+from spark_steps.tables import FolderTable, TableChange
 from tests.small_store import MODEL, TIME, Photo, make_photos, rows_of, write_rows
 
 pytest_plugins = ["tests.s3_server"]
@@ -159,18 +159,10 @@ def test_what_the_log_says_is_shown_and_not_obeyed_by_a_terminal(tmp_path: Path)
     store = Store(str(tmp_path / "store"))
     store.use_images(f"{tmp_path}/a\x1b[2Jb")
     table = store.raw_images
-    table.commit(
-        [], replace(table.replacement(pa_rows(), ["A"]), rows=None), {"run_id": "\x1b[31m"}, even_if_empty=True
-    )
+    table.commit([], TableChange(table.snapshot()), {"run_id": "\x1b[31m"}, even_if_empty=True)
     text = fruits("history", store).stdout
     assert "\x1b" not in text
     assert "a\\x1b[2Jb" in text
-
-
-def pa_rows() -> Any:
-    from spark_steps.task_rows import DriverRows
-
-    return DriverRows({})
 
 
 def test_a_store_that_is_missing_is_told_in_a_sentence(tmp_path: Path) -> None:
@@ -224,7 +216,7 @@ def test_a_moment_is_a_version_or_a_time_in_utc_unless_an_offset_is_given(
 def test_a_version_is_read_exactly_where_the_next_one_has_the_same_time_or_an_earlier_one(store: Store) -> None:
     table = store.reduced_features
     table.drop(["Fig"])
-    for at in (NOON + timedelta(hours=2, milliseconds=700), NOON):
+    for at in (NOON + timedelta(hours=2, milliseconds=700), NOON + timedelta(hours=1.5)):
         set_time(table, 2, at)
         assert versions(store, "1")["reduced_features"] == 1
         assert versions(store, "2")["reduced_features"] == 2
@@ -288,7 +280,8 @@ def test_former_rows_are_read_until_their_files_are_deleted(store: Store) -> Non
 
 
 def test_a_version_that_held_erased_photos_can_no_longer_be_read(store: Store, photos: list[Photo]) -> None:
-    remove_rows(store.reduced_features, Doomed(frozenset(), frozenset([photos[0].path])))
+    for table in store.tables.values():
+        remove_rows(table, Doomed(frozenset(), frozenset([photos[0].path])))
     done = fruits("export", store, "--csv", "-", "--as-of", "1")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "or held photos that have been erased. Give a later version" in done.stderr
@@ -367,19 +360,17 @@ def first_reduced(store: Store) -> str:
 
 
 def test_the_second_run_adds_and_removes_the_rows_of_photos_that_have_come_and_gone(twice: Twice) -> None:
-    of_table: dict[str, list[tuple[int, int]]] = {}
-    for change in reversed(history(twice.now)):
-        if change["what"] == "written":
-            of_table.setdefault(change["table"], []).append(figures(change)[:2])
-    changes = {name: (sum(added), sum(removed)) for name, (added, removed) in of_sums(of_table).items()}
-    # The photos of the folder that is gone, and one more; and one that has come.
-    assert changes["raw_images"] == (13 + 1, 4 + 1)
-    assert changes["mobilenet_features"] == (13 + 1, 4 + 1)
-    assert all(one["run_id"] for one in history(twice.now) if one["what"] == "written")
-
-
-def of_sums(of_table: dict[str, list[tuple[int, int]]]) -> dict[str, tuple[list[int], list[int]]]:
-    return {name: ([one for one, _ in pairs], [one for _, one in pairs]) for name, pairs in of_table.items()}
+    then, now = history(twice.then), history(twice.now)
+    assert now[len(now) - len(then) :] == then
+    told = [(one["table"], one["what"], *figures(one)[:2], bool(one["run_id"])) for one in reversed(now)][len(then) :]
+    assert told == [
+        *((table, "folders dropped", 0, 4, False) for table in twice.now.tables),
+        # One photo is gone, another has come.
+        ("raw_images", "written", 1, 1, True),
+        ("mobilenet_features", "written", 1, 1, True),
+        # By another PCA model.
+        ("reduced_features", "written", 8, 8, True),
+    ]
 
 
 def test_the_report_is_that_of_the_store_as_it_was_with_its_pca_model(twice: Twice) -> None:
