@@ -25,6 +25,7 @@ from spark_steps.erasure_plan import (
 )
 from spark_steps.errors import FruitsError
 from spark_steps.row_removal import check_nobody_writes
+from spark_steps.s3 import check_conditional_writes
 from spark_steps.store import Store
 
 
@@ -106,6 +107,8 @@ def erase(
     request = wanted.request(store, settings)
     end_runs_of_killed_processes(instance)
     _refuse_while_running(instance, store, own_run)
+    # Not where the lock lies: the launcher role may delete the lock there, and nothing else.
+    check_conditional_writes(store.raw_images.root)
     lock, what = f"{store.erasures}/unfinished/lock", f"erases photos of {store.root}"
     with one_at_a_time(lock, what, _PATIENCE_SECONDS) as check_alone:
         begun = unfinished(store, settings.images)

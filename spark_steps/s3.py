@@ -367,7 +367,7 @@ def in_sentences(location: str) -> Iterator[None]:
 def plain(error: Exception) -> str:
     """Returns what an error of Rust's libraries says, without colours, arrows and sources."""
     text = _COLOURS.sub("", str(error).partition("\n\nDebug source")[0])
-    return " ".join(text.replace(" \u21b3 ", ": ").split())
+    return " ".join(_ARROW.sub(": ", text).split())
 
 
 def broke_off(error: FruitsError) -> bool:
@@ -384,6 +384,7 @@ def broke_off(error: FruitsError) -> bool:
 
 
 _COLOURS = re.compile("\x1b\\[[0-9;]*m")
+_ARROW = re.compile(r"\s*\u21b3\s*")
 _BROKE_OFF = re.compile("HTTP error: (?:request or response body error|error sending request)")
 _TRIED_AGAIN = re.compile(r"after \d+ retries")
 _REMEDIES = (

@@ -268,6 +268,8 @@ class FolderTable:
         """
         added: list[DataFile] = []
         if change.rows:
+            # Before any file is written, and not only with the commit.
+            s3.check_conditional_writes(self.root)
             writer = f"part-{uuid.uuid4().hex[:12]}"
             try:
                 if change.base.version < 0:

@@ -20,8 +20,9 @@ from fruits_assets.residency import check_bucket_region, check_residency, s3_pla
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal import tells_problems_in_a_sentence
 from spark_steps.errors import FruitsError
-from spark_steps.s3 import bucket_and_key, is_s3
+from spark_steps.s3 import bucket_and_key, check_conditional_writes, endpoint, is_s3
 from spark_steps.session import find_java_home
+from spark_steps.store import Store
 from spark_steps.weights import IMAGENET, RANDOM_PREFIX, check_source
 
 State = Literal["ok", "warning", "failed", "not checked"]
@@ -32,7 +33,7 @@ _BY_HAND = "Somebody has changed that by hand, which fruits deploy does not undo
 _MAY_NOT_LOOK = "unknown, these credentials may not look"
 # Of the infrastructure, each looked at by itself.
 _OF_THE_STACK = ("data bucket", "staging bucket", "service role", "instance profile", "launcher role", "environment")
-_OF_AWS = ("region", "stack", *_OF_THE_STACK, "places", "weights", "budget")
+_OF_AWS = ("region", "stack", *_OF_THE_STACK, "places", "conditional writes", "weights", "budget")
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def _examine_aws(settings: Settings) -> Iterator[Check]:
         yield Check("stack", "ok", f"{settings.stack}, all outputs")
         yield from _examine_stack(infrastructure, settings)
     yield _checked("places", lambda: _places(settings, infrastructure))
+    yield _checked("conditional writes", lambda: _conditional_writes(settings, "conditional writes"))
     yield _checked("weights", lambda: _weights(settings))
     yield _checked("budget", lambda: _budget(settings))
 
@@ -213,6 +215,15 @@ def _places(settings: Settings, infrastructure: Infrastructure | None) -> Check:
         check_places(settings, infrastructure.data_bucket)
     check_residency(settings)
     return Check("places", "ok", f"images {settings.images}, store {settings.store}, in the European Union")
+
+
+def _conditional_writes(settings: Settings, name: str) -> Check:
+    if not is_s3(settings.store):
+        return Check(name, "ok", "the store lies on this machine")
+    if (address := endpoint()) is None:
+        return Check(name, "ok", "AWS has them")
+    check_conditional_writes(Store(settings.store).raw_images.root)
+    return Check(name, "ok", f"the S3 at {address} has them")
 
 
 def check_places(settings: Settings, data_bucket: str) -> None:

@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fruits_assets.emr.aws import MISSING, error_code, read_object, sentences
 from spark_steps.errors import FruitsError
+from spark_steps.s3 import SCHEME, check_conditional_writes
 
 # Several renewals, so that one which S3 throttles loses no lock.
 STALE_SECONDS = 300
@@ -37,8 +38,9 @@ def held(s3: Any, bucket: str, key: str, patience: float) -> Iterator[Callable[[
         patience: Seconds to wait for another holder.
 
     Raises:
-        FruitsError: Another holds it for longer than that.
+        FruitsError: Another holds it for longer than that; or S3 has no conditional writes, and so no locks.
     """
+    check_conditional_writes(f"{SCHEME}{bucket}/{key.rpartition('/')[0]}")
     # Here: Dagster takes seconds to import, and the commands that only look at clusters do without.
     from dagster._core.errors import raise_execution_interrupts
 
