@@ -37,7 +37,7 @@ _COMMITS_AT_A_TIME = 16
 _LONGEST_PAUSE_SECONDS = 5.0
 _ID = "commit"
 # A change that was planned when this was another has to be planned anew, whatever folder it changes.
-_PLANNED_SINCE = "fruits.plannedSince"
+PLANNED_SINCE = "fruits.plannedSince"
 _PROPERTIES = {
     # No least and greatest value of any column: paths and ids of photos are in no log, checkpoint or statistic.
     "delta.dataSkippingNumIndexedCols": "0",
@@ -271,7 +271,7 @@ class DeltaLog:
 
     def outdate_plans(self) -> None:
         """Lets no change be committed that was planned before now: a file that it would add may then be deleted."""
-        while not self.set_property(_PLANNED_SINCE, uuid.uuid4().hex, self._opened()[1].property(_PLANNED_SINCE)):
+        while not self.set_property(PLANNED_SINCE, uuid.uuid4().hex, self._opened()[1].property(PLANNED_SINCE)):
             pass
 
     def remember_removed(self, keep: timedelta) -> None:
@@ -425,7 +425,7 @@ def _patiently(ask: Callable[[], Found]) -> Found:
 
 def _is_outdated(change: FileChange, now: Snapshot) -> bool:
     """Returns whether a change can no longer be made as it was planned."""
-    if now.property(_PLANNED_SINCE) != change.base.property(_PLANNED_SINCE):
+    if now.property(PLANNED_SINCE) != change.base.property(PLANNED_SINCE):
         return True
     if any(now.paths(folder) != change.base.paths(folder) for folder in change.folders):
         return True

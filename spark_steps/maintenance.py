@@ -84,7 +84,7 @@ def uncommitted_files(table: FolderTable) -> dict[str, datetime]:
     """Returns the files that were never committed, or not yet, and when each was written."""
     # In this order: what is committed after the listing is then in the log.
     listed = table.listing()
-    named = {file.path for file in table.files()} | table.log.removed()
+    named = _named(table)
     return {path: written for path, written in listed.items() if path not in named}
 
 
@@ -95,12 +95,17 @@ def delete_uncommitted(table: FolderTable, paths: Iterable[str]) -> list[str]:
         table: The table.
         paths: The files. A change to which one belongs was planned before it was written; it is planned anew.
     """
-    if not (listed := set(paths)):
+    if not (left := set(paths) - _named(table)):
         return []
     table.log.outdate_plans()
-    gone = sorted(listed - {file.path for file in table.files()} - table.log.removed())
+    gone = sorted(left - _named(table))
     storage.delete_files(table.root, gone)
     return gone
+
+
+def _named(table: FolderTable) -> frozenset[str]:
+    """Returns the files that the table's log names, present or removed."""
+    return table.log.removed().union(file.path for file in table.files())
 
 
 def vacuum(table: FolderTable, keep: timedelta) -> list[str]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from spark_steps.delta_log import Commit
+from spark_steps.delta_log import PLANNED_SINCE, Commit
 from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.store import IMAGES_PROPERTY, Moment, Store
 
@@ -42,6 +42,8 @@ class Change:
         operation, about = self.commit.operation, self.commit.about
         if (images := self._properties().get(IMAGES_PROPERTY)) is not None:
             return f"images root set to {images}"
+        if PLANNED_SINCE in self._properties():
+            return "unfinished writes refused"
         return _CHANGES.get(about.get("change", ""), _OPERATIONS.get(operation, operation.lower() or "unknown"))
 
     def _properties(self) -> dict[str, str]:

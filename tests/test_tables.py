@@ -49,7 +49,7 @@ def rows_of(table: FolderTable) -> dict[str, int]:
 
 
 def test_hostile_folder_names_come_back_from_spark_arrow_and_deltalake(spark: SparkSession, table: FolderTable) -> None:
-    replace(table, frame(spark, *((f"p{n}", n, f) for n, f in enumerate(HOSTILE_FOLDERS))), HOSTILE_FOLDERS)
+    replace(table, frame(spark, *((f"p{n}", n, f) for n, f in enumerate(HOSTILE_FOLDERS))), list(HOSTILE_FOLDERS))
     expected = sorted((f, n) for n, f in enumerate(HOSTILE_FOLDERS))
     assert table.folders() == sorted(HOSTILE_FOLDERS)
     assert sorted((row["folder"], row["length"]) for row in table.scan(spark).collect()) == expected
