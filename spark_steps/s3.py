@@ -313,7 +313,7 @@ def in_sentences(location: str) -> Iterator[None]:
 def plain(error: Exception) -> str:
     """Returns what an error of Rust's libraries says, without colours, arrows and sources."""
     text = _COLOURS.sub("", str(error).partition("\n\nDebug source")[0])
-    return " ".join(text.replace(" \u21b3 ", ": ").split())
+    return " ".join(text.split()).replace(" \u21b3 ", ": ")
 
 
 def broke_off(error: FruitsError) -> bool:
