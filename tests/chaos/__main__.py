@@ -28,6 +28,7 @@ from tests.chaos.erasures import LINES, an_hour_passes, erase, traces
 from tests.chaos.photos import ImagesRoot
 from tests.chaos.runs import DISK_FULL, LIMITED_BYTES, MOMENTS, Run
 from tests.chaos.s3_store import FaultyStore, faulty_store
+from tests.emr_emulator.spark import s3_jars
 
 
 class Chaos:
@@ -213,6 +214,8 @@ class Chaos:
 
     def _s3_on_a_bad_day(self) -> None:
         if self._in_s3 is None:
+            # Not by two runs at once: Ivy is not made for that.
+            s3_jars()
             self._in_s3 = self._open.enter_context(faulty_store(self._randomly.randrange(2**32)))
         before = self._in_s3.injected
         self._in_s3.fails(self._randomly.choice((0.02, 0.05, 0.1)))

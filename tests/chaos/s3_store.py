@@ -11,7 +11,6 @@ from typing import Final
 import boto3
 
 from tests.chaos.faulty_s3 import BadDay, FaultyS3, faulty_s3
-from tests.emr_emulator.spark import s3_jars
 from tests.s3_server import moto_server
 
 _REGION: Final = "eu-west-3"
@@ -56,8 +55,6 @@ def faulty_store(seed: int) -> Iterator[FaultyStore]:
     Args:
         seed: Of the lots by which requests fail.
     """
-    # Not by two runs at once: Ivy is not made for that.
-    s3_jars()
     with moto_server() as endpoint, faulty_s3(endpoint, seed) as proxy:
         os.environ.update(_KEYS, AWS_ENDPOINT_URL=endpoint)
         bucket = f"fruits-{uuid.uuid4().hex[:12]}"
