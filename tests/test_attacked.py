@@ -10,13 +10,13 @@ import boto3
 import dagster as dg
 import psutil
 import pytest
-from moto.server import ThreadedMotoServer
 from pyspark.sql import SparkSession
 
 from fruits_assets.emr.staging import code_zip
 from spark_steps.store import Store
 from tests.conftest import save_photo
 from tests.emr_emulator.spark import s3_jars
+from tests.s3_server import moto_server
 from tests.small_store import contents_below, files_that_say
 from tests.ways_in import BIN, DEADLINE_SECONDS
 
@@ -70,10 +70,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory, network_file: Path) -> It
     root = tmp_path_factory.mktemp("attacked")
     photos, home, temporary = send_photos(root), root / "home", root / "tmp"
     temporary.mkdir()
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    endpoint = "http://{}:{}".format(*server.get_host_and_port())
-    with pytest.MonkeyPatch.context() as patch:
+    with moto_server() as endpoint, pytest.MonkeyPatch.context() as patch:
         for name, value in {**SECRETS, "AWS_ENDPOINT_URL": endpoint}.items():
             patch.setenv(name, value)
         patch.setattr(boto3, "DEFAULT_SESSION", None)
@@ -99,7 +96,6 @@ def attacked(tmp_path_factory: pytest.TempPathFactory, network_file: Path) -> It
         objects = {key: s3.get_object(Bucket="canaries", Key=key)["Body"].read() for key in keys}
         left = {**contents_below(home, temporary), **objects, "code.zip": code_zip()}
         yield Attacked(photos, left, done.stdout + done.stderr, home, Store("s3://canaries"))
-    server.stop()
 
 
 def test_no_credential_is_in_any_log_table_metadata_or_temporary_file(attacked: Attacked) -> None:
@@ -115,7 +111,7 @@ def test_no_module_that_lies_among_the_photos_is_imported(attacked: Attacked) ->
 
 def test_a_link_out_of_the_photos_is_followed_and_gives_no_byte_away(attacked: Attacked) -> None:
     rows = attacked.store.mobilenet_features.arrow(["path", "error"], ["Apple"]).to_pylist()
-    (linked,) = [row for row in rows if row["path"] == f"{attacked.photos}/Apple/link.jpg"]
+    (linked,) = [row for row in rows if row["path"] == "Apple/link.jpg"]
     assert linked["error"].startswith("not an image: ")
     assert files_that_say(attacked.left, [OUTSIDE, OUTSIDE[:20]]) == {}
 

@@ -21,7 +21,7 @@ TAKEN = (
     DECOMPOSED,
     "folder=Apple",
     "folder=Apple/folder=Pear",
-    "_replacing",
+    "_delta_log",
     "_x",
     "%41",
     "A",
@@ -38,11 +38,14 @@ TAKEN = (
     "\u202eright to left",
     "line\u2028separator\u0085",
     "🍎" * 61,
-    "x" * 248,
+    "x" * 255,
+    "%" * 100,
+    # Longer than the name of a directory may be, were it one.
+    "deep" * 50 + "/" + "deeper" * 40,
     "null",
     "None",
 )
-REFUSED = ("new\nline", "tab\tulator", "three...dots", "bell\a", "y" * 249, "%" * 100)
+REFUSED = ("new\nline", "tab\tulator", "three...dots", "bell\a")
 NAMES = ("1.jpg", "n\nl.jpg", "_DSC1.JPG", "%41.jpg", f"{COMPOSED}.jpg", f"{DECOMPOSED}.jpg", "z" * 251 + ".jpg")
 
 
@@ -66,8 +69,8 @@ def test_a_folder_of_any_name_is_processed_or_refused_in_a_sentence(
     (images / "A" / "gone.jpg").symlink_to(tmp_path / "nowhere")
     told: list[str] = []
     run_pipeline(settings.model_copy(update={"images": str(images)}), instance, say=told.append)
-    expected = {folder: [f"{images}/{folder}/1.jpg"] for folder in TAKEN}
-    expected["A"] = sorted(f"{images}/A/{name}" for name in NAMES)
+    expected = {folder: [f"{folder}/1.jpg"] for folder in TAKEN}
+    expected["A"] = sorted(f"A/{name}" for name in NAMES)
     for table in ("raw_images", "mobilenet_features", "reduced_features"):
         assert rows_by_folder(settings, table) == expected
     for folder in REFUSED:

@@ -2,9 +2,13 @@
 
 import io
 import json
+import os
 import pickle
 import re
+import shutil
+import time
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +26,22 @@ from fruits_assets.emr.staging import StepStaging
 from fruits_assets.erasing import Wanted, erase
 from fruits_assets.settings import read_settings
 from spark_steps import storage, weights
+from spark_steps.delta_log import LOG
 from spark_steps.erasure import Erasure
 from spark_steps.errors import FruitsError
-from spark_steps.replacements import REPLACING
+from spark_steps.maintenance import vacuum
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable
 from spark_steps.tombstones import tombstone_of
 from spark_steps.weights import MobileNetModel, load_model
-from tests.small_store import make_photos, rows_of, write_photos, write_rows
+from tests.s3_server import S3
+from tests.small_store import Photo, contents_below, make_photos, rows_of, write_photos, write_rows
 from tests.ways_in import PROJECT
 
+pytest_plugins = ["tests.s3_server"]
+
 TEXT = b"not theirs to delete"
+NOTHING_KEPT = timedelta(0)
 
 
 @pytest.fixture
@@ -52,63 +61,175 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "store"))
 
 
-@pytest.mark.parametrize(
-    "note",
-    [
-        {"id": "../../../..", "folders": {}},
-        {"id": "", "folders": {}},
-        {"id": "x", "folders": {"Fig": ["../../../../precious.parquet"]}},
-        {"id": "x", "folders": {"Fig": []}, "go": {"Fig": ["../../../../precious.parquet"]}},
-        {"id": "x", "folders": {"Fig": [".."]}},
-    ],
-)
-def test_a_note_of_a_table_moves_and_deletes_nothing_elsewhere(
-    note: dict[str, Any], store: Store, precious: Path
+def add(path: str, **other: Any) -> dict[str, Any]:
+    """An entry of a log: a file that comes."""
+    file = {"path": path, "size": 10, "partitionValues": {"folder": "Fig"}, "modificationTime": 1, "dataChange": True}
+    return {"add": {**file, "stats": '{"numRecords": 1}', **other}}
+
+
+def remove(path: str) -> dict[str, Any]:
+    """An entry of a log: a file that went long ago."""
+    return {"remove": {"path": path, "deletionTimestamp": 1, "dataChange": True, "partitionValues": {"folder": "Fig"}}}
+
+
+def write_log(table: FolderTable, entries: list[dict[str, Any]] | bytes) -> Path:
+    """Makes a version of a table, as whoever can write there."""
+    data = entries if isinstance(entries, bytes) else "\n".join(map(json.dumps, entries)).encode()
+    file = Path(table.root, LOG, f"{table.snapshot().version + 1:020}.json")
+    file.write_bytes(data)
+    return file
+
+
+def age(*files: Path) -> None:
+    for file in files:
+        os.utime(file, (time.time() - 9 * 86400,) * 2, follow_symlinks=False)
+
+
+def erase_first(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings = read_settings(images=str(tmp_path / "images"), store=str(tmp_path / "store"))
+    wanted = Wanted(paths=[make_photos(settings.images, ["Fig"], 1)[0].location])
+    erase(settings, instance, wanted, lambda _: True, lambda _: None)
+
+
+OUTSIDE = ("../../../precious.parquet", "../precious.parquet", "{}", "file://{}", "s3://bucket/precious.parquet")
+ESCAPED = ("%2e%2e/%2e%2e/%2e%2e/precious.parquet", "a/%2E%2E/../precious.parquet", "..%2F..%2F..%2Fprecious.parquet")
+
+
+@pytest.mark.parametrize("path", [*OUTSIDE, *ESCAPED, "", ".", "a//b.parquet", "x%00.parquet"])
+def test_a_log_that_names_a_file_elsewhere_has_it_neither_read_nor_deleted(
+    path: str, store: Store, precious: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    before = rows_of(store)["raw_images"]
-    place = f"{store.raw_images.root}/{REPLACING}/000000000009.json"
-    storage.write_json(place, note)
-    with pytest.raises(FruitsError, match=r"000000000009.json is no note of this platform: .* elsewhere\. Delete it"):
-        store.raw_images.folders()
+    before = contents_below(tmp_path)
+    written = write_log(store.raw_images, [add(path.format(precious))])
+    told = r"The log of .*/raw_images names the file .*, which lies elsewhere\. Find out who wrote it"
+    for attempt in (lambda: vacuum(store.raw_images, NOTHING_KEPT), lambda: erase_first(tmp_path, instance)):
+        with pytest.raises(FruitsError, match=told):
+            attempt()
+    written.unlink()
+    assert contents_below(tmp_path) == before
+
+
+@pytest.mark.parametrize("path", [*OUTSIDE, *ESCAPED])
+def test_a_log_that_says_of_a_file_elsewhere_that_it_was_removed_does_not_have_it_deleted(
+    path: str, store: Store, precious: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    age(precious)
+    write_log(store.raw_images, [remove(path.format(precious))])
+    assert vacuum(store.raw_images, NOTHING_KEPT) == []
+    erase_first(tmp_path, instance)
     assert precious.read_bytes() == TEXT
-    Path(place).unlink()
-    assert rows_of(store)["raw_images"] == before
 
 
 @pytest.mark.parametrize(
-    "note",
+    ("entry", "told"),
     [
-        "",
-        "half a no",
-        "[]",
-        "null",
-        "[" * 100_000,
-        "\udcff",
-        '{"id": "a"}',
-        '{"id": 1, "folders": {}}',
-        '{"id": "a", "folders": []}',
-        '{"id": "a", "folders": {"Fig": null}}',
-        '{"id": "a", "folders": {"Fig": [1]}}',
-        '{"id": "a", "folders": {"Fig": "part.parquet"}}',
-        '{"id": "a", "folders": {"Fig": []}, "go": null}',
-        r'{"id": "a", "folders": {"Fig": ["\u0000"]}}',
-        r'{"id": "a", "folders": {"\u0000": []}}',
-        r'{"id": "a", "folders": {"\ud800": []}}',
+        (add("x.parquet", size=10**15, stats='{"numRecords": 1000000000000}'), "files that its log names are lost"),
+        (add("x.parquet", stats=None), "names the file x.parquet, which is not there"),
+        (add("x.parquet", partitionValues={"folder": None}), "names the file x.parquet, which is of no folder"),
+        (add("junk.parquet", size=10**15), "junk.parquet is damaged, or no file of this table"),
+        (add("cut.parquet"), "cut.parquet is damaged, or no file of this table"),
+        (add("other.parquet"), "other.parquet has no column path: it is of no such table"),
     ],
 )
-def test_a_damaged_note_of_a_table_is_told_in_a_sentence_and_the_old_rows_stay(note: str, store: Store) -> None:
-    before = rows_of(store)["raw_images"]
-    place = f"{store.raw_images.root}/{REPLACING}/000000000009.json"
-    storage.write_bytes(place, note.encode(errors="surrogateescape"))
-    with pytest.raises(
-        FruitsError, match=r"000000000009.json is no note of this platform: it is damaged, or .* Delete"
-    ):
-        store.raw_images.folders()
-    Path(place).unlink()
-    assert rows_of(store)["raw_images"] == before
+def test_a_log_that_names_a_file_that_is_missing_or_none_of_the_table_is_told_in_a_sentence(
+    entry: dict[str, Any], told: str, store: Store, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    table = store.raw_images
+    Path(table.root, "junk.parquet").write_bytes(b"junk" * 100)
+    Path(table.root, "cut.parquet").write_bytes(Path(table.root, table.files()[0].path).read_bytes()[:-9])
+    pq.write_table(pa.table({"secret": ["x"]}), f"{table.root}/other.parquet")
+    age(*(Path(table.root, f"{name}.parquet") for name in ("junk", "cut", "other")))
+    write_log(table, [entry])
+    with pytest.raises(FruitsError, match=told) as refused:
+        erase_first(tmp_path, instance)
+    assert "\n" not in str(refused.value)
 
 
-def test_a_folder_of_a_note_is_a_directory_of_its_table_whatever_it_is_called(store: Store, precious: Path) -> None:
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"garbage",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"null\n",
+        b"[]\n",
+        b'{"metaData": {}}\n',
+        b'{"protocol": {"minReaderVersion": 99, "minWriterVersion": 99}}\n',
+        json.dumps(add("x.parquet", stats="garbage")).encode(),
+    ],
+)
+def test_a_damaged_log_is_told_in_a_sentence_and_nothing_goes(
+    data: bytes, store: Store, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    before = contents_below(tmp_path)
+    written = write_log(store.raw_images, data)
+    for attempt in (lambda: vacuum(store.raw_images, NOTHING_KEPT), lambda: erase_first(tmp_path, instance)):
+        with pytest.raises(FruitsError, match=r"The log of .*/raw_images cannot be read: .* from a backup, or") as told:
+            attempt()
+        assert "\n" not in str(told.value)
+    written.unlink()
+    assert contents_below(tmp_path) == before
+
+
+@pytest.fixture
+def links(store: Store, tmp_path: Path) -> list[Path]:
+    """Links in a table's directory: to a folder with rows of a photo, to a file of these, and to nothing."""
+    table = store.raw_images
+    (tmp_path / "elsewhere").mkdir()
+    rows = tmp_path / "elsewhere" / "rows.parquet"
+    shutil.copyfile(f"{table.root}/{table.files()[0].path}", rows)
+    made = [Path(table.root, name) for name in ("folder=Fig", "link.parquet", "nowhere.parquet")]
+    for link, target in zip(made, (rows.parent, rows, tmp_path / "nowhere"), strict=True):
+        link.symlink_to(target)
+    age(rows, *made)
+    return made
+
+
+def test_what_a_link_in_a_table_leads_to_is_neither_read_nor_deleted(
+    store: Store, links: list[Path], tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    elsewhere = contents_below(tmp_path / "elsewhere")
+    assert vacuum(store.raw_images, NOTHING_KEPT) == []
+    erase_first(tmp_path, instance)
+    assert vacuum(store.raw_images, NOTHING_KEPT) == []
+    assert contents_below(tmp_path / "elsewhere") == elsewhere
+    assert all(link.is_symlink() for link in links)
+
+
+@pytest.mark.parametrize("path", ["link.parquet", "folder=Fig/rows.parquet", "folder%3DFig/rows.parquet"])
+@pytest.mark.parametrize("stats", [None, '{"numRecords": 1}'])
+def test_a_log_that_names_a_link_is_told_and_nothing_is_read_or_deleted(
+    path: str, stats: str | None, store: Store, links: list[Path], tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    elsewhere = contents_below(tmp_path / "elsewhere")
+    write_log(store.raw_images, [add(path, stats=stats)])
+    with pytest.raises(FruitsError, match=r"is a link, or lies behind one, as no file of a table does"):
+        erase_first(tmp_path, instance)
+    with pytest.raises(FruitsError, match=r"is a link, or lies behind one, as no file of a table does"):
+        store.raw_images.arrow(["path"])
+    assert contents_below(tmp_path / "elsewhere") == elsewhere
+
+
+def test_a_table_whose_directory_is_a_link_is_kept_where_it_leads(
+    store: Store, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    root = Path(store.raw_images.root)
+    root.rename(tmp_path / "on another disk")
+    root.symlink_to(tmp_path / "on another disk")
+    erase_first(tmp_path, instance)
+    assert rows_of(store)["raw_images"].num_rows == 1
+
+
+def test_in_s3_no_more_of_a_file_is_read_than_its_log_says_that_there_is(s3: S3) -> None:
+    table = Store(s3.bucket).raw_images
+    table.log.create()
+    s3.put("Results/raw_images/huge.parquet", b"PAR1" * 100_000)
+    s3.put(f"Results/raw_images/{LOG}/{1:020}.json", json.dumps(add("huge.parquet", size=8)).encode())
+    with pytest.raises(FruitsError, match="Parquet file size is 8 bytes"):
+        table.open(table.files()[0])
+
+
+def test_a_folder_of_any_name_is_no_place_outside_of_its_table(store: Store, precious: Path) -> None:
     store.raw_images.drop(["../../..", "/", "..", precious.name])
     assert precious.read_bytes() == TEXT
     assert store.raw_images.folders() == ["Fig"]
@@ -166,15 +287,13 @@ def test_the_receipt_of_an_erasure_is_written_nowhere_else(
 def test_rows_that_name_a_file_outside_the_images_folder_do_not_have_it_erased(
     store: Store, precious: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    hostile = [*make_photos(str(tmp_path / "images"), ["Fig"], 1), *make_photos(str(tmp_path), ["Zebra"], 1)]
-    precious = Path(hostile[1].path)
-    write_photos(hostile[1:])
-    write_rows(store, hostile[1:], model=False)
+    hostile = Photo(str(tmp_path / "images"), "..", precious.name, TEXT)
+    write_rows(store, [hostile], model=False)
     settings = read_settings(images=str(tmp_path / "images"), store=store.root)
-    with pytest.raises(FruitsError, match=r"The store .* names .*/Zebra/.*, which does not lie below"):
-        erase(settings, instance, Wanted(image_ids=[hostile[1].image_id]), lambda _: True, lambda _: None)
+    with pytest.raises(FruitsError, match=r"The store .* names .*/\.\./precious\.parquet, which does not lie below"):
+        erase(settings, instance, Wanted(image_ids=[hostile.image_id]), lambda _: True, lambda _: None)
     assert precious.exists()
-    assert tombstone_of(hostile[1].image_id) not in {one.base_name for one in storage.list_files(store.tombstones)}
+    assert tombstone_of(hostile.image_id) not in {one.base_name for one in storage.list_files(store.tombstones)}
 
 
 def test_a_network_that_was_changed_in_the_store_is_refused(network_file: Path, tmp_path: Path) -> None:
@@ -204,16 +323,15 @@ def test_a_parquet_file_whose_footer_names_a_python_module_runs_nothing(
     columns = [{"name": "path", "type": udt, "nullable": True, "metadata": {}}]
     said = {"org.apache.spark.sql.parquet.row.metadata": json.dumps({"type": "struct", "fields": columns})}
     table = FolderTable(str(tmp_path / "table"), pa.schema([("path", pa.string())]))
-    directory = Path(table.directory("Fig"))
-    directory.mkdir(parents=True)
-    pq.write_table(pa.table({"path": ["a"]}, pa.schema([("path", pa.string())], said)), directory / "part.parquet")
-    assert [row["path"] for row in table.read(spark).collect()] == ["a"]
+    table.log.create()
+    pq.write_table(pa.table({"path": ["a"]}, pa.schema([("path", pa.string())], said)), f"{table.root}/part.parquet")
+    write_log(table, [add("part.parquet")])
     assert [row["path"] for row in table.scan(spark).collect()] == ["a"]
     assert table.arrow(["path"]).to_pylist() == [{"path": "a"}]
     assert not ran.exists()
     # Spark, left to find out the columns, imports it.
     with pytest.raises(PySparkValueError):
-        _ = spark.read.parquet(str(directory)).schema
+        _ = spark.read.parquet(f"{table.root}/part.parquet").schema
     assert ran.exists()
 
 
