@@ -26,10 +26,10 @@ from fruits_assets.emr.staging import StepStaging
 from fruits_assets.erasing import Wanted, erase
 from fruits_assets.settings import read_settings
 from spark_steps import storage, weights
-from spark_steps.delta_log import LOG
 from spark_steps.erasure import Erasure
 from spark_steps.errors import FruitsError
 from spark_steps.maintenance import vacuum
+from spark_steps.open_tables import LOG
 from spark_steps.store import Store
 from spark_steps.tables import FolderTable
 from spark_steps.tombstones import tombstone_of
