@@ -54,6 +54,8 @@ def compare_features(
         FruitsError: Photos are missing or there twice, or the features differ.
     """
     paths, features = read_features(directory)
+    # Ours are relative to the images.
+    paths = [str(Path(images, path)) for path in paths]
     if sorted(paths) != list_photos(images):
         raise FruitsError(
             f"{name} has lost or doubled photos: it wrote {len(paths):,} rows, {len(set(paths)):,} paths."

@@ -155,7 +155,7 @@ def test_the_graph_shows_six_assets_with_their_kinds(page: Page) -> None:
     page.goto("/asset-groups")
     for name in ALL_ASSETS:
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
-    for kind in ("TensorFlow", "Spark", "Parquet", "NumPy"):
+    for kind in ("TensorFlow", "Spark", "Delta Lake", "NumPy"):
         expect(page.get_by_text(kind, exact=True).first).to_be_visible()
 
 
