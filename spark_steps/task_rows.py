@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spark_steps import storage
+from spark_steps import s3, storage
 from spark_steps.delta_log import DataFile
 from spark_steps.interruptible import collect
 from spark_steps.totals import Totals
@@ -118,7 +118,7 @@ def write_file(directory: str, folder: str, parts: Iterable[pa.RecordBatch], nam
     first = next(tables)
     # Features hardly repeat: looking for those that do takes half of the time of the write.
     repeating = [field.name for field in first.schema if not pa.types.is_list(field.type)]
-    with storage.open_output(f"{directory}/{path}") as stream:
+    with s3.in_sentences(directory), storage.open_output(f"{directory}/{path}") as stream:
         with pq.ParquetWriter(stream, first.schema, use_dictionary=repeating) as writer:
             totals = Totals()
             for table in chain([first], tables):

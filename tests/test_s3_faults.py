@@ -1,43 +1,61 @@
 """S3 on a bad day: what was asked for is done all the same, or told in a sentence; what readers see is whole."""
 
 import os
-import random
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from benchmarks.latency_proxy import Request, response
+from benchmarks.latency_proxy import LatencyServer, Request, forward_to, response
 from spark_steps import pca_store, storage
 from spark_steps import s3 as s3_module
 from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.fetching import fetch
 from spark_steps.images import list_image_folders
 from spark_steps.limits import FetchLimits
+from spark_steps.maintenance import vacuum
 from spark_steps.pca import PcaModel
 from spark_steps.row_removal import delete_former_versions
+from spark_steps.schemas import RAW_IMAGES_SCHEMA
 from spark_steps.tables import FolderTable
-from spark_steps.task_rows import TaskRows, write_file
+from spark_steps.task_rows import DriverRows
 from spark_steps.weights import load_model
-from tests.chaos.faulty_s3 import KINDS, Faults, faulty_server
+from tests.chaos.faulty_s3 import KINDS, BadDay, FaultyS3, faulty_s3
 from tests.s3_server import S3
-from tests.test_replacements import FOLDERS, come, replace, replacements_of, write, writers_of
+from tests.test_delta_log import addition, paths, rows, versions
 
 pytest_plugins = ["tests.s3_server"]
+# S3 begins only copies with 200 and then an error, and nothing is copied.
+KINDS_OF_ANY = tuple(kind for kind in KINDS if kind != "200 and then an error")
+COMMITS = r"PUT .*/_delta_log/\d{20}\.json"
 
 
 @pytest.fixture
-def faults(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
+def faults(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyS3]:
     """A proxy before the S3 of the test, which fails as it is told to, and clients that wait less long."""
     monkeypatch.setattr("spark_steps.s3.ANSWER_SECONDS", 2)
-    server, made = faulty_server(os.environ["AWS_ENDPOINT_URL"], silence=4.0)
-    with server:
+    with faulty_s3(os.environ["AWS_ENDPOINT_URL"], seed=1) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.address)
-        yield made
+        yield server
+
+
+@pytest.fixture
+def table(s3: S3) -> FolderTable:
+    return FolderTable(f"{s3.bucket}/store/raw_images", RAW_IMAGES_SCHEMA)
+
+
+def replace_rows(table: FolderTable, *named: str) -> None:
+    """Makes the rows of folder A those of some paths."""
+    table.write(table.replacement(DriverRows({"A": [rows(*named)]}), ["A"]))
+
+
+def data_files(s3: S3) -> list[str]:
+    return [key for key in s3.listing() if key.startswith("store/raw_images/part-")]
 
 
 def model_of(version: str, components: int = 3) -> PcaModel:
@@ -59,18 +77,22 @@ def model_of(version: str, components: int = 3) -> PcaModel:
     )
 
 
-def test_a_day_of_all_kinds_of_faults_is_outlived(s3: S3, faults: Faults, network_file: Path) -> None:
-    root = f"{s3.bucket}/table"
+def test_a_day_of_all_kinds_of_faults_is_outlived(
+    s3: S3, table: FolderTable, faults: FaultyS3, network_file: Path
+) -> None:
     photos = {f"Test/Apple/{number}.jpg": os.urandom(2000) for number in range(20)}
     for key, body in photos.items():
         s3.put(key, body)
-    faults.share, faults.randomly = 0.15, random.Random(1)  # noqa: S311
+    faults.has(BadDay(0.15, KINDS_OF_ANY, silence=4.0))
     asked = [(f"{s3.bucket}/{key}", 2000) for key in photos]
+    written: list[str] = []
     for number in range(30):
-        if set(faults.injected) == set(KINDS):
+        if set(faults.injected) == set(KINDS_OF_ANY):
             break
-        replace(root, f"n{number}", ("A", "B"))
-        assert writers_of(root) == {"A": [f"n{number}"] * 2, "B": [f"n{number}"] * 2, "C": []}
+        new = [f"A/{number}.jpg", f"B/{number}.jpg"]
+        table.write(addition(table, *new))
+        written += new
+        assert paths(table) == sorted(written)
         assert list(fetch(asked, FetchLimits())) == list(photos.values())
     assert list_image_folders(f"{s3.bucket}/Test").photos == {"Apple": 20}
     model = load_model(str(network_file), f"{s3.bucket}/models")
@@ -78,78 +100,80 @@ def test_a_day_of_all_kinds_of_faults_is_outlived(s3: S3, faults: Faults, networ
     pca_store.save_numbers(model_of("1"), f"{s3.bucket}/pca")
     assert pca_store.load(f"{s3.bucket}/pca").version == "1"
     storage.delete_directory(f"{s3.bucket}/Test")
-    faults.share = 0
+    faults.has(BadDay())
     assert storage.list_files(f"{s3.bucket}/Test", recursive=True) == []
-    assert set(faults.injected) == set(KINDS)
-    left = [key for key in s3.listing() if key.startswith("table/_replacing") and not key.endswith(".done")]
-    assert left == []
+    assert set(faults.injected) == set(KINDS_OF_ANY)
+    # Each write is in the log once, whatever became of its answer.
+    assert versions(table) == list(range(len(written) // 2, -1, -1))
+    assert {key.rpartition("/")[2] for key in data_files(s3)} == {file.path for file in table.files()}
 
 
-@pytest.mark.parametrize("at", [0, 1, 2, 4, 6, 8, 11])
+@pytest.mark.parametrize("kind", ["lost answer", "half a body", "silence", "reset", "500"])
+def test_a_commit_of_which_s3_does_not_tell_is_made_once(table: FolderTable, faults: FaultyS3, kind: str) -> None:
+    table.write(addition(table, "A/1.jpg"))
+    # Only of what is read can half a body come: that is the log, after the commit.
+    faults.has(BadDay(1.0, (kind,), only="GET .*json" if kind == "half a body" else COMMITS, most=1, silence=4.0))
+    table.write(addition(table, "A/2.jpg"))
+    assert faults.injected == {kind: 1}
+    assert paths(table) == ["A/1.jpg", "A/2.jpg"]
+    assert versions(table) == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "denied", [r"PUT .*/part-", COMMITS, r"GET .*list-type=2.*_delta_log", r"GET .*\.parquet", r"GET .*\.json"]
+)
 def test_rights_that_are_lost_at_any_request_leave_the_old_rows_or_the_new_ones(
-    s3: S3, faults: Faults, at: int
+    table: FolderTable, faults: FaultyS3, denied: str
 ) -> None:
-    root = f"{s3.bucket}/table"
-    replace(root, "old")
-    replacement = write(root, "new")
-    requests = [0]
-
-    def denied(request: Request) -> bool:
-        requests[0] += 1
-        return requests[0] > at
-
-    faults.denies = denied
+    replace_rows(table, "A/old.jpg")
+    faults.has(BadDay(denied=denied))
     with suppress(FruitsError):
-        replacements_of(root).decide(replacement, come("new"))
-    with pytest.raises(FruitsError, match="AWS denies access"):
-        replacements_of(root).settled()
-    faults.denies = lambda _: False
-    found = replacements_of(root).unchanged(lambda: writers_of(root))
-    (writers,) = {tuple(names) for names in found.values()}
-    assert writers in (("new", "new"), ("old", "old"))
-    replace(root, "next")
-    assert writers_of(root) == dict.fromkeys(FOLDERS, ["next"] * 2)
+        replace_rows(table, "A/new.jpg")
+    if denied.startswith("GET"):
+        with pytest.raises(FruitsError, match="AWS denies access"):
+            table.arrow(["path"])
+    assert faults.injected["403"]
+    faults.has(BadDay())
+    assert paths(table) in (["A/old.jpg"], ["A/new.jpg"])
+    replace_rows(table, "A/next.jpg")
+    assert paths(table) == ["A/next.jpg"]
 
 
-def test_photos_that_may_not_be_read_have_a_reason_and_disturb_no_other(s3: S3, faults: Faults) -> None:
+def test_photos_that_may_not_be_read_have_a_reason_and_disturb_no_other(s3: S3, faults: FaultyS3) -> None:
     for number in range(6):
         s3.put(f"Test/Apple/{number}.jpg", b"photo")
-    faults.denies = lambda request: request.target.endswith(("/2.jpg", "/4.jpg"))
+    faults.has(BadDay(denied="/[24].jpg$"))
     contents = list(fetch(((f"{s3.bucket}/Test/Apple/{number}.jpg", 5) for number in range(6)), FetchLimits()))
     refused = {number for number, one in enumerate(contents) if isinstance(one, UnusablePhotoError)}
     assert refused == {2, 4}
     assert "AWS denies access" in str(contents[2])
 
 
-@pytest.mark.parametrize("at", range(4))
-def test_a_pca_model_of_which_a_part_is_written_is_never_used(s3: S3, faults: Faults, at: int) -> None:
+@pytest.mark.parametrize("denied", ["components.parquet", "next/model.json", "current.json", "nothing"])
+def test_a_pca_model_of_which_a_part_is_written_is_never_used(s3: S3, faults: FaultyS3, denied: str) -> None:
     root = f"{s3.bucket}/pca"
     pca_store.save_numbers(model_of("whole"), root)
-    puts = [0]
-
-    def denied(request: Request) -> bool:
-        puts[0] += request.method == "PUT"
-        return request.method == "PUT" and puts[0] > at
-
-    faults.denies = denied
+    faults.has(BadDay(denied=f"PUT .*{denied}"))
     with suppress(FruitsError):
         pca_store.save_numbers(model_of("next", components=5), root)
     found = pca_store.load(root)
-    assert (found.version, len(found.components)) == ({3: ("next", 5)}.get(at, ("whole", 3)))
-    faults.denies = lambda _: False
+    assert (found.version, len(found.components)) == (("next", 5) if denied == "nothing" else ("whole", 3))
+    faults.has(BadDay())
     pca_store.save_numbers(model_of("next", components=5), root)
     assert pca_store.load(root).k == 5
 
 
 def test_an_s3_that_answers_nothing_is_told_after_so_many_attempts(
-    s3: S3, faults: Faults, monkeypatch: pytest.MonkeyPatch
+    s3: S3, table: FolderTable, faults: FaultyS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3_module, "ATTEMPTS", 2)
     monkeypatch.setattr(s3_module, "ANSWER_SECONDS", 1)
-    faults.share, faults.kinds, faults.silence = 1.0, ("silence",), 3.0
-    attempts: tuple[Callable[[], None], ...] = (
+    faults.has(BadDay(1.0, ("silence",), silence=3.0))
+    attempts: tuple[Callable[[], object], ...] = (
         lambda: storage.write_bytes(f"{s3.bucket}/a.json", b"{}"),
         lambda: storage.delete_directory(f"{s3.bucket}/a"),
+        table.snapshot,
+        table.log.create,
     )
     for attempt in attempts:
         with pytest.raises(FruitsError, match=r"S3 could not be reached\. Check the network"):
@@ -157,16 +181,22 @@ def test_an_s3_that_answers_nothing_is_told_after_so_many_attempts(
 
 
 def test_an_old_file_of_which_s3_does_not_delete_a_version_just_then_does_not_come_back(
-    s3: S3, faults: Faults, monkeypatch: pytest.MonkeyPatch
+    s3: S3, table: FolderTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """S3 deletes one by one: had the delete marker gone before it, the old file would be there again."""
     monkeypatch.setattr(s3_module, "_PAUSES_SECONDS", (0,))
-    bucket, forward = s3.bucket.removeprefix("s3://"), faults.forward
+    bucket, address = s3.bucket.removeprefix("s3://"), urlsplit(os.environ["AWS_ENDPOINT_URL"])
+    forward = forward_to(str(address.hostname), address.port or 80)
     s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    for name in ("old", "new", "newest"):
-        replace(s3.bucket, name, ("A",))
+    replace_rows(table, "A/old.jpg")
+    (old,) = table.files()
+    replace_rows(table, "A/new.jpg")
+    assert vacuum(table, timedelta(0)) == [old.path]
+    present = data_files(s3)
     (stubborn,) = [
-        one["VersionId"] for one in s3.client.list_object_versions(Bucket=bucket, Prefix="folder=A/old-0")["Versions"]
+        one["VersionId"]
+        for one in s3.client.list_object_versions(Bucket=bucket)["Versions"]
+        if one["Key"].endswith(old.path)
     ]
 
     async def all_but_one(request: Request) -> bytes:
@@ -175,93 +205,39 @@ def test_an_old_file_of_which_s3_does_not_delete_a_version_just_then_does_not_co
         for key, version in re.findall("<Key>(.*?)</Key><VersionId>(.*?)</VersionId>", request.raw.decode()):
             if version != stubborn:
                 s3.client.delete_object(Bucket=bucket, Key=key, VersionId=version)
-        error = f"<Error><Key>folder=A/old-0.parquet</Key><VersionId>{stubborn}</VersionId><Code>InternalError</Code>"
+        error = f"<Error><Key>{old.path}</Key><VersionId>{stubborn}</VersionId><Code>InternalError</Code>"
         return response(200, f"<DeleteResult>{error}<Message>No.</Message></Error></DeleteResult>".encode(), {})
 
-    faults.forward = all_but_one
-    with pytest.raises(FruitsError, match=r"old-0\.parquet: S3 refused\. InternalError"):
-        delete_former_versions(s3.bucket)
-    assert writers_of(s3.bucket)["A"] == ["newest"] * 2
-    faults.forward = forward
-    delete_former_versions(s3.bucket)
-    assert writers_of(s3.bucket)["A"] == ["newest"] * 2
+    with LatencyServer(all_but_one) as server, monkeypatch.context() as proxied:
+        proxied.setenv("AWS_ENDPOINT_URL", server.address)
+        with pytest.raises(FruitsError, match=rf"{old.path}: S3 refused\. InternalError"):
+            delete_former_versions(table.root)
+    assert data_files(s3) == present
+    delete_former_versions(table.root)
+    assert data_files(s3) == present
+    assert paths(table) == ["A/new.jpg"]
     left = s3.client.list_object_versions(Bucket=bucket)
     assert not left.get("DeleteMarkers")
     assert all(one["IsLatest"] for one in left["Versions"])
 
 
-class OwnRows(TaskRows):
-    """Rows that this process writes, and no tasks of Spark."""
-
-    def __init__(self) -> None: ...
-
-    def write_files(self, directory: str, directory_name: Callable[[str], str]) -> list[tuple[str, str]]:
-        write_file(f"{directory}/{directory_name('A')}/own.parquet", [pa.RecordBatch.from_pydict({"path": ["a"]})])
-        return [("A", "own.parquet")]
-
-
 @pytest.mark.parametrize("allowed", [True, False])
 def test_rows_of_a_write_that_is_refused_stay_in_no_version_where_those_may_be_deleted(
-    s3: S3, faults: Faults, allowed: bool
+    s3: S3, table: FolderTable, faults: FaultyS3, allowed: bool
 ) -> None:
     """On EMR they may not, and the run says the same."""
     bucket = s3.bucket.removeprefix("s3://")
     s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    table = FolderTable(f"{s3.bucket}/table", pa.schema([("path", pa.string())]))
 
     def refuse() -> None:
-        assert [key for key in s3.listing() if key.endswith(".parquet")]
+        assert data_files(s3)
         raise FruitsError("Photos were erased.")
 
-    faults.denies = lambda request: not allowed and "versions" in request.target
+    faults.has(BadDay(denied="" if allowed else "versions"))
     with pytest.raises(FruitsError, match=r"^Photos were erased\.$"):
-        table.write(OwnRows(), ["A"], refuse)
-    assert s3.listing() == []
+        table.write(addition(table, "A/1.jpg"), {}, refuse)
+    assert data_files(s3) == []
+    assert paths(table) == []
     found = s3.client.list_object_versions(Bucket=bucket)
-    assert bool(found.get("Versions") or found.get("DeleteMarkers")) is not allowed
-
-
-def test_a_copy_that_s3_makes_after_others_have_taken_it_back_does_not_stay(
-    s3: S3, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = f"{s3.bucket}/table"
-    replace(root, "old")
-    replacement = write(root, "late")
-    move, awake = storage._move_file, [True]
-
-    def copied_late(source: str, target: str, name: str) -> None:
-        if not awake:
-            return move(source, target, name)
-        awake.clear()
-        storage.delete_directory(f"{root}/_replacing/{replacement}")
-        replacements_of(root).settled()
-        replace(root, "newer", ("B",))
-        return storage.write_bytes(f"{target}/{name}", b"x")
-
-    monkeypatch.setattr(storage, "_move_file", copied_late)
-    with pytest.raises(FruitsError, match="were deleted before they were in place"):
-        replacements_of(root).decide(replacement, come("late"))
-    assert writers_of(root) == {"A": ["old"] * 2, "B": ["newer"] * 2, "C": ["old"] * 2}
-
-
-def test_a_copy_that_s3_makes_after_others_have_replaced_it_does_not_stay(
-    s3: S3, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = f"{s3.bucket}/table"
-    replace(root, "old")
-    move, awake = storage._move_file, [True]
-
-    def copied_late(source: str, target: str, name: str) -> None:
-        if not awake:
-            return move(source, target, name)
-        awake.clear()
-        replace(root, "newer", ("A", "B"))
-        part = write(root, "part", ("C",), files=1)
-        replacements_of(root).decide(part, {"C": ["part-0.parquet"]}, {"C": ["late-0.parquet"]})
-        for folder in FOLDERS:
-            storage.write_bytes(f"{root}/folder={folder}/late-0.parquet", b"x")
-        return storage.write_bytes(f"{target}/{name}", b"x")
-
-    monkeypatch.setattr(storage, "_move_file", copied_late)
-    replace(root, "late")
-    assert writers_of(root) == {"A": ["newer"] * 2, "B": ["newer"] * 2, "C": ["late", "part"]}
+    kept = [one["Key"] for kind in ("Versions", "DeleteMarkers") for one in found.get(kind, [])]
+    assert bool([key for key in kept if key.endswith(".parquet")]) is not allowed
