@@ -38,7 +38,8 @@ def as_lists(features: NDArray[np.float32]) -> pa.ListArray:
 
 def read_features(directory: str) -> tuple[list[str], NDArray[np.float32]]:
     """Returns the paths and the features, of shape (N, 1280), of the Parquet files below a directory."""
-    files = [str(file) for file in Path(directory).rglob("*.parquet")]
+    # Not the checkpoints of a table of ours.
+    files = [str(file) for file in Path(directory).rglob("*.parquet") if file.parent.name != "_delta_log"]
     if not files:
         return [], np.empty((0, 0), np.float32)
     table = ds.dataset(files).to_table(columns=["path", "features"]).combine_chunks()

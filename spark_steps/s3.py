@@ -347,13 +347,11 @@ def in_sentences(location: str) -> Iterator[None]:
     if not is_s3(location):
         yield
         return
-    from botocore.exceptions import BotoCoreError, ClientError
-    from deltalake.exceptions import DeltaError
-    from obstore.exceptions import BaseError
-
     try:
         yield
-    except (OSError, BotoCoreError, ClientError, BaseError, DeltaError) as error:
+    except Exception as error:
+        if not isinstance(error, _errors_of_s3()):
+            raise
         detail = plain(error)
         if isinstance(error, FileExistsError):
             raise
@@ -362,6 +360,15 @@ def in_sentences(location: str) -> Iterator[None]:
         if _says("NO_SUCH_KEY|NoSuchKey", detail):
             raise FileNotFoundError(location) from error
         raise FruitsError(_sentence(location, detail)) from error
+
+
+def _errors_of_s3() -> tuple[type[Exception], ...]:
+    from botocore.exceptions import BotoCoreError, ClientError
+    from obstore.exceptions import BaseError
+
+    # Not imported here: of a library that is not there yet no error is, and tasks that read no log do without it.
+    deltalake = sys.modules.get("deltalake.exceptions")
+    return OSError, BotoCoreError, ClientError, BaseError, *([deltalake.DeltaError] if deltalake else [])
 
 
 def plain(error: Exception) -> str:

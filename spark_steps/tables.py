@@ -39,8 +39,9 @@ Found = TypeVar("Found")
 Item = TypeVar("Item")
 _TRIES = 5
 _SMALL_BYTES = 256 * 1024
-# What pyarrow says of a damaged file with an OSError, where it has no other error for it.
-_DAMAGE = re.compile("thrift|corrupt|end of stream|parquet", re.IGNORECASE)
+# What pyarrow says of a damaged file with an OSError, where it has no other error for it; not what it says of S3, where
+# the file's name is in the sentence.
+_DAMAGE = re.compile("^(?!.*AWS Error).*(thrift|corrupt|end of stream|parquet)", re.IGNORECASE)
 _ROWS_AT_A_TIME = 4096
 
 

@@ -18,7 +18,7 @@ def main() -> None:
     start = time.perf_counter()
     count, shift = 0, None
     total, products = np.zeros(_COLUMNS), np.zeros((_COLUMNS, _COLUMNS))
-    for file in sorted(Path(f"{job.data}/Results/mobilenet_features").rglob("*.parquet")):
+    for file in sorted(Path(f"{job.data}/Results/mobilenet_features").glob("*.parquet")):
         for batch in pq.ParquetFile(file).iter_batches(_ROWS_AT_A_TIME, columns=["features"]):
             numbers = batch["features"].flatten().to_numpy(zero_copy_only=False)
             rows = numbers.reshape(batch.num_rows, _COLUMNS).astype(np.float64)
