@@ -357,7 +357,7 @@ def in_sentences(location: str) -> Iterator[None]:
             raise
         if isinstance(error, FileNotFoundError) and not _says("NoSuchBucket", detail):
             raise
-        if _says("NO_SUCH_KEY|NoSuchKey", detail):
+        if _says("NO_SUCH_KEY|NoSuchKey|RESOURCE_NOT_FOUND", detail):
             raise FileNotFoundError(location) from error
         raise FruitsError(_sentence(location, detail)) from error
 
