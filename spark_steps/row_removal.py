@@ -146,7 +146,8 @@ def remove_rows(table: FolderTable, doomed: Doomed) -> None:
     well as what was not committed by now and what nobody can read: a writer that has looked at the table before has to
     look again, and meets the note of the erasure.
     """
-    if table.snapshot().version >= 0:
+    exists = table.snapshot().version >= 0
+    if exists:
         # First: what somebody commits before this is found; what was planned before is committed no more.
         table.log.outdate_plans()
         table.while_unchanged(lambda: _remove_rows(table, doomed))
@@ -154,8 +155,9 @@ def remove_rows(table: FolderTable, doomed: Doomed) -> None:
     found = find_rows(table, doomed)
     storage.delete_files(table.root, found.former)
     if found.unreadable:
-        # One of them may be in the middle of being written by a compaction, which the note of an erasure does not stop.
-        table.log.outdate_plans()
+        if exists:
+            # One of them may be in the middle of being written, by a compaction, which no note of an erasure stops.
+            table.log.outdate_plans()
         committed = {file.path for file in table.files()}
         storage.delete_files(table.root, [path for path in found.unreadable if path not in committed])
 

@@ -162,25 +162,6 @@ def write_bytes(location: str, data: bytes) -> None:
         filesystem.move(path + partial, path)
 
 
-def write_new(location: str, data: bytes) -> None:
-    """Writes a whole small file where there is none; of several processes that do so at once one succeeds.
-
-    Raises:
-        FileExistsError: There is one.
-    """
-    if s3.is_s3(location):
-        s3.put_new(location, data)
-        return
-    # Here: what reads alone does without. A lock file and not a link, which exFAT has none of.
-    from filelock import FileLock
-
-    Path(location).parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{location.rpartition('/')[0]}/.lock"):
-        if Path(location).exists():
-            raise FileExistsError(location)
-        write_bytes(location, data)
-
-
 def create_directory(location: str) -> None:
     """Makes a directory of this machine, with those above it; an object store needs none.
 
@@ -262,19 +243,6 @@ def _unless_gone(function: Any, path: str, raised: tuple[Any, BaseException, Any
         raise raised[1]
 
 
-def delete_empty_directory(location: str) -> None:
-    """Deletes a directory that holds nothing; one that holds anything, or is not there, is no error."""
-    if s3.is_s3(location):
-        # Without files there is no directory, except where a console has made its marker.
-        delete_files(location, [""])
-        return
-    filesystem, path = filesystem_of(location)
-    if isinstance(filesystem, fs.LocalFileSystem):
-        # Not a listing first: a file may come between that and the deletion.
-        with suppress(OSError):
-            Path(path).rmdir()
-
-
 def list_files(location: str, *, recursive: bool = False, must_exist: bool = False) -> list[fs.FileInfo]:
     """Returns what lies in a directory and is not a directory.
 
@@ -345,40 +313,6 @@ def _list(location: str, recursive: bool, must_exist: bool) -> list[fs.FileInfo]
 def directory_size(location: str) -> int:
     """Returns the bytes of all files below a directory, 0 where there is none."""
     return sum(info.size for info in list_files(location, recursive=True) if info.type == fs.FileType.File)
-
-
-def move_files(source: str, target: str, names: Iterable[str]) -> None:
-    """Moves files from one directory to another; one that has been moved before is no error.
-
-    On S3 they are copied, and stay where they were as well.
-
-    Args:
-        source: A directory, a normalised place.
-        target: Another, on the same filesystem.
-        names: Names of the files.
-
-    Raises:
-        FileNotFoundError: A file is in neither directory.
-    """
-    for name in names:
-        try:
-            _move_file(source, target, name)
-        except FileNotFoundError:
-            if file_type(f"{target}/{name}") == fs.FileType.File:
-                continue
-            # Another process may have deleted the target, empty, just before the file came.
-            _move_file(source, target, name)
-
-
-def _move_file(source: str, target: str, name: str) -> None:
-    filesystem, from_path = filesystem_of(source)
-    _, to_path = filesystem_of(target)
-    with s3.in_sentences(target):
-        if isinstance(filesystem, fs.LocalFileSystem):
-            filesystem.create_dir(to_path, recursive=True)
-            filesystem.move(f"{from_path}/{name}", f"{to_path}/{name}")
-        else:
-            filesystem.copy_file(f"{from_path}/{name}", f"{to_path}/{name}")
 
 
 def delete_files(directory: str, names: Iterable[str]) -> None:
