@@ -49,7 +49,8 @@ class FileRows:
                 if len(rows) == len(batch):
                     yield with_folder_column(batch, self.file.folder)
                 elif rows:
-                    yield with_folder_column(batch.take(pa.array(rows, pa.int64()).cast(pa.int64())), self.file.folder)
+                    of_batch = pa.array([row - start for row in rows], pa.int64())
+                    yield with_folder_column(batch.take(of_batch), self.file.folder)
                 start += len(batch)
 
 

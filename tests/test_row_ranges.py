@@ -1,5 +1,6 @@
 """Rows shared out among tasks: all of them once, in order, and the last tasks small; and which rows of a table stay."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -67,3 +68,13 @@ def test_some_rows_of_a_file_of_several_row_groups_are_read_by_their_numbers(tmp
 
 def test_all_rows_of_a_file_are_those_that_the_log_counts() -> None:
     assert list(FileRows.all_of(DataFile("1.parquet", "A", 1, 3)).rows) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("rows", [range(2500), range(2040, 2060), range(3000, 5000), [0, 2047, 2048, 4999]])
+def test_rows_of_a_file_that_is_read_in_several_batches_are_read_by_their_numbers(
+    tmp_path: Path, rows: Sequence[int]
+) -> None:
+    pq.write_table(pa.table({"path": [str(number) for number in range(5000)]}), tmp_path / "1.parquet")
+    table = FolderTable(str(tmp_path), pa.schema([("path", pa.string())]))
+    read = FileRows(DataFile("1.parquet", "B", 1, 5000), rows).read(table)
+    assert [int(path) for batch in read for path in batch["path"].to_pylist()] == list(rows)
