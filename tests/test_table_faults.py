@@ -92,7 +92,8 @@ def test_an_s3_that_does_not_answer_is_told_after_so_many_attempts(
         with pytest.raises(FruitsError, match=r"S3 could not be reached\. Check the network"):
             table.write(planned)
     bad.has(BadDay())
-    assert table.write(planned) == 1
+    # Where nothing is answered after a commit, nobody can tell whether it was made; the log can, once it is read.
+    assert paths(table) in ([], ["A/1.jpg"])
 
 
 def test_what_follows_a_commit_may_fail_and_the_commit_is_made_once(table: FolderTable, bad: FaultyS3) -> None:
