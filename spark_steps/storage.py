@@ -310,11 +310,6 @@ def _list(location: str, recursive: bool, must_exist: bool) -> list[fs.FileInfo]
     return found
 
 
-def directory_size(location: str) -> int:
-    """Returns the bytes of all files below a directory, 0 where there is none."""
-    return sum(info.size for info in list_files(location, recursive=True) if info.type == fs.FileType.File)
-
-
 def delete_files(directory: str, names: Iterable[str]) -> None:
     """Deletes files of a directory; one that is not there is no error."""
     if s3.is_s3(directory):

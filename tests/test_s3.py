@@ -72,7 +72,6 @@ def test_deleting_leaves_no_marker_and_touches_no_neighbour(s3: S3) -> None:
 
 def test_what_is_not_there_is_told_as_it_is_for_folders(s3: S3) -> None:
     assert storage.file_type(f"{s3.bucket}/nothing") == fs.FileType.NotFound
-    assert storage.directory_size(f"{s3.bucket}/nothing") == 0
     with pytest.raises(FileNotFoundError):
         storage.read_bytes(f"{s3.bucket}/nothing")
 
