@@ -32,6 +32,9 @@ class CpuWatch(Watch):
 
     of_process: dict[int, tuple[str, float]] = field(default_factory=dict)
 
+    # A pool's processes live for a fraction of a second where there are few photos.
+    _pause = 0.05
+
     @property
     def seconds(self) -> dict[str, float]:
         """User and system time by kind of process."""

@@ -56,7 +56,7 @@ def test_the_small_mode_measures_ours_and_others_whose_results_agree_and_writes_
 
 
 def test_the_profile_tells_the_processor_time_of_each_kind_of_process(network_file: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.cpu_profile", "--photos", "16", "--weights", str(network_file)]
+    command = [sys.executable, "-m", "benchmarks.cpu_profile", "--photos", "160", "--weights", str(network_file)]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
