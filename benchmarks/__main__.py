@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 
 from benchmarks.cases import CASES, Case
-from benchmarks.chart import draw
-from benchmarks.harness import Bench, run_rounds
-from benchmarks.machine import cores, describe_machine, describe_versions
-from benchmarks.photos import find_originals
-from benchmarks.results import Results, load_results
-from benchmarks.table import as_markdown
+from benchmarks.harness.harness import Bench, run_rounds
+from benchmarks.harness.machine import cores, describe_machine, describe_versions
+from benchmarks.harness.photos import find_originals
+from benchmarks.reporting.chart import draw
+from benchmarks.reporting.results import Results, load_results
+from benchmarks.reporting.table import as_markdown
 from benchmarks.targets import judge
-from fruits_assets.terminal import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import tells_problems_in_a_sentence
 from spark_steps.errors import FruitsError
 
 _HERE = Path(__file__).parent

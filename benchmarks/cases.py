@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.job import COMPONENTS, Job
-from fruits_assets.emr.environment import find_uv
+from benchmarks.harness.job import COMPONENTS, Job
+from fruits_assets.aws.environment import find_uv
 from spark_steps.errors import FruitsError
 
 Data = Literal["photos", "phone photos", "features table", "one photo", "nothing"]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.results import Results
+from benchmarks.reporting.results import Results
 
 _Measured = tuple[str, bool] | None
 

@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 
-from fruits_assets.interrupts import INTERRUPTS
+from fruits_assets.terminal.interrupts import INTERRUPTS
 
 
 def entry() -> None:
@@ -17,7 +17,7 @@ def entry() -> None:
     code = 0
     try:
         # Here: an interrupt may come while click is imported.
-        from fruits_assets.cli import main
+        from fruits_assets.commands.cli import main
 
         main(prog_name="fruits")
     except SystemExit as ended:

@@ -3,13 +3,13 @@
 import dagster as dg
 
 from fruits_assets.assets import ALL_ASSETS
-from fruits_assets.checks import ALL_CHECKS
-from fruits_assets.emr.guards import cluster_guard_sensor
-from fruits_assets.jobs import ALL_JOBS
-from fruits_assets.progress import PROGRESS_LOGGER, progress_logger
+from fruits_assets.assets.checks import ALL_CHECKS
+from fruits_assets.automation.sensors import automation_sensors, killed_runs_sensor
+from fruits_assets.engines.emr.guards import cluster_guard_sensor
+from fruits_assets.jobs.jobs import ALL_JOBS
 from fruits_assets.resources import RESOURCES
-from fruits_assets.sensors import automation_sensors, killed_runs_sensor
 from fruits_assets.settings import Settings, read_settings
+from fruits_assets.terminal.progress import PROGRESS_LOGGER, progress_logger
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -23,11 +23,18 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             killed_runs_sensor,
             *([cluster_guard_sensor] if settings.deployment == "emr" else []),
         ],
-        resources=RESOURCES[settings.deployment](settings),
+        resources={
+            **RESOURCES[settings.deployment](settings),
+            # For whole_pipeline, whose stages are runs of jobs with the settings that its configuration gives.
+            "definitions_for": dg.ResourceDefinition.hardcoded_resource(build_definitions),
+        },
         loggers={"console": dg.colored_console_logger, PROGRESS_LOGGER: progress_logger},
         # One process for all steps of a run: one JVM in place of five, at 5 s each to start.
         executor=dg.in_process_executor,
     )
 
 
-defs = build_definitions(read_settings())
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Returns the code location for the settings of the environment, when Dagster asks for it."""
+    return build_definitions(read_settings())

@@ -1,62 +1,9 @@
-"""Dagster's events in SQLite, those of a range of folders in one transaction.
+"""The name under which ``dagster.yaml`` of homes made before 2026-12 has the storage of events.
 
-Dagster's own storage opens a connection, compiles its statements and waits for the disk for each event in each of two
-databases; a run of thousands of folders has two events a folder and asset. ``dagster.yaml`` names this storage; the
-files and tables are those of Dagster's own, and each reads what the other has written.
+A home's ``dagster.yaml`` that nobody has edited is brought up to date; one that somebody has edited stays as it is, and
+Dagster would not open the home without this module.
 """
 
-import os
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Any
+from fruits_assets.instance.event_storage import BatchedSqliteEventLogStorage
 
-import sqlalchemy as db
-from dagster import EventLogEntry
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._serdes import ConfigurableClassData
-
-# Dagster hands over this many events of a range at a time, and one at a time where it is not set.
-_BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
-_EVENTS_AT_A_TIME = 512
-
-
-class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
-    """Dagster's storage, in which a batch of events takes one transaction in each database that it touches."""
-
-    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._batch = threading.local()
-        super().__init__(base_dir, inst_data)
-        # Of a batch one connection is opened while another is.
-        self._db_lock = threading.RLock()  # type: ignore[assignment]
-        os.environ.setdefault(_BATCH_SIZE, str(_EVENTS_AT_A_TIME))
-
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> "BatchedSqliteEventLogStorage":
-        """Returns the storage of a Dagster home, ``base_dir``, where Dagster's own would lie in it."""
-        return cls(str(Path(config_value["base_dir"]) / "history" / "runs"), inst_data)
-
-    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Stores all of the events or none."""
-        with self._db_lock, ExitStack() as connections:
-            self._batch.connections, self._batch.opened = connections, {}
-            try:
-                for event in events:
-                    self.store_event(event)
-            finally:
-                self._batch.connections = None
-
-    @contextmanager
-    def _connect(self, shard: str) -> Iterator[db.Connection]:
-        connections: ExitStack | None = getattr(self._batch, "connections", None)
-        if connections is None:
-            with super()._connect(shard) as connection:
-                yield connection
-            return
-        opened: dict[str, db.Connection] = self._batch.opened
-        if shard not in opened:
-            opened[shard] = connections.enter_context(super()._connect(shard))
-        yield opened[shard]
+__all__ = ["BatchedSqliteEventLogStorage"]

@@ -1,19 +1,20 @@
 """The resources of each deployment."""
 
-import os
 from typing import Any
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 from pyspark.sql import SparkSession
 
-from fruits_assets.costs import ClusterCostModel, CostModel
-from fruits_assets.emr.aws import s3_resource
-from fruits_assets.emr.launcher import emr_step_launcher
-from fruits_assets.io_managers import FolderTableIOManager, MobileNetModelIOManager, PcaModelIOManager
+from fruits_assets.assets.io_managers import FolderTableIOManager, MobileNetModelIOManager, PcaModelIOManager
+from fruits_assets.aws.sessions import s3_resource
+from fruits_assets.engines.launcher import emr_step_launcher
+from fruits_assets.jobs.jobs import ALL_JOBS
+from fruits_assets.money.costs import ClusterCostModel, CostModel
 from fruits_assets.settings import Settings
-from spark_steps.session import SESSION_CONFIG, use_local_runtimes
-from spark_steps.store import Store
+from spark_steps.environment import export
+from spark_steps.spark.session import SESSION_CONFIG, use_local_runtimes
+from spark_steps.store.store import Store
 
 
 class LocalPySparkResource(LazyPySparkResource):
@@ -37,12 +38,15 @@ def emr_resources(settings: Settings) -> dict[str, Any]:
     """Returns the resources for steps on EMR, in the launching process and on the cluster alike."""
     # On the cluster spark-submit has said everything about the session; in the launching process none is started.
     pyspark = LazyPySparkResource(spark_config=SESSION_CONFIG)
-    return {**_resources(settings, pyspark), "pyspark_step_launcher": emr_step_launcher(settings)}
+    return {
+        **_resources(settings, pyspark),
+        "pyspark_step_launcher": emr_step_launcher(settings, [job.name for job in ALL_JOBS]),
+    }
 
 
 def _resources(settings: Settings, pyspark: LazyPySparkResource) -> dict[str, Any]:
     # S3 is reached from Spark's workers too, which know the environment and no settings.
-    os.environ["FRUITS_REGION"] = settings.region
+    export("FRUITS_REGION", settings.region)
     store = Store(settings.store)
     costs = ClusterCostModel.of_this_step() or CostModel.of(settings.cores, settings.core_nodes, settings.usd_to_eur)
     return {

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from spark_steps import storage
 from spark_steps.errors import CalledWronglyError, FruitsError
-from spark_steps.limits import DecodeLimits, FetchLimits
-from spark_steps.maintenance import Upkeep
-from spark_steps.pca import PcaSettings
-from spark_steps.session import local_spark_config
+from spark_steps.pca.model import PcaSettings
+from spark_steps.photos.limits import DecodeLimits, FetchLimits
+from spark_steps.spark.session import local_spark_config
+from spark_steps.storage import locations
+from spark_steps.tables.maintenance import Upkeep
 
 MEBIBYTE = 1024 * 1024
 
@@ -23,7 +23,7 @@ EU_REGIONS = ("eu-west-3", "eu-west-1", "eu-central-1", "eu-north-1", "eu-south-
 
 def _place(location: str) -> str:
     try:
-        place = storage.normalise(location)
+        place = locations.normalise(location)
     except FruitsError as error:
         raise ValueError(str(error)) from error
     if "://" in place and not place.startswith("s3://"):
@@ -33,7 +33,7 @@ def _place(location: str) -> str:
 
 def _weights(source: str) -> str:
     # What is wrong besides is told where they are read.
-    if storage.holds_a_secret(source):
+    if locations.holds_a_secret(source):
         _place(source)
     return source
 
@@ -224,7 +224,7 @@ def read_settings(**given: Any) -> Settings:
                 f"The settings do not go together: {first['msg'].removeprefix('Value error, ')}"
             ) from error
         name = str(first["loc"][0])
-        said = "***" if storage.holds_a_secret(str(first["input"])) else repr(first["input"])
+        said = "***" if locations.holds_a_secret(str(first["input"])) else repr(first["input"])
         raise CalledWronglyError(
             f"Setting {name} (FRUITS_{name.upper()}) = {said}: {first['msg'].removeprefix('Value error, ')}"
         ) from error

@@ -11,16 +11,16 @@ import PIL.JpegImagePlugin
 import pyspark.daemon
 from pyspark.sql.pandas import serializers
 
-import spark_steps.mobilenet
-import spark_steps.tables
+import spark_steps.features.mobilenet
+import spark_steps.tables.folder_table
 
 PRELOADED = (
     ai_edge_litert.interpreter,
     pd,
     PIL.JpegImagePlugin,
     serializers,
-    spark_steps.mobilenet,
-    spark_steps.tables,
+    spark_steps.features.mobilenet,
+    spark_steps.tables.folder_table,
 )
 
 if __name__ == "__main__":

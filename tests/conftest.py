@@ -6,20 +6,18 @@ from pathlib import Path
 
 import boto3
 import dagster as dg
-import numpy as np
 import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
 
 from fruits_assets.resources import LocalPySparkResource
-from fruits_assets.sample import write_sample
+from fruits_assets.sample_photos import write_sample
 from fruits_assets.settings import Settings, read_settings
-from spark_steps.session import local_spark_config
-from spark_steps.weights import MobileNetModel, load_model
+from spark_steps.features.weights import MobileNetModel, load_model
+from spark_steps.spark.session import local_spark_config
+from tests.support.project import SHARED_DATA
 
 _PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS
-SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
-REAL_WEIGHTS = SHARED_DATA / "weights" / "mobilenet_v2_imagenet_int8_no_top.h5"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -87,12 +85,3 @@ def real_data() -> Path:
     if not SHARED_DATA.exists():
         pytest.skip(f"the shared data is not at {SHARED_DATA}")
     return SHARED_DATA
-
-
-def save_photo(path: Path, colour: int = 0, size: tuple[int, int] = (60, 40), **options: object) -> Path:
-    """Writes a photo with a gradient, in the format of the path's extension."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    x, y = np.meshgrid(np.linspace(0, 255, size[0]), np.linspace(0, 255, size[1]))
-    pixels = np.stack([x, y, np.full_like(x, colour % 256)], axis=2).astype(np.uint8)
-    Image.fromarray(pixels).save(path, **options)  # type: ignore[arg-type]
-    return path

@@ -11,9 +11,9 @@ import daft
 import pyarrow as pa
 from daft import DataType, Series
 
-from benchmarks.feature_files import as_lists
-from benchmarks.job import read_job
-from benchmarks.network import PHOTOS_AT_A_TIME, Network, list_photos
+from benchmarks.harness.feature_files import as_lists
+from benchmarks.harness.job import read_job
+from benchmarks.harness.network import PHOTOS_AT_A_TIME, Network, list_photos
 
 
 def main() -> None:

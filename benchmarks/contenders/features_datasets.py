@@ -3,9 +3,9 @@
 import pyarrow as pa
 from datasets import Dataset, disable_progress_bars
 
-from benchmarks.feature_files import as_lists
-from benchmarks.job import read_job
-from benchmarks.network import PHOTOS_AT_A_TIME, list_photos, network_of_process
+from benchmarks.harness.feature_files import as_lists
+from benchmarks.harness.job import read_job
+from benchmarks.harness.network import PHOTOS_AT_A_TIME, list_photos, network_of_process
 
 
 def features_of(batch: pa.Table, flatbuffer: str) -> pa.Table:

@@ -14,8 +14,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
-from benchmarks.job import Job, read_job
-from benchmarks.plain_spark import plain_session
+from benchmarks.harness.job import Job, read_job
+from benchmarks.harness.plain_spark import plain_session
 
 
 def features_of(spark: SparkSession, job: Job) -> DataFrame:
@@ -23,7 +23,7 @@ def features_of(spark: SparkSession, job: Job) -> DataFrame:
     import keras
     from PIL import Image
 
-    from spark_steps.keras_model import build_model
+    from spark_steps.features.keras_model import build_model
 
     broadcast = spark.sparkContext.broadcast(build_model(job.weights, job.weights).get_weights())
 

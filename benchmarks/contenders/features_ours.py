@@ -2,10 +2,10 @@
 
 import os
 
-from benchmarks.job import read_job, tell
-from fruits_assets.home import ensure_dagster_home
+from benchmarks.harness.job import read_job, tell
+from fruits_assets.instance.home import ensure_dagster_home
 from fruits_assets.settings import read_settings
-from spark_steps.session import start_in_background
+from spark_steps.spark.session import start_in_background
 
 
 def main() -> None:
@@ -15,10 +15,10 @@ def main() -> None:
     start_in_background(settings.spark_config)
     # Here, as in the command: while Spark starts.
     import dagster as dg
-    from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
     from fruits_assets.definitions import build_definitions
-    from fruits_assets.pipeline import EXTRACT, register_folders
+    from fruits_assets.instance.internals import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+    from fruits_assets.jobs.pipeline import EXTRACT, register_folders
 
     ensure_dagster_home(settings.store)
     with dg.DagsterInstance.get() as instance:

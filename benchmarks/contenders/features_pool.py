@@ -6,9 +6,9 @@ from multiprocessing import Pool
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.feature_files import FeatureFile
-from benchmarks.job import Job, read_job
-from benchmarks.network import Decoding, in_parts, list_photos, network_of_process, product_pixels
+from benchmarks.harness.feature_files import FeatureFile
+from benchmarks.harness.job import Job, read_job
+from benchmarks.harness.network import Decoding, in_parts, list_photos, network_of_process, product_pixels
 
 
 def features_of(flatbuffer: str, decoding: Decoding, paths: list[str]) -> tuple[list[str], NDArray[np.float32]]:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pyspark.ml.functions import predict_batch_udf
 from pyspark.sql.types import ArrayType, FloatType
 
-from benchmarks.job import read_job
-from benchmarks.plain_spark import plain_session
+from benchmarks.harness.job import read_job
+from benchmarks.harness.plain_spark import plain_session
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
         import tensorflow as tf
         from PIL import Image
 
-        from spark_steps.keras_model import build_model
+        from spark_steps.features.keras_model import build_model
 
         # There is a worker for each core.
         tf.config.threading.set_intra_op_parallelism_threads(1)

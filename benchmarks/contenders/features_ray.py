@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from benchmarks.feature_files import as_lists
-from benchmarks.job import read_job
-from benchmarks.network import PHOTOS_AT_A_TIME, Network, list_photos
+from benchmarks.harness.feature_files import as_lists
+from benchmarks.harness.job import read_job
+from benchmarks.harness.network import PHOTOS_AT_A_TIME, Network, list_photos
 
 
 class Extractor:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.job import read_job, tell
-from benchmarks.network import Network
+from benchmarks.harness.job import read_job, tell
+from benchmarks.harness.network import Network
 
 _barrier: Any = None
 

@@ -16,7 +16,7 @@ from typing import Any  # noqa: E402
 
 import numpy as np  # noqa: E402
 
-from benchmarks.job import read_job, tell  # noqa: E402
+from benchmarks.harness.job import read_job, tell  # noqa: E402
 
 OPERATIONS_PER_PHOTO = 2 * 300e6
 _SIDE = 1024

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from benchmarks.job import COMPONENTS, read_job, tell
+from benchmarks.harness.job import COMPONENTS, read_job, tell
 
 _COLUMNS = 1280
 _ROWS_AT_A_TIME = 4096

@@ -3,11 +3,11 @@
 import os
 import time
 
-from benchmarks.feature_tables import NETWORK, table_of
-from benchmarks.job import COMPONENTS, read_job, tell
+from benchmarks.harness.feature_tables import NETWORK, table_of
+from benchmarks.harness.job import COMPONENTS, read_job, tell
 from fruits_assets.resources import LocalPySparkResource
-from spark_steps.pca import PcaSettings, fit
-from spark_steps.session import local_spark_config, start_workers
+from spark_steps.pca.model import PcaSettings, fit
+from spark_steps.spark.session import local_spark_config, start_workers
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ import time
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.feature_files import read_features
-from benchmarks.job import COMPONENTS, read_job, tell
+from benchmarks.harness.feature_files import read_features
+from benchmarks.harness.job import COMPONENTS, read_job, tell
 
 
 def main() -> None:

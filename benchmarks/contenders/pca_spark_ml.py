@@ -6,9 +6,9 @@ from pyspark.ml.feature import PCA, StandardScaler
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import functions as F
 
-from benchmarks.job import COMPONENTS, read_job, tell
-from benchmarks.plain_spark import plain_session
-from spark_steps.session import start_workers
+from benchmarks.harness.job import COMPONENTS, read_job, tell
+from benchmarks.harness.plain_spark import plain_session
+from spark_steps.spark.session import start_workers
 
 
 def main() -> None:

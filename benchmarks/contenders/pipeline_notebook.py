@@ -8,8 +8,8 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.sql import functions as F
 
 from benchmarks.contenders.features_notebook import features_of
-from benchmarks.job import COMPONENTS, read_job
-from benchmarks.plain_spark import plain_session
+from benchmarks.harness.job import COMPONENTS, read_job
+from benchmarks.harness.plain_spark import plain_session
 
 
 def main() -> None:

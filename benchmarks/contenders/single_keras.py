@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from benchmarks.job import read_job
-from benchmarks.network import full_pixels
-from benchmarks.repeat import tell_cold_and_warm
-from spark_steps.keras_model import build_model
+from benchmarks.harness.job import read_job
+from benchmarks.harness.network import full_pixels
+from benchmarks.harness.repeat import tell_cold_and_warm
+from spark_steps.features.keras_model import build_model
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """One photo to its features with LiteRT alone."""
 
-from benchmarks.job import read_job
-from benchmarks.network import Network
-from benchmarks.repeat import tell_cold_and_warm
+from benchmarks.harness.job import read_job
+from benchmarks.harness.network import Network
+from benchmarks.harness.repeat import tell_cold_and_warm
 
 
 def main() -> None:

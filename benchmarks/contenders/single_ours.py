@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.job import Job, read_job
-from benchmarks.repeat import tell_cold_and_warm
-from fruits_assets.cli import main as fruits
+from benchmarks.harness.job import Job, read_job
+from benchmarks.harness.repeat import tell_cold_and_warm
+from fruits_assets.commands.cli import main as fruits
 from spark_steps.errors import FruitsError
 
 
@@ -15,11 +15,11 @@ def _command(job: Job) -> None:
 
 def _kept(job: Job) -> Callable[[], None]:
     # Here: the command imports them in its own time.
-    from spark_steps.comparable import comparable
-    from spark_steps.identify import Reducer
-    from spark_steps.limits import DecodeLimits
-    from spark_steps.neighbours import find_neighbours
-    from spark_steps.store import Store
+    from spark_steps.photos.limits import DecodeLimits
+    from spark_steps.queries.comparable import comparable
+    from spark_steps.queries.identify import Reducer
+    from spark_steps.queries.neighbours import find_neighbours
+    from spark_steps.store.store import Store
 
     store, limits = Store(job.store), DecodeLimits()
     reducer = Reducer(store)

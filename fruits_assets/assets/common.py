@@ -5,9 +5,9 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from fruits_assets.metadata import column_schema
-from fruits_assets.partitions import image_folders
-from fruits_assets.tags import tagged_folders
+from fruits_assets.assets.metadata import column_schema
+from fruits_assets.instance.partitions import image_folders
+from fruits_assets.instance.tags import tagged_folders
 
 GROUP: dict[str, Any] = {
     "group_name": "fruit_features",

@@ -8,20 +8,20 @@ from dagster_pyspark import LazyPySparkResource
 from pydantic import Field
 
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table, folders_of
-from fruits_assets.costs import CostModel, entries
-from fruits_assets.failures import fails_in_a_sentence
-from fruits_assets.io_managers import TableUpdate
-from fruits_assets.metadata import rounded
-from fruits_assets.residency import check_residency
+from fruits_assets.assets.io_managers import TableUpdate
+from fruits_assets.assets.metadata import rounded
+from fruits_assets.aws.residency import check_residency
+from fruits_assets.instance.failures import fails_in_a_sentence
+from fruits_assets.money.costs import CostModel, entries
 from fruits_assets.settings import Settings
-from spark_steps.erasure import finished
-from spark_steps.mobilenet import FeatureUpdate, plan_features
-from spark_steps.photos import PREPROCESSING
-from spark_steps.schemas import FEATURES_SCHEMA
-from spark_steps.store import Store
-from spark_steps.tables import FolderTable
-from spark_steps.tombstones import read_tombstones
-from spark_steps.weights import MobileNetModel, model_for_next
+from spark_steps.erasure.carry_out import finished
+from spark_steps.features.mobilenet import FeatureUpdate, plan_features
+from spark_steps.features.weights import MobileNetModel, model_for_next
+from spark_steps.photos.decoding import PREPROCESSING
+from spark_steps.photos.tombstones import read_tombstones
+from spark_steps.store.store import Store
+from spark_steps.tables.folder_table import FolderTable
+from spark_steps.tables.schemas import FEATURES_SCHEMA
 
 
 class WeightsConfig(dg.Config):

@@ -6,22 +6,22 @@ import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 from pydantic import Field, model_validator
 
-from fruits_assets import metadata
+from fruits_assets.assets import metadata
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table, folders_of
-from fruits_assets.costs import CostModel, entries
-from fruits_assets.failures import fails_in_a_sentence
-from fruits_assets.io_managers import PcaUpdate, TableUpdate
+from fruits_assets.assets.io_managers import PcaUpdate, TableUpdate
+from fruits_assets.instance.failures import fails_in_a_sentence
+from fruits_assets.money.costs import CostModel, entries
 from fruits_assets.settings import Settings
-from spark_steps.erasure import finished
-from spark_steps.pca import PcaModel, PcaSettings, fit, settings_for_next
-from spark_steps.pca_store import asked_before
-from spark_steps.reduce import plan_reduced
-from spark_steps.schemas import REDUCED_SCHEMA
-from spark_steps.staleness import named, reducible_folders
-from spark_steps.store import Store
-from spark_steps.summaries import summarise
-from spark_steps.tables import FolderTable, TableChange
-from spark_steps.weights import MobileNetModel
+from spark_steps.erasure.carry_out import finished
+from spark_steps.features.weights import MobileNetModel
+from spark_steps.pca.model import PcaModel, PcaSettings, fit, settings_for_next
+from spark_steps.pca.model_store import asked_before
+from spark_steps.pca.reduce import plan_reduced
+from spark_steps.store.staleness import named, reducible_folders
+from spark_steps.store.store import Store
+from spark_steps.store.summaries import summarise
+from spark_steps.tables.folder_table import FolderTable, TableChange
+from spark_steps.tables.schemas import REDUCED_SCHEMA
 
 
 class PcaConfig(dg.Config):

@@ -7,15 +7,15 @@ from dagster_aws.s3 import S3Resource
 from dagster_pyspark import LazyPySparkResource
 
 from fruits_assets.assets.common import StepLauncher, folder_table, folders_of
-from fruits_assets.failures import fails_in_a_sentence
-from fruits_assets.io_managers import TableUpdate
-from fruits_assets.residency import check_residency
+from fruits_assets.assets.io_managers import TableUpdate
+from fruits_assets.aws.residency import check_residency
+from fruits_assets.instance.failures import fails_in_a_sentence
 from fruits_assets.settings import Settings
-from spark_steps.erasure import finished, refuse_while_erasing
-from spark_steps.images import find_photos, plan_raw_images
-from spark_steps.schemas import RAW_IMAGES_SCHEMA
-from spark_steps.store import Store
-from spark_steps.summaries import REJECTED_SHOWN
+from spark_steps.erasure.carry_out import finished, refuse_while_erasing
+from spark_steps.photos.listing import find_photos, plan_raw_images
+from spark_steps.store.store import Store
+from spark_steps.store.summaries import REJECTED_SHOWN
+from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA
 
 
 @dg.asset(**folder_table("raw_images", RAW_IMAGES_SCHEMA))

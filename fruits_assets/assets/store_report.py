@@ -3,16 +3,16 @@
 import dagster as dg
 
 from fruits_assets.assets.common import GROUP
+from fruits_assets.assets.metadata import STORE_REPORT
 from fruits_assets.assets.mobilenet import mobilenet_features, mobilenet_model
+from fruits_assets.assets.overview import overview
 from fruits_assets.assets.pca import pca_model, reduced_features
 from fruits_assets.assets.raw_images import raw_images
-from fruits_assets.cost_so_far import cost_so_far
-from fruits_assets.failures import fails_in_a_sentence
-from fruits_assets.metadata import STORE_REPORT
-from fruits_assets.overview import overview
-from fruits_assets.report import read_report
-from spark_steps import pca_store
-from spark_steps.store import Store
+from fruits_assets.assets.report import read_report
+from fruits_assets.instance.failures import fails_in_a_sentence
+from fruits_assets.money.cost_so_far import cost_so_far
+from spark_steps.pca import model_store
+from spark_steps.store.store import Store
 
 _WITH_COSTS = [asset.key for asset in (raw_images, mobilenet_model, mobilenet_features, pca_model, reduced_features)]
 
@@ -25,6 +25,6 @@ def store_report(context: dg.AssetExecutionContext, store: dg.ResourceParam[Stor
     The other assets show the numbers of one folder at a time; those here plot over time. It is read from the files of
     the three tables, as ``fruits report`` reads them, and needs no Spark.
     """
-    model = pca_store.load(store.pca_models)
+    model = model_store.load(store.pca_models)
     cost = cost_so_far(context.instance, context.asset_key, _WITH_COSTS)
     return dg.MaterializeResult(metadata=overview(read_report(store.root), model, cost))

@@ -1,1 +1,1 @@
-"""The commands of ``fruits``, imported when they are called: see ``fruits_assets.cli``."""
+"""The commands of ``fruits``, imported when they are called: see ``fruits_assets.commands.cli``."""

@@ -2,10 +2,10 @@
 
 import click
 
-from fruits_assets.commands.opening import open_store
-from fruits_assets.commands.options import store_option
+from fruits_assets.commands.support.opening import open_store
+from fruits_assets.commands.support.options import store_option
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import tells_problems_in_a_sentence
 
 
 @click.command("convert")
@@ -20,7 +20,7 @@ def convert_command(store: str | None) -> None:
     Example:
       fruits convert --store results
     """
-    from spark_steps.conversion import convert
+    from spark_steps.store.conversion import convert
 
     opened = open_store(read_settings(store=store))
     if not convert(opened, click.echo):

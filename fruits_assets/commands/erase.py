@@ -5,10 +5,10 @@ import sys
 import click
 
 from fruits_assets.commands.completion import files
-from fruits_assets.commands.options import images_option, store_option
+from fruits_assets.commands.support.options import images_option, store_option
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal import tells_problems_in_a_sentence
-from spark_steps.erasure_plan import Plan
+from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from spark_steps.erasure.plan import Plan
 from spark_steps.errors import FruitsError
 
 _FILES_SHOWN = 20
@@ -57,8 +57,8 @@ def erase_command(
     # Here: they bring Dagster, which --help does without.
     import dagster as dg
 
-    from fruits_assets.erasing import Wanted, erase, preview
-    from fruits_assets.home import ensure_dagster_home
+    from fruits_assets.instance.home import ensure_dagster_home
+    from fruits_assets.jobs.erasure_service import Wanted, erase, preview
 
     settings = read_settings(images=images, store=store)
     lines = ""

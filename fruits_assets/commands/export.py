@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from fruits_assets.commands.opening import open_store
-from fruits_assets.commands.options import as_of_option, store_option
+from fruits_assets.commands.support.opening import open_store
+from fruits_assets.commands.support.options import as_of_option, store_option
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal import tells_problems_in_a_sentence
-from spark_steps.export import export_csv, export_npz, export_parquet
+from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from spark_steps.queries.export import export_csv, export_npz, export_parquet
 
 
 class _LocalFile(click.Path):

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from fruits_assets.commands.opening import open_store
-from fruits_assets.commands.options import store_option
+from fruits_assets.commands.support.opening import open_store
+from fruits_assets.commands.support.options import store_option
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal import printable, tells_problems_in_a_sentence
-from spark_steps.versions import Change, history
+from fruits_assets.terminal.problems import printable, tells_problems_in_a_sentence
+from spark_steps.store.versions import Change, history
 
 _HEADINGS = ("time (UTC)", "table", "version", "rows added", "removed", "files added", "removed", "run", "what")
 _OF_NUMBERS = range(2, 7)

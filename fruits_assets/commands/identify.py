@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from fruits_assets.commands.completion import files
-from fruits_assets.commands.opening import open_store
-from fruits_assets.commands.options import as_of_option, store_option
+from fruits_assets.commands.support.opening import open_store
+from fruits_assets.commands.support.options import as_of_option, store_option
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import tells_problems_in_a_sentence
 from spark_steps.errors import FruitsError
-from spark_steps.identify import Identification, Identified, identify
-from spark_steps.neighbours import Verdict, labels_of
-from spark_steps.staleness import named
+from spark_steps.queries.identify import Identification, Identified, identify
+from spark_steps.queries.neighbours import Verdict, labels_of
+from spark_steps.store.staleness import named
 
 
 @click.command("identify")

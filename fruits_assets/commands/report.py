@@ -4,11 +4,11 @@ import json
 
 import click
 
-from fruits_assets.commands.opening import open_store
-from fruits_assets.commands.options import as_of_option, store_option
-from fruits_assets.report import as_text, read_report, rejected_lines
+from fruits_assets.assets.report import as_text, read_report, rejected_lines
+from fruits_assets.commands.support.opening import open_store
+from fruits_assets.commands.support.options import as_of_option, store_option
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import tells_problems_in_a_sentence
 
 
 @click.command("report")

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import click
 
-from fruits_assets.commands import places
-from fruits_assets.commands.asking import agree_to_other_weights
 from fruits_assets.commands.completion import weights_sources
-from fruits_assets.commands.options import images_option, store_option
-from fruits_assets.home import dagster_home, ensure_dagster_home, instance_at_the_terminal
-from fruits_assets.interrupts import INTERRUPTS
+from fruits_assets.commands.support import places
+from fruits_assets.commands.support.asking import agree_to_other_weights
+from fruits_assets.commands.support.options import images_option, store_option
+from fruits_assets.instance.home import dagster_home, ensure_dagster_home, instance_at_the_terminal
 from fruits_assets.settings import Settings, read_settings
-from fruits_assets.terminal import tells_problems_in_a_sentence
+from fruits_assets.terminal.interrupts import INTERRUPTS
+from fruits_assets.terminal.problems import tells_problems_in_a_sentence
 from spark_steps.errors import FruitsError
-from spark_steps.session import start_in_background
-from spark_steps.store import Store
-from spark_steps.weights import IMAGENET, check_source, current_model, download_imagenet, has_current_model
+from spark_steps.features.weights import IMAGENET, check_source, current_model, download_imagenet, has_current_model
+from spark_steps.spark.session import start_in_background
+from spark_steps.store.store import Store
 
 RANDOM_WEIGHTS = "random:0"
 
@@ -25,6 +25,11 @@ RANDOM_WEIGHTS = "random:0"
 @click.command("run")
 @images_option
 @store_option
+@click.option(
+    "--deployment",
+    type=click.Choice(["local", "emr"]),
+    help="Where the steps run.  [env: FRUITS_DEPLOYMENT; default: local]",
+)
 @click.option(
     "--weights",
     shell_complete=weights_sources,
@@ -55,6 +60,7 @@ RANDOM_WEIGHTS = "random:0"
 def run_command(
     images: str | None,
     store: str | None,
+    deployment: str | None,
     weights: str | None,
     folders: tuple[str, ...],
     components: int | None,
@@ -70,7 +76,14 @@ def run_command(
     """
     if components is not None and variance is not None:
         raise click.UsageError("--components and --variance exclude each other.")
-    settings = read_settings(images=images, store=store, weights=weights, components=components, variance=variance)
+    settings = read_settings(
+        deployment=deployment,
+        images=images,
+        store=store,
+        weights=weights,
+        components=components,
+        variance=variance,
+    )
     places.check_that_photos_are_named(settings)
     for line in places.told(settings, images, store):
         click.echo(line, err=True)
@@ -93,7 +106,7 @@ def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes
     home = dagster_home(settings.store)
     if settings.deployment == "local":
         # Here: it brings Spark's Python side.
-        from spark_steps.images import check_images_root
+        from spark_steps.photos.listing import check_images_root
 
         check_images_root(settings.images)
     agree_to_other_weights(settings, yes=yes)
@@ -103,12 +116,13 @@ def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes
     else:
         INTERRUPTS.let_the_cluster_be_ended()
     # Here: Dagster takes seconds to import, and --help does without.
-    from fruits_assets.pipeline import run_pipeline
-    from fruits_assets.report import as_text, read_report
+    from fruits_assets.assets.report import as_text, read_report
+    from fruits_assets.definitions import build_definitions
+    from fruits_assets.jobs.pipeline import run_pipeline
 
     ensure_dagster_home(settings.store)
     with instance_at_the_terminal(home) as instance:
-        run_pipeline(settings, instance, patterns, lambda line: click.echo(line, err=True))
+        run_pipeline(settings, instance, build_definitions, patterns, lambda line: click.echo(line, err=True))
     click.echo(as_text(read_report(settings.store)))
     click.echo(f"\nTo look at the runs and their metadata: make ui   (or: {_ui_command(settings)})")
 
@@ -133,7 +147,7 @@ def demo_command(weights: str | None) -> None:
       fruits demo                       # photos in sample/photos, results in sample/store
       fruits demo --weights random:0    # no download
     """
-    from fruits_assets.sample import write_sample
+    from fruits_assets.sample_photos import write_sample
 
     images, store = Path("sample/photos"), Path("sample/store")
     # Before any work: a wrong path should not come to light after it.

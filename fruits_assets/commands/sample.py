@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from fruits_assets.sample import write_sample
-from fruits_assets.terminal import tells_problems_in_a_sentence
+from fruits_assets.sample_photos import write_sample
+from fruits_assets.terminal.problems import tells_problems_in_a_sentence
 
 
 @click.command("sample")

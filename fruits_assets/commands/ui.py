@@ -7,10 +7,10 @@ import shlex
 import click
 
 from fruits_assets.commands.completion import folders
-from fruits_assets.commands.options import images_option, store_option
-from fruits_assets.home import ensure_dagster_home, last_store
+from fruits_assets.commands.support.options import images_option, store_option
+from fruits_assets.instance.home import ensure_dagster_home, last_store
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import tells_problems_in_a_sentence
 
 
 @click.command("ui")
@@ -32,7 +32,7 @@ def ui_command(images: str | None, store: str | None, port: int, verbose: bool) 
       fruits ui --images photos --store results --port 3001
     """
     # Here: it is for this command alone.
-    from fruits_assets.ui_process import serve
+    from fruits_assets.instance.ui_process import serve
 
     if store is None and "FRUITS_STORE" not in os.environ:
         store = last_store()
@@ -49,7 +49,7 @@ def _images_of_last_run() -> str | None:
     # Here: Dagster takes seconds to import, and is asked only where nobody names the images.
     import dagster as dg
 
-    from fruits_assets.tags import IMAGES_TAG
+    from fruits_assets.instance.tags import IMAGES_TAG
 
     with dg.DagsterInstance.get() as instance:
         return next((run.tags[IMAGES_TAG] for run in instance.get_runs(limit=50) if IMAGES_TAG in run.tags), None)

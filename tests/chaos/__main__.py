@@ -19,10 +19,10 @@ from pathlib import Path
 
 import click
 
-from spark_steps import pca_store
 from spark_steps.errors import FruitsError
-from spark_steps.store import Store
-from spark_steps.weights import load_model
+from spark_steps.features.weights import load_model
+from spark_steps.pca import model_store
+from spark_steps.store.store import Store
 from tests.chaos.compare import Difference, differences, photos_seen_twice
 from tests.chaos.erasures import LINES, an_hour_passes, erase, traces
 from tests.chaos.photos import ImagesRoot
@@ -111,8 +111,8 @@ class Chaos:
         # A table under way may be told to be busy; it may not be told wrongly.
         with suppress(FruitsError):
             self.broken += photos_seen_twice(self._store)
-            if (version := pca_store.current_version(self._store.pca_models)) is not None:
-                pca_store.load(self._store.pca_models, version)
+            if (version := model_store.current_version(self._store.pca_models)) is not None:
+                model_store.load(self._store.pca_models, version)
 
     def _end(self, run: Run) -> int:
         self.runs += 1

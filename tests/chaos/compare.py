@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from spark_steps.store import Store
-from spark_steps.tables import TableChangedError
+from spark_steps.store.store import Store
+from spark_steps.tables.folder_table import TableChangedError
 
 # As they are in both stores; the reduced numbers may differ in their last bits, by the order of the files.
 _COLUMNS = {

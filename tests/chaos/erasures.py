@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from spark_steps.maintenance import uncommitted_files
-from spark_steps.store import Store
-from tests.small_store import contents_below, files_that_say
+from spark_steps.store.store import Store
+from spark_steps.tables.maintenance import uncommitted_files
+from tests.support.small_store import contents_below, files_that_say
 
 DEADLINE_SECONDS = 120
 _AN_HOUR = 3600

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.latency_proxy import BrokenOffError, LatencyServer, Request, forward_to, response
+from benchmarks.studies.latency_proxy import BrokenOffError, LatencyServer, Request, forward_to, response
 
 # A request is answered with an error and not done; done and not answered; neither; or half of the answer comes.
 KINDS = ("500", "503", "reset", "lost answer", "half a body", "silence", "200 and then an error")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.photo_corpus import BAD, GOOD, encoded
+from tests.support.photo_corpus import BAD, GOOD, encoded
 
 # The small ones: what they cost is not what is looked for here.
 _ODD = [

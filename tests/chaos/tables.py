@@ -24,15 +24,22 @@ from pathlib import Path
 import click
 import pyarrow as pa
 
-from spark_steps import s3
-from spark_steps.erasure import carry_out, decide, finished, refuse_after_erasing, refuse_while_erasing, unfinished
-from spark_steps.erasure_plan import Plan, Source
+from spark_steps.erasure.carry_out import (
+    carry_out,
+    decide,
+    finished,
+    refuse_after_erasing,
+    refuse_while_erasing,
+    unfinished,
+)
+from spark_steps.erasure.plan import Plan, Source
 from spark_steps.errors import FruitsError
-from spark_steps.images import plan_raw_images
-from spark_steps.maintenance import Upkeep, compact, maintain, vacuum
-from spark_steps.schemas import RAW_IMAGES_SCHEMA
-from spark_steps.store import Store
-from spark_steps.tables import DataFile, FolderTable, Snapshot, TableChange, TableChangedError, by_folder
+from spark_steps.photos.listing import plan_raw_images
+from spark_steps.storage import object_store, s3_address
+from spark_steps.store.store import Store
+from spark_steps.tables.folder_table import DataFile, FolderTable, Snapshot, TableChange, TableChangedError, by_folder
+from spark_steps.tables.maintenance import Upkeep, compact, maintain, vacuum
+from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA
 from tests.chaos.replay import NAME, Folders, Journal, Rows, Verdict, judge
 from tests.chaos.s3_store import faulty_store
 
@@ -70,7 +77,7 @@ class Race:
     @property
     def slowness(self) -> float:
         """How much longer everything takes than on files."""
-        return 5.0 if s3.is_s3(self.store) else 1.0
+        return 5.0 if s3_address.is_s3(self.store) else 1.0
 
     @property
     def is_over(self) -> bool:
@@ -248,7 +255,9 @@ def read_plainly(taker: Taker) -> None:
 
     root, began = taker.store.raw_images.root, time.monotonic()
     try:
-        table = DeltaTable(root, storage_options=s3.object_store_options(root) if s3.is_s3(root) else None)
+        table = DeltaTable(
+            root, storage_options=object_store.object_store_options(root) if s3_address.is_s3(root) else None
+        )
         rows = table.to_pyarrow_table()
     except (TableNotFoundError, FileNotFoundError, OSError) as error:
         # Before there is one; and where a file was vacuumed since the log was read.

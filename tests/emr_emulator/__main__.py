@@ -11,6 +11,8 @@ import threading
 import warnings
 from pathlib import Path
 
+from tests.support.project import PROJECT
+
 # Before moto is imported: the roles of the stack refer to AWS's own policies.
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 
@@ -22,8 +24,6 @@ from tests.emr_emulator.clusters import World, end_everything, new_emulator_id
 from tests.emr_emulator.server import Application
 from tests.emr_emulator.spark import ARCHIVE, make_class_archive, make_environment, make_spark_home
 from tests.emr_emulator.stack import REGION, STACK, make_stack, put_photos
-
-PROJECT = Path(__file__).parent.parent.parent
 
 
 class QuietHandler(MotoRequestHandler):

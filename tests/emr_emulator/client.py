@@ -10,7 +10,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Literal
 
-PROJECT = Path(__file__).parent.parent.parent
+from tests.support.project import PROJECT
+
 REGION = "eu-west-3"
 
 

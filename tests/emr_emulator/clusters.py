@@ -18,7 +18,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from spark_steps.session import find_java_home
+from spark_steps.spark.session import find_java_home
 from tests.emr_emulator import processes
 from tests.emr_emulator.shims import make_shims
 from tests.emr_emulator.spark import SMALL_JAVA, java_options, link, rewrite_command, spark_defaults

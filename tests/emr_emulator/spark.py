@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyspark
 
-from spark_steps.session import find_java_home
+from spark_steps.spark.session import find_java_home
 
 HADOOP_AWS = "3.3.4"
 S3_JARS = [

@@ -8,8 +8,8 @@ from typing import Any
 from moto.cloudformation.models import cloudformation_backends
 from moto.cloudformation.parsing import clean_json
 
-from fruits_assets.emr.environment import BOOTSTRAP, CURRENT, PYTHON, installed_versions
-from fruits_assets.sample import write_sample
+from fruits_assets.aws.environment import BOOTSTRAP, CURRENT, PYTHON, installed_versions
+from fruits_assets.sample_photos import write_sample
 from tests.emr_emulator.authorization import Authorization, backend
 from tests.emr_emulator.clusters import ACCOUNT, World
 

@@ -1,0 +1,190 @@
+"""What a store holds, told from its files alone: no Spark, no Dagster."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from fruits_assets.terminal.problems import printable
+from spark_steps.errors import FruitsError
+from spark_steps.pca.model import ANALYSED_COMPONENTS, DEFAULT_COMPONENTS, PcaModel
+from spark_steps.store.staleness import Staleness, look
+from spark_steps.store.store import Moment, Store
+from spark_steps.store.summaries import rejected_photos, summarise, total
+
+_REJECTED_NAMED = 5
+
+
+@dataclass(frozen=True)
+class StoreReport:
+    """The contents of a store.
+
+    Attributes:
+        store: Where it is.
+        folders: Image folders.
+        photos: Photos found.
+        photos_by_folder: The same by folder.
+        usable: Photos that have features.
+        rejected: Photos that have none, by reason.
+        rejected_photos: All of these, each with its ``path`` and ``error``, by path.
+        stale: What does not follow from the photos, their features and the PCA model.
+        reduced: Photos that have reduced features.
+        pca_model: Version of the PCA model, None before there is one; so are the figures that follow.
+        components: Components kept.
+        variance_kept: Share of the variance they keep.
+        variance_at: The same for 50 and for 350 components, or as many as there are.
+        components_for: Components needed for 90, 95 and 99 %.
+        weights: Source and sha256 of the network's weights.
+        bytes: Size of the photos, of their features and of their reduced features.
+        as_of: The moment as which the store was read, None for now.
+    """
+
+    store: str
+    folders: int
+    photos: int
+    photos_by_folder: dict[str, int]
+    usable: int
+    rejected: dict[str, int]
+    rejected_photos: list[dict[str, str]]
+    stale: Staleness
+    reduced: int
+    pca_model: str | None = None
+    components: int | None = None
+    variance_kept: float | None = None
+    variance_at: dict[str, float] = field(default_factory=dict)
+    components_for: dict[str, int] = field(default_factory=dict)
+    weights: dict[str, str] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+    as_of: Moment | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the report as JSON takes it."""
+        moment = self.as_of
+        return {
+            **asdict(self),
+            "as_of": moment and {"time": f"{moment.at:%Y-%m-%dT%H:%M:%SZ}", "versions": dict(moment.versions)},
+        }
+
+
+def read_report(root: str, as_of: Moment | None = None) -> StoreReport:
+    """Reads a store.
+
+    Args:
+        root: The store, a normalised place.
+        as_of: The moment as which it is read; None for now.
+
+    Raises:
+        FruitsError: There is no store.
+    """
+    store = Store(root, as_of)
+    found = summarise(store.raw_images)
+    if not any(summary.rows for summary in found.values()):
+        raise FruitsError(
+            f"At {as_of} the store {root} had no photo. {store.remedy}"
+            if as_of
+            else f"There is no store at {root}, or no photo in it. Make one: fruits run --images DIR --store DIR"
+        )
+    images = store.images or "."
+    raw, features, reduced = (
+        total(found),
+        total(summarise(store.mobilenet_features)),
+        total(summarise(store.reduced_features)),
+    )
+    return StoreReport(
+        store=root,
+        folders=len(found),
+        photos=raw.rows,
+        photos_by_folder={folder: summary.rows for folder, summary in found.items()},
+        usable=features.usable.count,
+        rejected=dict(Counter(features.reasons).most_common()),
+        rejected_photos=[
+            {"path": f"{images}/{path}", "error": error} for path, error in rejected_photos(store.mobilenet_features)
+        ],
+        stale=look(store),
+        reduced=reduced.rows,
+        as_of=as_of,
+        bytes={"photos": raw.photo_bytes, "features": features.table_bytes, "reduced": reduced.table_bytes},
+        **_pca_figures(store),
+    )
+
+
+def _pca_figures(store: Store) -> dict[str, Any]:
+    if (model := store.pca_model()) is None:
+        return {}
+    return {
+        "pca_model": model.version,
+        "components": model.k,
+        "variance_kept": model.explained_at(model.k),
+        "variance_at": {str(at): model.explained_at(at) for at in measured_at(model)},
+        "components_for": {f"{share:.0%}": model.components_for(share) for share in (0.9, 0.95, 0.99)},
+        "weights": dict(model.weights),
+    }
+
+
+def measured_at(model: PcaModel) -> list[int]:
+    """Returns the numbers of components that variance is told for: 50 and 350, or all where there are fewer."""
+    there_are = len(model.explained_variance_ratio)
+    return sorted({min(at, there_are) for at in (DEFAULT_COMPONENTS, ANALYSED_COMPONENTS)})
+
+
+def as_text(report: StoreReport) -> str:
+    """Returns the report for people."""
+    lines = [
+        f"Store       {report.store}",
+        *_moment(report),
+        f"Photos      {report.photos:,} in {report.folders:,} folders, {report.usable:,} usable",
+        "Rejected    " + (", ".join(f"{count:,} {reason}" for reason, count in report.rejected.items()) or "none"),
+        *_first_rejected(report),
+        f"Reduced     {report.reduced:,} photos",
+    ]
+    if report.pca_model:
+        at, needed = report.variance_at, report.components_for
+        lines += [
+            f"PCA model   {report.pca_model}",
+            f"Variance    {report.variance_kept:.1%} kept by {report.components} components",
+            "            " + ", ".join(f"{share:.1%} by {count}" for count, share in at.items()),
+            "            " + ", ".join(f"{share} needs {count}" for share, count in needed.items()) + " components",
+            f"Weights     {report.weights.get('source')}, sha256 {report.weights.get('sha256')}",
+        ]
+    sizes = report.bytes
+    line = "Size        " + ", ".join(f"{name} {human(size)}" for name, size in sizes.items())
+    if sizes["photos"] and sizes["reduced"]:
+        line += f" ({sizes['reduced'] / sizes['photos']:.1%} of the photos)"
+    return "\n".join([*lines, line, *_stale(report)])
+
+
+def _moment(report: StoreReport) -> list[str]:
+    if report.as_of is None:
+        return []
+    versions = ", ".join(f"{name}@{version}" for name, version in report.as_of.versions if version >= 0)
+    return [f"As of       {report.as_of}: {versions}"]
+
+
+def _first_rejected(report: StoreReport) -> list[str]:
+    lines = [f"            {line}" for line in rejected_lines(report.rejected_photos[:_REJECTED_NAMED], ": ")]
+    if more := len(report.rejected_photos) - len(lines):
+        as_of = f" --as-of {report.as_of.at.isoformat()}" if report.as_of else ""
+        lines.append(f"            and {more:,} more: fruits report --store {report.store}{as_of} --rejected")
+    return lines
+
+
+def rejected_lines(photos: Sequence[Mapping[str, str]], separator: str = "\t") -> list[str]:
+    """Returns the path of each photo and why it is rejected, a line each, whatever characters a name has."""
+    return [printable(photo["path"]) + separator + printable(photo["error"]) for photo in photos]
+
+
+def _stale(report: StoreReport) -> list[str]:
+    sentences = report.stale.sentences
+    if not sentences:
+        return []
+    remedy = [] if report.as_of else [Store(report.store).remedy]
+    return [f"{'' if number else 'Stale':<12}{sentence}" for number, sentence in enumerate([*sentences, *remedy])]
+
+
+def human(size: float) -> str:
+    """Returns a number of bytes as people read it."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,81 @@
+"""What a check looks at: the folders of its run, or the whole store; and how a sentence says which."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from fruits_assets.instance.internals import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+from fruits_assets.instance.partitions import IMAGE_FOLDERS
+from fruits_assets.instance.tags import tagged_folders
+from spark_steps.tables.folder_table import FolderTable
+
+# Of which a check on the whole store opens the files: in S3 some 3 requests a file, 16 files at a time.
+WHOLE_STORE_FOLDERS = 1000
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The folders that are looked at.
+
+    Attributes:
+        folders: Their names.
+        where: The same for people: "in all 25 folders of the store".
+    """
+
+    folders: list[str]
+    where: str
+
+    def say(self, sentence: str) -> str:
+        """Returns a sentence that begins with where it is true."""
+        return f"{self.where[0].upper()}{self.where[1:]}: {sentence}"
+
+
+def scope(of_run: Collection[str] | None, of_store: Collection[str], whole_up_to: int = 0) -> Scope:
+    """Returns what to look at.
+
+    Args:
+        of_run: The folders of a run, None where it is for all.
+        of_store: The folders of the store.
+        whole_up_to: The whole store is looked at where it has no more folders than that.
+    """
+    everything = sorted({*of_store, *(of_run or ())})
+    if of_run is None or len(everything) <= whole_up_to or set(of_run) >= set(of_store):
+        return Scope(everything, f"in all {len(everything):,} folders of the store")
+    chosen = sorted(of_run)
+    named = f"folder {chosen[0]!r}" if len(chosen) == 1 else f"the {len(chosen):,} folders"
+    return Scope(chosen, f"in {named} of this run, not in all {len(everything):,} of the store")
+
+
+def scope_of(context: dg.AssetCheckExecutionContext, table: FolderTable, whole_up_to: int = 0) -> Scope:
+    """Returns what a check looks at.
+
+    Args:
+        context: Of the check.
+        table: The table whose rows are the reason for those of the table checked, so that a folder that is missing
+            there altogether is not overlooked.
+        whole_up_to: The whole store is looked at where it has no more folders than that.
+    """
+    partitions = context.instance.get_dynamic_partitions(IMAGE_FOLDERS)
+    return scope(folders_of_run(context.run.tags, partitions), table.folders(), whole_up_to)
+
+
+def folders_of_run(tags: Mapping[str, str], partitions: Sequence[str]) -> list[str] | None:
+    """Returns the folders that a run is for; None where its tags name none, or one that was dropped since it began.
+
+    Args:
+        tags: Of the run.
+        partitions: All partitions, in the order of their registration.
+    """
+    if listed := tagged_folders(tags):
+        return listed
+    if key := tags.get(PARTITION_NAME_TAG):
+        return [key]
+    first, last = tags.get(ASSET_PARTITION_RANGE_START_TAG), tags.get(ASSET_PARTITION_RANGE_END_TAG)
+    if first in partitions and last in partitions:
+        return list(partitions[partitions.index(first) : partitions.index(last) + 1])
+    return None

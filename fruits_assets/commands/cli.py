@@ -1,0 +1,110 @@
+"""The command ``fruits``: thin commands, each imported when it is called, over the same assets and jobs."""
+
+import os
+from importlib import import_module
+
+import click
+from click.shell_completion import CompletionItem
+
+# Module, command in it, and what --help says of it: the first sentence of the command's own help, repeated here
+# because to ask the commands would import all of them, with Dagster and Spark.
+COMMANDS = {
+    "run": (
+        "fruits_assets.commands.run:run_command",
+        "Register the folders and materialize everything; only new and changed photos are run.",
+    ),
+    "report": ("fruits_assets.commands.report:report_command", "Print what a store holds, and what of it is stale."),
+    "history": (
+        "fruits_assets.commands.history:history_command",
+        "List what changed when in the tables of a store, the newest first.",
+    ),
+    "identify": (
+        "fruits_assets.commands.identify:identify_command",
+        "Name the labels that photos are nearest to in a store; the photos need not be in it.",
+    ),
+    "export": (
+        "fruits_assets.commands.export:export_command",
+        "Write the reduced features of all photos to one file, for other programs.",
+    ),
+    "erase": (
+        "fruits_assets.commands.erase:erase_command",
+        "Erase photos for good: their files with all versions, their rows in every table, and what Dagster noted of "
+        "them.",
+    ),
+    "convert": (
+        "fruits_assets.commands.convert:convert_command",
+        "Convert a store of an earlier release in place; no photo is run through the network again.",
+    ),
+    "ui": ("fruits_assets.commands.ui:ui_command", "Start Dagster's webserver and daemon on the asset graph."),
+    "env": (
+        "fruits_assets.commands.ui:env_command",
+        "Print what dagster's and dg's own commands need, as lines for a shell to evaluate.",
+    ),
+    "demo": (
+        "fruits_assets.commands.run:demo_command",
+        "Generate sample photos, run the whole pipeline on them, and print the report.",
+    ),
+    "sample": (
+        "fruits_assets.commands.sample:sample_command",
+        "Write generated photos of eight fruits, a folder each; the same for the same seed.",
+    ),
+    "completion": (
+        "fruits_assets.commands.completion:completion_command",
+        "Print what a shell needs to complete this command and its options.",
+    ),
+    "deploy": (
+        "fruits_assets.commands.deploy:deploy_command",
+        "Create or update what runs on AWS need, and upload the clusters' Python packages.",
+    ),
+    "doctor": (
+        "fruits_assets.commands.doctor:doctor_command",
+        "Check what runs on AWS need, from credentials to budget, and say what to do about each.",
+    ),
+    "estimate": (
+        "fruits_assets.money.estimate:estimate_command",
+        "Estimate time and cost of so many photos on the cluster, before there is one.",
+    ),
+    "clusters": (
+        "fruits_assets.commands.clusters:clusters_command",
+        "List the clusters of the region with age and cost so far, or end them.",
+    ),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported one at a time: all of them together take seconds."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns the names of the commands, the everyday ones first."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports a command; None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Completes the commands without importing them."""
+        named = [CompletionItem(name, help=told) for name, (_, told) in COMMANDS.items() if name.startswith(incomplete)]
+        return named or click.Command.shell_complete(self, ctx, incomplete)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the commands into the help without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, short_help) for name, (_, short_help) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="fruits")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Folders of fruit photos to compact feature tables, as a Dagster asset graph on Spark.
+
+    Ends with 0 when it is done, 1 when it failed and says why, 2 when it was called wrongly.
+    """
+    # https://no-color.org; that there is none away from a terminal, click sees to.
+    if os.environ.get("NO_COLOR"):
+        context.color = False

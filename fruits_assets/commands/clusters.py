@@ -1,0 +1,237 @@
+"""The command ``fruits clusters``: what runs, what it has cost, and how to end it."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from fruits_assets.aws.sessions import client, console_link, error_code, sentences
+from fruits_assets.engines.emr.cluster import Cluster, idle_since, steps_of
+from fruits_assets.money.prices import read_prices
+from fruits_assets.money.spend import ENDED_STATES, LIVING_STATES, ClusterSpend, Spend, month_spend, stack_of
+from fruits_assets.settings import Settings, read_settings
+from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from spark_steps.errors import FruitsError
+
+_JUPYTERHUB_PORT = 9443
+_ENDING = "TERMINATING"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A cluster that can be ended.
+
+    Attributes:
+        id: ``j-...``.
+        name: Whatever it is called.
+        state: EMR's.
+        stack: The stack it belongs to, None for clusters of others.
+    """
+
+    id: str
+    name: str
+    state: str
+    stack: str | None
+
+    def __str__(self) -> str:
+        whose = f"stack {self.stack}" if self.stack else "not started by fruits"
+        return f"{self.id} ({self.name}, {self.state.lower()}, {whose})"
+
+
+def duration(time: timedelta) -> str:
+    """Returns a time as a person says it: ``2 h 05 min``, or ``3 d 4 h``."""
+    minutes = int(time.total_seconds()) // 60
+    if minutes >= 48 * 60:
+        return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+def details(emr: Any, cluster: ClusterSpend) -> dict[str, str]:
+    """Returns the JupyterHub of a cluster, if it has one, and since when it is idle, if it is.
+
+    Args:
+        emr: Client of boto3.
+        cluster: One that runs.
+    """
+    with sentences(f"look at {cluster.id}"):
+        described = emr.describe_cluster(ClusterId=cluster.id)["Cluster"]
+    told = {}
+    names = {one["Name"].lower() for one in described.get("Applications", [])}
+    if "jupyterhub" in names and (master := described.get("MasterPublicDnsName")):
+        told["jupyterhub"] = f"https://{master}:{_JUPYTERHUB_PORT}"
+    found = Cluster.of(described)
+    if found.state == "WAITING" and (since := idle_since(found, steps_of(emr, cluster.id))):
+        told["idle_since"] = since.astimezone(UTC).isoformat()
+    return told
+
+
+def describe(emr: Any, spend: Spend, region: str, everything: bool) -> list[dict[str, Any]]:
+    """Returns the clusters to show, as JSON takes them.
+
+    Args:
+        emr: Client of boto3.
+        spend: Of the month.
+        region: Of the clusters.
+        everything: Those that have ended too.
+    """
+    return [
+        {
+            "id": cluster.id,
+            "name": cluster.name,
+            "state": cluster.state,
+            "stack": cluster.stack,
+            "nodes": cluster.nodes,
+            "created": cluster.created.astimezone(UTC).isoformat(),
+            "age_seconds": cluster.age(spend.until).total_seconds(),
+            "eur": cluster.eur,
+            "eur_per_hour": cluster.hourly.total,
+            "console": console_link(region, cluster.id),
+            **(details(emr, cluster) if cluster.running else {}),
+        }
+        for cluster in spend.clusters
+        if everything or cluster.state not in ENDED_STATES
+    ]
+
+
+def as_text(shown: Sequence[dict[str, Any]], spend: Spend, settings: Settings) -> str:
+    """Returns the listing as the command prints it.
+
+    Args:
+        shown: As ``describe`` gives them.
+        spend: Of the month.
+        settings: Region and budget.
+    """
+    lines: list[str] = []
+    if all(cluster["state"] in ENDED_STATES for cluster in shown):
+        lines += [f"No cluster runs in {settings.region}."]
+    for one in shown:
+        whose = f"stack {one['stack']}" if one["stack"] else "not started by fruits"
+        nodes = f"{one['nodes']} node{'' if one['nodes'] == 1 else 's'}"
+        lines.append(
+            f"{one['id']}  {one['name']}  {one['state'].lower()}  {duration(timedelta(seconds=one['age_seconds']))}  "
+            f"{nodes}  {one['eur']:.2f} EUR this month  ({whose})"
+        )
+        if idle := one.get("idle_since"):
+            since = datetime.fromisoformat(idle)
+            lines.append(f"    idle since {since:%H:%M} UTC, {duration(spend.until - since)}")
+        if one["state"] not in ENDED_STATES:
+            lines += [f"    {one[place]}" for place in ("jupyterhub", "console") if place in one]
+    left = settings.budget_eur - spend.total_eur
+    over = f"{left:.2f} EUR left" if left >= 0 else f"{-left:.2f} EUR over"
+    lines += [
+        "",
+        f"{spend.month:%B %Y}: {spend.total_eur:.2f} EUR of {settings.budget_eur:.2f} EUR, {over}. An upper bound of "
+        f"what ran in {settings.region}, whoever started it; other regions and accounts cannot be seen from here.",
+        f"Prices: {spend.prices}.",
+    ]
+    return "\n".join(lines)
+
+
+def running_clusters(emr: Any) -> list[Running]:
+    """Returns the clusters of the region that run and are not being ended, whoever started them.
+
+    Nothing of this asks for prices: a cluster can be ended when they are not known.
+    """
+    states = [state for state in LIVING_STATES if state != _ENDING]
+    with sentences("list the clusters"):
+        pages = emr.get_paginator("list_clusters").paginate(ClusterStates=states)
+        listed = [one for page in pages for one in page["Clusters"]]
+        return [Running(one["Id"], one["Name"], one["Status"]["State"], stack_of(emr, one["Id"])) for one in listed]
+
+
+def choose(running: Sequence[Running], wanted: Sequence[str], stack: str) -> tuple[list[Running], list[Running]]:
+    """Returns the clusters to end, and those of others that are left alone.
+
+    Args:
+        running: All that run.
+        wanted: Ids that were given; those are ended whoever started them. Without any, those of the stack.
+        stack: Our stack.
+    """
+    if wanted:
+        return [one for one in running if one.id in wanted], []
+    return [one for one in running if one.stack == stack], [one for one in running if one.stack != stack]
+
+
+def check_exist(emr: Any, ids: Iterable[str], region: str) -> None:
+    """Checks that there are or were clusters of these ids.
+
+    Raises:
+        FruitsError: There is no such cluster.
+    """
+    for cluster_id in ids:
+        with sentences(f"describe the cluster {cluster_id}"):
+            try:
+                emr.describe_cluster(ClusterId=cluster_id)
+            except emr.exceptions.ClientError as error:
+                if error_code(error) not in ("InvalidRequestException", "ValidationException"):
+                    raise
+                raise FruitsError(
+                    f"There is no cluster {cluster_id} in {region}. fruits clusters lists those that run."
+                ) from error
+
+
+@click.command("clusters")
+@click.argument("cluster_ids", metavar="[CLUSTER_ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="This month's that have ended too.")
+@click.option("--terminate", is_flag=True, help="End the stack's clusters, or those of the ids given.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@tells_problems_in_a_sentence
+def clusters_command(cluster_ids: tuple[str, ...], everything: bool, terminate: bool, yes: bool, as_json: bool) -> None:
+    """List the clusters of the region with age and cost so far, or end them.
+
+    \b
+    Examples:
+      fruits clusters
+      fruits clusters --terminate
+      fruits clusters --terminate j-2AXXXXXXGAPLF --yes
+    """
+    if cluster_ids and not terminate:
+        raise click.UsageError("Cluster ids go with --terminate.")
+    settings = read_settings()
+    emr = client("emr", settings.region)
+    if terminate:
+        _terminate(emr, cluster_ids, settings, yes, as_json)
+        return
+    spend = month_spend(emr, read_prices(settings), datetime.now(UTC))
+    shown = describe(emr, spend, settings.region, everything)
+    if as_json:
+        totals = {"month": f"{spend.month:%Y-%m}", "eur": spend.total_eur, "budget_eur": settings.budget_eur}
+        click.echo(json.dumps({**totals, "prices": spend.prices, "clusters": shown}, indent=2, ensure_ascii=False))
+    else:
+        click.echo(as_text(shown, spend, settings))
+
+
+def _terminate(emr: Any, wanted: Sequence[str], settings: Settings, yes: bool, as_json: bool) -> None:
+    running = running_clusters(emr)
+    unknown = [one for one in dict.fromkeys(wanted) if one not in {cluster.id for cluster in running}]
+    check_exist(emr, unknown, settings.region)
+    for cluster_id in unknown:
+        click.echo(f"{cluster_id} has ended already.", err=True)
+    chosen, others = choose(running, wanted, settings.stack)
+    for one in others:
+        click.echo(f"{one} is left alone. Give its id to end it.", err=True)
+    if chosen and not yes:
+        click.echo("\n".join(str(one) for one in chosen), err=True)
+        question = "End this cluster" if len(chosen) == 1 else f"End these {len(chosen)} clusters"
+        click.confirm(f"{question}, and what runs there", abort=True, err=True)
+    # One at a time: a refusal of one, such as for protection against termination, must not spare the others.
+    ended, problems = [], []
+    for one in chosen:
+        try:
+            with sentences(f"end {one.id}"):
+                emr.terminate_job_flows(JobFlowIds=[one.id])
+            ended.append(one.id)
+        except FruitsError as error:
+            problems.append(str(error))
+    if as_json:
+        click.echo(json.dumps({"terminated": ended}, indent=2))
+    elif not chosen:
+        click.echo(f"No cluster of stack {settings.stack} runs in {settings.region}: nothing to end.")
+    elif ended:
+        click.echo(f"{', '.join(ended)} {'is' if len(ended) == 1 else 'are'} being ended; it takes a minute or two.")
+    if problems:
+        raise FruitsError("\n".join(problems))

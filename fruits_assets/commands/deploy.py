@@ -1,0 +1,280 @@
+"""``fruits deploy``: the CloudFormation stack, and the Python environment of its clusters."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from botocore.exceptions import ClientError, WaiterError
+
+from fruits_assets.aws.environment import PROJECT, Environment, read_requirements, upload_environment
+from fruits_assets.aws.infrastructure import STACK_TAG, Infrastructure
+from fruits_assets.aws.sessions import DENIED, client, error_code, sentences
+from fruits_assets.settings import Settings, read_settings
+from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from spark_steps.errors import FruitsError
+
+TEMPLATE = PROJECT / "infra" / "fruits.yaml"
+# CloudFormation has AWS::Budgets::Budget in these of the EU's regions; the template's condition is the same.
+BUDGET_REGIONS = ("eu-west-3", "eu-west-1", "eu-central-1")
+# EMR and Spot make these roles when first used, with rights that the launcher role does not have.
+_SERVICE_LINKED_ROLES = ("elasticmapreduce.amazonaws.com", "spot.amazonaws.com")
+# Ten minutes, in looks of five seconds.
+_PATIENCE = {"Delay": 5, "MaxAttempts": 120}
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What there is after a deployment.
+
+    Attributes:
+        infrastructure: The stack's outputs.
+        environment: The nodes' Python environment.
+    """
+
+    infrastructure: Infrastructure
+    environment: Environment
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who is working.
+
+    Attributes:
+        account: The AWS account.
+        arn: Of the user, or of the assumed role's session.
+    """
+
+    account: str
+    arn: str
+
+    @property
+    def principals(self) -> list[str]:
+        """What a policy sees in ``aws:PrincipalArn``: for a session its role, whose path the session does not tell."""
+        if ":assumed-role/" not in self.arn:
+            return [self.arn]
+        role = self.arn.split("/")[1]
+        return [f"arn:aws:iam::{self.account}:role/{path}{role}" for path in ("", "*/")]
+
+
+def who(region: str) -> Identity:
+    """Returns whose credentials are used.
+
+    Args:
+        region: An AWS region.
+
+    Raises:
+        FruitsError: There are none, or AWS does not accept them.
+    """
+    with sentences("work on AWS"):
+        found = client("sts", region).get_caller_identity()
+    return Identity(found["Account"], found["Arn"])
+
+
+def deploy(
+    settings: Settings,
+    email: str | None = None,
+    environment_only: bool = False,
+    requirements: str | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Deployed:
+    """Creates or updates the stack, and uploads the environment where it is not there yet.
+
+    Args:
+        settings: Stack, region, budget.
+        email: Address of the budget alarm; None leaves it as it is.
+        environment_only: Leave the stack as it is, which takes no rights but the launcher role's.
+        requirements: Locked requirements in place of those of uv.lock.
+        tell: Is told what is being done.
+
+    Raises:
+        FruitsError: Something stands in the way; the message names it.
+    """
+    # First: an answer that needs no AWS, and would come after minutes otherwise.
+    requirements = read_requirements() if requirements is None else requirements
+    if not environment_only:
+        identity = who(settings.region)
+        _put_stack(settings, identity, email, tell)
+        _make_service_linked_roles(settings.region, tell)
+    infrastructure = Infrastructure.of_stack(settings.stack, settings.region)
+    s3 = client("s3", settings.region)
+    return Deployed(infrastructure, upload_environment(s3, infrastructure.staging_bucket, requirements, tell))
+
+
+def _put_stack(settings: Settings, identity: Identity, email: str | None, tell: Callable[[str], None]) -> None:
+    cloudformation = client("cloudformation", settings.region)
+    with sentences(f"create or update the stack {settings.stack} in {settings.region}"):
+        standing = _standing_stack(cloudformation, settings)
+        if standing is None:
+            _check_bucket_names(settings, identity)
+        parameters = _parameters(settings, identity, email, standing)
+        if not parameters["AlarmEmail"]:
+            tell(
+                "There is no budget alarm: AWS will not write when costs rise. Give an address: --email you@example.org"
+            )
+        elif settings.region not in BUDGET_REGIONS:
+            tell(f"There is no budget alarm: CloudFormation has none in {settings.region}. Make one in the console.")
+        request = {
+            "StackName": settings.stack,
+            "TemplateBody": TEMPLATE.read_text(),
+            "Capabilities": ["CAPABILITY_NAMED_IAM"],
+            "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+            # They reach every resource of the stack; Project is there for cost allocation.
+            "Tags": [{"Key": "Project", "Value": "fruits"}, {"Key": STACK_TAG, "Value": settings.stack}],
+        }
+        if standing is None:
+            tell(f"Creating the stack {settings.stack} in {settings.region} ...")
+            stack_id = cloudformation.create_stack(**request, OnFailure="DELETE")["StackId"]
+            _wait(cloudformation, "stack_create_complete", stack_id, settings.stack)
+            return
+        try:
+            cloudformation.update_stack(**request)
+        except ClientError as error:
+            if "No updates are to be performed" in str(error):
+                tell(f"The stack {settings.stack} in {settings.region} is up to date.")
+                return
+            raise
+        tell(f"Updating the stack {settings.stack} in {settings.region} ...")
+        _wait(cloudformation, "stack_update_complete", standing["StackId"], settings.stack)
+
+
+def _standing_stack(cloudformation: Any, settings: Settings) -> Mapping[str, Any] | None:
+    try:
+        stack: Mapping[str, Any] = cloudformation.describe_stacks(StackName=settings.stack)["Stacks"][0]
+    except ClientError as error:
+        if error_code(error) != "ValidationError":
+            raise
+        return None
+    status = stack["StackStatus"]
+    if status.endswith("_IN_PROGRESS"):
+        raise FruitsError(f"The stack {settings.stack} is being changed ({status}). Wait until that has ended.")
+    if status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"):
+        raise FruitsError(
+            f"The stack {settings.stack} is {status} and cannot be updated. Look at its events in the console; one "
+            f"that never worked may go: aws cloudformation delete-stack --stack-name {settings.stack} --region "
+            + settings.region
+        )
+    return stack
+
+
+def _check_bucket_names(settings: Settings, identity: Identity) -> None:
+    suffix = f"{identity.account}-{settings.region}"
+    s3 = client("s3", settings.region)
+    for bucket in (f"{settings.stack}-data-{suffix}", f"{settings.stack}-staging-{suffix}"):
+        try:
+            s3.head_bucket(Bucket=bucket)
+        except ClientError as error:
+            if error_code(error) in ("404", "NoSuchBucket"):
+                continue
+            if error_code(error) not in DENIED:
+                raise
+        raise FruitsError(
+            f"The bucket {bucket} is there already: the data of a stack outlives it. Empty and delete the bucket, or "
+            "choose another name by FRUITS_STACK."
+        )
+
+
+def _parameters(
+    settings: Settings, identity: Identity, email: str | None, standing: Mapping[str, Any] | None
+) -> dict[str, str]:
+    parameters = (standing or {}).get("Parameters", [])
+    before = {one["ParameterKey"]: one["ParameterValue"] for one in parameters}
+    former = [arn for arn in before.get("Administrators", "").split(",") if arn]
+    principals = {f"arn:aws:iam::{identity.account}:root", *identity.principals, *former}
+    return {
+        **before,
+        "Administrators": ",".join(sorted(principals)),
+        "AlarmEmail": before.get("AlarmEmail", "") if email is None else email,
+        "BudgetUsd": f"{max(settings.budget_eur / settings.usd_to_eur, 1):.2f}",
+    }
+
+
+def _wait(cloudformation: Any, what: str, stack_id: str, stack: str) -> None:
+    try:
+        cloudformation.get_waiter(what).wait(StackName=stack_id, WaiterConfig=_PATIENCE)
+    except WaiterError as error:
+        # By its id: the events of a stack that has been deleted are still there.
+        events = cloudformation.describe_stack_events(StackName=stack_id)["StackEvents"]
+        failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
+        # Newest first; what failed first is the cause, what was cancelled after it is not.
+        reasons = [f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}" for event in failed]
+        raise FruitsError(
+            f"The stack {stack} could not be made. {reasons[-1] if reasons else error}. Mend that, and run fruits "
+            "deploy again; what was made so far has been taken back."
+        ) from error
+
+
+def _make_service_linked_roles(region: str, tell: Callable[[str], None]) -> None:
+    iam = client("iam", region)
+    for service in _SERVICE_LINKED_ROLES:
+        try:
+            iam.create_service_linked_role(AWSServiceName=service)
+        except ClientError as error:
+            # Made before, by this or by anything else in the account.
+            if error_code(error) in ("InvalidInput", "InvalidInputException", "EntityAlreadyExists"):
+                continue
+            tell(
+                f"The role that {service} needs could not be made: {error}. The first cluster may be refused for that."
+            )
+
+
+def exports(settings: Settings, infrastructure: Infrastructure) -> dict[str, str]:
+    """Returns the settings of the emr deployment, by the names of their environment variables."""
+    return {
+        "FRUITS_DEPLOYMENT": "emr",
+        "FRUITS_REGION": settings.region,
+        "FRUITS_STACK": settings.stack,
+        "FRUITS_IMAGES": f"s3://{infrastructure.data_bucket}/Test",
+        "FRUITS_STORE": f"s3://{infrastructure.data_bucket}",
+    }
+
+
+def launcher_profile(settings: Settings, infrastructure: Infrastructure) -> str:
+    """Returns the entry of ``~/.aws/config`` with which work is done under the launcher role."""
+    return "\n".join(
+        [
+            f"[profile {settings.stack}]",
+            f"role_arn = {infrastructure.launcher_role_arn}",
+            f"source_profile = {os.environ.get('AWS_PROFILE', 'default')}",
+            f"region = {settings.region}",
+        ]
+    )
+
+
+@click.command(name="deploy")
+@click.option("--email", help="Where AWS writes to when the month's costs near the budget.")
+@click.option(
+    "--environment-only", is_flag=True, help="Upload the clusters' Python packages; leave the stack as it is."
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@tells_problems_in_a_sentence
+def deploy_command(email: str | None, environment_only: bool, yes: bool) -> None:
+    """Create or update what runs on AWS need, and upload the clusters' Python packages.
+
+    FRUITS_STACK and FRUITS_REGION say which; FRUITS_BUDGET_EUR is the alarm's budget. What is printed can be evaluated
+    by a shell.
+
+    \b
+    Example:
+      eval "$(fruits deploy --yes --email you@example.org)"
+    """
+    if email is not None and "@" not in email:
+        raise click.UsageError(f"{email!r} is no e-mail address.")
+    # Whatever FRUITS_DEPLOYMENT says: the buckets that the emr deployment needs are made here.
+    settings = read_settings(deployment="local")
+    if not (yes or environment_only):
+        account = who(settings.region).account
+        click.confirm(
+            f"Make or update the stack {settings.stack} in {settings.region}, account {account}: buckets, network, "
+            "roles and a budget? While no cluster runs it costs what is stored, and no more.",
+            abort=True,
+            err=True,
+        )
+    deployed = deploy(settings, email, environment_only, tell=lambda line: click.echo(line, err=True))
+    for name, value in exports(settings, deployed.infrastructure).items():
+        click.echo(f"export {name}={value}")
+    click.echo("# To work under the launcher role, with no more rights than it needs, add to ~/.aws/config:")
+    for line in launcher_profile(settings, deployed.infrastructure).splitlines():
+        click.echo(f"#   {line}")
+    click.echo(f"# and: export AWS_PROFILE={settings.stack}")

@@ -1,0 +1,50 @@
+"""What ``fruits run`` asks before it begins."""
+
+import sys
+
+import click
+
+from fruits_assets.settings import Settings
+from spark_steps.errors import FruitsError
+from spark_steps.features.weights import check_source, replaced_network
+from spark_steps.storage.s3_address import is_s3
+from spark_steps.store.store import Store
+
+
+def agree_to_other_weights(settings: Settings, *, yes: bool) -> None:
+    """Asks whether other weights than those of the store are really to replace all of its features.
+
+    Args:
+        settings: The store, and the weights that are asked for.
+        yes: Whether somebody has agreed already.
+
+    Raises:
+        FruitsError: There is nobody to ask, or the weights are not there.
+        click.Abort: The answer is no.
+    """
+    if settings.weights is None or yes:
+        return
+    if is_s3(settings.store) or is_s3(settings.weights):
+        # Here: it brings Dagster's clients of AWS, which take seconds to import.
+        from fruits_assets.aws.residency import check_residency
+
+        check_residency(settings, places=[settings.store, settings.weights])
+    check_source(settings.weights)
+    store = Store(settings.store)
+    replaced = replaced_network(settings.weights, store.mobilenet_models)
+    if replaced is None or not (photos := _photos_with_features(store)):
+        return
+    what = (
+        f"{store.root} has the network {replaced}. With the weights {settings.weights} {photos:,} photos go through "
+        "the network again, and all of their features are replaced."
+    )
+    if not sys.stdin.isatty():
+        raise FruitsError(f"{what} Add --yes if that is wanted; leave --weights and FRUITS_WEIGHTS out if it is not.")
+    click.confirm(f"{what}\nGo on?", abort=True, err=True)
+
+
+def _photos_with_features(store: Store) -> int:
+    # Here: it brings pandas.
+    from spark_steps.store.summaries import summarise, total
+
+    return total(summarise(store.mobilenet_features)).usable.count

@@ -1,0 +1,64 @@
+"""Where the photos and the store are, for those who did not name them, and places that do not go together."""
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from fruits_assets.settings import Settings
+from spark_steps.errors import FruitsError
+from spark_steps.storage.s3_address import is_s3
+
+
+def origin(settings: Settings, name: str) -> str:
+    """Returns where a setting comes from that no option gave: its variable, the file ``.env``, or the default."""
+    variable = f"FRUITS_{name.upper()}"
+    if name not in settings.model_fields_set:
+        return "the default"
+    return variable if variable in {known.upper() for known in os.environ} else f"{variable} in .env"
+
+
+def check_that_photos_are_named(settings: Settings) -> None:
+    """Raises a FruitsError where nothing says where the photos are, and the default does not exist."""
+    if "images" not in settings.model_fields_set and not is_s3(settings.images) and not Path(settings.images).exists():
+        raise FruitsError(
+            f"Nothing says where the photos are, and the default {settings.images} does not exist. Give the folder, "
+            "--images FOLDER, or try it on generated photos: fruits demo."
+        )
+
+
+def make_store(settings: Settings) -> None:
+    """Makes the store's folder: that it cannot be made, or written to, should not come to light after all the work.
+
+    Raises:
+        OSError: It cannot be.
+    """
+    if not is_s3(settings.store):
+        Path(settings.store).mkdir(parents=True, exist_ok=True)
+        if not os.access(settings.store, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), settings.store)
+
+
+def told(settings: Settings, images: str | None, store: str | None) -> Iterator[str]:
+    """Yields what there is to say of the places, a line each.
+
+    Args:
+        settings: The places.
+        images: What the option gave, None for nothing.
+        store: The same of the store.
+    """
+    for name, given in (("images", images), ("store", store)):
+        if given is None:
+            yield f"{name.capitalize()} {getattr(settings, name)} ({origin(settings, name)})"
+    if lies_within(settings.store, settings.images):
+        yield (
+            f"  warning: the store {settings.store} lies in the images folder, so that each run looks for photos among "
+            "its files too. Another place is better."
+        )
+
+
+def lies_within(place: str, folder: str) -> bool:
+    """Returns whether a place is a folder or lies below it, both normalised; links are followed."""
+    if not is_s3(place):
+        place, folder = os.path.realpath(place), folder if is_s3(folder) else os.path.realpath(folder)
+    return place == folder or place.startswith(f"{folder}/")

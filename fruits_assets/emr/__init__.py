@@ -1,1 +1,0 @@
-"""Everything that concerns AWS EMR: clusters, the step launcher, money, and the stack that they need."""

@@ -1,0 +1,350 @@
+"""The life of a cluster: how one is asked for, found again, created when there is none, and ended when idle."""
+
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from fruits_assets.aws import s3_lock
+from fruits_assets.aws.environment import Environment
+from fruits_assets.aws.infrastructure import STACK_TAG, Infrastructure
+from fruits_assets.aws.sessions import NEVER_TWICE, client, once, s3_resource, sentences
+from fruits_assets.engines.emr.cluster_request import (
+    ENVIRONMENT_TAG,
+    INSTANCE_TYPE_TAG,
+    MAX_AGE_TAG,
+    cluster_name,
+    cluster_request,
+)
+from fruits_assets.money.budget import check_budget, worst_case_eur
+from fruits_assets.money.costs import ClusterCostModel
+from fruits_assets.money.prices import read_prices
+from fruits_assets.money.spend import month_spend
+from fruits_assets.settings import Settings
+from spark_steps.errors import FruitsError
+
+ACTIVE_STATES = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
+UNFINISHED_STEPS = ("PENDING", "RUNNING", "CANCEL_PENDING")
+LOCK = "locks/cluster.json"
+ENVIRONMENT_PYTHON = "/opt/fruits/environment/bin/python"
+# A cluster this near to its greatest age takes no new work.
+_LEAST_LIFE_LEFT = 0.25
+# The runs of somebody else's fruits run follow each other within seconds.
+IDLE_GRACE = timedelta(seconds=30)
+# Longer than the lock of a killed process lasts.
+LOCK_PATIENCE = s3_lock.STALE_SECONDS + 30.0
+_SECONDS_TO_BE_ENDING = 30.0
+_IS_ENDING = re.compile(r"shutting down|terminat|not active|may not be modified", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a cluster.
+
+    Attributes:
+        id: ``s-...``.
+        name: As ``step_name`` makes it, for steps of ours.
+        state: EMR's.
+        ended: When, None before.
+    """
+
+    id: str
+    name: str
+    state: str
+    ended: datetime | None
+
+    @property
+    def run_id(self) -> str | None:
+        """The Dagster run it belongs to, None for steps of others."""
+        words = self.name.split()
+        return words[2] if len(words) >= 3 and words[1] == "run" else None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster of the stack.
+
+    Attributes:
+        id: ``j-...``.
+        state: EMR's.
+        created: When it was asked for.
+        ready: When it could take steps, None before.
+        tags: Of the cluster.
+        release: EMR release.
+    """
+
+    id: str
+    state: str
+    created: datetime
+    ready: datetime | None
+    tags: dict[str, str]
+    release: str
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> "Cluster":
+        """Returns a cluster as DescribeCluster tells of it."""
+        timeline = described["Status"]["Timeline"]
+        return cls(
+            id=described["Id"],
+            state=described["Status"]["State"],
+            created=timeline["CreationDateTime"],
+            ready=timeline.get("ReadyDateTime"),
+            tags={tag["Key"]: tag["Value"] for tag in described.get("Tags", [])},
+            release=described.get("ReleaseLabel", ""),
+        )
+
+    @property
+    def ends_by(self) -> datetime | None:
+        """When the switch on the cluster ends it at the latest, None where it has none."""
+        age = self.tags.get(MAX_AGE_TAG)
+        return self.created + timedelta(minutes=int(age)) if age else None
+
+
+def step_name(step_key: str, run_id: str, attempt: int) -> str:
+    """Returns a step's name, from which its run can be told."""
+    return f"{step_key} run {run_id} attempt {attempt + 1}"
+
+
+def steps_of(emr: Any, cluster_id: str) -> list[Step]:
+    """Returns all steps of a cluster, by a client of boto3."""
+    with sentences(f"list the steps of {cluster_id}"):
+        pages = emr.get_paginator("list_steps").paginate(ClusterId=cluster_id)
+        listed = [(one, one["Status"]) for page in pages for one in page["Steps"]]
+    return [
+        Step(one["Id"], one["Name"], status["State"], status.get("Timeline", {}).get("EndDateTime"))
+        for one, status in listed
+    ]
+
+
+def reusable(
+    clusters: Iterable[Cluster], settings: Settings, environment: Environment, now: datetime
+) -> Cluster | None:
+    """Returns the oldest cluster that may take more work, None where there is none.
+
+    One of another release, with other instances or another environment, or with less than a quarter of its greatest age
+    left, takes none.
+    """
+    asked = {ENVIRONMENT_TAG: environment.archive, INSTANCE_TYPE_TAG: settings.instance_type}
+    fit = [
+        one
+        for one in clusters
+        if one.state in ACTIVE_STATES
+        and one.release == settings.emr_release
+        and asked.items() <= one.tags.items()
+        and one.ends_by
+        and one.ends_by - now > (one.ends_by - one.created) * _LEAST_LIFE_LEFT
+    ]
+    return min(fit, key=lambda one: one.created, default=None)
+
+
+def idle_since(cluster: Cluster, steps: Collection[Step], ignored: Collection[str] = ()) -> datetime | None:
+    """Returns since when a cluster has had nothing to do; None while it has a step to do.
+
+    One that starts without a step has been abandoned: clusters are created and given their first step under one lock.
+
+    Args:
+        cluster: The cluster.
+        steps: Its steps.
+        ignored: Ids of steps that are being cancelled.
+    """
+    if any(step.state in UNFINISHED_STEPS and step.id not in ignored for step in steps):
+        return None
+    ended = [step.ended for step in steps if step.ended]
+    return max([*ended, cluster.ready or cluster.created])
+
+
+def last_run(steps: Collection[Step]) -> str | None:
+    """Returns the run of the step that ended last, None where there is none or it is no run's."""
+    ended = [step for step in steps if step.ended]
+    return max(ended, key=lambda step: step.ended or datetime.min).run_id if ended else None
+
+
+class Clusters:
+    """The clusters of a stack.
+
+    Attributes:
+        settings: The platform's.
+        infrastructure: Of the stack.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.infrastructure = Infrastructure.of_stack(settings.stack, settings.region)
+        with sentences("open a client of s3"):
+            self.s3 = s3_resource(settings.region).get_client()
+        self.emr = client("emr", settings.region)
+        self._emr_once = client("emr", settings.region, NEVER_TWICE)
+
+    def active(self) -> list[Cluster]:
+        """Returns the stack's clusters that are not ended."""
+        with sentences("list the clusters"):
+            pages = self.emr.get_paginator("list_clusters").paginate(ClusterStates=list(ACTIVE_STATES))
+            listed = [one for page in pages for one in page["Clusters"]]
+            # Any may have any name, so the tag decides; the name only spares a call for each.
+            named = [one["Id"] for one in listed if one["Name"] == cluster_name(self.settings.stack)]
+            found = [self.describe(cluster_id)[0] for cluster_id in named]
+        return [one for one in found if one.tags.get(STACK_TAG) == self.settings.stack and one.state in ACTIVE_STATES]
+
+    def describe(self, cluster_id: str) -> tuple[Cluster, dict[str, str]]:
+        """Returns a cluster, and why it is in its state: EMR's Code and Message."""
+        with sentences(f"describe the cluster {cluster_id}"):
+            described = self.emr.describe_cluster(ClusterId=cluster_id)["Cluster"]
+        return Cluster.of(described), described["Status"].get("StateChangeReason", {})
+
+    def steps(self, cluster_id: str) -> list[Step]:
+        """Returns all steps of a cluster."""
+        return steps_of(self.emr, cluster_id)
+
+    def locked(self, patience: float = LOCK_PATIENCE) -> Any:
+        """Returns the lock under which clusters are chosen, created and ended."""
+        return s3_lock.held(self.s3, self.infrastructure.staging_bucket, LOCK, patience)
+
+    def submit(
+        self, environment: Environment, prepare: Callable[[str], dict[str, Any]], say: Callable[[str], None]
+    ) -> tuple[str, str]:
+        """Adds a step to the cluster that is there, or to a new one.
+
+        All under one lock: two runs that start together take one cluster, and nobody ends a cluster between
+        its being found and its being used.
+
+        Args:
+            environment: That the cluster's nodes must have.
+            prepare: Takes the cluster's id, stages the step, and returns its StepConfig for AddJobFlowSteps.
+            say: Takes what happens, a line at a time.
+
+        Returns:
+            Ids of the cluster and of the step.
+
+        Raises:
+            FruitsError: The budget does not allow a cluster, or AWS does not.
+        """
+        with self.locked():
+            ending: set[str] = set()
+            while True:
+                active = [one for one in self.active() if one.id not in ending]
+                cluster = reusable(active, self.settings, environment, datetime.now(UTC))
+                if cluster:
+                    say(f"cluster {cluster.id} is there ({cluster.state.lower()})")
+                cluster_id = cluster.id if cluster else self._create(environment, {one.id for one in active}, say)
+                step_id = self._add(cluster_id, prepare(cluster_id))
+                if step_id:
+                    return cluster_id, step_id
+                say(f"cluster {cluster_id} is ending; another is taken")
+                ending.add(cluster_id)
+
+    def _add(self, cluster_id: str, step: dict[str, Any]) -> str | None:
+        """Adds a step, and returns its id; None if the cluster takes no more, because it is ending."""
+
+        def add() -> str:
+            return str(self._emr_once.add_job_flow_steps(JobFlowId=cluster_id, Steps=[step])["StepIds"][0])
+
+        def added() -> str | None:
+            return next((one.id for one in self.steps(cluster_id) if one.name == step["Name"]), None)
+
+        with sentences(f"add a step to {cluster_id}"):
+            try:
+                return once(add, added)
+            except ClientError as error:
+                if _IS_ENDING.search(str(error)):
+                    return None
+                raise
+
+    def _create(self, environment: Environment, before: Collection[str], say: Callable[[str], None]) -> str:
+        settings = self.settings
+        prices = read_prices(settings)
+        worst = worst_case_eur(settings, prices)
+        check_budget(month_spend(self.emr, prices, datetime.now(UTC)), worst, settings.budget_eur)
+        request = cluster_request(settings, self.infrastructure, environment)
+
+        def create() -> str:
+            return str(self._emr_once.run_job_flow(**request)["JobFlowId"])
+
+        def created() -> str | None:
+            return next((one.id for one in self.active() if one.id not in before), None)
+
+        with sentences("create a cluster"):
+            cluster_id = once(create, created)
+        say(
+            f"cluster {cluster_id} is being created: 1 + {settings.core_nodes} {settings.instance_type}, about 7 min; "
+            f"at most {worst:.2f} EUR, for it ends itself at an age of {settings.max_age_minutes} minutes"
+        )
+        return cluster_id
+
+    def cost_model(self, cluster_id: str) -> ClusterCostModel:
+        """Returns what a second of a cluster costs, with the nodes that it has or, before it has any, will have."""
+        with sentences(f"list the nodes of {cluster_id}"):
+            pages = self.emr.get_paginator("list_instances").paginate(
+                ClusterId=cluster_id, InstanceGroupTypes=["CORE"], InstanceStates=["RUNNING"]
+            )
+            running = sum(len(page["Instances"]) for page in pages)
+        prices = read_prices(self.settings)
+        return ClusterCostModel(
+            cluster_id=cluster_id,
+            nodes={"master": 1, "core": running or self.settings.core_nodes},
+            instance_type=self.settings.instance_type,
+            eur_per_node_hour=prices.node_hour(self.settings.instance_type),
+            prices=prices.told,
+        )
+
+    def cancel(self, cluster_id: str, step_ids: list[str]) -> None:
+        """Cancels steps, running or not."""
+        with sentences(f"cancel steps of {cluster_id}"):
+            answer = self.emr.cancel_steps(
+                ClusterId=cluster_id, StepIds=step_ids, StepCancellationOption="TERMINATE_PROCESS"
+            )
+        refused = [one for one in answer.get("CancelStepsInfoList", []) if one.get("Status") == "FAILED"]
+        if refused:
+            raise FruitsError(f"EMR does not cancel step {refused[0].get('StepId')}: {refused[0].get('Reason')}.")
+
+    def terminate(self, cluster_ids: list[str]) -> None:
+        """Ends clusters."""
+        with sentences(f"terminate {', '.join(cluster_ids)}"):
+            self.emr.terminate_job_flows(JobFlowIds=cluster_ids)
+
+    def end_idle(
+        self,
+        say: Callable[[str], None],
+        *,
+        is_ours: Callable[[str], bool],
+        grace: timedelta = timedelta(0),
+        ignored: Collection[str] = (),
+        patience: float = LOCK_PATIENCE,
+    ) -> None:
+        """Ends the stack's clusters that have nothing to do, and whose last step was of a run of ours.
+
+        Somebody else may be between two steps; when they are not, EMR's idle limit ends their cluster.
+
+        Args:
+            say: Takes what happens, a line at a time.
+            is_ours: Tells whether a run is of this Dagster instance.
+            grace: How long a cluster may have nothing to do.
+            ignored: Ids of steps that have said they are done, or are being cancelled.
+            patience: Seconds to wait for the lock.
+        """
+        with self.locked(patience):
+            idle = [one.id for one in self.active() if self._is_idle(one, is_ours, grace, ignored)]
+            if idle:
+                self.terminate(idle)
+                self._wait_until_ending(idle)
+        for cluster_id in idle:
+            say(f"cluster {cluster_id} has nothing more to do and is ended")
+
+    def _is_idle(
+        self, cluster: Cluster, is_ours: Callable[[str], bool], grace: timedelta, ignored: Collection[str]
+    ) -> bool:
+        steps = self.steps(cluster.id)
+        since = idle_since(cluster, steps, ignored)
+        if since is None or datetime.now(UTC) - since < grace:
+            return False
+        finished = [step for step in steps if step.ended]
+        return not finished or is_ours(last_run(steps) or "")
+
+    def _wait_until_ending(self, cluster_ids: list[str]) -> None:
+        """Waits, under the lock, until EMR says so too: else the next one to look would take such a cluster."""
+        deadline = time.monotonic() + _SECONDS_TO_BE_ENDING
+        while {one.id for one in self.active()} & set(cluster_ids) and time.monotonic() < deadline:
+            time.sleep(1)

@@ -1,0 +1,96 @@
+"""What EMR is asked for when a cluster is created."""
+
+from typing import Any
+
+from fruits_assets.aws.environment import Environment
+from fruits_assets.aws.infrastructure import MANAGED_POLICIES_TAG, STACK_TAG, Infrastructure
+from fruits_assets.settings import Settings
+
+# What a cluster was made with, for those who may use it again with other settings.
+ENVIRONMENT_TAG, MAX_AGE_TAG, INSTANCE_TYPE_TAG = "fruits-environment", "fruits-max-age-minutes", "fruits-instance-type"
+
+
+def cluster_name(stack: str) -> str:
+    """Returns the name of the stack's clusters."""
+    return f"fruits-{stack}"
+
+
+def cluster_request(settings: Settings, infrastructure: Infrastructure, environment: Environment) -> dict[str, Any]:
+    """Returns what EMR is asked for: the arguments of RunJobFlow.
+
+    Args:
+        settings: Size, release, time limits.
+        infrastructure: Of the stack.
+        environment: What the nodes install.
+    """
+    staging = f"s3://{infrastructure.staging_bucket}"
+    master = _instance_group("MASTER", settings.instance_type, 1, "ON_DEMAND")
+    core = _instance_group(
+        "CORE", settings.instance_type, settings.core_nodes, "SPOT" if settings.spot else "ON_DEMAND"
+    )
+    bootstrap = {
+        "Path": f"{staging}/{environment.bootstrap}",
+        "Args": [f"{staging}/{environment.archive}", str(settings.max_age_minutes), settings.region],
+    }
+    notebooks = {"s3.persistence.enabled": "true", "s3.persistence.bucket": infrastructure.staging_bucket}
+    applications = ["Spark", "JupyterHub", "Livy"] if settings.jupyterhub else ["Spark"]
+    return {
+        "Name": cluster_name(settings.stack),
+        "ReleaseLabel": settings.emr_release,
+        "LogUri": f"{staging}/logs/",
+        "Applications": [{"Name": name} for name in applications],
+        "Configurations": [{"Classification": "jupyter-s3-conf", "Properties": notebooks}]
+        if settings.jupyterhub
+        else [],
+        "Instances": {
+            "InstanceGroups": [master, core],
+            "Ec2SubnetId": infrastructure.subnet_id,
+            "EmrManagedMasterSecurityGroup": infrastructure.primary_security_group,
+            "EmrManagedSlaveSecurityGroup": infrastructure.core_security_group,
+            "KeepJobFlowAliveWhenNoSteps": True,
+            # Protection would outlive every guard.
+            "TerminationProtected": False,
+        },
+        "ManagedScalingPolicy": {"ComputeLimits": _scaling(settings)},
+        "AutoTerminationPolicy": {"IdleTimeout": settings.idle_minutes * 60},
+        "BootstrapActions": [{"Name": "environment", "ScriptBootstrapAction": bootstrap}],
+        "SecurityConfiguration": infrastructure.security_configuration,
+        "ServiceRole": infrastructure.service_role,
+        "JobFlowRole": infrastructure.instance_profile,
+        "ScaleDownBehavior": "TERMINATE_AT_TASK_COMPLETION",
+        "VisibleToAllUsers": True,
+        "StepConcurrencyLevel": 1,
+        "Tags": _tags(settings, environment),
+    }
+
+
+def _instance_group(role: str, instance_type: str, count: int, market: str) -> dict[str, Any]:
+    return {
+        "Name": role.lower(),
+        "InstanceRole": role,
+        "InstanceType": instance_type,
+        "InstanceCount": count,
+        "Market": market,
+    }
+
+
+def _scaling(settings: Settings) -> dict[str, Any]:
+    limits = {
+        "UnitType": "Instances",
+        "MinimumCapacityUnits": settings.core_nodes,
+        "MaximumCapacityUnits": settings.core_nodes_most,
+        "MaximumCoreCapacityUnits": settings.core_nodes_most,
+    }
+    return limits | ({"MaximumOnDemandCapacityUnits": 0} if settings.spot else {})
+
+
+def _tags(settings: Settings, environment: Environment) -> list[dict[str, str]]:
+    tags = {
+        STACK_TAG: settings.stack,
+        MANAGED_POLICIES_TAG: "true",
+        "Project": "fruits",
+        ENVIRONMENT_TAG: environment.archive,
+        MAX_AGE_TAG: str(settings.max_age_minutes),
+        INSTANCE_TYPE_TAG: settings.instance_type,
+    }
+    return [{"Key": key, "Value": value} for key, value in tags.items()]

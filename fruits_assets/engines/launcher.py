@@ -1,0 +1,324 @@
+"""The step launcher: Dagster's own for EMR, with the cures of what a bill or a lost night would teach otherwise."""
+
+import gzip
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterEvent
+from dagster_aws.emr import EmrJobRunner
+from dagster_aws.emr.pyspark_step_launcher import EMR_SPARK_HOME, EmrPySparkStepLauncher
+
+from fruits_assets.aws.environment import check_versions, read_environment
+from fruits_assets.aws.residency import check_residency, s3_places
+from fruits_assets.aws.sessions import console_link, passes, read_object, sentences
+from fruits_assets.engines.emr.cluster import ENVIRONMENT_PYTHON, UNFINISHED_STEPS, Clusters, step_name
+from fruits_assets.engines.relay import EventRelay
+from fruits_assets.engines.remote import describe_step
+from fruits_assets.engines.staging import CODE, DOCUMENT, StepStaging
+from fruits_assets.engines.step_failures import Cause, Evidence, StepError, explain
+from fruits_assets.instance.failures import sentence_first
+from fruits_assets.instance.internals import NOT_FINISHED_STATUSES, BulkActionsFilter, BulkActionStatus
+from fruits_assets.instance.partitions import WHOLE_PIPELINE_JOB
+from fruits_assets.money.costs import COST_VARIABLE
+from fruits_assets.settings import Settings
+from spark_steps.errors import FruitsError
+from spark_steps.spark.session import SESSION_CONFIG
+
+# Seconds between two looks at a step: short at first, when most failures come, and never so long that news is old.
+_SHORTEST_WAIT, _LONGEST_WAIT = 1.0, 5.0
+# A step of a dead cluster may stay as it is for minutes: the cluster is asked too, every so many looks.
+_LOOKS_PER_CLUSTER = 5
+# EMR writes a step's log to S3 every few minutes; where nothing else says why it failed, it is waited for.
+_LOG_PATIENCE = 120.0
+# A laptop changes its network, AWS has a bad minute: a step that works on is not given up for that.
+_AWAY_PATIENCE = 600.0
+# The process of a step ends a moment after its last event.
+_PROCESS_PATIENCE = 30.0
+_LOG_CHARACTERS = 20_000
+_SECONDS_TO_RETRY = 10
+# Runs that belong together, such as those of fruits run, keep the cluster from one to the next.
+KEEP_CLUSTER_TAG = "fruits/keep-cluster"
+
+
+def links(region: str, cluster_id: str, step_id: str, log_uri: str) -> dict[str, dg.MetadataValue]:
+    """Returns where a person can look at a step: EMR's console, Spark's history, and the log."""
+    console = console_link(region, cluster_id)
+    return {
+        "emr_cluster": dg.MetadataValue.text(cluster_id),
+        "emr_step": dg.MetadataValue.text(step_id),
+        "emr_console": dg.MetadataValue.url(f"{console}?tab=steps"),
+        "spark_history": dg.MetadataValue.url(f"{console}?tab=applications"),
+        "log": dg.MetadataValue.path(f"{log_uri}/{cluster_id}/steps/{step_id}/"),
+    }
+
+
+class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
+    """Runs a step of an asset on the stack's cluster, which it creates if there is none.
+
+    Nothing of AWS is touched before a step is launched: Dagster makes this resource on the cluster too, where there is
+    nothing to launch.
+    """
+
+    def __init__(self, settings: Settings, jobs: Sequence[str] = ()) -> None:
+        with warnings.catch_warnings():
+            # Dagster says that launchers are superseded by Pipes, where the body of an asset is no longer the asset's.
+            warnings.simplefilter("ignore")
+            super().__init__(  # type: ignore[no-untyped-call]
+                region_name=settings.region,
+                # Bucket and cluster are those of the stack, looked up when there is a step to launch.
+                staging_bucket="",
+                staging_prefix="steps",
+                wait_for_logs=False,
+                action_on_failure="CONTINUE",
+                cluster_id="",
+                spark_config={},
+                local_job_package_path="",
+                deploy_local_job_package=True,
+            )
+        self._settings = settings
+        self._jobs = jobs
+        self._launched = False
+        self._finished_steps: dict[str, str] = {}
+
+    @cached_property
+    def _clusters(self) -> Clusters:
+        return Clusters(self._settings)
+
+    def launch_step(self, step_context: dg.StepExecutionContext) -> Iterator[DagsterEvent]:
+        """Runs a step on the cluster, and yields its events.
+
+        Raises:
+            dg.RetryRequested: The step was lost in a way that may not happen again.
+            dg.Failure: It cannot be run, or has failed for a reason that will stay.
+        """
+        with sentence_first(allow_retries=False):
+            try:
+                yield from self._launch(step_context)
+            except StepError as error:
+                if error.cause.passing and step_context.previous_attempt_count < self._settings.step_retries:
+                    raise dg.RetryRequested(self._settings.step_retries, _SECONDS_TO_RETRY) from error
+                raise
+
+    def _launch(self, step_context: dg.StepExecutionContext) -> Iterator[DagsterEvent]:
+        clusters, log = self._clusters, step_context.log
+        bucket = clusters.infrastructure.staging_bucket
+        # Steps, logs and notebooks go to the staging bucket.
+        check_residency(self._settings, places=[*s3_places(self._settings), f"s3://{bucket}"])
+        environment = read_environment(clusters.s3, bucket)
+        check_versions(environment)
+        run_id, step_key = step_context.dagster_run.run_id, step_context.step.key
+        attempt = step_context.previous_attempt_count
+        staging = StepStaging(clusters.s3, bucket, run_id, step_key, attempt)
+
+        # Before the step: what its inputs are now is what it was made from.
+        step_context.fetch_external_input_asset_version_info()
+
+        def prepare(cluster_id: str) -> dict[str, Any]:
+            cost = json.dumps(clusters.cost_model(cluster_id).to_json())
+            variables = {**self._settings.as_environment(), COST_VARIABLE: cost}
+            staging.send(
+                {**describe_step(step_context, self._jobs), "python": environment.python, "environment": variables}
+            )
+            step: dict[str, Any] = EmrJobRunner.construct_step_dict_for_command(  # type: ignore[no-untyped-call]
+                step_name(step_key, run_id, attempt), self._command(staging, step_key), self.action_on_failure
+            )
+            return step
+
+        self._launched = True
+        cluster_id, step_id = clusters.submit(environment, prepare, log.info)
+        where = links(self._settings.region, cluster_id, step_id, f"s3://{bucket}/logs")
+        log.info(f"{step_key} is step {step_id} of {cluster_id}: {where['emr_console'].value}")
+        relay = EventRelay(step_context, where)
+        try:
+            yield from self._follow(relay, log, staging, cluster_id, step_id)
+        finally:
+            # An interrupt, an error of ours, a caller that wants no more: nothing shall run that nobody waits for.
+            if step_id not in self._finished_steps and not relay.ended:
+                self._finished_steps[step_id] = cluster_id
+                try:
+                    clusters.cancel(cluster_id, [step_id])
+                except FruitsError as error:
+                    log.warning(f"Step {step_id} is not cancelled: {error} It ends with its cluster.")
+
+    def _command(self, staging: StepStaging, step_key: str) -> list[str]:
+        """Returns the spark-submit command of a step; partition keys travel in the document, however many they are."""
+        conf = {
+            "spark.app.name": step_key,
+            "spark.pyspark.python": ENVIRONMENT_PYTHON,
+            "spark.pyspark.driver.python": ENVIRONMENT_PYTHON,
+            "spark.executor.cores": str(self._settings.executor_cores),
+            # Else YARN has Spark plan for the two cores that it knows before there are executors.
+            "spark.default.parallelism": str(self._settings.executor_cores * self._settings.core_nodes),
+            "spark.dynamicAllocation.initialExecutors": str(self._settings.core_nodes),
+            "spark.executor.memory": self._settings.executor_memory,
+            "spark.executor.memoryOverhead": self._settings.executor_overhead,
+            "spark.executorEnv.FRUITS_REGION": self._settings.region,
+            "spark.executorEnv.LC_ALL": "C.UTF-8",
+            **SESSION_CONFIG,
+        }
+        return [
+            f"{EMR_SPARK_HOME}bin/spark-submit",
+            *("--master", "yarn"),
+            *("--deploy-mode", "client"),
+            *(word for name, value in conf.items() for word in ("--conf", f"{name}={value}")),
+            *("--py-files", staging.uri(CODE)),
+            staging.uri(staging.main_name),
+            staging.uri(DOCUMENT),
+            self._settings.region,
+        ]
+
+    def _follow(
+        self, relay: EventRelay, log: Any, staging: StepStaging, cluster_id: str, step_id: str
+    ) -> Iterator[DagsterEvent]:
+        """Yields the events of a step until it has said how it ended.
+
+        Raises:
+            StepError: It ended without saying so, was broken by its cluster, or took too long.
+        """
+        where = f"Step {step_id} of cluster {cluster_id}"
+        wait, looks, started = _SHORTEST_WAIT, 0, time.monotonic()
+        running_since: float | None = None
+        away_since: float | None = None
+        while not relay.ended:
+            with dg.raise_execution_interrupts():
+                time.sleep(wait)
+            wait, looks = min(wait * 1.2, _LONGEST_WAIT), looks + 1
+            self._check_deadline(where, started, running_since)
+            try:
+                state = self._describe(cluster_id, step_id)["State"]
+                over = state not in UNFINISHED_STEPS or (looks % _LOOKS_PER_CLUSTER == 0 and self._is_over(cluster_id))
+                # After the state, so that the last events of a step that has ended are there.
+                events = staging.new_events()
+            except FruitsError as error:
+                away_since = away_since or time.monotonic()
+                if not passes(error.__cause__ or error) or time.monotonic() - away_since > _AWAY_PATIENCE:
+                    raise
+                log.warning(f"{where} is not heard of for now: {error}")
+                continue
+            away_since = None
+            yield from relay.forward(events)
+            if state == "RUNNING" and running_since is None:
+                wait, running_since = _SHORTEST_WAIT, time.monotonic()
+            if over or relay.ended:
+                self._finished_steps[step_id] = cluster_id
+            if over and not relay.ended:
+                raise StepError(where, self._cause(staging, cluster_id, step_id))
+        if relay.cause:
+            raise StepError(where, relay.cause)
+
+    def _describe(self, cluster_id: str, step_id: str) -> dict[str, Any]:
+        with sentences(f"describe step {step_id} of {cluster_id}"):
+            described = self._clusters.emr.describe_step(ClusterId=cluster_id, StepId=step_id)
+        status: dict[str, Any] = described["Step"]["Status"]
+        return status
+
+    def _is_over(self, cluster_id: str) -> bool:
+        return self._clusters.describe(cluster_id)[0].state.startswith("TERMINAT")
+
+    def _check_deadline(self, where: str, started: float, running_since: float | None) -> None:
+        limit = self._settings.step_minutes if running_since else self._settings.max_age_minutes
+        if time.monotonic() - (running_since or started) > limit * 60:
+            what = "ran" if running_since else "waited for its turn"
+            name = "FRUITS_STEP_MINUTES" if running_since else "FRUITS_MAX_AGE_MINUTES"
+            raise StepError(
+                where,
+                Cause(
+                    f"it {what} for more than {limit} minutes, and is cancelled. Raise {name}, or give fewer folders."
+                ),
+            )
+
+    def _cause(self, staging: StepStaging, cluster_id: str, step_id: str) -> Cause:
+        status = self._describe(cluster_id, step_id)
+        cluster, reason = self._clusters.describe(cluster_id)
+        # By EMR's record, not by what was seen: a step may begin and end between two looks.
+        waiting = "StartDateTime" not in status.get("Timeline", {})
+        aged = cluster.ends_by is not None and datetime.now(UTC) > cluster.ends_by
+        outcome = staging.outcome()
+        error = outcome["error"] if outcome else None
+        known = error or status.get("FailureDetails", {}).get("Message")
+        patience = 0.0 if known or cluster.state.startswith("TERMINAT") else _LOG_PATIENCE
+        folder = f"logs/{cluster_id}/steps/{step_id}"
+        # The controller knows the exit code. In client mode spark-submit sends Python's stderr to its own stdout.
+        logs = [self._log(staging.bucket, f"{folder}/controller.gz", patience)]
+        logs += [self._log(staging.bucket, f"{folder}/{name}.gz", 0.0) for name in ("stdout", "stderr")]
+        log = "\n".join(logs)
+        details = status.get("FailureDetails", {})
+        return explain(Evidence(status["State"], details, cluster.state, reason, error, log, waiting, aged))
+
+    def _log(self, bucket: str, key: str, patience: float) -> str:
+        """Returns the end of a log, empty if EMR does not write it in time."""
+        deadline = time.monotonic() + patience
+        while True:
+            if (packed := read_object(self._clusters.s3, bucket, key)) is not None:
+                return gzip.decompress(packed).decode(errors="replace")[-_LOG_CHARACTERS:]
+            if time.monotonic() > deadline:
+                return ""
+            with dg.raise_execution_interrupts():
+                time.sleep(1)
+
+    def release(self, instance: dg.DagsterInstance, run: dg.DagsterRun, log: Any) -> None:
+        """Ends the cluster if this launcher has used it and no run or backfill of this instance may want it still."""
+        if not self._launched or KEEP_CLUSTER_TAG in run.tags:
+            return
+        if not others_in_flight(instance, timedelta(minutes=self._settings.max_age_minutes), run.run_id):
+            self._wait_for_processes()
+            self._clusters.end_idle(log.info, is_ours=runs_of(instance), ignored=self._finished_steps)
+
+    def _wait_for_processes(self) -> None:
+        """Waits for the processes of finished steps, so that EMR does not call a step that succeeded cancelled."""
+        deadline = time.monotonic() + _PROCESS_PATIENCE
+        for step_id, cluster_id in self._finished_steps.items():
+            while self._describe(cluster_id, step_id)["State"] in UNFINISHED_STEPS and time.monotonic() < deadline:
+                time.sleep(_SHORTEST_WAIT)
+
+
+def runs_of(instance: dg.DagsterInstance) -> Callable[[str], bool]:
+    """Returns what tells whether a run is of an instance."""
+    return lambda run_id: instance.get_run_by_id(run_id) is not None
+
+
+def others_in_flight(instance: dg.DagsterInstance, longest: timedelta, run_id: str | None = None) -> bool:
+    """Returns whether an instance has runs that are not finished and may need a cluster, or backfills.
+
+    A run of whole_pipeline needs none: the runs that it starts do.
+
+    Args:
+        instance: Of Dagster.
+        longest: A run of which nothing was heard for longer has lost its process, and Dagster does not know it.
+        run_id: A run that does not count.
+    """
+    since = datetime.now(UTC) - longest
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=list(NOT_FINISHED_STATUSES), updated_after=since))
+    if any(run.run_id != run_id and run.job_name != WHOLE_PIPELINE_JOB for run in unfinished):
+        return True
+    under_way = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
+    return bool(instance.get_backfills(BulkActionsFilter(statuses=under_way), limit=1))
+
+
+def emr_step_launcher(settings: Settings, jobs: Sequence[str]) -> dg.ResourceDefinition:
+    """Returns the launcher as a resource, which looks after the cluster when a run is over.
+
+    Args:
+        settings: Which stack, and what a cluster is to be.
+        jobs: Names of the jobs of the code location.
+    """
+
+    def launcher(context: dg.InitResourceContext) -> Iterator[FruitsEmrStepLauncher]:
+        made = FruitsEmrStepLauncher(settings, jobs)
+        try:
+            yield made
+        finally:
+            if context.instance and context.run:
+                try:
+                    made.release(context.instance, context.run, context.log)
+                except FruitsError as error:
+                    # The run is over, and what it made is made; EMR's idle limit ends the cluster.
+                    (context.log or dg.get_dagster_logger()).warning(f"The cluster is not ended now: {error}")
+
+    return dg.ResourceDefinition(resource_fn=launcher, description="Runs steps on EMR.")

@@ -1,0 +1,98 @@
+"""The folder in S3 that a step and its launcher share: what is sent, and what comes back."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import fruits_assets
+import spark_steps
+from fruits_assets.aws.sessions import read_object, sentences
+from spark_steps import step_main
+from spark_steps.errors import FruitsError
+from spark_steps.step_main import EVENTS, OUTCOME
+
+DOCUMENT = "step.json"
+CODE = "code.zip"
+_PACKAGES = (fruits_assets, spark_steps)
+_CODE_SUFFIXES = (".py", ".yaml", ".properties")
+
+
+def code_zip() -> bytes:
+    """Returns the project's two packages as a zip for ``--py-files``: their code, and nothing beside it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for package in _PACKAGES:
+            root = Path(str(package.__file__)).parent
+            for file in sorted(root.rglob("*")):
+                if file.suffix in _CODE_SUFFIXES and not any(
+                    part.startswith((".", "__")) for part in _folders(file, root)
+                ):
+                    archive.write(file, file.relative_to(root.parent))
+    return buffer.getvalue()
+
+
+def _folders(file: Path, root: Path) -> tuple[str, ...]:
+    return file.relative_to(root).parent.parts
+
+
+class StepStaging:
+    """What one attempt of a step sends and gets back.
+
+    Attributes:
+        bucket: The staging bucket.
+        prefix: Of this attempt: a retry must not read the events of the attempt before.
+    """
+
+    def __init__(self, s3: Any, bucket: str, run_id: str, step_key: str, attempt: int) -> None:
+        self._s3 = s3
+        self.bucket = bucket
+        self.prefix = f"steps/{run_id}/{step_key.replace('[', '__').replace(']', '__')}/{attempt}"
+        self._files_read = 0
+
+    def uri(self, name: str) -> str:
+        """Returns where one of its files lies."""
+        return f"s3://{self.bucket}/{self.prefix}/{name}"
+
+    @property
+    def main_name(self) -> str:
+        """The name of the script that spark-submit runs."""
+        return Path(step_main.__file__).name
+
+    def send(self, document: dict[str, Any]) -> None:
+        """Writes the step's document, its code and its main script."""
+        files = {
+            CODE: code_zip(),
+            self.main_name: Path(step_main.__file__).read_bytes(),
+            DOCUMENT: json.dumps(document, ensure_ascii=False).encode(),
+        }
+        with sentences(f"write to s3://{self.bucket}/{self.prefix}"):
+            for name, content in files.items():
+                self._s3.put_object(Bucket=self.bucket, Key=f"{self.prefix}/{name}", Body=content)
+
+    def new_events(self) -> list[str]:
+        """Returns the events that have come since the last call, serialized."""
+        events: list[str] = []
+        try:
+            while (more := self._read(f"{EVENTS}/{self._files_read + 1:06}.json")) is not None:
+                self._files_read += 1
+                events += more
+        except FruitsError:
+            # What has been read is not read again; the next call meets the same error, if it stays.
+            if not events:
+                raise
+        return events
+
+    def outcome(self) -> dict[str, Any] | None:
+        """Returns what the step says of its end, None if it did not come to that."""
+        outcome: dict[str, Any] | None = self._read(OUTCOME)
+        return outcome
+
+    def _read(self, name: str) -> Any:
+        with sentences(f"read {self.uri(name)}"):
+            content = read_object(self._s3, self.bucket, f"{self.prefix}/{name}")
+        try:
+            return None if content is None else json.loads(content)
+        except ValueError as error:
+            raise FruitsError(f"{self.uri(name)} is not what a step writes. Find out who has written it.") from error

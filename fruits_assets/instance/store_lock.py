@@ -1,0 +1,39 @@
+"""One process at a time does something to a store: a lock on a file, or on an object in S3."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from fruits_assets.aws.s3_lock import held
+from spark_steps.errors import FruitsError
+from spark_steps.storage import s3, s3_address
+
+
+@contextmanager
+def one_at_a_time(place: str, what: str, patience: float) -> Iterator[Callable[[], None]]:
+    """Holds off other processes; what is yielded raises a FruitsError if the lock was lost, which only S3 knows.
+
+    Args:
+        place: Where the lock lies, a normalised place.
+        what: What the other process does, for the message: "erases photos of results".
+        patience: Seconds to wait for another process.
+
+    Raises:
+        FruitsError: Another process holds the lock for longer than that.
+    """
+    if s3_address.is_s3(place):
+        with held(s3.client(), *s3_address.bucket_and_key(place), patience) as check_held:
+            yield check_held
+        return
+    Path(place).parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(place, timeout=patience)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise FruitsError(f"Another process {what}. Wait until it has ended.") from error
+    try:
+        yield lambda: None
+    finally:
+        lock.release()

@@ -1,0 +1,104 @@
+"""The Dagster UI, for pages of its own alone.
+
+``python -m fruits_assets.instance.ui_server dev ...`` is ``dagster dev ...``.
+
+Dagster's webserver asks nobody who they are, and takes commands from any page that is open in a browser on this
+machine: ``http://127.0.0.1:3000/graphql?query=mutation...`` in somebody's link or form starts a run, which may erase
+photos or cost money. Here it answers only what the browser says comes from its own pages, and what comes from no
+browser.
+"""
+
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+from urllib.parse import urlsplit
+
+import dagster as dg
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fruits_assets.instance.internals import dagster_dev
+
+_HERE = ("127.0.0.1", "localhost", "::1")
+_REFUSAL = "Refused: this does not come from the pages of this UI. Open http://127.0.0.1 and its port in a new tab."
+_COMMANDS = "/graphql"
+_OURS = "fruits_assets.instance.ui_server"
+
+
+def is_of_another_site(headers: Mapping[str, str], path: str) -> bool:
+    """Returns whether a request was made by a page of another site, or to a name that only claims to be this machine.
+
+    What a browser says of a request, pages cannot change: ``Host``, ``Origin`` and, of the Fetch standard,
+    ``Sec-Fetch-Site``. Programs other than browsers send neither of the last two.
+
+    Args:
+        headers: Of the request, names in small letters.
+        path: Of the request; a link from elsewhere to a page of the UI is let through.
+    """
+    host = headers.get("host", "")
+    if urlsplit(f"//{host}").hostname not in _HERE:
+        return True
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != host:
+        return True
+    linked = headers.get("sec-fetch-mode") == "navigate" and not path.startswith(_COMMANDS)
+    return headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not linked
+
+
+class OwnPagesOnly:
+    """Refuses, before Dagster sees them, requests of other sites' pages."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on, or answers it with 403; a websocket is closed."""
+        if scope["type"] == "lifespan" or not is_of_another_site(Headers(scope=scope), scope["path"]):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await PlainTextResponse(_REFUSAL, status_code=403)(scope, receive, send)
+
+
+def dev(arguments: Sequence[str]) -> None:
+    """Runs ``dagster dev`` with this webserver in the place of Dagster's."""
+    dagster = dagster_dev()
+    started = dagster.open_ipc_subprocess
+
+    def start(command: Sequence[str], **options: Any) -> Any:
+        # Dagster has no setting for it. Its version is locked, and a test sees that the UI refuses.
+        guarded = [*command[:2], _OURS, "webserver", *command[3:]] if "dagster_webserver" in command else command
+        return started(guarded, **options)
+
+    dagster.open_ipc_subprocess = start
+    threading.Thread(target=_end_with_the_command, daemon=True).start()
+    # It says that dg dev is newer.
+    warnings.simplefilter("ignore", dg.SupersessionWarning)
+    dagster.dev_command(list(arguments))
+
+
+def _end_with_the_command() -> None:
+    # fruits ui holds the other end of the pipe, which closes however that process ends.
+    sys.stdin.buffer.read()
+    os.killpg(0, signal.SIGTERM)
+
+
+def webserver(arguments: Sequence[str]) -> None:
+    """Runs Dagster's webserver behind ``OwnPagesOnly``."""
+    server: Any = import_module("dagster_webserver.webserver").DagsterWebserver
+    own = server.build_middleware
+    server.build_middleware = lambda this: [Middleware(OwnPagesOnly), *own(this)]
+    sys.argv[1:] = arguments
+    import_module("dagster_webserver.cli").main()
+
+
+if __name__ == "__main__":
+    {"dev": dev, "webserver": webserver}[sys.argv[1]](sys.argv[2:])

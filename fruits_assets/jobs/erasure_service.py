@@ -1,0 +1,186 @@
+"""Photos erased, as ``fruits erase`` and the job do it: one at a time, and with no run under way."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from fruits_assets.aws.residency import check_residency
+from fruits_assets.instance.in_flight import what_is_under_way
+from fruits_assets.instance.liveness import end_runs_of_killed_processes
+from fruits_assets.instance.records import forget
+from fruits_assets.instance.store_lock import one_at_a_time
+from fruits_assets.settings import Settings
+from spark_steps.erasure.carry_out import Erasure, carry_out, decide, unfinished, withdraw
+from spark_steps.erasure.plan import (
+    Plan,
+    Request,
+    check_below,
+    older_than,
+    plan_erasure,
+    read_lines,
+    read_request,
+)
+from spark_steps.errors import FruitsError
+from spark_steps.storage import locations
+from spark_steps.storage.s3 import check_conditional_writes
+from spark_steps.store.store import Store
+from spark_steps.tables.row_removal import check_nobody_writes
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which photos somebody wants erased, as they are named by people.
+
+    Attributes:
+        image_ids: By the sha256 of their bytes.
+        paths: By their files.
+        listed: A file, on this machine or in S3, with an image id or a path on each line.
+        lines: The same as a text.
+        older_than: Days that they have not been changed for.
+    """
+
+    image_ids: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    listed: str | None = None
+    older_than: int | None = None
+    lines: str = ""
+
+    @property
+    def given(self) -> list[str]:
+        """What a run's configuration has of them, as it was written: relative, as a URI, in capitals."""
+        return [*self.image_ids, *self.paths]
+
+    def request(self, store: Store, settings: Settings) -> Request:
+        """Returns what that means.
+
+        Raises:
+            FruitsError: There is no such list, it cannot be read, or names what is no photo of the images root.
+        """
+        request = read_request(self.image_ids, self.paths, settings.images) | read_lines(self.lines, settings.images)
+        if self.listed:
+            place = locations.normalise(self.listed)
+            check_residency(settings, places=[place])
+            request |= read_lines(_text_of(place), settings.images)
+        if self.older_than:
+            request |= older_than(store, datetime.now(UTC) - timedelta(days=self.older_than), settings.images)
+        return request
+
+
+Say = Callable[[str], None]
+_PATIENCE_SECONDS = 10.0
+
+
+def preview(settings: Settings, wanted: Wanted) -> Plan:
+    """Returns what an erasure would take away, and changes nothing.
+
+    Raises:
+        FruitsError: Something cannot be erased.
+    """
+    store = _opened(settings)
+    return _plan(store, wanted.request(store, settings), settings)
+
+
+def erase(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    wanted: Wanted,
+    agreed: Callable[[Plan], bool],
+    say: Say,
+    own_run: str | None = None,
+) -> None:
+    """Finishes what was interrupted, then erases what is asked for.
+
+    Args:
+        settings: Where the photos and the store are.
+        instance: Of Dagster, whose records are searched too.
+        wanted: What is asked for; nothing, to finish what was interrupted.
+        agreed: Is shown what would go, and says whether it is to go.
+        say: Takes progress, a line at a time; no line names a photo.
+        own_run: The run that erases, if it is one.
+
+    Raises:
+        FruitsError: A run is under way, or something cannot be erased.
+    """
+    store = _opened(settings)
+    request = wanted.request(store, settings)
+    end_runs_of_killed_processes(instance)
+    _refuse_while_running(instance, store, own_run)
+    # Not where the lock lies: the launcher role may delete the lock there, and nothing else.
+    check_conditional_writes(store.raw_images.root)
+    lock, what = f"{store.erasures}/unfinished/lock", f"erases photos of {store.root}"
+    with one_at_a_time(lock, what, _PATIENCE_SECONDS) as check_alone:
+        begun = unfinished(store, settings.images)
+        for erasure in begun:
+            say(f"The erasure {erasure.name} was interrupted, and is finished now.")
+            _finish(store, settings, erasure, instance, say, check_alone)
+        plan = _plan(store, _without(request, begun), settings)
+        if not agreed(plan):
+            return
+        if plan.is_empty:
+            # Of what was erased before, a run that was to erase it again has the name in its configuration.
+            if wanted.given:
+                forget(instance, plan.absent, wanted.given)
+            return
+        # Whoever was asked may have taken a day.
+        check_alone()
+        erasure = decide(store, plan, wanted.given)
+        try:
+            # Again: a run that began since has not seen the note, and one that begins from now on will.
+            _refuse_while_running(instance, store, own_run)
+        except FruitsError:
+            withdraw(store, erasure)
+            raise
+        _finish(store, settings, erasure, instance, say, check_alone)
+
+
+def _plan(store: Store, request: Request, settings: Settings) -> Plan:
+    plan = plan_erasure(store, request, settings.images)
+    check_below([source.path for source in plan.sources], settings.images, f"The store {store.root}")
+    return plan
+
+
+def _opened(settings: Settings) -> Store:
+    check_residency(settings, places=[settings.images, settings.store])
+    store = Store(settings.store)
+    store.check_images(settings.images)
+    return store
+
+
+def _without(request: Request, begun: list[Erasure]) -> Request:
+    """Returns a request without what has just been finished, so that the same command again meets nothing unknown."""
+    ids = {image_id for erasure in begun for image_id in erasure.image_ids}
+    paths = {path for erasure in begun for path in erasure.paths}
+    return Request(request.image_ids - ids, request.paths - paths)
+
+
+def _finish(
+    store: Store,
+    settings: Settings,
+    erasure: Erasure,
+    instance: dg.DagsterInstance,
+    say: Say,
+    check_alone: Callable[[], None],
+) -> None:
+    alone = [*erasure.given, *(path.removeprefix(f"{settings.images}/") for path in erasure.paths)]
+    for told in carry_out(store, erasure, settings.images, lambda texts: forget(instance, texts, alone)):
+        say(told)
+        check_alone()
+    say(str(erasure.receipt["what_to_do"]))
+
+
+def _refuse_while_running(instance: dg.DagsterInstance, store: Store, own_run: str | None) -> None:
+    if busy := what_is_under_way(instance, without=own_run):
+        raise FruitsError(f"{busy} Nothing is erased while it could bring rows back: erase again when it has ended.")
+    for table in store.tables.values():
+        check_nobody_writes(table)
+
+
+def _text_of(place: str) -> str:
+    try:
+        return locations.read_bytes(place).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FruitsError(
+            f"The list {place} cannot be read ({error}). Give a text file with an image id or a path on each line."
+        ) from error

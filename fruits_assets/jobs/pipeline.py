@@ -1,0 +1,193 @@
+"""The whole way from folders to reduced features, as runs of the same jobs that the UI starts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import dagster as dg
+
+from fruits_assets.aws.residency import check_residency
+from fruits_assets.engines.emr.guards import one_cluster_for_all
+from fruits_assets.instance.failures import reason
+from fruits_assets.instance.in_flight import what_is_under_way
+from fruits_assets.instance.liveness import tagged_as_alive
+from fruits_assets.instance.partitions import IMAGE_FOLDERS, partition_tags, synchronise
+from fruits_assets.instance.runs import run_in_process
+from fruits_assets.instance.tags import places
+from fruits_assets.settings import Settings
+from fruits_assets.terminal.progress import PROGRESS_LOGGER
+from spark_steps.erasure.carry_out import refuse_while_erasing
+from spark_steps.errors import FruitsError
+from spark_steps.features.weights import check_source, fetch_weights
+from spark_steps.photos.listing import PHOTO_EXTENSIONS, list_image_folders
+from spark_steps.store.store import Store
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One job of the pipeline.
+
+    Attributes:
+        job: Its name.
+        title: What it does.
+        per_folder: Whether it runs on ranges of folders.
+    """
+
+    job: str
+    title: str
+    per_folder: bool
+
+
+EXTRACT = Stage("extract_features", "photos to features", per_folder=True)
+FIT = Stage("fit_pca", "features to a PCA model", per_folder=False)
+REDUCE = Stage("reduce_folders", "features to reduced features", per_folder=True)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """How the runs of a pipeline are started.
+
+    Attributes:
+        tags: Of each of them, besides those that say what it works on.
+        config: Run configuration of each of them.
+        full_refresh: Run every photo through the network again, new or not.
+    """
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    full_refresh: bool = False
+
+    def config_of(self, stage: Stage) -> dict[str, Any]:
+        """Returns the run configuration of a stage."""
+        if stage is not EXTRACT or not self.full_refresh:
+            return dict(self.config)
+        return {**self.config, "ops": {"mobilenet_features": {"config": {"full_refresh": True}}}}
+
+
+# What the steps have to say goes to the terminal.
+AT_A_TERMINAL = Runs(config={"loggers": {PROGRESS_LOGGER: {}}})
+
+
+def run_pipeline(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    definitions_for: Callable[[Settings], dg.Definitions],
+    patterns: Sequence[str] = ("*",),
+    say: Callable[[str], None] = print,
+    runs: Runs = AT_A_TERMINAL,
+) -> None:
+    """Registers the folders, featurises those that match, refits the PCA and projects all folders that have features.
+
+    That is one run for the features of all folders that match, one for the PCA and one for the projection.
+
+    Args:
+        settings: Where the photos and the store are, which weights, how many components.
+        instance: The Dagster instance that keeps the runs.
+        definitions_for: Returns the code location for some settings.
+        patterns: Shell patterns of the folders to featurise; a folder that matches one of them is.
+        say: Takes progress, a line at a time.
+        runs: How the runs are started.
+
+    Raises:
+        FruitsError: There is nothing to do, or a run has failed; the message says why.
+    """
+    check_residency(settings)
+    refuse_while_erasing(Store(settings.store))
+    # Before any work: a wrong path should not come to light after the listing of a million photos.
+    if settings.weights is not None:
+        check_source(settings.weights)
+    wanted = register_folders(settings, instance, patterns, say)
+    # And what cannot be downloaded, not after the start of Spark.
+    fetch_weights(settings.weights, Store(settings.store).mobilenet_models)
+    definitions = definitions_for(settings)
+    with tagged_as_alive(instance) as own_tags, one_cluster_for_all(settings, instance, say) as cluster_tags:
+        runs = replace(runs, tags={**runs.tags, **places(settings), **cluster_tags, **own_tags})
+        _run_stage(EXTRACT, wanted, definitions, runs, instance, say)
+        _run_stage(FIT, [], definitions, runs, instance, say)
+        # All of them, not only those that match: numbers of different PCA models do not compare.
+        _run_stage(REDUCE, Store(settings.store).mobilenet_features.folders(), definitions, runs, instance, say)
+
+
+def register_folders(
+    settings: Settings, instance: dg.DagsterInstance, patterns: Sequence[str], say: Callable[[str], None]
+) -> list[str]:
+    """Makes the partitions those of the folders, and returns the folders that match one of some patterns.
+
+    Raises:
+        FruitsError: There is no photo, or none in a folder that matches.
+    """
+    found = list_image_folders(settings.images)
+    if not found.photos:
+        at_root = f" {found.root_photos} lie at the root itself: move them into a folder." if found.root_photos else ""
+        raise FruitsError(
+            f"There is no photo in a folder below {settings.images}.{at_root} Photos are files ending in "
+            f".{', .'.join(PHOTO_EXTENSIONS)}, in folders named by their label.{found.passed_over.told_after_no_photo}"
+        )
+    changes = synchronise(instance, Store(settings.store), settings.images, found)
+    say(f"{sum(found.photos.values()):,} photos in {len(found.photos):,} folders of {settings.images}")
+    if changes.moved:
+        say(f"  {changes.moved}")
+    if found.root_photos:
+        say(f"  warning: {found.root_photos} photos lie at the root, belong to no folder, and are not processed")
+    if found.hidden_photos:
+        say(f"  warning: {found.hidden_photos} photos in folders whose name begins with a dot are not processed")
+    for sentence in found.passed_over.sentences(found.contents):
+        say(f"  {sentence}")
+    for link in found.broken_links:
+        say(f"  warning: {link} is a link that leads nowhere, and is not processed")
+    for folder in changes.refused:
+        say(f"  warning: folder {folder!r} is not processed: no partition can have such a name; rename it")
+    if changes.drop:
+        say(f"  no longer partitions, because they are not below {settings.images}: {', '.join(changes.drop)}")
+    if changes.kept:
+        busy = what_is_under_way(instance) or ""
+        say(f"  kept though gone, because a run or backfill of them is not finished: {', '.join(changes.kept)}. {busy}")
+    matches = {pattern: [folder for folder in found.photos if fnmatchcase(folder, pattern)] for pattern in patterns}
+    matching = {folder for folders in matches.values() for folder in folders}
+    wanted = [folder for folder in found.photos if folder in matching and folder not in changes.refused]
+    if not wanted:
+        some = ", ".join(repr(folder) for folder in list(found.photos)[:5])
+        raise FruitsError(
+            f"None of the {len(found.photos)} folders below {settings.images} matches "
+            f"{' or '.join(map(repr, patterns))}. There are {some}..."
+        )
+    for pattern in (pattern for pattern, folders in matches.items() if not folders):
+        say(f"  warning: no folder matches {pattern!r}")
+    return wanted
+
+
+def _run_stage(
+    stage: Stage,
+    folders: Sequence[str],
+    definitions: dg.Definitions,
+    runs: Runs,
+    instance: dg.DagsterInstance,
+    say: Callable[[str], None],
+) -> None:
+    say(stage.title)
+    tags = _tags_of(folders, instance) if stage.per_folder else {}
+    job = definitions.resolve_job_def(stage.job)
+    result = run_in_process(job, runs.config_of(stage), {**runs.tags, **tags}, instance)
+    if not result.success:
+        raise FruitsError(f"The run {result.run_id} of {stage.job} failed. {reason(result.all_events)}")
+    failed = [evaluation for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
+    for evaluation in failed:
+        say(f"  {evaluation.severity.value.lower()}: {evaluation.check_name}: {evaluation.description}")
+    if broken := [evaluation for evaluation in failed if evaluation.severity == dg.AssetCheckSeverity.ERROR]:
+        raise FruitsError(f"The check {broken[0].check_name} failed. {broken[0].description}")
+
+
+def _tags_of(folders: Sequence[str], instance: dg.DagsterInstance) -> dict[str, str]:
+    """Returns the tags of one run of some folders.
+
+    Raises:
+        FruitsError: A folder is no partition.
+    """
+    registered = list(instance.get_dynamic_partitions(IMAGE_FOLDERS))
+    if missing := sorted(set(folders) - set(registered)):
+        raise FruitsError(
+            f"{len(missing)} folders, such as {missing[0]!r}, are no partitions of {instance.root_directory} any more: "
+            "another run with other images has dropped them. Run again, or give each store a DAGSTER_HOME of its own."
+        )
+    return partition_tags(folders, registered)

@@ -1,0 +1,243 @@
+"""What a node costs an hour: from AWS's Price List API, and where that cannot be read, from a dated table.
+
+Spot has no price that is known beforehand: Spot nodes are priced as on demand, which is an upper bound.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fruits_assets.aws.sessions import PATIENT, error_code, sentences
+from fruits_assets.money.costs import EC2_USD_PER_HOUR, EMR_USD_PER_HOUR, PRICES_DATE, Euros
+from fruits_assets.settings import Settings
+from spark_steps.errors import FruitsError
+
+# The API is the same everywhere, and answers for every region; this is the only one of its three places in the EU.
+PRICING_REGION = "eu-central-1"
+API, TABLE = "Price List API", f"table of {PRICES_DATE}"
+HOURS_PER_MONTH = 730
+
+# As commonly quoted for eu-west-3, not read from the Price List API. m5 costs in proportion to its size.
+_TABLE_REGION = "eu-west-3"
+_TABLE = {
+    f"m5.{size}xlarge": (EC2_USD_PER_HOUR * times, EMR_USD_PER_HOUR * times)
+    for size, times in (("", 1), ("2", 2), ("4", 4))
+}
+# gp2, the dearer of the two kinds that EMR attaches; gp3 is quoted as 0.0928.
+_EBS_USD_PER_GIGABYTE_MONTH = 0.116
+# Each node has a public address, for there is no NAT gateway; as announced by AWS for all regions from 2024-02 on.
+IPV4_USD_PER_HOUR = 0.005
+# EMR Management Guide, as read in 2026-11: the root volume has 15 GiB from 6.10 on ("Customizing the EBS root device
+# volume"), the data volumes of an xlarge have 64 GiB together ("Default Amazon EBS storage for instances").
+_ROOT_GIGABYTES = 15
+_EBS_GIGABYTES_PER_XLARGE = 64
+_LARGEST = 24.0
+
+# A budget guard that waits minutes for a price helps nobody: the table is there.
+_HASTY = PATIENT.merge(
+    Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=10)
+)
+
+
+@dataclass(frozen=True)
+class NodePrice:
+    """The price of an instance type.
+
+    Attributes:
+        ec2_usd_per_hour: On demand, Linux.
+        emr_usd_per_hour: EMR's fee on it.
+        ebs_gigabytes: Disks that EMR attaches to it, the root volume included.
+    """
+
+    ec2_usd_per_hour: float
+    emr_usd_per_hour: float
+    ebs_gigabytes: float
+
+
+@dataclass(frozen=True)
+class Prices:
+    """The prices of a region.
+
+    Attributes:
+        source: ``Price List API``, or ``table of 2026-09``.
+        date: Day the API was asked, or month of the table.
+        region: An AWS region.
+        usd_to_eur: Euros for a dollar.
+        ebs_usd_per_gigabyte_month: Price of disks.
+        nodes: By instance type.
+        note: What else is to be known of them, such as why the API was not read.
+        address_usd_per_hour: Price of a node's public address.
+    """
+
+    source: str
+    date: str
+    region: str
+    usd_to_eur: float
+    ebs_usd_per_gigabyte_month: float
+    nodes: Mapping[str, NodePrice]
+    note: str = ""
+    address_usd_per_hour: float = 0.0
+
+    @property
+    def told(self) -> str:
+        """Where the prices come from, in a line."""
+        dated = self.source if self.source == TABLE else f"{self.source}, {self.date}"
+        return f"{dated}, {self.region}, {self.usd_to_eur} EUR/USD{f'; {self.note}' if self.note else ''}"
+
+    def node_hour(self, instance_type: str) -> Euros:
+        """Returns what an hour of one node costs, by part.
+
+        Raises:
+            FruitsError: The price of this type is not known.
+        """
+        if instance_type not in self.nodes:
+            raise FruitsError(self._unknown(instance_type))
+        price = self.nodes[instance_type]
+        disks = price.ebs_gigabytes * self.ebs_usd_per_gigabyte_month / HOURS_PER_MONTH
+        ec2 = price.ec2_usd_per_hour + self.address_usd_per_hour
+        return Euros(ec2, price.emr_usd_per_hour, disks) * self.usd_to_eur
+
+    def node_hour_eur(self, instance_type: str) -> float:
+        """Returns what an hour of one node costs.
+
+        Raises:
+            FruitsError: The price of this type is not known.
+        """
+        return self.node_hour(instance_type).total
+
+    def including(self, instance_types: Collection[str]) -> "Prices":
+        """Returns the same prices with those of more types, read where these were read.
+
+        Raises:
+            FruitsError: The price of one is not known.
+        """
+        missing = sorted(set(instance_types) - set(self.nodes))
+        if missing and self.source == TABLE:
+            raise FruitsError(self._unknown(missing[0]))
+        with sentences(f"read the prices of {', '.join(missing)}"):
+            more = {name: _live_node(self.region, name, self.date) for name in missing}
+        return replace(self, nodes={**self.nodes, **more}) if more else self
+
+    def _unknown(self, instance_type: str) -> str:
+        if self.source == TABLE:
+            return (
+                f"What a {instance_type} costs is not in the {TABLE} ({self.note}). "
+                "Allow pricing:GetProducts (fruits estimate asks with --live-prices), or choose m5.xlarge."
+            )
+        return f"The Price List API has no price of {instance_type} in {self.region}. Check FRUITS_INSTANCE_TYPE."
+
+
+def read_prices(settings: Settings) -> Prices:
+    """Returns the prices of the platform's region, asked for once a day in a process.
+
+    Args:
+        settings: Region, instance type and the rate of the euro.
+
+    Raises:
+        FruitsError: The price of the instance type is not known.
+    """
+    today = datetime.now(UTC).date().isoformat()
+    prices = _of_the_day(settings.region, settings.instance_type, today)
+    prices = replace(prices, usd_to_eur=settings.usd_to_eur)
+    prices.node_hour(settings.instance_type)
+    return prices
+
+
+def table_prices(usd_to_eur: float, region: str = _TABLE_REGION, note: str = "as commonly quoted") -> Prices:
+    """Returns the prices of the table, whatever the API says.
+
+    Args:
+        usd_to_eur: Euros for a dollar.
+        region: Where they are to stand for; they are those of eu-west-3.
+        note: Why they are taken.
+    """
+    nodes = {name: NodePrice(ec2, emr, ebs_gigabytes(name)) for name, (ec2, emr) in _TABLE.items()}
+    elsewhere = "" if region == _TABLE_REGION else f"; they are those of {_TABLE_REGION}"
+    return Prices(
+        TABLE, PRICES_DATE, region, usd_to_eur, _EBS_USD_PER_GIGABYTE_MONTH, nodes, note + elsewhere, IPV4_USD_PER_HOUR
+    )
+
+
+def xlarges(instance_type: str) -> float:
+    """Returns how many times the ``xlarge`` of its family an instance type is; without a number, as the largest is."""
+    size = instance_type.partition(".")[2]
+    if size in ("large", "xlarge"):
+        return 0.5 if size == "large" else 1.0
+    times = size.removesuffix("xlarge")
+    return float(times) if times.isdigit() else _LARGEST
+
+
+def ebs_gigabytes(instance_type: str) -> float:
+    """Returns the disks that EMR attaches to an instance without disks of its own, the root volume included."""
+    return _ROOT_GIGABYTES + _EBS_GIGABYTES_PER_XLARGE * xlarges(instance_type)
+
+
+@cache
+def _of_the_day(region: str, instance_type: str, today: str) -> Prices:
+    try:
+        node = _live_node(region, instance_type, today)
+        disks = _live_ebs(region)
+    except (BotoCoreError, ClientError) as error:
+        reason = error_code(error) or type(error).__name__
+        return table_prices(1.0, region, f"as commonly quoted; the Price List API was not read: {reason}")
+    except (KeyError, TypeError, ValueError):
+        return table_prices(1.0, region, "as commonly quoted; the answer of the Price List API was not understood")
+    note = "" if disks else f"disks from the {TABLE}"
+    return Prices(
+        API, today, region, 1.0, disks or _EBS_USD_PER_GIGABYTE_MONTH, {instance_type: node}, note, IPV4_USD_PER_HOUR
+    )
+
+
+@cache
+def _live_node(region: str, instance_type: str, day: str) -> NodePrice:
+    """Reads the price of a type; the day is there to be asked for again on the next.
+
+    Raises:
+        FruitsError: The API knows no such type in this region.
+    """
+    where = {"regionCode": region, "instanceType": instance_type}
+    linux = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
+    ec2 = highest_usd(_products("AmazonEC2", {**where, **linux}), "Hrs")
+    emr = highest_usd(_products("ElasticMapReduce", {**where, "softwareType": "EMR"}), "Hrs")
+    if ec2 is None or emr is None:
+        raise FruitsError(
+            f"The Price List API has no price of {instance_type} {'on EC2' if ec2 is None else 'for EMR'} in {region}. "
+            "Check FRUITS_INSTANCE_TYPE and FRUITS_REGION."
+        )
+    return NodePrice(ec2, emr, ebs_gigabytes(instance_type))
+
+
+def _live_ebs(region: str) -> float | None:
+    return highest_usd(_products("AmazonEC2", {"regionCode": region, "volumeApiName": "gp2"}), "GB-Mo")
+
+
+def _products(service: str, fields: Mapping[str, str]) -> Iterator[str]:
+    pricing = boto3.client("pricing", region_name=PRICING_REGION, config=_HASTY)
+    filters: Any = [{"Type": "TERM_MATCH", "Field": name, "Value": value} for name, value in fields.items()]
+    for page in pricing.get_paginator("get_products").paginate(ServiceCode=service, Filters=filters):
+        yield from page["PriceList"]
+
+
+def highest_usd(price_list: Iterable[str], unit: str) -> float | None:
+    """Returns the highest price on demand among products of the Price List API; None where there is none.
+
+    Args:
+        price_list: Products as the API gives them, each a JSON text.
+        unit: Of the price: ``Hrs`` or ``GB-Mo``.
+    """
+    found = [
+        float(dimension["pricePerUnit"]["USD"])
+        for product in map(json.loads, price_list)
+        for term in product["terms"].get("OnDemand", {}).values()
+        for dimension in term["priceDimensions"].values()
+        # Capacity reservations and such are listed as products of their own, at 0.
+        if dimension["unit"].lower() == unit.lower() and "USD" in dimension["pricePerUnit"]
+    ]
+    return max(found, default=0.0) or None

@@ -1,0 +1,208 @@
+"""What clusters have cost this month, added up from EMR's own record of them.
+
+AWS's own figures lag by hours, so that a guard cannot rest on them. Here every cluster of the account and region
+counts, whoever started it and whatever it is called; clusters of other accounts and regions cannot be seen.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fruits_assets.aws.infrastructure import STACK_TAG
+from fruits_assets.aws.sessions import sentences
+from fruits_assets.money.costs import Euros
+from fruits_assets.money.prices import Prices
+
+ENDED_STATES = ("TERMINATED", "TERMINATED_WITH_ERRORS")
+LIVING_STATES = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING", "TERMINATING")
+# Asked for, not there yet: nobody pays for it.
+_NOT_THERE = "AWAITING_FULFILLMENT"
+_LEAST_SECONDS = 60.0
+# EMR ends no cluster that somebody started by hand and left: those created well before the month count as well.
+_LOOK_BACK = timedelta(days=62)
+
+
+@dataclass(frozen=True)
+class ClusterSpend:
+    """What one cluster has cost in the month.
+
+    Attributes:
+        id: ``j-...``.
+        name: Whatever it is called.
+        state: EMR's.
+        stack: The stack it belongs to, None for clusters of others.
+        created: When it was asked for.
+        ended: When it ended, None before.
+        nodes: Nodes it has now; those it had, once it has ended.
+        cost: In the month, by part.
+        hourly: What its nodes cost an hour from now on, by part.
+    """
+
+    id: str
+    name: str
+    state: str
+    stack: str | None
+    created: datetime
+    ended: datetime | None
+    nodes: int
+    cost: Euros
+    hourly: Euros
+
+    @property
+    def eur(self) -> float:
+        """What it has cost in the month."""
+        return self.cost.total
+
+    @property
+    def ours(self) -> bool:
+        """Whether a stack of this platform started it."""
+        return self.stack is not None
+
+    @property
+    def running(self) -> bool:
+        """Whether it costs something from now on; one that is terminating no longer does."""
+        return self.state not in (*ENDED_STATES, "TERMINATING")
+
+    def age(self, now: datetime) -> timedelta:
+        """Returns how long it has lived, or lived."""
+        return (self.ended or now) - self.created
+
+
+@dataclass(frozen=True)
+class Spend:
+    """What all clusters have cost in a month.
+
+    Attributes:
+        month: Its first moment, UTC.
+        until: When it was added up.
+        clusters: Those that lived in it, the newest first.
+        prices: Where the prices come from.
+    """
+
+    month: datetime
+    until: datetime
+    clusters: tuple[ClusterSpend, ...]
+    prices: str
+
+    @property
+    def cost(self) -> Euros:
+        """All of it, by part."""
+        return sum((cluster.cost for cluster in self.clusters), Euros())
+
+    @property
+    def total_eur(self) -> float:
+        """All of it."""
+        return self.cost.total
+
+
+def month_start(now: datetime) -> datetime:
+    """Returns the first moment of a month, UTC, as AWS bills it."""
+    return now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def cost_of_instances(instances: Iterable[Mapping[str, Any]], prices: Prices, start: datetime, now: datetime) -> Euros:
+    """Returns what instances have cost within a time.
+
+    An upper bound: each second counts from the instance's creation, when EMR asks for it, though EC2 bills from when
+    it runs and EMR from when the cluster is ready; Spot counts as on demand; and one minute is the least.
+
+    Args:
+        instances: As ListInstances gives them.
+        prices: Of their types.
+        start: Only what comes after counts.
+        now: Only what comes before counts; instances without an end have lived until then.
+
+    Raises:
+        FruitsError: The price of a type is not known.
+    """
+    cost = Euros()
+    for instance in instances:
+        if seconds := _seconds(instance, start, now):
+            cost += prices.node_hour(instance["InstanceType"]) * (seconds / 3600)
+    return cost
+
+
+def _seconds(instance: Mapping[str, Any], start: datetime, now: datetime) -> float:
+    status = instance["Status"]
+    timeline = status.get("Timeline", {})
+    if status["State"] == _NOT_THERE or "CreationDateTime" not in timeline:
+        return 0.0
+    created = timeline["CreationDateTime"]
+    ended = max(min(timeline.get("EndDateTime") or now, now), created + timedelta(seconds=_LEAST_SECONDS))
+    return max(0.0, (ended - max(created, start)).total_seconds()) if ended > start else 0.0
+
+
+def month_spend(emr_client: Any, prices: Prices, now: datetime) -> Spend:
+    """Adds up what all clusters of the account and region have cost in the month so far.
+
+    Args:
+        emr_client: Of boto3.
+        prices: Of the region; those of other types that are found are read too.
+        now: With a time zone.
+
+    Raises:
+        FruitsError: EMR or the price of a type that was found cannot be read.
+    """
+    month = month_start(now)
+    with sentences("add up what EMR clusters cost this month"):
+        found = [
+            (summary, _instances(emr_client, summary["Id"]), stack_of(emr_client, summary["Id"]))
+            for summary in _clusters(emr_client, month)
+        ]
+    prices = prices.including({one["InstanceType"] for _, instances, _ in found for one in instances})
+    clusters = [_cluster(summary, instances, stack, prices, month, now) for summary, instances, stack in found]
+    return Spend(month, now, tuple(sorted(clusters, key=lambda one: one.created, reverse=True)), prices.told)
+
+
+def _clusters(emr_client: Any, month: datetime) -> list[Mapping[str, Any]]:
+    """Returns the clusters that lived in a month: those that live, whenever they began, and those that ended in it."""
+    paginator = emr_client.get_paginator("list_clusters")
+    questions: list[dict[str, Any]] = [{"CreatedAfter": month - _LOOK_BACK}, {"ClusterStates": list(LIVING_STATES)}]
+    found = {
+        one["Id"]: one for question in questions for page in paginator.paginate(**question) for one in page["Clusters"]
+    }
+    return [one for one in found.values() if (ended := _ended(one)) is None or ended > month]
+
+
+def _ended(summary: Mapping[str, Any]) -> datetime | None:
+    if summary["Status"]["State"] not in ENDED_STATES:
+        return None
+    ended: datetime | None = summary["Status"]["Timeline"].get("EndDateTime")
+    return ended
+
+
+def _instances(emr_client: Any, cluster_id: str) -> list[dict[str, Any]]:
+    pages = emr_client.get_paginator("list_instances").paginate(ClusterId=cluster_id)
+    return [one for page in pages for one in page["Instances"]]
+
+
+def stack_of(emr_client: Any, cluster_id: str) -> str | None:
+    """Returns the stack that a cluster belongs to, by its tag; None for clusters of others."""
+    tags = emr_client.describe_cluster(ClusterId=cluster_id)["Cluster"].get("Tags", [])
+    return next((tag["Value"] for tag in tags if tag["Key"] == STACK_TAG), None)
+
+
+def _cluster(
+    summary: Mapping[str, Any],
+    instances: list[dict[str, Any]],
+    stack: str | None,
+    prices: Prices,
+    month: datetime,
+    now: datetime,
+) -> ClusterSpend:
+    ended, over = _ended(summary), summary["Status"]["State"] in ENDED_STATES
+    alive = [one for one in instances if one["Status"]["State"] not in ("TERMINATED", _NOT_THERE)]
+    hourly = Euros() if over else sum((prices.node_hour(one["InstanceType"]) for one in alive), Euros())
+    return ClusterSpend(
+        id=summary["Id"],
+        name=summary["Name"],
+        state=summary["Status"]["State"],
+        stack=stack,
+        created=summary["Status"]["Timeline"]["CreationDateTime"],
+        ended=ended,
+        nodes=len(instances) if over else len(alive),
+        # No instance outlives its cluster, whatever EMR still says of it.
+        cost=cost_of_instances(instances, prices, month, min(ended or now, now)),
+        hourly=hourly,
+    )

@@ -1,0 +1,85 @@
+"""What the commands have in common at a terminal."""
+
+import errno
+import re
+import sqlite3
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
+import click
+
+from fruits_assets.terminal.interrupts import INTERRUPTS
+from spark_steps.errors import CalledWronglyError, FruitsError
+
+P = ParamSpec("P")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def printable(text: str) -> str:
+    """Returns a text that may have been written by anybody as one that a terminal shows and does not obey."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def tells_problems_in_a_sentence(command: Callable[P, None]) -> Callable[P, None]:
+    """Shows a FruitsError as its message, in place of a stack trace; exit code 1, or 2 where a value is wrong."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except CalledWronglyError as error:
+            raise click.UsageError(str(error), click.get_current_context()) from error
+        except FruitsError as error:
+            if INTERRUPTS.has_come:
+                # The run that was interrupted has failed; the line has been written.
+                raise click.exceptions.Exit(INTERRUPTS.exit_code(1)) from error
+            raise click.ClickException(str(error)) from error
+        except Exception as error:
+            if (sentence := in_a_sentence(error)) is None:
+                raise
+            raise click.ClickException(sentence) from error
+
+    return wrapped
+
+
+def in_a_sentence(error: BaseException) -> str | None:
+    """Returns a sentence about an error that the system or a damaged file has caused; None about any other."""
+    if (full := disk_is_full(error)) is not None:
+        return full
+    if isinstance(error, OSError) and error.filename is not None:
+        return of_the_system(error.errno, f"{error.strerror}: {error.filename}")
+    if type(error).__module__.startswith("pyarrow") and "Parquet" in str(error):
+        return damaged(str(error))
+    return None
+
+
+def of_the_system(number: int | None, said: str) -> str:
+    """Returns what the system said, with the remedy.
+
+    Args:
+        number: Its number of the error.
+        said: Its words, with the name of the file.
+    """
+    if number in _NO_ROOM:
+        return f"A disk is full, of the store, of DAGSTER_HOME or of /tmp: {said}. Make room, and run again."
+    return f"{said}. Check the path, and whether you may write there."
+
+
+def damaged(said: str) -> str:
+    """Returns what pyarrow said of a file that is no Parquet, with the remedy."""
+    return (
+        f"{said.splitlines()[0].strip()} Put the file back from a copy; or delete it and run again, and what it held "
+        "is made again."
+    )
+
+
+def disk_is_full(error: BaseException | None) -> str | None:
+    """Returns, where an error or one of its causes says that a disk is full, a sentence about it."""
+    while error is not None:
+        no_room = isinstance(error, OSError) and error.errno in _NO_ROOM
+        # What SQLite says, in which Dagster keeps its runs.
+        if no_room or (isinstance(error, sqlite3.Error) and re.search("disk is full|disk I/O error", str(error))):
+            return of_the_system(errno.ENOSPC, str(error))
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,322 @@
+"""Photos erased: their files, their rows, and what a bucket keeps of former versions of both.
+
+Whatever ends the process, an erasure is finished by whoever comes next: ``Erasures/unfinished/<id>.json`` says what is
+to go before anything goes, every step may be done twice, and that note is deleted last, with its versions, for it has
+paths and image ids. While it stands no run writes (``refuse_while_erasing``). What is kept names no photo: a tombstone
+of each, and a receipt.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from spark_steps.erasure.plan import IMAGE_ID, Plan, check_below, paths_below
+from spark_steps.errors import FruitsError
+from spark_steps.photos.tombstones import set_tombstones
+from spark_steps.storage import locations, s3, s3_address, s3_errors
+from spark_steps.storage.s3_versions import delete_versions, versions_of
+from spark_steps.store.store import Store
+from spark_steps.tables.row_removal import Doomed, delete_former_versions, find_rows, remove_rows
+
+Forget = Callable[[Collection[str]], int]
+_FILES_AT_A_TIME, _FILES_A_STEP = 16, 256
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """An erasure that has been decided, as its note has it.
+
+    Attributes:
+        name: Of its note and its receipt: when it was decided, and a random end.
+        image_ids: The photos.
+        paths: Where they lie or lay, below the images root.
+        receipt: What the receipt is to say.
+        given: How somebody has named the photos, for records of that to be found.
+    """
+
+    name: str
+    image_ids: list[str]
+    paths: list[str]
+    receipt: dict[str, Any]
+    given: list[str] = field(default_factory=list)
+
+    def doomed(self, images: str) -> Doomed:
+        """Returns which rows go.
+
+        Args:
+            images: The images root, a normalised place.
+        """
+        return Doomed(frozenset(self.image_ids), paths_below(self.paths, images))
+
+
+def refuse_while_erasing(store: Store) -> None:
+    """Raises a FruitsError while an erasure is under way or was interrupted, so that no run brings back what goes."""
+    if names := _notes(store):
+        raise FruitsError(
+            f"An erasure of {store.root} is under way or was interrupted ({names[0]}). Wait for it; if its process is "
+            "gone, finish it: fruits erase, or the job erase_photos, with no photo named."
+        )
+
+
+def finished(store: Store) -> frozenset[str]:
+    """Returns the names of the receipts of erasures that are done."""
+    return frozenset(info.base_name for info in locations.list_files(store.erasures) if info.extension == "json")
+
+
+def refuse_after_erasing(store: Store, before: Collection[str]) -> None:
+    """Raises a FruitsError where photos are being erased, or have been since a run looked at them.
+
+    Args:
+        store: The store.
+        before: The erasures that were done when the run looked.
+    """
+    # In this order: an erasure has its receipt before its note goes.
+    refuse_while_erasing(store)
+    if finished(store) - set(before):
+        raise FruitsError(
+            f"Photos of {store.root} were erased while this run was under way, so it writes nothing. Run again."
+        )
+
+
+def unfinished(store: Store, images: str) -> list[Erasure]:
+    """Returns the erasures that were interrupted; for whoever holds the lock.
+
+    Args:
+        store: The store.
+        images: The images root, a normalised place.
+
+    Raises:
+        FruitsError: A note is none that this platform has written.
+    """
+    for info in locations.list_files(_directory(store)):
+        # A note that was never whole; it has paths.
+        if info.extension == "partial":
+            locations.delete_files(_directory(store), [info.base_name])
+    return [_read_note(f"{_directory(store)}/{name}", images) for name in _notes(store)]
+
+
+def _read_note(place: str, images: str) -> Erasure:
+    try:
+        erasure = Erasure(**locations.read_json(place))
+    except (ValueError, TypeError) as error:
+        raise _no_note(place, "it is not what one says") from error
+    texts = [erasure.image_ids, erasure.paths, erasure.given]
+    if not all(isinstance(some, list) and all(isinstance(text, str) for text in some) for some in texts):
+        raise _no_note(place, "it has no lists of image ids and paths")
+    if wrong := [image_id for image_id in erasure.image_ids if not IMAGE_ID.fullmatch(image_id)]:
+        raise _no_note(place, f"{wrong[0]!r} is no image id")
+    if place.rpartition("/")[2] != f"{erasure.name}.json":
+        raise _no_note(place, f"it says that it is {erasure.name}")
+    if not isinstance(erasure.receipt, dict) or "what_to_do" not in erasure.receipt:
+        raise _no_note(place, "it has no receipt")
+    check_below(erasure.paths, images, place)
+    return erasure
+
+
+def _no_note(place: str, because: str) -> FruitsError:
+    return FruitsError(
+        f"{place} is no note of this platform: {because}. Delete it, and erase again what you wanted to have erased."
+    )
+
+
+def decide(store: Store, plan: Plan, given: Iterable[str] = ()) -> Erasure:
+    """Writes the note of an erasure: from then on no run writes, until it is done or withdrawn.
+
+    Args:
+        store: The store.
+        plan: What goes.
+        given: How somebody has named the photos.
+    """
+    now = datetime.now(UTC)
+    erasure = Erasure(
+        name=f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
+        image_ids=sorted(plan.image_ids),
+        paths=[source.path for source in plan.sources],
+        receipt=receipt_of(plan, now),
+        given=list(given),
+    )
+    locations.write_json(_note(store, erasure), asdict(erasure))
+    return erasure
+
+
+def receipt_of(plan: Plan, begun: datetime) -> dict[str, Any]:
+    """Returns what a receipt says of what goes: counts and times, and nothing of any photo."""
+    return {
+        "begun": begun.isoformat(timespec="seconds"),
+        "photos": len(plan.image_ids),
+        "files": len(plan.files),
+        "files_and_versions": sum(source.versions for source in plan.sources),
+        "folders": len(plan.folders),
+        "rows": {name: found.rows for name, found in plan.rows.items()},
+        "pca_models_that_saw_a_photo": [asdict(one) for one in plan.models],
+        "what_to_do": what_to_do(plan),
+    }
+
+
+def what_to_do(plan: Plan) -> str:
+    """Returns what is left to do after an erasure, as a sentence."""
+    if not plan.models:
+        return "Nothing: no PCA model saw a photo of them."
+    return (
+        "Fit the PCA again, and reduce all folders (fruits run, or the jobs fit_pca and reduce_folders); then delete "
+        "the directories of these versions below PCA_Results/pca_model."
+    )
+
+
+def withdraw(store: Store, erasure: Erasure) -> None:
+    """Takes back an erasure of which nothing has been done yet."""
+    _delete_for_good(_note(store, erasure))
+
+
+def carry_out(store: Store, erasure: Erasure, images: str, forget: Forget) -> Iterator[str]:
+    """Does what an erasure has decided, or what is left of it, and yields a sentence after each step.
+
+    Args:
+        store: The store.
+        erasure: What goes.
+        images: The images root, a normalised place.
+        forget: Takes texts, paths and image ids, out of whatever else there are records in; returns how many.
+
+    Raises:
+        FruitsError: A file cannot be deleted, or a run elsewhere has written rows in the meantime.
+    """
+    # First: a run on another machine that has not seen the note brings nothing back any more.
+    set_tombstones(store.tombstones, erasure.image_ids)
+    yield f"{len(erasure.image_ids):,} tombstones are set"
+    image_ids = frozenset(erasure.image_ids)
+    for start in range(0, len(erasure.paths), _FILES_A_STEP):
+        part = erasure.paths[start : start + _FILES_A_STEP]
+        with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+            list(pool.map(lambda path: erase_file(path, image_ids), part))
+        yield f"{start + len(part):,} of {len(erasure.paths):,} files are gone"
+    for name, table in store.tables.items():
+        remove_rows(table, erasure.doomed(images))
+        yield f"{name} has no rows of them"
+    for name, table in store.tables.items():
+        delete_former_versions(table.root)
+        yield f"{name} has no former versions"
+    records = forget([*erasure.paths, *erasure.image_ids])
+    yield f"{records:,} records of Dagster named them"
+    _check_gone(store, erasure.doomed(images))
+    ended = datetime.now(UTC).isoformat(timespec="seconds")
+    locations.write_json(receipt_place(store, erasure), {"erasure": erasure.name, **erasure.receipt, "finished": ended})
+    yield f"the receipt is written: {receipt_place(store, erasure)}"
+    _delete_for_good(_note(store, erasure))
+
+
+def receipt_place(store: Store, erasure: Erasure) -> str:
+    """Returns where the receipt of an erasure lies."""
+    return f"{store.erasures}/{erasure.name}.json"
+
+
+def erase_file(path: str, image_ids: Collection[str]) -> None:
+    """Deletes a file, in S3 with all its versions and delete markers; one that is not there is no error.
+
+    Another photo that has been put in its place, perhaps while somebody was asked, stays; its former versions go. So
+    does one that is put there at this moment, but for a bucket without versions and a folder on this machine: there
+    between the last look and the deletion, which follows at once.
+
+    Args:
+        path: A normalised place.
+        image_ids: The photos that are erased.
+
+    Raises:
+        FruitsError: It cannot be deleted.
+    """
+    try:
+        if s3_address.is_s3(path):
+            _erase_versions(path, image_ids)
+        else:
+            _unlink(Path(path), image_ids)
+    except NotADirectoryError:
+        return
+    except OSError as error:
+        raise FruitsError(
+            f"{path} cannot be deleted ({error.strerror or error}). Check the permissions of its folder, and erase "
+            "again (fruits erase, or the job erase_photos): it goes on from here."
+        ) from error
+
+
+def _erase_versions(path: str, image_ids: Collection[str]) -> None:
+    bucket, key = s3_address.bucket_and_key(path)
+    # In this order: all that is listed is what is hashed then, or older.
+    listed = versions_of(path)
+    latest, sha256 = _latest(bucket, key)
+    delete_versions(path, [version for version in listed if version.version_id != latest])
+    if latest is not None and _goes(sha256, image_ids):
+        s3.delete_objects(bucket, [{"Key": key, "VersionId": latest}])
+
+
+def _latest(bucket: str, key: str) -> tuple[str | None, str | None]:
+    """Returns the version that a reader gets, None without one, and the sha256 of its bytes, None without any."""
+    digest, length = hashlib.sha256(), 0
+    location = f"{s3_address.SCHEME}{bucket}/{key}"
+    try:
+        with s3_errors.in_sentences(location):
+            # Both from one answer: what is put in the meantime is another version.
+            answer = s3.client().get_object(Bucket=bucket, Key=key)
+            for piece in answer["Body"].iter_chunks(1 << 20):
+                digest.update(piece)
+                length += len(piece)
+    except FileNotFoundError:
+        return None, None
+    return answer.get("VersionId", "null"), digest.hexdigest() if length else None
+
+
+def _unlink(file: Path, image_ids: Collection[str]) -> None:
+    seen = None
+    # Until nobody has put another there while the bytes were read.
+    while seen is None or seen != _state(file):
+        seen = _state(file)
+        if not _goes(locations.sha256_of(str(file)), image_ids):
+            return
+    file.unlink(missing_ok=True)
+
+
+def _goes(sha256: str | None, image_ids: Collection[str]) -> bool:
+    # A file without bytes is no photo that somebody has put there.
+    return sha256 is None or sha256 in image_ids
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    try:
+        now = file.lstat()
+    except FileNotFoundError:
+        return ()
+    return now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns
+
+
+def _check_gone(store: Store, doomed: Doomed) -> None:
+    for name, table in store.tables.items():
+        found = find_rows(table, doomed)
+        if found.rows or found.former:
+            raise FruitsError(
+                f"Rows of erased photos have come back to {name}: a run on another machine has written them. Wait "
+                "until it has ended, and erase again (fruits erase, or the job erase_photos): it goes on from here."
+            )
+
+
+def _directory(store: Store) -> str:
+    return f"{store.erasures}/unfinished"
+
+
+def _note(store: Store, erasure: Erasure) -> str:
+    return f"{_directory(store)}/{erasure.name}.json"
+
+
+def _notes(store: Store) -> list[str]:
+    return sorted(info.base_name for info in locations.list_files(_directory(store)) if info.extension == "json")
+
+
+def _delete_for_good(location: str) -> None:
+    if s3_address.is_s3(location):
+        delete_versions(location, versions_of(location))
+        return
+    with suppress(FileNotFoundError):
+        Path(location).unlink()

@@ -1,0 +1,315 @@
+"""What an erasure is to take away: from the ids and paths that somebody gives to photos, files and rows."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+
+from pyarrow import fs
+
+from spark_steps.erasure.model_photos import SeenBy, models_that_saw
+from spark_steps.errors import CalledWronglyError, FruitsError
+from spark_steps.photos.tombstones import read_tombstones, tombstone_of
+from spark_steps.storage import locations, s3_address
+from spark_steps.storage.s3_versions import versions_of
+from spark_steps.store.store import Store
+from spark_steps.tables.row_removal import Doomed, Found, find_rows
+
+IMAGE_ID = re.compile("[0-9a-f]{64}")
+_FILES_AT_A_TIME = 16
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asks to have erased.
+
+    Attributes:
+        image_ids: Photos by the sha256 of their bytes, hexadecimal, in small letters.
+        paths: Files below the images root, normalised places.
+    """
+
+    image_ids: frozenset[str] = frozenset()
+    paths: frozenset[str] = frozenset()
+
+    def __or__(self, other: "Request") -> "Request":
+        return Request(self.image_ids | other.image_ids, self.paths | other.paths)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place of the images root where an erased photo lies or lay.
+
+    Attributes:
+        path: The file.
+        image_id: Of the bytes that lie there now; None where there are none.
+        replaced: Whether these are another photo, which was not asked for: the file stays, its former versions go.
+        versions: Files, object versions and delete markers that go.
+    """
+
+    path: str
+    image_id: str | None
+    replaced: bool
+    versions: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an erasure takes away.
+
+    Attributes:
+        image_ids: The photos.
+        sources: Their files, by path.
+        rows: Their rows, by table.
+        absent: Paths asked for where there is nothing: mistyped, or erased before. No record tells which.
+        erased_before: Photos asked for of which there is nothing but their tombstone.
+        models: The PCA models that saw some of them, or may have.
+    """
+
+    image_ids: frozenset[str]
+    sources: list[Source]
+    rows: Mapping[str, Found]
+    absent: list[str] = field(default_factory=list)
+    erased_before: frozenset[str] = frozenset()
+    models: list[SeenBy] = field(default_factory=list)
+
+    @property
+    def files(self) -> list[str]:
+        """The files that go."""
+        return [source.path for source in self.sources if source.versions and not source.replaced]
+
+    @property
+    def replaced(self) -> list[str]:
+        """The files that stay, because another photo has taken the place."""
+        return [source.path for source in self.sources if source.replaced]
+
+    @property
+    def folders(self) -> set[str]:
+        """The folders that lose rows."""
+        return {folder for found in self.rows.values() for folder in found.folders}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not any(source.versions for source in self.sources) and not any(
+            found.rows or found.former for found in self.rows.values()
+        )
+
+
+def read_request(image_ids: Iterable[str], paths: Iterable[str], images: str) -> Request:
+    """Returns what ids and paths mean.
+
+    Args:
+        image_ids: As the tables have them, in small letters or capitals.
+        paths: Absolute, or relative: to the current directory if that leads below the images root, else to the images
+            root, as the tables have them.
+        images: The images root, a normalised place.
+
+    Raises:
+        CalledWronglyError: Something is no image id.
+        FruitsError: Something lies elsewhere.
+    """
+    ids = [image_id.strip().lower() for image_id in image_ids]
+    for image_id in ids:
+        if not IMAGE_ID.fullmatch(image_id):
+            raise CalledWronglyError(
+                f"{image_id!r} is no image id. Give the 64 hexadecimal digits of the column image_id of "
+                "mobilenet_features, or the path of the file."
+            )
+    return Request(frozenset(ids), frozenset(path_below(path, images) for path in paths))
+
+
+def read_lines(text: str, images: str) -> Request:
+    """Returns what a list means: an image id or a path on each line; empty lines say nothing.
+
+    Args:
+        text: The list.
+        images: The images root, a normalised place.
+
+    Raises:
+        FruitsError: As ``read_request`` does.
+    """
+    lines = [line for line in text.split("\n") if line.strip()]
+    lines = [line.removesuffix("\r") for line in lines]
+    ids = [line for line in lines if IMAGE_ID.fullmatch(line.strip().lower())]
+    return read_request(ids, [line for line in lines if line not in set(ids)], images)
+
+
+def path_below(path: str, images: str) -> str:
+    """Returns where a file lies that somebody names, a normalised place below the images root.
+
+    Raises:
+        FruitsError: It does not lie below the images root.
+    """
+    place = locations.normalise(path)
+    if not place.startswith(f"{images}/") and "://" not in path and not Path(path).is_absolute():
+        place = f"{images}/{path}" if s3_address.is_s3(images) else locations.normalise(f"{images}/{path}")
+    if not place.startswith(f"{images}/") or ".." in place.split("/"):
+        raise FruitsError(
+            f"{path} does not lie below {images}, and nothing else is erased. Give the path that the tables have, or "
+            "the images folder that it lies in."
+        )
+    return place
+
+
+def check_below(paths: Collection[str], images: str, said_by: str) -> None:
+    """Raises a FruitsError unless all paths lie below the images root: a store must not name other files to delete.
+
+    By their names, and where there is a file by the place that links among its folders lead to.
+
+    Args:
+        paths: As a table or a note of the store has them.
+        images: The images root, a normalised place.
+        said_by: Where they come from.
+    """
+    for path in paths:
+        if not path.startswith(f"{images}/") or ".." in path.split("/"):
+            raise FruitsError(
+                f"{said_by} names {path}, which does not lie below {images}, and nothing else is erased. Find out who "
+                "has written there."
+            )
+    if not s3_address.is_s3(images):
+        _check_links(paths, Path(images).resolve())
+
+
+def _check_links(paths: Collection[str], root: Path) -> None:
+    for folder, of_folder in groupby(paths, key=lambda path: Path(path).parent):
+        place = folder.resolve()
+        if not place.is_relative_to(root) and (there := next(filter(_is_there, of_folder), None)):
+            raise FruitsError(
+                f"{there} lies in {place}, where a link leads, and only files of the images folder are erased. Delete "
+                "it there, or the link; then erase it again."
+            )
+
+
+def older_than(store: Store, moment: datetime, images: str) -> Request:
+    """Returns the photos of a store that were last changed before a moment.
+
+    Both by their rows and by what lies there now: what was put under an old name since the last run is no old photo.
+
+    Args:
+        store: The store.
+        moment: The moment.
+        images: The images root, a normalised place.
+    """
+    import pyarrow.dataset as ds
+
+    rows = store.raw_images.arrow(["path"], where=ds.field("modification_time") < moment)
+    paths = [f"{images}/{path}" for path in rows["path"].to_pylist()]
+    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        changed = pool.map(locations.modified, paths)
+    return Request(paths=frozenset(path for path, at in zip(paths, changed, strict=True) if at is None or at < moment))
+
+
+def plan_erasure(store: Store, request: Request, images: str) -> Plan:
+    """Finds all that there is of some photos; nothing is changed.
+
+    A path stands for the photo, not for the name: what goes are the bytes that lie there, those that its rows were
+    made of, and all copies of either that the tables know.
+
+    Args:
+        store: The store.
+        request: Which photos.
+        images: The images root, a normalised place.
+
+    Raises:
+        FruitsError: An image id is unknown, or a path cannot be erased.
+    """
+    here = _look_at(sorted(request.paths), request, frozenset())
+    found = _find(store, Doomed(request.image_ids, paths_below(request.paths, images)))
+    image_ids = request.image_ids | _image_ids(found.values()) | {one.image_id for one in here if one.image_id}
+    # Copies of what lies, or lay, at the paths; then all rows at the places where copies lie.
+    found = _find(store, Doomed(image_ids, paths_below(request.paths, images)))
+    paths = request.paths | _places(found, images)
+    found = _find(store, Doomed(image_ids, paths_below(paths, images)))
+    sources = _look_at(sorted(paths), request, image_ids)
+    known = _image_ids(found.values()) | {source.image_id for source in sources if source.image_id}
+    erased_before = check_known(request.image_ids, known, read_tombstones(store.tombstones))
+    there = {source.path for source in sources if source.versions} | _places(found, images)
+    return Plan(
+        image_ids=image_ids - erased_before,
+        sources=[source for source in sources if source.path in there],
+        rows=found,
+        absent=sorted(request.paths - there),
+        erased_before=erased_before,
+        models=models_that_saw(store, image_ids, found["mobilenet_features"].former_folders),
+    )
+
+
+def check_known(asked: Collection[str], found: Collection[str], tombstones: Collection[str]) -> frozenset[str]:
+    """Returns the photos asked for that have been erased before.
+
+    Args:
+        asked: Photos asked for.
+        found: Photos that the tables have, or that lie in the place of an erased one.
+        tombstones: Of photos erased before.
+
+    Raises:
+        FruitsError: A photo is none of both.
+    """
+    gone = frozenset(asked) - frozenset(found)
+    if unknown := sorted(image_id for image_id in gone if tombstone_of(image_id) not in tombstones):
+        raise FruitsError(
+            f"No photo of the store has the image id {unknown[0]}"
+            + (f", nor {len(unknown) - 1} others that were given" if len(unknown) > 1 else "")
+            + ". Check it; a photo that was never run has none yet: give the path of its file."
+        )
+    return gone
+
+
+def _find(store: Store, doomed: Doomed) -> dict[str, Found]:
+    return {name: find_rows(table, doomed) for name, table in store.tables.items()}
+
+
+def paths_below(places: Iterable[str], images: str) -> frozenset[str]:
+    """Returns places below the images root as the tables have them."""
+    return frozenset(place.removeprefix(f"{images}/") for place in places)
+
+
+def _places(found: Mapping[str, Found], images: str) -> frozenset[str]:
+    return frozenset(f"{images}/{path}" for one in found.values() for path in one.paths)
+
+
+def _image_ids(found: Iterable[Found]) -> frozenset[str]:
+    return frozenset().union(*(one.image_ids for one in found))
+
+
+def _look_at(paths: Sequence[str], request: Request, image_ids: Collection[str]) -> list[Source]:
+    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        return list(pool.map(lambda path: _source(path, path in request.paths, image_ids), paths))
+
+
+def _source(path: str, asked: bool, image_ids: Collection[str]) -> Source:
+    _check_file(path)
+    try:
+        image_id = locations.sha256_of(path)
+    except OSError as error:
+        raise FruitsError(f"{path} cannot be read ({error.strerror or error}). Check its permissions.") from error
+    replaced = not asked and image_id is not None and image_id not in image_ids
+    if s3_address.is_s3(path):
+        versions = sum(version.former or not replaced for version in versions_of(path))
+    else:
+        versions = int(not replaced and _is_there(path))
+    return Source(path, image_id, replaced, versions)
+
+
+def _is_there(path: str) -> bool:
+    # A link to nothing is a file to unlink too.
+    return Path(path).is_symlink() or Path(path).exists()
+
+
+def _check_file(path: str) -> None:
+    if s3_address.is_s3(path):
+        return
+    kind = locations.file_type(path)
+    if kind == fs.FileType.Unknown:
+        raise FruitsError(f"{path} is a pipe or a device, and only files are erased. Delete it, then erase it again.")
+    if kind == fs.FileType.Directory:
+        raise FruitsError(f"{path} is a folder. Give its photos, one by one or in a list.")
+    if Path(path).is_symlink() and Path(path).exists():
+        raise FruitsError(
+            f"{path} is a link to {Path(path).resolve()}, and only files of the images folder are erased. Delete what "
+            "it leads to, then erase it again."
+        )

@@ -1,0 +1,150 @@
+"""The one place that imports TensorFlow: download ImageNet weights, convert a Keras MobileNetV2 to LiteRT.
+
+Run as a process of its own by ``spark_steps.features.weights``; the last line it prints is a JSON object: the result,
+or ``{"error": "..."}``.
+"""
+
+import hashlib
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spark_steps.errors import FruitsError
+from spark_steps.features.keras_classes import refuse_foreign_classes
+from spark_steps.features.weights import FEATURES, IMAGENET_FILE, RANDOM_PREFIX
+from spark_steps.photos.decoding import SIDE
+
+_IMAGENET_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{IMAGENET_FILE}"
+_DOWNLOAD_TIMEOUT_SECONDS = 30
+
+
+def download_imagenet() -> Path:
+    """Returns Keras' own copy of the ImageNet weights, downloaded at the first call.
+
+    Raises:
+        FruitsError: They cannot be downloaded.
+    """
+    import keras
+
+    # Without it a firewall that drops packets makes the download hang for ever.
+    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_SECONDS)
+    try:
+        return Path(keras.utils.get_file(IMAGENET_FILE, _IMAGENET_URL, cache_subdir="models"))
+    except Exception as error:
+        raise FruitsError(
+            f"The ImageNet weights cannot be downloaded ({error}). Bring {IMAGENET_FILE} from a machine that can, "
+            "and give its path as weights; random:0 are weights to try things with, whose features mean nothing."
+        ) from error
+
+
+def build_model(weights: str, source: str) -> Any:
+    """Returns the Keras model of a weights file or of ``random:<seed>``.
+
+    Args:
+        weights: Path of an .h5 or .keras file, or ``random:<seed>``.
+        source: The weights as they were asked for, to name them in errors.
+
+    Raises:
+        FruitsError: The file is not that of a MobileNetV2 1.0/224 without its classifier, or could run code.
+    """
+    import keras
+
+    def mobilenet(file: str | None) -> Any:
+        return keras.applications.MobileNetV2(
+            input_shape=(SIDE, SIDE, 3), weights=file, include_top=False, pooling="avg"
+        )
+
+    if weights.startswith(RANDOM_PREFIX):
+        model = mobilenet(None)
+        randomise(model, int(weights.removeprefix(RANDOM_PREFIX)))
+        return model
+    try:
+        if _holds_weights_only(weights):
+            model = mobilenet(weights)
+        else:
+            refuse_foreign_classes(weights, source)
+            model = keras.models.load_model(weights, compile=False, safe_mode=True)
+    except FruitsError:
+        raise
+    # Keras and h5py raise half a dozen kinds for a file that is not theirs, and all mean the same here.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise FruitsError(
+            f"{source} does not hold the weights of MobileNetV2 1.0/224 with include_top=False ({reason}). "
+            "Give another file, or imagenet, as weights."
+        ) from error
+    if tuple(model.output_shape[1:]) != (FEATURES,) or tuple(model.input_shape[1:]) != (SIDE, SIDE, 3):
+        raise FruitsError(
+            f"{source} is another model: it takes {model.input_shape} and gives {model.output_shape}, and this "
+            f"platform needs (None, {SIDE}, {SIDE}, 3) and (None, {FEATURES})."
+        )
+    return model
+
+
+def randomise(model: Any, seed: int) -> None:
+    """Gives a MobileNetV2 random kernels of He et al. (2015): variance 2 / inputs before a ReLU, 1 / inputs elsewhere.
+
+    Keras' own initial kernels shrink the signal at every layer: the features come out near 1e-11.
+    """
+    random = np.random.default_rng(seed)
+    for layer in model.layers:
+        kernels = [weight for weight in layer.trainable_weights if len(weight.shape) == 4]
+        for kernel in kernels:
+            height, width, inputs, _ = kernel.shape
+            depthwise = "depthwise" in layer.name
+            gain = 1 if layer.name.endswith("project") else 2
+            scale = np.sqrt(gain / (height * width * (1 if depthwise else inputs)))
+            kernel.assign(random.normal(0, scale, kernel.shape).astype(np.float32))
+
+
+def _holds_weights_only(file: str) -> bool:
+    if not file.lower().endswith(".h5"):
+        return False
+    import h5py
+
+    with h5py.File(file) as content:
+        return "model_config" not in content.attrs
+
+
+def convert(model: Any) -> bytes:
+    """Returns a Keras model as a LiteRT flatbuffer, float32, batch norm folded, for any batch size."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    shape = tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32)
+    function = tf.function(lambda pixels: model(pixels, training=False)).get_concrete_function(shape)
+    # Converting the function as it is leaves the weights out without a word (TensorFlow 2.21 with Keras 3): the
+    # model then gives NaN. Constants go in whole, and ten times faster than TFLiteConverter.from_keras_model.
+    frozen = convert_variables_to_constants_v2(function)
+    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert())
+
+
+def _weights_sha256(model: Any, weights: str) -> str:
+    if not weights.startswith(RANDOM_PREFIX):
+        return hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    for array in model.get_weights():
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def main(arguments: list[str]) -> dict[str, str]:
+    """Carries out ``download``, or ``convert WEIGHTS TARGET SOURCE``, and returns what to print."""
+    if arguments[0] == "download":
+        return {"path": str(download_imagenet())}
+    _, weights, target, source = arguments
+    model = build_model(weights, source)
+    Path(target).write_bytes(convert(model))
+    return {"weights_sha256": _weights_sha256(model, weights)}
+
+
+if __name__ == "__main__":
+    try:
+        outcome = main(sys.argv[1:])
+    except FruitsError as problem:
+        outcome = {"error": str(problem)}
+    sys.stdout.write("\n" + json.dumps(outcome) + "\n")

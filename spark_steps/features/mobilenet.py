@@ -1,0 +1,363 @@
+"""From photos to 1280 MobileNetV2 features each, on Spark: only what is new is run, and no row is lost."""
+
+import hashlib
+import io
+import pickle
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from pyspark import Accumulator, Broadcast, SparkContext
+from pyspark.sql import SparkSession
+
+from spark_steps.errors import FruitsError, UnusablePhotoError
+from spark_steps.features.extractor import FeatureExtractor
+from spark_steps.features.weights import MobileNetModel
+from spark_steps.photos.decoding import ERASED, PASSING_REASONS, decode
+from spark_steps.photos.fetching import fetch
+from spark_steps.photos.limits import PHOTOS_PER_TASK, DecodeLimits
+from spark_steps.photos.tombstones import tombstone_of
+from spark_steps.tables.folder_table import (
+    DataFile,
+    FolderTable,
+    TableChange,
+    by_folder,
+    contiguous_shares,
+    rows_of_shares,
+)
+from spark_steps.tables.row_ranges import FileRows, compare, cut, task_sizes
+from spark_steps.tables.schemas import FEATURES_SCHEMA, with_folder
+
+_ARROW_SCHEMA = with_folder(FEATURES_SCHEMA)
+Value = TypeVar("Value")
+_FILES_AT_A_TIME = 16
+_ROWS_AT_A_TIME = 65_536
+
+
+@dataclass(frozen=True)
+class FolderWork:
+    """What one folder needs.
+
+    Attributes:
+        kept: Rows that stay as they are.
+        computed: Photos that are new, changed, or to be tried again.
+        outdated: Rows there were for photos that are gone or have changed.
+    """
+
+    kept: int
+    computed: int
+    outdated: int
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the folder's rows are right as they stand."""
+        return self.computed == 0 and self.outdated == 0
+
+
+@dataclass(frozen=True)
+class FeatureUpdate:
+    """What brings folders up to date, not yet computed.
+
+    Attributes:
+        change: The rows that come, which the write computes, and the files that go.
+        work: What each folder needs, those without a photo included.
+        inferences: Counts, as the rows are computed, the photos that went through the network.
+        done: Counts, as the rows are computed, all photos, rejected ones too.
+    """
+
+    change: TableChange
+    work: dict[str, FolderWork]
+    inferences: Accumulator[int]
+    done: Accumulator[int]
+
+
+@dataclass(frozen=True)
+class _Recheck:
+    """Rows whose photos have another time and are perhaps the same: those whose bytes are stay.
+
+    Attributes:
+        file: A file of mobilenet_features.
+        rows: Their numbers, ascending.
+        modified: The time that each photo has now, microseconds since 1970.
+    """
+
+    file: DataFile
+    rows: list[int]
+    modified: list[int]
+
+
+@dataclass(frozen=True)
+class _FolderPlan:
+    """What is to be done for a folder.
+
+    Attributes:
+        work: How many photos that concerns.
+        computed: Rows of raw_images to be computed.
+        rewritten: Of each file that goes, the rows that stay, and those to be rechecked.
+    """
+
+    work: FolderWork
+    computed: list[FileRows]
+    rewritten: list[tuple[FileRows, _Recheck]]
+
+
+def plan_features(
+    spark: SparkSession,
+    raw: FolderTable,
+    features: FolderTable,
+    folders: Sequence[str],
+    model: MobileNetModel,
+    limits: DecodeLimits,
+    images: str,
+    *,
+    full_refresh: bool = False,
+    erased: frozenset[str] = frozenset(),
+) -> FeatureUpdate:
+    """Plans the rows of mobilenet_features for folders of raw_images; the network runs when they are written.
+
+    A row stays when its photo's path, length and modification time, the model, and what the listing thought of the
+    photo are the same, unless its error was one that may pass (vanished, unreadable). Where only the time is another,
+    as after a move to another disk, the photo is read, and its row stays if the bytes are the same.
+
+    Files all of whose rows stay are not written again.
+
+    Args:
+        spark: The session.
+        raw: The table raw_images.
+        features: The table mobilenet_features so far.
+        folders: The folders.
+        model: The network.
+        limits: What workers may read and decode.
+        images: The images root, a normalised place.
+        full_refresh: Compute every row again.
+        erased: Tombstones of photos that are refused, wherever they lie.
+    """
+    context = spark.sparkContext
+    inferences, done = context.accumulator(0), context.accumulator(0)
+    listed, base = raw.snapshot(), features.snapshot()
+    photos, existing = by_folder(listed.files, folders), by_folder(base.files, folders)
+
+    def plan(folder: str) -> _FolderPlan:
+        return _plan_folder(raw, photos[folder], features, existing[folder], model, full_refresh)
+
+    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        plans = dict(zip(folders, pool.map(plan, folders), strict=True))
+    computed = [one for plan in plans.values() for one in plan.computed]
+    sizes = task_sizes(sum(len(one.rows) for one in computed), context.defaultParallelism, PHOTOS_PER_TASK)
+    rewritten = [one for plan in plans.values() for one in plan.rewritten]
+    # Of other tasks, so that those that compute are of equal length.
+    shares: list[Sequence[_Item]] = [*cut(computed, sizes), *_in_shares(rewritten, context.defaultParallelism)]
+    work = {folder: plan.work for folder, plan in plans.items()}
+    changed = frozenset(folder for folder, one in work.items() if not one.is_current)
+    if not changed:
+        return FeatureUpdate(TableChange(base), work, inferences, done)
+    task = _Task(context, raw, features, model, limits, images, erased, inferences, done)
+    rows = rows_of_shares(spark, shares, task.run) if shares else None
+    gone, kept = [stay.file for stay, _ in rewritten], sum(len(stay.rows) for stay, _ in rewritten)
+    return FeatureUpdate(TableChange(base, rows, gone, changed, kept), work, inferences, done)
+
+
+_Item = FileRows | tuple[FileRows, _Recheck]
+
+
+def _in_shares(rewritten: Sequence[tuple[FileRows, _Recheck]], tasks: int) -> list[list[tuple[FileRows, _Recheck]]]:
+    by_file = {kept.file.path: (kept, recheck) for kept, recheck in rewritten}
+    shares = contiguous_shares([kept.file for kept, _ in rewritten], tasks)
+    return [[by_file[file.path] for file in share] for share in shares]
+
+
+def _plan_folder(
+    raw: FolderTable,
+    photos: Sequence[DataFile],
+    features: FolderTable,
+    existing: Sequence[DataFile],
+    model: MobileNetModel,
+    full_refresh: bool,
+) -> _FolderPlan:
+    if not existing:
+        # Nothing is compared: the rows are shared out unread.
+        count = sum(file.rows for file in photos)
+        return _FolderPlan(FolderWork(0, count, 0), [FileRows.all_of(file) for file in photos], [])
+    sources = [(file, row) for file in photos for row in range(file.rows)]
+    listed = [row for file in photos for row in _listed_rows(raw, file)]
+    rows = [_existing_rows(features, file, None if full_refresh else model.fingerprint) for file in existing]
+    difference = compare(listed, rows)
+    kept, rechecked = sum(map(len, difference.kept)), set[int]()
+    # The wanted rows that are not there, of photos that the listing has nothing against, by path and length.
+    moved = {listed[number][:2]: number for number in difference.new if not listed[number][3]}
+    rewritten = []
+    for file, keys, stay in zip(existing, rows, difference.kept, strict=True):
+        if len(stay) < file.rows:
+            left = sorted(set(range(file.rows)) - set(stay))
+            same = {row: moved.pop(key[:2]) for row in left if (key := keys[row]) and not key[3] and key[:2] in moved}
+            recheck = _Recheck(file, list(same), [listed[number][2] for number in same.values()])
+            rewritten.append((FileRows(file, stay), recheck))
+            rechecked |= set(same.values())
+    new = [sources[number] for number in difference.new if number not in rechecked]
+    computed = [FileRows(file, [row for _, row in some]) for file, some in groupby(new, key=itemgetter(0))]
+    work = FolderWork(kept, len(difference.new), sum(file.rows for file in existing) - kept)
+    return _FolderPlan(work, computed, rewritten)
+
+
+# Path, length in bytes, modification time in microseconds, and what the listing thought of the photo, "" for nothing.
+_Key = tuple[str, int, int, str]
+
+
+def _listed_rows(raw: FolderTable, file: DataFile) -> list[_Key]:
+    rows = _columns(raw, file, ["path", "length", "modification_time", "error"])
+    return [(path, length, modified, error or "") for path, length, modified, error in rows]
+
+
+def _existing_rows(features: FolderTable, file: DataFile, fingerprint: str | None) -> list[_Key | None]:
+    """Returns the keys of a file's rows, None for those that do not stay whatever is listed."""
+    names = ["path", "length", "modification_time", "error", "image_id", "model"]
+    keys: list[_Key | None] = []
+    for path, length, modified, error, image_id, model in _columns(features, file, names):
+        reason = (error or "").partition(":")[0]
+        # Only errors of the listing come without an image_id: a photo that was read has one, unless it was erased.
+        of_listing = error if error and image_id is None and reason != ERASED else ""
+        stays = model == fingerprint and reason not in PASSING_REASONS
+        keys.append((path, length, modified, of_listing) if stays else None)
+    return keys
+
+
+def _columns(table: FolderTable, file: DataFile, names: list[str]) -> Iterator[tuple[Any, ...]]:
+    with table.reading(file) as opened:
+        for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=names):
+            columns = [batch[name] for name in names]
+            columns[2] = columns[2].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+            yield from zip(*(column.to_pylist() for column in columns), strict=True)
+
+
+class _Task:
+    """What a task does with rows: it computes those of raw_images, and keeps those of mobilenet_features."""
+
+    def __init__(
+        self,
+        context: SparkContext,
+        raw: FolderTable,
+        features: FolderTable,
+        model: MobileNetModel,
+        limits: DecodeLimits,
+        images: str,
+        erased: frozenset[str],
+        inferences: Accumulator[int],
+        done: Accumulator[int],
+    ) -> None:
+        self._raw, self._features = raw, features
+        self._flatbuffer, self._tombstones = _broadcast(context, model.flatbuffer), _broadcast(context, erased)
+        self._fingerprint = model.fingerprint
+        self._limits, self._images = limits, images
+        self._inferences, self._done = inferences, done
+
+    def run(self, items: Iterable[_Item]) -> Iterator[pa.RecordBatch]:
+        """Yields the rows of a task."""
+        for item in items:
+            if isinstance(item, FileRows):
+                yield from (self._computed(batch.to_pylist()) for batch in item.read(self._raw))
+                continue
+            kept, recheck = item
+            yield from (batch.select(_ARROW_SCHEMA.names) for batch in kept.read(self._features))
+            yield from self._rechecked(recheck)
+
+    def _computed(self, rows: list[dict[str, Any]]) -> pa.RecordBatch:
+        return self._counted([self._with_features(row, content) for row, content in self._fetched(rows)])
+
+    def _rechecked(self, recheck: _Recheck) -> Iterator[pa.RecordBatch]:
+        column, start = _ARROW_SCHEMA.get_field_index("modification_time"), 0
+        for batch in FileRows(recheck.file, recheck.rows).read(self._features, _ARROW_SCHEMA.names[:-1]):
+            modified = pa.array(recheck.modified[start : start + len(batch)], pa.int64())
+            start += len(batch)
+            batch = batch.set_column(column, "modification_time", modified.cast(_ARROW_SCHEMA.field(column).type))
+            rows = batch.drop_columns(["features"]).to_pylist()
+            same, others = [], []
+            for number, (row, content) in enumerate(self._fetched([{**row, "error": None} for row in rows])):
+                if self._is_same(row, content):
+                    same.append(number)
+                else:
+                    others.append(self._with_features(row, content))
+            self._done.add(len(same))
+            yield batch.take(pa.array(same, pa.int64()))
+            if others:
+                yield self._counted(others)
+
+    def _is_same(self, row: Mapping[str, Any], content: bytes | UnusablePhotoError | None) -> bool:
+        if not isinstance(content, bytes):
+            return False
+        image_id = hashlib.sha256(content).hexdigest()
+        return row["image_id"] == image_id and not self._is_erased(image_id)
+
+    def _is_erased(self, image_id: str) -> bool:
+        return bool(self._tombstones.value) and tombstone_of(image_id) in self._tombstones.value
+
+    def _fetched(
+        self, rows: list[dict[str, Any]]
+    ) -> Iterator[tuple[dict[str, Any], bytes | UnusablePhotoError | None]]:
+        """Yields each row with the bytes of its photo; None where the listing has refused it, which is not opened."""
+        wanted = ((f"{self._images}/{row['path']}", row["length"]) for row in rows if row["error"] is None)
+        contents = fetch(wanted, self._limits.fetch)
+        for row in rows:
+            yield row, next(contents) if row["error"] is None else None
+
+    def _with_features(self, row: dict[str, Any], content: bytes | UnusablePhotoError | None) -> dict[str, Any]:
+        found = {**_EMPTY, "error": row["error"]} if content is None else self._features_of(content)
+        if found["features"] is not None:
+            self._inferences.add(1)
+        return {**row, **found, "model": self._fingerprint}
+
+    def _features_of(self, content: bytes | UnusablePhotoError) -> dict[str, Any]:
+        if isinstance(content, UnusablePhotoError):
+            return {**_EMPTY, "error": str(content)}
+        image_id = hashlib.sha256(content).hexdigest()
+        if self._is_erased(image_id):
+            # Without its image id, which is a part of what was erased.
+            return {**_EMPTY, "error": f"{ERASED}: these bytes were erased on request; delete the file"}
+        try:
+            photo = decode(content, self._limits.max_pixels)
+        except UnusablePhotoError as error:
+            return {**_EMPTY, "image_id": image_id, "error": str(error)}
+        features = FeatureExtractor.of_process(self._fingerprint, self._flatbuffer).extract(photo)
+        about = {"image_id": image_id, "format": photo.format, "width": photo.width, "height": photo.height}
+        return {**_EMPTY, **about, "features": features}
+
+    def _counted(self, rows: list[dict[str, Any]]) -> pa.RecordBatch:
+        self._done.add(len(rows))
+        return _record_batch(rows)
+
+
+_EMPTY = dict.fromkeys(("image_id", "format", "width", "height", "features", "error"))
+
+
+def _broadcast(context: SparkContext, value: Value) -> Broadcast[Value]:
+    try:
+        # PySpark writes a stack trace there before it raises.
+        with redirect_stderr(io.StringIO()):
+            return context.broadcast(value)
+    except pickle.PicklingError as error:
+        # These values can be pickled; what fails is the file that holds them.
+        raise FruitsError(
+            f"Spark cannot keep the network in its temporary directory ({error}). Make room in /tmp, or set "
+            "SPARK_LOCAL_DIRS to a directory with room, and run again."
+        ) from error
+
+
+def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    """Returns rows as Arrow; the features as one block, which takes a thousandth of the time of number by number."""
+    features = [row["features"] for row in rows]
+    lengths = [0, *(0 if one is None else len(one) for one in features)]
+    block = np.concatenate([one for one in features if one is not None] or [np.empty(0, np.float32)])
+    columns = [
+        pa.ListArray.from_arrays(
+            np.cumsum(lengths, dtype=np.int32), block, mask=pa.array([one is None for one in features])
+        )
+        if field.name == "features"
+        else pa.array([row[field.name] for row in rows], field.type)
+        for field in _ARROW_SCHEMA
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=_ARROW_SCHEMA)

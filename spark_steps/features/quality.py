@@ -1,0 +1,89 @@
+"""Whether the features are what features should be: 1280 finite numbers that tell photos apart."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import SparkSession
+from pyspark.sql.types import BinaryType, LongType, StructField, StructType
+
+from spark_steps.features.weights import FEATURES
+from spark_steps.spark.interruptible import collect
+from spark_steps.tables.folder_table import DataFile, FolderTable, contiguous_shares, map_shares
+
+_PARTIAL_SCHEMA = StructType(
+    [
+        *(StructField(name, LongType()) for name in ("rows", "wrong_length", "not_finite")),
+        *(StructField(name, BinaryType()) for name in ("least", "most")),
+    ]
+)
+_ROWS_AT_A_TIME = 2048
+
+
+@dataclass(frozen=True)
+class FeatureQuality:
+    """What was seen of the rows that have features.
+
+    Attributes:
+        rows: Rows with features.
+        wrong_length: Rows with another number of features than 1280.
+        not_finite: Rows with a NaN or an infinity.
+        constant: Features that are the same in all rows.
+    """
+
+    rows: int
+    wrong_length: int
+    not_finite: int
+    constant: int
+
+    @property
+    def degenerate(self) -> bool:
+        """Whether most features say nothing of two photos or more, as those of a broken network do."""
+        return self.rows > 1 and self.constant > FEATURES // 2
+
+
+def feature_quality(spark: SparkSession, features: FolderTable, folders: Sequence[str] | None = None) -> FeatureQuality:
+    """Reads the features of some folders, or of all, once, where the cores are.
+
+    Args:
+        spark: The session.
+        features: The table mobilenet_features.
+        folders: The folders, None for all.
+    """
+
+    def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
+        rows = wrong_length = not_finite = 0
+        least, most = np.full(FEATURES, np.inf, np.float32), np.full(FEATURES, -np.inf, np.float32)
+        for file in share:
+            for batch in features.open(file).iter_batches(_ROWS_AT_A_TIME, columns=["features"]):
+                column = batch["features"].filter(batch["features"].is_valid())
+                right = column.filter(pc.equal(pc.list_value_length(column), FEATURES))
+                rows, wrong_length = rows + len(column), wrong_length + len(column) - len(right)
+                if len(right):
+                    matrix = right.flatten().to_numpy(zero_copy_only=False).reshape(-1, FEATURES)
+                    not_finite += int((~np.isfinite(matrix).all(axis=1)).sum())
+                    least, most = np.fmin(least, matrix.min(axis=0)), np.fmax(most, matrix.max(axis=0))
+        yield pa.RecordBatch.from_pydict(
+            {
+                "rows": [rows],
+                "wrong_length": [wrong_length],
+                "not_finite": [not_finite],
+                "least": [least.tobytes()],
+                "most": [most.tobytes()],
+            }
+        )
+
+    shares = contiguous_shares(features.files(folders), spark.sparkContext.defaultParallelism)
+    parts = collect(map_shares(spark, shares, run, _PARTIAL_SCHEMA)) if shares else []
+    if not parts:
+        return FeatureQuality(0, 0, 0, 0)
+    least = np.min([np.frombuffer(part["least"], np.float32) for part in parts], axis=0)
+    most = np.max([np.frombuffer(part["most"], np.float32) for part in parts], axis=0)
+    return FeatureQuality(
+        rows=sum(part["rows"] for part in parts),
+        wrong_length=sum(part["wrong_length"] for part in parts),
+        not_finite=sum(part["not_finite"] for part in parts),
+        constant=int((most <= least).sum()),
+    )

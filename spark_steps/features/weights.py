@@ -1,0 +1,289 @@
+"""From a weights source to the one flat model that is broadcast, converted once and cached by the weights' sha256."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyarrow import fs
+
+from spark_steps.errors import CalledWronglyError, FruitsError
+from spark_steps.photos.decoding import PREPROCESSING, SIDE
+from spark_steps.storage import locations
+
+FEATURES = 1280
+IMAGENET = "imagenet"
+# The file that keras.applications.MobileNetV2(weights="imagenet", include_top=False) downloads.
+IMAGENET_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+RANDOM_PREFIX = "random:"
+_CURRENT = "current.json"
+_FILE_SUFFIXES = (".h5", ".keras", ".tflite")
+
+
+@dataclass(frozen=True)
+class MobileNetModel:
+    """MobileNetV2 without its classifier, as executors run it.
+
+    Attributes:
+        flatbuffer: The LiteRT model, float32, batch norm folded into the convolutions, about 9 MB.
+        fingerprint: sha256 over the flatbuffer and the preprocessing: equal fingerprints give equal features.
+        source: The weights as they were asked for.
+        weights_sha256: sha256 of the weights' file; for random weights, of the numbers themselves.
+    """
+
+    flatbuffer: bytes
+    fingerprint: str
+    source: str
+    weights_sha256: str
+
+
+def load_model(source: str, cache: str) -> MobileNetModel:
+    """Returns the model of a weights source, from the cache where it was converted before.
+
+    Args:
+        source: ``imagenet`` (Keras' own download), a path or URI of an .h5, .keras or .tflite file, or
+            ``random:<seed>``.
+        cache: Directory of the converted models, a normalised place.
+
+    Raises:
+        FruitsError: The weights are not there, cannot be downloaded, or are not those of a MobileNetV2 with 1280
+            features for 224 x 224 photos.
+    """
+    check_source(source)
+    with tempfile.TemporaryDirectory(prefix="fruits-weights-") as scratch:
+        if source.startswith(RANDOM_PREFIX):
+            weights = source
+        else:
+            weights = download_imagenet() if source == IMAGENET else _local_copy(source, Path(scratch))
+        key = _key_of(weights)
+        known = f"{cache}/weights-{key}.json"
+        if locations.file_type(known) == fs.FileType.NotFound:
+            flatbuffer, sha256 = _convert(weights, source, Path(scratch))
+            locations.write_bytes(f"{cache}/{_sha256(flatbuffer)}.tflite", flatbuffer)
+            # Last: it says that the other file is whole.
+            locations.write_json(known, {"flatbuffer": _sha256(flatbuffer), "weights_sha256": sha256})
+    return _from_cache(cache, locations.read_json(known), source)
+
+
+def _from_cache(cache: str, known: dict[str, Any], source: str) -> MobileNetModel:
+    flatbuffer = locations.read_bytes(f"{cache}/{known['flatbuffer']}.tflite")
+    if _sha256(flatbuffer) != known["flatbuffer"]:
+        raise FruitsError(
+            f"{cache}/{known['flatbuffer']}.tflite is not the network that was written there. Delete it and the files "
+            "ending in .json beside it, and run again."
+        )
+    # Not from the cache: the fingerprint is that of today's preprocessing too.
+    return MobileNetModel(flatbuffer, _fingerprint(flatbuffer), source, known["weights_sha256"])
+
+
+def model_for_next(source: str | None, cache: str) -> MobileNetModel:
+    """Returns the model that the next features are to be made with.
+
+    Args:
+        source: As ``load_model`` takes it; None for the network that the store has, ImageNet where it has none yet.
+        cache: Directory of the converted models, a normalised place.
+
+    Raises:
+        FruitsError: As ``load_model`` does.
+    """
+    if source is None and has_current_model(cache):
+        return current_model(cache)
+    return load_model(source or IMAGENET, cache)
+
+
+def replaced_network(source: str, cache: str) -> str | None:
+    """Returns the source of a store's network where weights asked for are others; None where they replace nothing.
+
+    Nothing is converted or downloaded for that, and no TensorFlow imported.
+
+    Args:
+        source: The weights asked for, as ``load_model`` takes them.
+        cache: Directory of the converted models, a normalised place.
+    """
+    if not has_current_model(cache):
+        return None
+    current = locations.read_json(f"{cache}/{_CURRENT}")
+    key = _key_of(source)
+    known = f"{cache}/weights-{key}.json"
+    converted = locations.read_json(known) if key and locations.file_type(known) == fs.FileType.File else {}
+    same = is_network_of(source, key, converted.get("flatbuffer"), current)
+    return None if same else str(current["source"])
+
+
+def is_network_of(source: str, key: str | None, flatbuffer: str | None, current: Mapping[str, str]) -> bool:
+    """Returns whether weights are those of a store's network.
+
+    Args:
+        source: The weights.
+        key: sha256 of their file; None where it is not on this machine.
+        flatbuffer: sha256 of the network that they were converted to; None where they never were.
+        current: The same of the store's network: ``source``, ``weights_sha256`` and ``flatbuffer``.
+    """
+    # A file's name says nothing of what is in it.
+    named = source == IMAGENET or source.startswith(RANDOM_PREFIX)
+    same_name = named and source == current["source"]
+    return same_name or key == current["weights_sha256"] or flatbuffer == current["flatbuffer"]
+
+
+def _key_of(source: str) -> str | None:
+    """Returns what converted weights are kept under; None for ImageNet's before they are downloaded."""
+    if source.startswith(RANDOM_PREFIX):
+        return source.replace(":", "-")
+    if source == IMAGENET:
+        return _sha256(kept.read_bytes()) if (kept := _imagenet_file()).exists() else None
+    return _sha256(locations.read_bytes(locations.normalise(source)))
+
+
+def fetch_weights(source: str | None, cache: str) -> None:
+    """Downloads what ``model_for_next`` will need and is not on this machine yet: nothing, or the ImageNet weights.
+
+    Raises:
+        FruitsError: They cannot be downloaded; the message says what to bring.
+    """
+    if source == IMAGENET or (source is None and not has_current_model(cache)):
+        download_imagenet()
+
+
+def has_current_model(cache: str) -> bool:
+    """Returns whether features have been made with a model of the cache."""
+    return bool(locations.file_type(f"{cache}/{_CURRENT}") != fs.FileType.NotFound)
+
+
+def make_current(model: MobileNetModel, cache: str) -> None:
+    """Notes a model of the cache as the one that the next features are made with."""
+    flatbuffer = _sha256(model.flatbuffer)
+    document = {"flatbuffer": flatbuffer, "source": model.source, "weights_sha256": model.weights_sha256}
+    locations.write_json(f"{cache}/{_CURRENT}", document)
+
+
+def current_model(cache: str) -> MobileNetModel:
+    """Returns the model that the next features are made with.
+
+    Raises:
+        FruitsError: There is none yet.
+    """
+    if not has_current_model(cache):
+        raise FruitsError(
+            f"There is no network under {cache}. Make features first (fruits run, or the job extract_features)."
+        )
+    document = locations.read_json(f"{cache}/{_CURRENT}")
+    return _from_cache(cache, document, document["source"])
+
+
+def flatbuffer_of(fingerprint: str, cache: str) -> bytes | None:
+    """Returns the converted network of a fingerprint, None where the cache does not hold it.
+
+    Args:
+        fingerprint: Of the network and of today's preprocessing, as the rows of mobilenet_features name it.
+        cache: Directory of the converted models, a normalised place.
+    """
+    found = (info.base_name for info in locations.list_files(cache) if info.extension == "tflite")
+    flatbuffers = (locations.read_bytes(f"{cache}/{name}") for name in sorted(found))
+    return next((flatbuffer for flatbuffer in flatbuffers if _fingerprint(flatbuffer) == fingerprint), None)
+
+
+def check_source(source: str) -> None:
+    """Looks at a weights source without reading it.
+
+    Raises:
+        CalledWronglyError: It is malformed.
+        FruitsError: It is a file that is not there.
+    """
+    if source.startswith(RANDOM_PREFIX):
+        seed = source.removeprefix(RANDOM_PREFIX)
+        if not (seed.isascii() and seed.isdigit() and int(seed) < 2**32):
+            raise CalledWronglyError(f"{source!r} names no seed: write random:0, or another whole number below 2^32.")
+    elif source != IMAGENET:
+        location = locations.normalise(source)
+        if not location.lower().endswith(_FILE_SUFFIXES):
+            raise CalledWronglyError(
+                f"Weights {source!r} are none of: imagenet, random:<seed>, or a file ending in "
+                f"{', '.join(_FILE_SUFFIXES)}."
+            )
+        if locations.file_type(location) != fs.FileType.File:
+            raise FruitsError(f"There is no weights file {location}. Check the path, or give imagenet as weights.")
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _fingerprint(flatbuffer: bytes) -> str:
+    return _sha256(PREPROCESSING.encode() + b"\0" + flatbuffer)
+
+
+def _local_copy(source: str, scratch: Path) -> str:
+    location = locations.normalise(source)
+    if "://" not in location:
+        return location
+    copy = scratch / location.rsplit("/", 1)[1]
+    copy.write_bytes(locations.read_bytes(location))
+    return str(copy)
+
+
+def download_imagenet() -> str:
+    """Returns the file of the ImageNet weights, downloaded by Keras where it is not on this machine yet.
+
+    Raises:
+        FruitsError: It cannot be downloaded; the message says what to bring.
+    """
+    kept = _imagenet_file()
+    return str(kept) if kept.exists() else str(_run_keras(["download"])["path"])
+
+
+def _imagenet_file() -> Path:
+    # Where Keras keeps it (keras.src.backend.config.keras_home); to ask Keras takes the seconds of TensorFlow's import.
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models" / IMAGENET_FILE
+
+
+def _convert(weights: str, source: str, scratch: Path) -> tuple[bytes, str]:
+    if weights.lower().endswith(".tflite"):
+        flatbuffer = Path(weights).read_bytes()
+        _check_flatbuffer(flatbuffer, source)
+        return flatbuffer, _sha256(flatbuffer)
+    target = scratch / "model.tflite"
+    result = _run_keras(["convert", weights, str(target), source])
+    flatbuffer = target.read_bytes()
+    _check_flatbuffer(flatbuffer, source)
+    return flatbuffer, str(result["weights_sha256"])
+
+
+def _check_flatbuffer(flatbuffer: bytes, source: str) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
+        takes = list(interpreter.get_input_details()[0]["shape_signature"])
+        gives = list(interpreter.get_output_details()[0]["shape_signature"])
+    except (ValueError, RuntimeError, IndexError) as error:
+        raise FruitsError(f"{source} is no LiteRT model: {error}") from error
+    if takes[1:] != [SIDE, SIDE, 3] or gives[1:] != [FEATURES]:
+        raise FruitsError(
+            f"{source} is another model: it takes {takes} and gives {gives}, and this platform needs "
+            f"[N, {SIDE}, {SIDE}, 3] and [N, {FEATURES}]: MobileNetV2 1.0/224 with include_top=False, pooling='avg'."
+        )
+
+
+def _run_keras(arguments: list[str]) -> dict[str, Any]:
+    """Runs ``keras_model`` in a process of its own, which takes TensorFlow's 600 MB with it as it ends."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    # -P: nothing is imported from the current folder, where somebody's photos may lie.
+    command = [sys.executable, "-P", "-m", "spark_steps.features.keras_model", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    lines = done.stdout.strip().splitlines()
+    try:
+        result: dict[str, Any] = json.loads(lines[-1])
+    except (IndexError, json.JSONDecodeError) as error:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise FruitsError(
+            f"TensorFlow could not read the weights and ended with code {done.returncode}: {last}"
+        ) from error
+    if "error" in result:
+        raise FruitsError(result["error"])
+    return result

@@ -1,0 +1,252 @@
+"""Standardised PCA of the features: one pass to fit, exact, with any number of components from the same fit."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from spark_steps.errors import FruitsError
+from spark_steps.features.weights import FEATURES, MobileNetModel
+from spark_steps.pca.moments import Matrix, Moments, RunningMoments, merge_in_pairs, version_of
+from spark_steps.spark.interruptible import collect
+from spark_steps.tables.folder_table import DataFile, FolderTable, contiguous_shares, map_shares
+
+# Only by name: a model is loaded, and projects, where there is no Spark.
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ANALYSED_COMPONENTS = 350
+DEFAULT_COMPONENTS = 50
+_ROWS_AT_A_TIME = 2048
+# Each task sends 6.6 MB to the driver, whose results are limited to 1 GB.
+_MOST_TASKS = 64
+_PARTIAL_SCHEMA = "first_file string, model string, moments binary"
+
+
+@dataclass(frozen=True)
+class PcaSettings:
+    """How many components to keep.
+
+    Attributes:
+        components: Components to keep, where no variance is asked for.
+        variance: Keep as many components as explain this share of the variance, in (0, 1].
+    """
+
+    components: int = DEFAULT_COMPONENTS
+    variance: float | None = None
+
+    @classmethod
+    def of(cls, components: int | None, variance: float | None) -> "PcaSettings | None":
+        """Returns what somebody asks for, a share of the variance before a number; None where it is neither."""
+        if variance is not None:
+            return cls(variance=variance)
+        return None if components is None else cls(components)
+
+    def __str__(self) -> str:
+        return f"{self.components} components" if self.variance is None else f"{100 * self.variance:g}% of the variance"
+
+
+def settings_for_next(asked: PcaSettings | None, before: PcaSettings | None) -> tuple[PcaSettings, str | None]:
+    """Returns what the next PCA of a store keeps, and a sentence on it where it is not what goes without saying.
+
+    Args:
+        asked: What somebody asks for; None for what the store was asked for before, 50 components in a new one.
+        before: What the store's current model was asked for; None where it has none.
+    """
+    wanted = asked or before or PcaSettings()
+    if asked and before and asked != before:
+        return wanted, f"The PCA keeps {asked} instead of {before}."
+    if before and not asked and before != PcaSettings():
+        return wanted, f"The PCA keeps {before}, as this store was asked for before."
+    return wanted, None
+
+
+@dataclass(frozen=True)
+class PcaModel:
+    """A standardised PCA; ``reduced = ((x - mean) / scale) @ components[:k].T``.
+
+    Attributes:
+        version: Name of the model: the same for the same photos, features' model and settings.
+        features_model: Fingerprint of the network that made the features.
+        rows: Photos it was fitted on.
+        folders: Folders they came from.
+        k: Components kept.
+        asked_components: Components asked for; more than ``k`` where the photos do not span as many.
+        asked_variance: Share of variance asked for, or None.
+        mean: Mean of each feature, of shape (1280,).
+        scale: Standard deviation (population) of each feature, 1 where it is constant, of shape (1280,).
+        components: Unit vectors, of shape (max(k, at most 350), 1280); the largest loading of each is positive.
+        explained_variance_ratio: Share of the variance that each component explains that the photos span, at most 1280.
+        weights: Where the network's weights came from: ``source`` and ``sha256``.
+        features_version: Version of the table mobilenet_features that it was fitted on.
+    """
+
+    version: str
+    features_model: str
+    rows: int
+    folders: list[str]
+    k: int
+    asked_components: int
+    asked_variance: float | None
+    mean: Matrix
+    scale: Matrix
+    components: Matrix
+    explained_variance_ratio: Matrix
+    weights: dict[str, str] = field(default_factory=dict)
+    features_version: int | None = None
+
+    @property
+    def asked(self) -> PcaSettings:
+        """What was asked for."""
+        return PcaSettings.of(self.asked_components, self.asked_variance) or PcaSettings()
+
+    def explained_at(self, components: int) -> float:
+        """Returns the share of the variance that so many components keep."""
+        return float(self.explained_variance_ratio[:components].sum())
+
+    def components_for(self, variance: float) -> int:
+        """Returns how many components keep a share of the variance."""
+        return _components_for(self.explained_variance_ratio, variance)
+
+    def project(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Returns the reduced features, float32 of shape (N, k), of features of shape (N, 1280)."""
+        standardised = (features - self.mean) / self.scale
+        reduced: NDArray[np.float32] = (standardised @ self.components[: self.k].T).astype(np.float32)
+        return reduced
+
+
+def _components_for(ratios: Matrix, variance: float) -> int:
+    # The last component rounds to a hair below 1 in total; nobody asking for 100 % wants one more than there is.
+    return min(int(np.searchsorted(np.cumsum(ratios), variance - 1e-12)) + 1, len(ratios))
+
+
+def fit(spark: "SparkSession", features: FolderTable, network: MobileNetModel, settings: PcaSettings) -> PcaModel:
+    """Fits a PCA to all rows of mobilenet_features that have features, in one pass over its files.
+
+    Args:
+        spark: The session.
+        features: The table mobilenet_features.
+        network: The network that made the features.
+        settings: How many components to keep.
+
+    Raises:
+        FruitsError: There are no two different photos, or some features were made by another network.
+    """
+    snapshot = features.snapshot()
+    files = snapshot.files
+    moments = _fold(spark, features, files, network.fingerprint)
+    if moments.count < 2:
+        raise FruitsError("A PCA needs at least 2 usable photos, and there is 1. Add photos.")
+    model = solve(moments, network.fingerprint, settings, sorted({file.folder for file in files}))
+    weights = {"source": network.source, "sha256": network.weights_sha256}
+    return replace(model, weights=weights, features_version=snapshot.version)
+
+
+def _fold(spark: "SparkSession", features: FolderTable, files: Sequence[DataFile], network: str) -> Moments:
+    def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
+        moments: defaultdict[str, RunningMoments] = defaultdict(RunningMoments)
+        first = ""
+        for file in share:
+            first = first or file.path
+            for model, block, image_ids in _blocks(features, file):
+                moments[model].add(block, image_ids)
+        rows = [
+            {"first_file": first, "model": model, "moments": of_model.total().to_bytes()}
+            for model, of_model in moments.items()
+        ]
+        yield pa.RecordBatch.from_pylist(
+            rows, schema=pa.schema([("first_file", pa.string()), ("model", pa.string()), ("moments", pa.binary())])
+        )
+
+    tasks = min(_MOST_TASKS, spark.sparkContext.defaultParallelism)
+    found = collect(map_shares(spark, contiguous_shares(files, tasks), run, _PARTIAL_SCHEMA))
+    if not found:
+        raise FruitsError(
+            "No photo has features, so there is nothing to fit a PCA to. The reasons are in fruits report, and with "
+            "the check almost_every_photo_is_usable."
+        )
+    others = sorted({row["model"] for row in found} - {network})
+    if others:
+        raise FruitsError(
+            f"Some features were made by another network ({others[0][:12]}) than the present one ({network[:12]}). "
+            "Make the features of all folders with the present one (fruits run, or the job whole_pipeline)."
+        )
+    parts = [Moments.from_bytes(row["moments"], FEATURES) for row in sorted(found, key=lambda row: row["first_file"])]
+    return merge_in_pairs(parts)
+
+
+def _blocks(features: FolderTable, file: DataFile) -> Iterator[tuple[str, NDArray[np.float32], list[str]]]:
+    """Yields (model, features of shape (N, 1280), image ids) of a features file, rows with an error left out."""
+    columns = ["features", "model", "image_id"]
+    for batch in features.open(file).iter_batches(_ROWS_AT_A_TIME, columns=columns):
+        good = batch.filter(batch["features"].is_valid())
+        for model in good["model"].unique().to_pylist():
+            of_model = good.filter(pa.compute.equal(good["model"], model))
+            yield model, feature_matrix(of_model["features"]), of_model["image_id"].to_pylist()
+
+
+def feature_matrix(column: pa.ListArray) -> NDArray[np.float32]:
+    """Returns a column of feature lists without nulls as a matrix of shape (N, 1280)."""
+    matrix: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), FEATURES)
+    return matrix
+
+
+def solve(moments: Moments, features_model: str, settings: PcaSettings, folders: list[str]) -> PcaModel:
+    """Returns the PCA of moments: the eigenvectors of the correlation matrix.
+
+    Agrees with scikit-learn's ``StandardScaler`` followed by ``PCA``: population standard deviations, constant
+    columns left unscaled, sign fixed by the largest loading.
+
+    Raises:
+        FruitsError: All photos have the same features, or some features are not finite.
+    """
+    if not np.isfinite(moments.cross_products).all():
+        raise FruitsError(
+            "Some features are NaN or infinite, so no PCA can be fitted. The check features_are_1280_finite_numbers "
+            "says how many; the weights are most likely broken."
+        )
+    variance = np.diag(moments.cross_products) / moments.count
+    constant = _is_constant(variance, moments.mean, moments.count)
+    if constant.all():
+        raise FruitsError(
+            f"All {moments.count} usable photos have the same features, so there is no variance to keep. "
+            "Add photos that differ."
+        )
+    scale = np.where(constant, 1.0, np.sqrt(variance))
+    correlation = moments.cross_products / moments.count / np.outer(scale, scale)
+    # Without this a constant column's rounding error would count as variance.
+    correlation[constant, :] = 0.0
+    correlation[:, constant] = 0.0
+    values, vectors = np.linalg.eigh(correlation)
+    values, vectors = values[::-1].clip(min=0.0), vectors[:, ::-1].T
+    rank = min(moments.count - 1, int((~constant).sum()), int((values > values[0] * FEATURES * 1e-15).sum()))
+    ratios = values[:rank] / values.sum()
+    asked = _components_for(ratios, settings.variance) if settings.variance else settings.components
+    k = min(asked, rank)
+    components = vectors[: min(rank, max(k, ANALYSED_COMPONENTS))].copy()
+    largest = np.abs(components).argmax(axis=1)
+    components *= np.sign(components[np.arange(len(components)), largest])[:, np.newaxis]
+    return PcaModel(
+        version=version_of(moments.count, moments.digest, features_model, settings.variance or settings.components),
+        features_model=features_model,
+        rows=moments.count,
+        folders=folders,
+        k=k,
+        asked_components=settings.components,
+        asked_variance=settings.variance,
+        mean=moments.mean,
+        scale=scale,
+        components=components,
+        explained_variance_ratio=ratios,
+    )
+
+
+def _is_constant(variance: Matrix, mean: Matrix, count: int) -> NDArray[np.bool_]:
+    """Whether a column varies by no more than rounding, by scikit-learn's bound (``_is_constant_feature``)."""
+    epsilon = np.finfo(np.float64).eps
+    constant: NDArray[np.bool_] = variance <= count * epsilon * variance + (count * mean * epsilon) ** 2
+    return constant

@@ -1,0 +1,130 @@
+"""PCA models in the store: ``<root>/<version>/``, complete or not there."""
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from spark_steps.errors import FruitsError
+from spark_steps.pca.model import ANALYSED_COMPONENTS, PcaModel, PcaSettings
+from spark_steps.storage import locations
+from spark_steps.tables.folder_table import matrix_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_CURRENT = "current.json"
+
+
+def save(spark: "SparkSession", model: PcaModel, root: str) -> None:
+    """Writes a model, unless it is there already, and makes it the current one.
+
+    ``model.json`` comes last: a version without it is not there for readers, so that a part is never used.
+
+    Args:
+        spark: A session, for the export to Spark ML.
+        model: The model.
+        root: Directory of all versions, a normalised place.
+    """
+    # Here: models are loaded, which takes no Spark, more often than saved.
+    from spark_steps.pca.spark_ml import export_to_spark_ml
+
+    if not exists(root, model.version):
+        export_to_spark_ml(spark, model, f"{root}/{model.version}/pipeline")
+    save_numbers(model, root)
+
+
+def save_numbers(model: PcaModel, root: str) -> None:
+    """Does what ``save`` does, without the export to Spark ML.
+
+    Args:
+        model: The model.
+        root: Directory of all versions, a normalised place.
+    """
+    directory = f"{root}/{model.version}"
+    if not exists(root, model.version):
+        table = pa.table(
+            {
+                "component": pa.array(range(1, len(model.components) + 1), pa.int32()),
+                "explained_variance_ratio": model.explained_variance_ratio[: len(model.components)],
+                "loadings": pa.array(list(model.components), pa.list_(pa.float64())),
+            }
+        )
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer)
+        locations.write_bytes(f"{directory}/components.parquet", buffer.getvalue())
+        document = {
+            "version": model.version,
+            "features_model": model.features_model,
+            "features_version": model.features_version,
+            "weights": model.weights,
+            "rows": model.rows,
+            "folders": model.folders,
+            "k": model.k,
+            "asked_components": model.asked_components,
+            "asked_variance": model.asked_variance,
+            "variance_kept": model.explained_at(model.k),
+            "mean": model.mean.tolist(),
+            "scale": model.scale.tolist(),
+            "explained_variance_ratio": model.explained_variance_ratio[:ANALYSED_COMPONENTS].tolist(),
+            "components_for": {f"{share:.0%}": model.components_for(share) for share in (0.9, 0.95, 0.99)},
+            # Those above 350 too, for whoever asks for another share later.
+            "all_explained_variance_ratio": model.explained_variance_ratio.tolist(),
+        }
+        locations.write_json(f"{directory}/model.json", document)
+    locations.write_json(f"{root}/{_CURRENT}", {"version": model.version})
+
+
+def exists(root: str, version: str) -> bool:
+    """Returns whether a version is there, whole."""
+    return bool(locations.file_type(f"{root}/{version}/model.json") == fs.FileType.File)
+
+
+def current_version(root: str) -> str | None:
+    """Returns the version that the next projection uses, None where there is none yet."""
+    if locations.file_type(f"{root}/{_CURRENT}") != fs.FileType.File:
+        return None
+    version: str = locations.read_json(f"{root}/{_CURRENT}")["version"]
+    return version
+
+
+def asked_before(root: str) -> PcaSettings | None:
+    """Returns what the current model was asked for, None where there is none yet."""
+    version = current_version(root)
+    if version is None or not exists(root, version):
+        return None
+    document = locations.read_json(f"{root}/{version}/model.json")
+    return PcaSettings.of(document["asked_components"], document["asked_variance"])
+
+
+def load(root: str, version: str | None = None) -> PcaModel:
+    """Returns a model, by default the current one.
+
+    Raises:
+        FruitsError: There is none, or not of that version.
+    """
+    version = version or current_version(root)
+    if version is None or not exists(root, version):
+        raise FruitsError(
+            f"There is no PCA model {version or ''} under {root}. Fit one first (fruits run, or the job fit_pca)."
+        )
+    document = locations.read_json(f"{root}/{version}/model.json")
+    table = pq.ParquetFile(pa.BufferReader(locations.read_bytes(f"{root}/{version}/components.parquet"))).read()
+    return PcaModel(
+        version=document["version"],
+        features_model=document["features_model"],
+        rows=document["rows"],
+        folders=document["folders"],
+        k=document["k"],
+        asked_components=document["asked_components"],
+        asked_variance=document["asked_variance"],
+        mean=np.array(document["mean"]),
+        scale=np.array(document["scale"]),
+        components=matrix_of(table["loadings"].combine_chunks()),
+        explained_variance_ratio=np.array(document["all_explained_variance_ratio"]),
+        weights=document["weights"],
+        features_version=document.get("features_version"),
+    )

@@ -1,0 +1,99 @@
+"""The photos as points of a plane: a sample of every label, small enough to draw."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from spark_steps.pca.discriminants import separated
+from spark_steps.pca.model import PcaModel, feature_matrix
+from spark_steps.storage import s3_errors
+from spark_steps.tables.folder_table import DataFile, FolderTable
+
+# Names of more labels than that are not read in one picture.
+MOST_LABELS = 150
+MOST_FOLDERS = 300
+MOST_PHOTOS = 2000
+_FILES_AT_A_TIME = 8
+_ROWS_AT_A_TIME = 100
+# Pages are read as they are needed, not all rows of a file's first 40 MB.
+_BUFFER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class PhotoMap:
+    """Some photos as points.
+
+    Attributes:
+        labels: Label of each, of shape (N,).
+        components: Their first two components, of shape (N, 2); the second is 0 where the PCA has only one.
+        separated: The same photos on the two axes that tell labels apart, of shape (N, 2); None where there are none.
+        folders: Folders they come from.
+    """
+
+    labels: NDArray[np.str_]
+    components: NDArray[np.floating]
+    separated: NDArray[np.floating] | None
+    folders: int
+
+
+def sample_map(features: FolderTable, model: PcaModel) -> PhotoMap:
+    """Projects the first photos of some folders of each label; no Spark, and little read.
+
+    Args:
+        features: The table mobilenet_features.
+        model: The PCA.
+    """
+    folders = folders_of_labels(model.folders)
+    each = MOST_PHOTOS // max(1, len(folders))
+    paths = [list(of_folder) for _, of_folder in groupby(features.files(folders), key=attrgetter("folder"))]
+    with s3_errors.in_sentences(features.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        parts = list(pool.map(lambda files: _first_rows(features, files, each), paths))
+    labels = np.array([label for part in parts for label in part["label"].to_pylist()], dtype=np.str_)
+    matrices = [feature_matrix(part["features"].combine_chunks()) for part in parts if part.num_rows]
+    reduced = model.project(np.concatenate(matrices)) if matrices else np.zeros((0, model.k), np.float32)
+    components = np.zeros((len(labels), 2), np.float32)
+    components[:, : model.k] = reduced[:, :2]
+    return PhotoMap(labels, components, separated(reduced, labels), len(folders))
+
+
+def label_of(folder: str) -> str:
+    """Returns the label of a folder's photos: the last component of its name."""
+    return folder.rpartition("/")[2]
+
+
+def folders_of_labels(folders: Sequence[str]) -> list[str]:
+    """Returns some folders of each label, of at most 150 labels that are evenly spaced among all."""
+    of_label = defaultdict(list)
+    for folder in folders:
+        of_label[label_of(folder)].append(folder)
+    labels = spread(sorted(of_label), MOST_LABELS)
+    each = MOST_FOLDERS // max(1, len(labels))
+    return sorted(folder for label in labels for folder in spread(of_label[label], each))
+
+
+def spread(names: Sequence[str], most: int) -> list[str]:
+    """Returns at most so many of some names, evenly spaced among them."""
+    if len(names) <= most:
+        return list(names)
+    return [names[round(number)] for number in np.linspace(0, len(names) - 1, most)]
+
+
+def _first_rows(features: FolderTable, files: Sequence[DataFile], most: int) -> pa.Table:
+    """Returns label and features of the first rows that have features."""
+    schema = pa.schema([("label", pa.string()), ("features", pa.list_(pa.float32()))])
+    kept: list[pa.Table] = []
+    for one in files:
+        with features.reading(one, buffer_bytes=_BUFFER_BYTES) as file:
+            for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=["label", "features"]):
+                good = pa.Table.from_batches([batch.filter(batch["features"].is_valid())])
+                kept.append(good.select(schema.names).slice(0, most - sum(part.num_rows for part in kept)).cast(schema))
+                if sum(part.num_rows for part in kept) >= most:
+                    return pa.concat_tables(kept)
+    return pa.concat_tables(kept) if kept else schema.empty_table()

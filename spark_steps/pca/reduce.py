@@ -1,0 +1,150 @@
+"""From 1280 features to k: the projection of mobilenet_features on a PCA model."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from operator import itemgetter
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from spark_steps.errors import FruitsError
+from spark_steps.pca.model import PcaModel, feature_matrix
+from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange, by_folder, rows_of_shares
+from spark_steps.tables.footers import table_totals
+from spark_steps.tables.row_ranges import FileRows, compare, cut, task_sizes
+from spark_steps.tables.schemas import REDUCED_SCHEMA, with_folder
+from spark_steps.tables.totals import Totals, TotalsByFolder, of_others
+
+_SCHEMA = with_folder(REDUCED_SCHEMA)
+_FILES_AT_A_TIME = 16
+# 40 MB of features.
+_MOST_ROWS = 8192
+
+
+def plan_reduced(
+    spark: SparkSession, features: FolderTable, reduced: FolderTable, folders: Sequence[str], model: PcaModel
+) -> TableChange:
+    """Plans the change that gives folders the reduced features of all photos that have features, and of no others.
+
+    Folders that are right as they stand are not among it. In a folder reduced by this very model only the files change
+    that hold rows of photos that are gone; a folder reduced by another is replaced.
+
+    Args:
+        spark: The session.
+        features: The table mobilenet_features.
+        reduced: The table reduced_features so far.
+        folders: The folders.
+        model: The PCA.
+
+    Raises:
+        FruitsError: The features of a folder come from another network than the model's.
+    """
+    base = reduced.snapshot()
+    sources, existing = by_folder(features.snapshot().files, folders), by_folder(base.files, folders)
+    totals = table_totals(features, sources), table_totals(reduced, existing)
+    check_one_network(totals[0], model)
+    behind = sorted(folders_to_reduce(*totals, model.version).intersection(folders))
+    same_model = {folder for folder in behind if totals[1][folder].made_by == {model.version}}
+
+    def plan(folder: str) -> tuple[list[FileRows], list[FileRows]]:
+        if folder not in same_model:
+            return [FileRows.all_of(file) for file in sources[folder]], [FileRows(one, []) for one in existing[folder]]
+        return _difference(features, sources[folder], reduced, existing[folder])
+
+    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        planned = list(pool.map(plan, behind))
+    computed, rewritten = ([one for plan in planned for one in plan[part]] for part in (0, 1))
+    gone = [one.file for one in rewritten]
+    # A file of features is about as large as its rows are many.
+    tasks = [*computed, *(one for one in rewritten if one.rows)]
+    sizes = task_sizes(sum(len(one.rows) for one in tasks), spark.sparkContext.defaultParallelism, _MOST_ROWS)
+    shares = cut(tasks, sizes)
+    broadcast, stay = spark.sparkContext.broadcast(model), {file.path for file in gone}
+
+    def run(items: Iterator[FileRows]) -> Iterator[pa.RecordBatch]:
+        for one in items:
+            if one.file.path in stay:
+                yield from (batch.select(_SCHEMA.names) for batch in one.read(reduced))
+                continue
+            columns = ["image_id", "path", "label", "features"]
+            yield from (_reduced(batch, broadcast.value) for batch in one.read(features, columns))
+
+    rows = rows_of_shares(spark, shares, run) if shares else None
+    return TableChange(base, rows, gone, frozenset(behind), kept=sum(len(one.rows) for one in rewritten))
+
+
+def _difference(
+    features: FolderTable, sources: Sequence[DataFile], reduced: FolderTable, existing: Sequence[DataFile]
+) -> tuple[list[FileRows], list[FileRows]]:
+    """Returns the rows of features to be reduced, and of each file that goes the rows that stay."""
+    wanted = [(file, row, key) for file in sources for row, key in enumerate(_keys(features, file)) if key]
+    difference = compare([key for _, _, key in wanted], [_keys(reduced, file) for file in existing])
+    new = [wanted[number][:2] for number in difference.new]
+    computed = [FileRows(file, [row for _, row in some]) for file, some in groupby(new, key=itemgetter(0))]
+    changed = [
+        FileRows(file, kept) for file, kept in zip(existing, difference.kept, strict=True) if len(kept) < file.rows
+    ]
+    return computed, changed
+
+
+def _keys(table: FolderTable, file: DataFile) -> list[tuple[str, str] | None]:
+    """Returns path and image id of each row, None for those that have no features."""
+    names = [name for name in ("path", "image_id", "error") if name in table.schema.names]
+    with table.reading(file) as opened:
+        rows = opened.read(columns=names).to_pylist()
+    return [None if row.get("error") else (row["path"], row["image_id"]) for row in rows]
+
+
+def check_one_network(features: Mapping[str, Totals], model: PcaModel) -> None:
+    """Raises a FruitsError where features come from another network than the one the model was fitted on.
+
+    Args:
+        features: Totals of mobilenet_features, by folder.
+        model: The PCA.
+    """
+    if others := of_others(features, model.features_model):
+        raise FruitsError(
+            f"The features of folder {others[0]!r} come from another network than the PCA model {model.version}. "
+            "Make the features of all folders and the PCA anew (fruits run, or the job whole_pipeline)."
+        )
+
+
+def _reduced(batch: pa.RecordBatch, model: PcaModel) -> pa.RecordBatch:
+    good = batch.filter(batch["features"].is_valid())
+    numbers = model.project(feature_matrix(good["features"]))
+    rows = len(numbers)
+    offsets = pa.array(range(0, (rows + 1) * model.k, model.k), pa.int32())
+    reduced = pa.ListArray.from_arrays(offsets, pa.array(numbers.ravel()))
+    return pa.RecordBatch.from_arrays(
+        [
+            good["image_id"],
+            good["path"],
+            good["label"],
+            reduced,
+            pa.array([model.version] * rows, pa.string()),
+            good["folder"],
+        ],
+        names=_SCHEMA.names,
+    )
+
+
+def folders_to_reduce(features: TotalsByFolder, reduced: TotalsByFolder, version: str) -> set[str]:
+    """Returns the folders whose reduced features do not follow from their features and the current PCA model.
+
+    Args:
+        features: Totals of mobilenet_features.
+        reduced: Totals of reduced_features.
+        version: Of the PCA model.
+    """
+    return not_reduced(features, reduced) | set(of_others(reduced, version))
+
+
+def not_reduced(features: TotalsByFolder, reduced: TotalsByFolder) -> set[str]:
+    """Returns the folders whose reduced features are not of the photos that have features."""
+    # A folder without any row of features is not looked at: somebody may have copied the reduced features alone.
+    return {
+        folder
+        for folder, totals in features.items()
+        if (totals.photos, totals.paths) != ((after := reduced.get(folder, Totals())).photos, after.paths)
+    }

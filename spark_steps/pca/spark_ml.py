@@ -1,0 +1,65 @@
+"""PCA models as Spark ML ``PipelineModel``s, for any Spark user."""
+
+import numpy as np
+from pyspark.ml import PipelineModel
+from pyspark.ml.feature import PCAModel, StandardScalerModel
+from pyspark.sql import SparkSession
+
+from spark_steps.pca.model import PcaModel
+
+
+def export_to_spark_ml(spark: SparkSession, model: PcaModel, location: str) -> None:
+    """Writes a model as a Spark ML ``PipelineModel`` from a vector column ``features`` to ``reduced``.
+
+    Built from the model's numbers through the JVM, so that both give the same: there is nothing to fit again.
+    """
+    PipelineModel([_scaler(spark, model), _pca(spark, model)]).write().overwrite().save(location)
+
+
+def _scaler(spark: SparkSession, model: PcaModel) -> StandardScalerModel:
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None  # noqa: S101
+    java = jvm.org.apache.spark.ml.feature.StandardScalerModel(
+        f"fruits_scaler_{model.version}", _vector(spark, model.scale), _vector(spark, model.mean)
+    )
+    scaler = StandardScalerModel(java)
+    scaler._resetUid(java.uid())
+    for name, value in (("inputCol", "features"), ("outputCol", "standardised"), ("withMean", True), ("withStd", True)):
+        scaler.set(scaler.getParam(name), value)
+    return scaler
+
+
+def _pca(spark: SparkSession, model: PcaModel) -> PCAModel:
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None  # noqa: S101
+    kept = np.ascontiguousarray(model.components[: model.k])
+    # Column-major, as Spark's matrices are: the columns of the (1280, k) matrix are the rows of ours.
+    matrix = jvm.org.apache.spark.ml.linalg.DenseMatrix(
+        kept.shape[1], model.k, _java_doubles(spark, kept.ravel()), False
+    )
+    explained = _vector(spark, model.explained_variance_ratio[: model.k])
+    java = jvm.org.apache.spark.ml.feature.PCAModel(f"fruits_pca_{model.version}", matrix, explained)
+    pca = PCAModel(java)
+    pca._resetUid(java.uid())
+    for name, value in (("inputCol", "standardised"), ("outputCol", "reduced"), ("k", model.k)):
+        pca.set(pca.getParam(name), value)
+    return pca
+
+
+def _vector(spark: SparkSession, numbers: np.ndarray) -> object:
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None  # noqa: S101
+    return jvm.org.apache.spark.ml.linalg.DenseVector(_java_doubles(spark, numbers))
+
+
+def _java_doubles(spark: SparkSession, numbers: np.ndarray) -> object:
+    """Returns a Java ``double[]``, sent in one piece: py4j sends an array's elements one call at a time."""
+    jvm = spark.sparkContext._jvm
+    gateway = spark.sparkContext._gateway
+    assert jvm is not None  # noqa: S101
+    assert gateway is not None  # noqa: S101
+    buffer = jvm.java.nio.ByteBuffer.wrap(bytearray(np.ascontiguousarray(numbers, dtype=">f8").tobytes()))
+    array = gateway.new_array(jvm.double, len(numbers))
+    buffer.asDoubleBuffer().get(array)
+    # get() filled a copy on the Java side only if the array is Java's own, which new_array's is.
+    return array

@@ -1,0 +1,77 @@
+"""Fetch the bytes of photos ahead of their use, or say why there are none."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from spark_steps.errors import FruitsError, UnusablePhotoError
+from spark_steps.photos.limits import FetchLimits
+from spark_steps.storage import locations
+from spark_steps.storage.s3_address import is_s3
+
+# Of the photos and of the bytes that may be ahead a thread is given these parts at a time.
+_READ_AHEAD, _SMALL_PART = 4, 64
+
+
+def fetch(photos: Iterable[tuple[str, int]], limits: FetchLimits) -> Iterator[bytes | UnusablePhotoError]:
+    """Reads photos ahead of their use, several at a time, in their order and with bounded memory.
+
+    Args:
+        photos: Path and listed length of each.
+        limits: How many at a time.
+
+    Yields:
+        The bytes of each photo, or why there are none.
+    """
+    on_the_way: deque[tuple[int, int, Future[list[bytes | UnusablePhotoError]]]] = deque()
+    photos_ahead = bytes_ahead = 0
+    with ThreadPoolExecutor(limits.photos) as pool:
+        for paths, length in _together(photos, limits):
+            while on_the_way and (
+                photos_ahead + len(paths) > limits.photos or bytes_ahead + length > limits.total_bytes
+            ):
+                done_photos, done_bytes, done = on_the_way.popleft()
+                yield from done.result()
+                photos_ahead -= done_photos
+                bytes_ahead -= done_bytes
+            on_the_way.append((len(paths), length, pool.submit(_read_all, paths, limits.max_bytes)))
+            photos_ahead += len(paths)
+            bytes_ahead += length
+        while on_the_way:
+            yield from on_the_way.popleft()[2].result()
+
+
+def _together(photos: Iterable[tuple[str, int]], limits: FetchLimits) -> Iterator[tuple[list[str], int]]:
+    """Yields paths that one thread reads one after the other, and their bytes.
+
+    Small files of a file system, where a photo is read in a tenth of the time that it takes to wake a thread for it;
+    in S3 each photo is waited for by itself.
+    """
+    paths: list[str] = []
+    together = 0
+    for path, length in photos:
+        paths.append(path)
+        together += length
+        if is_s3(path) or len(paths) >= limits.photos // _READ_AHEAD or together >= limits.total_bytes // _SMALL_PART:
+            yield paths, together
+            paths, together = [], 0
+    if paths:
+        yield paths, together
+
+
+def _read_all(paths: list[str], max_bytes: int) -> list[bytes | UnusablePhotoError]:
+    return [_read(path, max_bytes) for path in paths]
+
+
+def _read(path: str, max_bytes: int) -> bytes | UnusablePhotoError:
+    try:
+        data = locations.read_bytes(path, max_bytes + 1)
+    except FileNotFoundError:
+        return UnusablePhotoError("vanished", "it was listed, and is gone")
+    except (OSError, FruitsError) as error:
+        return UnusablePhotoError("unreadable", str(error))
+    if not data:
+        return UnusablePhotoError("empty", "the file has no bytes")
+    if len(data) > max_bytes:
+        return UnusablePhotoError("too large", f"it has more than the {max_bytes} bytes that are read")
+    return data

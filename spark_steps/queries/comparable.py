@@ -1,0 +1,119 @@
+"""The photos of a store as numbers of its current PCA model: all of them, whichever model reduced their rows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from spark_steps.errors import FruitsError
+from spark_steps.pca.model import PcaModel
+from spark_steps.pca.reduce import folders_to_reduce
+from spark_steps.store.staleness import named
+from spark_steps.store.store import Store
+from spark_steps.tables.folder_table import DataFile, FolderTable, matrix_of
+from spark_steps.tables.footers import files_by_folder, table_totals
+from spark_steps.tables.totals import of_others
+
+Numbers = NDArray[np.float32]
+_TEXTS = ["label", "path", "image_id"]
+# 4 MB of float32 for each file that is open.
+_NUMBERS_AT_A_TIME = 1 << 20
+
+
+@dataclass(frozen=True)
+class ComparableFile:
+    """A file of photos that can be compared with others.
+
+    Attributes:
+        table: Its table: reduced_features, or mobilenet_features, whose rows are projected as they are read.
+        file: The file.
+        model: The current PCA model.
+    """
+
+    table: FolderTable
+    file: DataFile
+    model: PcaModel
+
+    @property
+    def column(self) -> str:
+        """The column that has the numbers."""
+        return "reduced" if "reduced" in self.table.schema.names else "features"
+
+    def batches(self) -> Iterator[tuple[pa.RecordBatch, Numbers]]:
+        """Yields some photos at a time: their label, path and image_id, and their numbers, of shape (N, k).
+
+        Raises:
+            TableChangedError: The file has been replaced since it was listed.
+        """
+        column = self.column
+        width = self.model.k if column == "reduced" else len(self.model.mean)
+        with self.table.reading(self.file) as opened:
+            for batch in opened.iter_batches(max(1, _NUMBERS_AT_A_TIME // width), columns=[*_TEXTS, column]):
+                if column == "reduced":
+                    yield batch, matrix_of(batch[column])
+                else:
+                    good = batch.filter(batch[column].is_valid())
+                    yield good, self.model.project(matrix_of(good[column]))
+
+
+@dataclass(frozen=True)
+class Comparable:
+    """All photos of a store.
+
+    Attributes:
+        files: The files to read.
+        photos: Photos in them.
+        projected: Those of them that are projected as they are read, because the reduced features of their folders do
+            not follow from the features and the current PCA model.
+        projected_folders: Those folders, sorted.
+    """
+
+    files: list[ComparableFile]
+    photos: int
+    projected: int
+    projected_folders: list[str]
+
+
+def comparable(store: Store, model: PcaModel) -> Comparable:
+    """Finds the photos of a store, from listings and footers; no row is read.
+
+    Args:
+        store: The store.
+        model: Its PCA model.
+
+    Raises:
+        FruitsError: Some photos cannot be projected: their features are of another network than the model's, or not
+            there.
+    """
+    return store.reduced_features.while_unchanged(lambda: _comparable(store, model))
+
+
+def _comparable(store: Store, model: PcaModel) -> Comparable:
+    tables = store.mobilenet_features, store.reduced_features
+    of_features, of_reduced = (files_by_folder(table) for table in tables)
+    features, reduced = table_totals(tables[0], of_features), table_totals(tables[1], of_reduced)
+    if others := of_others(features, model.features_model):
+        raise FruitsError(
+            f"{sum(features[folder].vectors for folder in others):,} photos, in {named(others)}, have features of "
+            f"another network than PCA model {model.version}, so not all photos can be compared with. {store.remedy}"
+        )
+    projected = folders_to_reduce(features, reduced, model.version)
+    if lost := sorted(projected - set(features)):
+        raise FruitsError(
+            f"{sum(reduced[folder].rows for folder in lost):,} photos, in {named(lost)}, are reduced by another PCA "
+            f"model than the current {model.version}, and their features are not there to be projected. {store.remedy}"
+        )
+    files = [
+        ComparableFile(table, file, model)
+        for table, by_folder, wanted in (
+            (tables[1], of_reduced, set(of_reduced) - projected),
+            (tables[0], of_features, projected),
+        )
+        for folder in sorted(wanted)
+        for file in by_folder[folder]
+    ]
+    at_once = sum(features[folder].vectors for folder in projected)
+    ready = sum(totals.rows for folder, totals in reduced.items() if folder not in projected)
+    return Comparable(files, ready + at_once, at_once, sorted(projected))

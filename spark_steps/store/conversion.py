@@ -1,0 +1,140 @@
+"""Stores of an earlier release made into Delta tables, where they lie and without running the network.
+
+Its tables were directories ``folder=<folder>`` of Parquet files, with whole places in ``path``. Which files replaced
+which was said by numbered notes in ``_replacing``; one that was decided and not carried out is honoured here. Old files
+are deleted when a commit has added the new ones: a conversion that was interrupted can be repeated.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spark_steps.errors import FruitsError
+from spark_steps.storage import locations, s3_errors
+from spark_steps.store.store import IMAGES_PROPERTY, Store
+from spark_steps.tables.deferred_rows import write_file
+from spark_steps.tables.folder_table import FolderTable, TableChange, is_of_earlier_release
+from spark_steps.tables.schemas import FOLDER
+
+_NOTES = "_replacing"
+_ROWS_AT_A_TIME = 4096
+
+
+@dataclass(frozen=True)
+class _OldFile:
+    """A file of an old table: the folder whose rows it holds, and where it lies below the table's root."""
+
+    folder: str
+    path: str
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+def convert(store: Store, say: Callable[[str], None]) -> bool:
+    """Converts a store, and returns whether there was anything to convert.
+
+    Args:
+        store: The store.
+        say: Takes a sentence on each table.
+
+    Raises:
+        FruitsError: Its photos are of several images folders, or something cannot be read or written.
+    """
+    tables = {name: table for name, table in store.tables.items() if _old_directories(table)}
+    for name, table in tables.items():
+        with s3_errors.in_sentences(table.root):
+            # An interrupted conversion may have got as far as this.
+            if not table.log.snapshot().files:
+                rows = _convert_table(store, table)
+                say(f"{name}: {rows:,} rows")
+            for directory in _old_directories(table):
+                locations.delete_directory(f"{table.root}/{directory}")
+    return bool(tables)
+
+
+def _old_directories(table: FolderTable) -> list[str]:
+    return [name for name in locations.list_directories(table.root) if is_of_earlier_release(name)]
+
+
+def _convert_table(store: Store, table: FolderTable) -> int:
+    table.log.create()
+    roots: set[str] = set()
+    added = []
+    for file in sorted(_old_files(table), key=lambda one: (one.folder, one.path)):
+        batches = _converted(table, file, roots)
+        if (first := next(batches, None)) is not None:
+            added.append(write_file(table.root, file.folder, chain([first], batches)))
+    if len(roots) > 1:
+        raise FruitsError(f"The photos of {table.root} are of several images folders: {', '.join(sorted(roots))}.")
+    if roots and table == store.raw_images:
+        table.log.set_property(IMAGES_PROPERTY, roots.pop(), None)
+    change = TableChange(table.log.snapshot(), folders=frozenset(file.folder for file in added))
+    table.commit(added, change, {"change": "convert"})
+    return sum(file.rows for file in added)
+
+
+def _converted(table: FolderTable, file: _OldFile, roots: set[str]) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of an old file with paths below the images root, which is added to the roots."""
+    filesystem, path = locations.filesystem_of(f"{table.root}/{file.path}")
+    column = table.schema.get_field_index("path")
+    with pq.ParquetFile(path, filesystem=filesystem) as opened:
+        for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=table.schema.names):
+            places = batch["path"].to_pylist()
+            paths = [f"{file.folder}/{place.rpartition('/')[2]}" for place in places]
+            roots.update(place.removesuffix(f"/{below}") for place, below in zip(places, paths, strict=True))
+            rows = batch.select(table.schema.names).set_column(column, "path", pa.array(paths, pa.string()))
+            # The old file's totals are among the schema's metadata, and those are of other paths.
+            if rows.num_rows:
+                yield rows.cast(table.schema)
+
+
+def _old_files(table: FolderTable) -> list[_OldFile]:
+    """Returns the files that were the old table, a replacement that was decided among them."""
+    _, root = locations.filesystem_of(table.root)
+    infos = locations.list_files(table.root, recursive=True)
+    paths = [info.path.removeprefix(f"{root}/") for info in infos if info.extension == "parquet"]
+    in_place = [_OldFile(_folder(path), path) for path in paths if path.startswith(f"{FOLDER}=")]
+    note = _unfinished_note(table)
+    if note is None:
+        return in_place
+    waiting = f"{_NOTES}/{note['id']}/"
+    waits = [_OldFile(_folder(path.removeprefix(waiting)), path) for path in paths if path.startswith(waiting)]
+    come = {(folder, name) for folder, names in note["folders"].items() for name in names}
+    new = {(file.folder, file.name): file for file in (*waits, *in_place) if (file.folder, file.name) in come}
+    if len(new) < len(come):
+        # New files were lost: what was there stays.
+        return [file for file in in_place if (file.folder, file.name) not in come]
+    go = note.get("go")
+    stay = [
+        file
+        for file in in_place
+        if file.folder not in note["folders"] or (go is not None and file.name not in go.get(file.folder, ()))
+    ]
+    return [*new.values(), *(file for file in stay if (file.folder, file.name) not in come)]
+
+
+def _folder(path: str) -> str:
+    return unquote(path.partition("/")[0].removeprefix(f"{FOLDER}="))
+
+
+def _unfinished_note(table: FolderTable) -> Mapping[str, Any] | None:
+    """Returns the note of a replacement that was decided and not carried out, None where there is none."""
+    names = [info.base_name for info in locations.list_files(f"{table.root}/{_NOTES}")]
+    ended = {name.partition("-")[0] for name in names if name.endswith((".done", ".void"))}
+    notes = sorted(name for name in names if name.endswith(".json") and name.removesuffix(".json") not in ended)
+    if not notes:
+        return None
+    with suppress(ValueError, FileNotFoundError):
+        note: dict[str, Any] = json.loads(locations.read_bytes(f"{table.root}/{_NOTES}/{notes[-1]}"))
+        if isinstance(note.get("folders"), dict) and isinstance(note.get("id"), str):
+            return note
+    raise FruitsError(f"{table.root}/{_NOTES}/{notes[-1]} is damaged. Delete it, and convert again.")

@@ -1,0 +1,214 @@
+"""Where everything lies in a store: the layout that Dagster, the command line and notebooks share."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+from spark_steps.errors import FruitsError
+from spark_steps.pca import model_store
+from spark_steps.pca.model import PcaModel
+from spark_steps.storage import locations
+from spark_steps.tables.folder_table import FolderTable
+from spark_steps.tables.schemas import FEATURES_SCHEMA, RAW_IMAGES_SCHEMA, REDUCED_SCHEMA
+from spark_steps.tables.totals import read_totals
+
+# The images root of the photos that raw_images lists: a property of that table.
+IMAGES_PROPERTY = "fruits.images"
+_FOLDERS_LOOKED_AT = 20
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment of a store's past.
+
+    Attributes:
+        at: The moment.
+        versions: The version that each table had, by the table's name, in the order in which they are made; -1 where
+            there was none yet.
+    """
+
+    at: datetime
+    versions: tuple[tuple[str, int], ...]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The places of a store.
+
+    Attributes:
+        root: A normalised place.
+        as_of: The moment as which it is read; None for now.
+    """
+
+    root: str
+    as_of: Moment | None = None
+
+    @property
+    def images(self) -> str | None:
+        """The images root that the paths in the tables are relative to; None before there is a photo."""
+        return dict(self.raw_images.snapshot().properties).get(IMAGES_PROPERTY)
+
+    def check_images(self, images: str) -> None:
+        """Raises a FruitsError if the store holds photos of another images root: one store, one root.
+
+        Args:
+            images: The images root, a normalised place.
+        """
+        if (known := self.images) not in (None, images):
+            raise FruitsError(
+                f"The store {self.root} holds the photos of {known}, and not those of {images}. Use another store for "
+                "these. If they are the same photos in a new place, start sync_image_folders or fruits run with that "
+                "place: both look for them there."
+            )
+
+    def claim_images(self, images: str) -> None:
+        """Makes a place the images root of a new store; raises a FruitsError if the store has another.
+
+        Args:
+            images: The images root, a normalised place.
+        """
+        if self.images is None:
+            self.use_images(images)
+        self.check_images(images)
+
+    def use_images(self, images: str) -> str | None:
+        """Makes a place the images root of the store: of a new one, or of one whose photos have moved there.
+
+        Args:
+            images: The images root, a normalised place.
+
+        Returns:
+            A sentence on what was found where the photos have moved; else None.
+
+        Raises:
+            FruitsError: Most photos of the store do not lie there, by path and length.
+        """
+        known, raw = self.images, self.raw_images
+        if known == images:
+            return None
+        told = None
+        if known is not None:
+            there, looked_for = self._found_below(images)
+            if looked_for and 2 * there < looked_for:
+                raise FruitsError(
+                    f"The store {self.root} holds the photos of {known}. Of {looked_for:,} of them {there:,} lie below "
+                    f"{images} too. Use another store for these photos."
+                )
+            told = (
+                f"The photos of {self.root} have moved from {known} to {images}: of {looked_for:,} looked for, "
+                f"{there:,} lie there."
+            )
+        raw.log.create()
+        if not raw.log.set_property(IMAGES_PROPERTY, images, known):
+            self.check_images(images)
+        return told
+
+    def _found_below(self, images: str) -> tuple[int, int]:
+        """Returns how many photos of some folders lie below a place, by path and length, and of how many."""
+        folders = self.raw_images.folders()[:_FOLDERS_LOOKED_AT]
+        rows = self.raw_images.arrow(["path", "length"], folders)
+        known = set(zip(rows["path"].to_pylist(), rows["length"].to_pylist(), strict=True))
+        there = {
+            (f"{folder}/{info.base_name}", info.size)
+            for folder in folders
+            for info in locations.list_files(f"{images}/{folder}")
+        }
+        return len(known & there), len(known)
+
+    def pca_model(self) -> PcaModel | None:
+        """Returns the PCA model of the store, None before there is one.
+
+        That is the current one; of a former moment the one by which the photos were reduced last.
+
+        Raises:
+            FruitsError: A part of it is missing.
+        """
+        if self.as_of is None:
+            version = model_store.current_version(self.pca_models)
+            return model_store.load(self.pca_models, version) if version else None
+        version = self._last_reduced_by()
+        if version and not model_store.exists(self.pca_models, version):
+            raise FruitsError(
+                f"PCA model {version}, by which the photos of {self.root} were reduced at {self.as_of}, is no longer "
+                f"there. {self.remedy}"
+            )
+        return model_store.load(self.pca_models, version) if version else None
+
+    def existing_pca_model(self) -> PcaModel:
+        """Returns the PCA model of the store, as ``pca_model`` does.
+
+        Raises:
+            FruitsError: There is none.
+        """
+        if (model := self.pca_model()) is not None:
+            return model
+        if self.as_of is not None:
+            raise FruitsError(f"At {self.as_of} no photo of {self.root} had reduced features. {self.remedy}")
+        raise FruitsError(
+            f"There is no store at {self.root}, or it has no PCA model yet. "
+            f"Make one: fruits run --images DIR --store {self.root}"
+        )
+
+    def _last_reduced_by(self) -> str | None:
+        table = self.reduced_features
+        newest = max(table.files(), key=lambda file: file.added, default=None)
+        return max(read_totals(table.open(newest)).made_by, default=None) if newest else None
+
+    @property
+    def remedy(self) -> str:
+        """What to do where something of the store is missing or does not follow from the rest, in a sentence."""
+        if self.as_of is not None:
+            return f"Give another moment; these are listed by: fruits history --store {self.root}"
+        return f"Bring the store up to date: fruits run --images DIR --store {self.root}"
+
+    def _table(self, directory: str, schema: pa.Schema) -> FolderTable:
+        version = None if self.as_of is None else dict(self.as_of.versions)[directory.rpartition("/")[2]]
+        return FolderTable(f"{self.root}/{directory}", schema, version)
+
+    @property
+    def raw_images(self) -> FolderTable:
+        """One row for each photo found."""
+        return self._table("Results/raw_images", RAW_IMAGES_SCHEMA)
+
+    @property
+    def mobilenet_features(self) -> FolderTable:
+        """One row for each row of raw_images: 1280 features, or the reason why not."""
+        return self._table("Results/mobilenet_features", FEATURES_SCHEMA)
+
+    @property
+    def reduced_features(self) -> FolderTable:
+        """One row for each photo with features: its k numbers."""
+        return self._table("PCA_Results/reduced_features", REDUCED_SCHEMA)
+
+    @property
+    def tables(self) -> dict[str, FolderTable]:
+        """The tables by name, in the order in which they are made."""
+        return {
+            "raw_images": self.raw_images,
+            "mobilenet_features": self.mobilenet_features,
+            "reduced_features": self.reduced_features,
+        }
+
+    @property
+    def mobilenet_models(self) -> str:
+        """Directory of the converted networks."""
+        return f"{self.root}/Results/mobilenet_model"
+
+    @property
+    def pca_models(self) -> str:
+        """Directory of the PCA models."""
+        return f"{self.root}/PCA_Results/pca_model"
+
+    @property
+    def erasures(self) -> str:
+        """Directory of what is kept of erasures: a receipt of each, and in ``unfinished`` what is still to be done."""
+        return f"{self.root}/Erasures"
+
+    @property
+    def tombstones(self) -> str:
+        """Directory of the tombstones of erased photos."""
+        return f"{self.erasures}/tombstones"

@@ -1,0 +1,56 @@
+"""Totals of tables, from the footers of their files: no row is read, and no file is opened twice in a process."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow.parquet as pq
+
+from spark_steps.storage import s3_errors
+from spark_steps.tables.folder_table import DataFile, FolderTable
+from spark_steps.tables.totals import Totals, read_totals, sum_of
+
+FilesByFolder = Mapping[str, Sequence[DataFile]]
+_FILES_AT_A_TIME = 16
+# Of features a file's take 10 kB.
+_MOST_KNOWN = 20_000
+_KNOWN: dict[tuple[str, str], Totals] = {}
+
+
+def files_by_folder(table: FolderTable) -> FilesByFolder:
+    """Returns the files of each folder that has some, from one listing of the whole table."""
+    found: dict[str, list[DataFile]] = {}
+    for file in table.files():
+        found.setdefault(file.folder, []).append(file)
+    return found
+
+
+def table_totals(table: FolderTable, files: FilesByFolder) -> dict[str, Totals]:
+    """Returns the totals of the rows of each folder."""
+
+    def of_files(of_folder: Sequence[DataFile]) -> Totals:
+        return sum_of(_of_file(table, file) for file in of_folder)
+
+    with s3_errors.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        return dict(zip(files, pool.map(of_files, files.values()), strict=True))
+
+
+def _of_file(table: FolderTable, file: DataFile) -> Totals:
+    # A file's name is never used again, so that what is known of it stays true.
+    known = _KNOWN.get((table.root, file.path))
+    if known is not None:
+        return known
+    with table.reading(file) as opened:
+        return remember(table, file, opened)
+
+
+def remember(table: FolderTable, file: DataFile, opened: pq.ParquetFile) -> Totals:
+    """Returns the totals of a file, and keeps them: it may have been opened for something else."""
+    if len(_KNOWN) >= _MOST_KNOWN:
+        _KNOWN.clear()
+    totals = _KNOWN[table.root, file.path] = read_totals(opened)
+    return totals
+
+
+def folder_totals(table: FolderTable) -> dict[str, Totals]:
+    """Returns the totals of the rows of each folder that has some."""
+    return table.while_unchanged(lambda: table_totals(table, files_by_folder(table)))

@@ -1,0 +1,133 @@
+"""Delta tables opened by deltalake; those in S3 are kept open, with credentials that are good for the moment.
+
+To open a table takes some requests, and two more for each commit since the last checkpoint of its log. Of one that is
+open, a listing of the newest names in its log tells whether it is as it was.
+"""
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from spark_steps.storage import object_store, s3, s3_address, s3_errors
+
+# Imported where it is used: the commands that read no table do without.
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+LOG = "_delta_log"
+Made = TypeVar("Made")
+COMMIT_NAME = re.compile(r"(\d{20})\.json")
+_MOST_KEPT = 16
+
+
+@dataclass
+class _OpenTable:
+    """A table in S3.
+
+    Attributes:
+        table: The table, at some version.
+        options: What it was opened with.
+        newest: The ETag of that version's commit, None where it is not known yet.
+        made: What ``once_a_version`` has made of it, and of which version.
+    """
+
+    table: "DeltaTable"
+    options: dict[str, str]
+    newest: str | None = None
+    made: tuple[int, Any] | None = None
+
+
+_KEPT: dict[str, _OpenTable] = {}
+# Of tables that are kept open: no thread brings one up to date while another uses it.
+SHARED = threading.RLock()
+
+
+def uri_of(root: str) -> str:
+    """Returns how deltalake is told where a table lies."""
+    # On S3 a key may hold # and ?, which in a URI mean something else.
+    return quote(root, safe="/:") if s3_address.is_s3(root) else root
+
+
+def options_of(root: str) -> dict[str, str]:
+    """Returns what deltalake needs to reach a table; the credentials are in memory alone.
+
+    Raises:
+        FruitsError: There are no credentials.
+    """
+    return object_store.object_store_options(root) if s3_address.is_s3(root) else {}
+
+
+def open_table(root: str, version: int | None = None) -> "DeltaTable":
+    """Opens a table.
+
+    Args:
+        root: The table's directory, a normalised place.
+        version: The version; None for the newest, which of a table in S3 all callers share.
+
+    Raises:
+        TableNotFoundError: (of deltalake) There is none.
+        FruitsError: There are no credentials.
+    """
+    options = options_of(root)
+    # Not kept on this machine: a folder may be deleted, and another store made in its place.
+    return _newest(root, options) if s3_address.is_s3(root) and version is None else _opened(root, version, options)
+
+
+def once_a_version(root: str, table: "DeltaTable", make: Callable[[], Made]) -> Made:
+    """Returns what is made of a table; of one that is kept open only once as long as its version is the same.
+
+    Args:
+        root: Where it lies.
+        table: The table.
+        make: Makes it.
+    """
+    kept = _KEPT.get(root)
+    if kept is None or kept.table is not table:
+        return make()
+    if kept.made is None or kept.made[0] != table.version():
+        kept.made = table.version(), make()
+    made: Made = kept.made[1]
+    return made
+
+
+def _opened(root: str, version: int | None, options: dict[str, str]) -> "DeltaTable":
+    from deltalake import DeltaTable
+
+    with object_store.settings_from_outside_hidden(options):
+        return DeltaTable(uri_of(root), version, storage_options=options)
+
+
+def _newest(root: str, options: dict[str, str]) -> "DeltaTable":
+    with SHARED:
+        kept = _KEPT.pop(root, None)
+        if kept is not None and kept.options == options and _brought_up_to_date(root, kept):
+            _KEPT[root] = kept
+            return kept.table
+        if len(_KEPT) >= _MOST_KEPT:
+            _KEPT.clear()
+        return _KEPT.setdefault(root, _OpenTable(_opened(root, None, options), options)).table
+
+
+def _brought_up_to_date(root: str, kept: _OpenTable) -> bool:
+    """Returns whether a table is at its newest version now; False where it is gone, or another is in its place."""
+    version = kept.table.version()
+    commits = _commits_since(root, version)
+    if version not in commits or kept.newest not in (None, commits[version]):
+        return False
+    if max(commits) > version:
+        kept.table.update_incremental()
+    kept.newest = commits.get(kept.table.version())
+    return True
+
+
+def _commits_since(root: str, version: int) -> dict[int, str]:
+    """Returns the ETags of a version and of some that came after it, by version."""
+    bucket, key = s3_address.bucket_and_key(root)
+    start = f"{key}/{LOG}/".removeprefix("/")
+    with s3_errors.in_sentences(root):
+        listed = s3.client().list_objects_v2(Bucket=bucket, Prefix=start, StartAfter=f"{start}{version:020}.")
+    found = ((COMMIT_NAME.fullmatch(one["Key"].rpartition("/")[2]), one["ETag"]) for one in listed.get("Contents", []))
+    return {int(match[1]): etag for match, etag in found if match}

@@ -1,0 +1,199 @@
+"""Rows taken out of the tables, file by file, without Spark: what stays is bit for bit what it was."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import chain
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spark_steps.errors import FruitsError
+from spark_steps.storage import locations, s3_address, s3_errors
+from spark_steps.storage.s3_versions import delete_versions, versions_below
+from spark_steps.tables.deferred_rows import write_file
+from spark_steps.tables.folder_table import DamagedFileError, DataFile, FolderTable, TableChange, TableChangedError
+from spark_steps.tables.maintenance import delete_uncommitted, uncommitted_files
+
+_NAME = "part-erasing"
+# The tasks of a write finish a file each some minutes.
+_STILL_WRITTEN_TO = timedelta(minutes=15)
+_FILES_AT_A_TIME = 8
+_ROWS_AT_A_TIME = 4096
+# Of a file that the log does not name: so that it is not read whole, however large it is.
+_UNKNOWN_SIZE = sys.maxsize
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """Which rows go: those of some photos, under whatever path, and those at some paths, whatever photo lies there.
+
+    Attributes:
+        image_ids: The photos.
+        paths: The paths, as the tables have them.
+    """
+
+    image_ids: frozenset[str]
+    paths: frozenset[str]
+
+    @cached_property
+    def _values(self) -> dict[str, pa.Array]:
+        return {"path": pa.array(self.paths, pa.string()), "image_id": pa.array(self.image_ids, pa.string())}
+
+    def mask(self, rows: pa.RecordBatch) -> pa.BooleanArray:
+        """Returns of each row whether it goes."""
+        gone = pc.is_in(rows["path"], value_set=self._values["path"])
+        if "image_id" in rows.schema.names:
+            gone = pc.or_(gone, pc.is_in(rows["image_id"], value_set=self._values["image_id"]))
+        return gone
+
+
+@dataclass(frozen=True)
+class Found:
+    """Rows that go.
+
+    Attributes:
+        image_ids: Their photos.
+        paths: Their paths.
+        folders: Rows of each folder.
+        files: The files that hold them.
+        former: Files that hold such rows and are the table no more, or not yet, and still lie there.
+        former_folders: Folders of these rows.
+        unreadable: Files that are the table no more, or not yet, of which nobody can tell: cut short, or no Parquet.
+    """
+
+    image_ids: frozenset[str]
+    paths: frozenset[str]
+    folders: Counter[str]
+    files: list[DataFile]
+    former: list[str] = field(default_factory=list)
+    former_folders: frozenset[str] = frozenset()
+    unreadable: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return self.folders.total()
+
+
+def find_rows(table: FolderTable, doomed: Doomed) -> Found:
+    """Finds rows in a table and in the files of its former versions; ``path`` and ``image_id`` are read."""
+    return table.while_unchanged(lambda: _find_rows(table, doomed))
+
+
+def _find_rows(table: FolderTable, doomed: Doomed) -> Found:
+    columns = [name for name in ("path", "image_id") if name in table.schema.names]
+
+    def look(file: DataFile) -> pa.Table:
+        with table.reading(file) as opened:
+            if missing := [name for name in columns if name not in opened.schema_arrow.names]:
+                raise DamagedFileError(f"{table.root}/{file.path} has no column {missing[0]}: it is of no such table.")
+            batches = opened.iter_batches(_ROWS_AT_A_TIME, columns=columns)
+            schema = pa.schema([table.schema.field(name) for name in columns])
+            return pa.Table.from_batches([one.filter(doomed.mask(one)).cast(schema) for one in batches], schema)
+
+    def look_if_readable(file: DataFile) -> pa.Table | None:
+        try:
+            return look(file)
+        except (DamagedFileError, TableChangedError):
+            # Cut short by a writer that was killed, or vacuumed since.
+            return None
+
+    # In this order: what is committed after the listing is then among the table's files.
+    listed, files = table.listing(), table.files()
+    others = [DataFile(path, "", _UNKNOWN_SIZE, 0) for path in sorted(listed.keys() - {file.path for file in files})]
+    with s3_errors.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        of_files = [(file, rows) for file, rows in zip(files, pool.map(look, files), strict=True) if rows.num_rows]
+        of_others = list(zip(others, pool.map(look_if_readable, others), strict=True))
+    of_former = [(file, rows) for file, rows in of_others if rows is not None and rows.num_rows]
+    folders: Counter[str] = Counter()
+    for file, rows in of_files:
+        folders[file.folder] += rows.num_rows
+    found, former = ([rows for _, rows in some] for some in (of_files, of_former))
+    return Found(
+        image_ids=_values([*found, *former], "image_id") if "image_id" in columns else frozenset(),
+        paths=_values([*found, *former], "path"),
+        folders=folders,
+        files=[file for file, _ in of_files],
+        former=[file.path for file, _ in of_former],
+        former_folders=frozenset(path.rpartition("/")[0] for path in _values(former, "path")),
+        unreadable=[file.path for file, rows in of_others if rows is None],
+    )
+
+
+def _values(found: Iterable[pa.Table], column: str) -> frozenset[str]:
+    return frozenset(value for rows in found for value in rows[column].to_pylist() if value is not None)
+
+
+def check_nobody_writes(table: FolderTable) -> None:
+    """Raises a FruitsError where a write seems to be under way, on this machine or another."""
+    for path, written in uncommitted_files(table).items():
+        if not path.startswith(_NAME) and datetime.now(UTC) - written < _STILL_WRITTEN_TO:
+            raise FruitsError(
+                f"Something writes to {table.root}, last at {written:%H:%M} UTC. Wait until it has ended; if its "
+                f"process was killed, wait until {written + _STILL_WRITTEN_TO:%H:%M} UTC."
+            )
+
+
+def remove_rows(table: FolderTable, doomed: Doomed) -> None:
+    """Takes rows out of a table; whatever ends the process, the table has all of them or none.
+
+    Files that hold none of them are not touched. Those that did are deleted at once, also those of former versions, as
+    well as what was not committed by now and what nobody can read: a writer that has looked at the table before has to
+    look again, and meets the note of the erasure.
+    """
+    exists = table.snapshot().version >= 0
+    if exists:
+        # First: what somebody commits before this is found; what was planned before is committed no more.
+        table.log.outdate_plans()
+        table.while_unchanged(lambda: _remove_rows(table, doomed))
+        delete_uncommitted(table, table.listing())
+    found = find_rows(table, doomed)
+    locations.delete_files(table.root, found.former)
+    if found.unreadable:
+        if exists:
+            # One of them may be in the middle of being written, by a compaction, which no note of an erasure stops.
+            table.log.outdate_plans()
+        committed = {file.path for file in table.files()}
+        locations.delete_files(table.root, [path for path in found.unreadable if path not in committed])
+
+
+def _remove_rows(table: FolderTable, doomed: Doomed) -> None:
+    base = table.snapshot()
+    files = find_rows(table, doomed).files
+    folders = frozenset(file.folder for file in files)
+
+    def rewrite(file: DataFile) -> list[DataFile]:
+        parts = _kept(table, file, doomed)
+        # An empty file is as good as none, and with it the folder would be there for ever.
+        first = next(parts, None)
+        return [] if first is None else [write_file(table.root, file.folder, chain([first], parts), _NAME)]
+
+    with s3_errors.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+        written = [new for some in pool.map(rewrite, files) for new in some]
+    change = TableChange(base, None, files, folders, kept=sum(file.rows for file in written))
+    table.commit(written, change, {"change": "erase"})
+
+
+def _kept(table: FolderTable, file: DataFile, doomed: Doomed) -> Iterator[pa.RecordBatch]:
+    with table.reading(file) as opened:
+        for batch in opened.iter_batches(_ROWS_AT_A_TIME):
+            kept = batch.filter(pc.invert(doomed.mask(batch)))
+            if kept.num_rows:
+                # The old file's totals are among the schema's metadata, and those are sums with the rows that go.
+                yield kept.replace_schema_metadata(None)
+
+
+def delete_former_versions(place: str) -> int:
+    """Deletes what a bucket with versions keeps of files that are no more, and returns how many versions that were.
+
+    Args:
+        place: A directory of derived files; elsewhere than in S3 there are no versions.
+    """
+    if not s3_address.is_s3(place):
+        return 0
+    return delete_versions(place, (version for version in versions_below(place) if version.former))

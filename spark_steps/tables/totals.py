@@ -1,0 +1,168 @@
+"""Totals of a Parquet file's rows, kept in its footer: what a look at a table needs without reading its rows.
+
+Parquet's own statistics have the least and the most of a column, not its sum, and nothing of lists.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+# With the number of its fields' set: a footer of another set counts as none.
+FOOTER_KEY = "fruits.totals.2"
+_COLUMNS = ("image_id", "path", "length", "modification_time", "features", "model", "pca_model")
+_ROWS_AT_A_TIME = 2048
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Totals of some rows, of the columns that they have.
+
+    Attributes:
+        rows: Rows.
+        length: Sum of ``length``, bytes.
+        newest: Greatest ``modification_time``, milliseconds since 1970.
+        vectors: Rows with a vector in ``features``.
+        sum: Sum of these vectors, None where there is none; of shape (1280,) for features.
+        made_by: The values of ``model`` and of ``pca_model``.
+        photos: Digest of the photos that can be used: those with features, in reduced_features all; the sum of their
+            image ids as ``Moments`` has it, 0 where the table has none.
+        paths: Digest of where these lie: the sum modulo 2^256 of a hash of each path.
+    """
+
+    rows: int = 0
+    length: int = 0
+    newest: int = 0
+    vectors: int = 0
+    sum: Vector | None = None
+    made_by: frozenset[str] = field(default_factory=frozenset)
+    photos: int = 0
+    paths: int = 0
+
+    def __add__(self, other: "Totals") -> "Totals":
+        sums = [one.sum for one in (self, other) if one.sum is not None]
+        return Totals(
+            self.rows + other.rows,
+            self.length + other.length,
+            max(self.newest, other.newest),
+            self.vectors + other.vectors,
+            np.sum(sums, axis=0) if sums else None,
+            self.made_by | other.made_by,
+            digest_of([self.photos, other.photos]),
+            digest_of([self.paths, other.paths]),
+        )
+
+    @property
+    def mean(self) -> Vector | None:
+        """Mean of the vectors."""
+        return None if self.sum is None else self.sum / self.vectors
+
+    @classmethod
+    def of_rows(cls, rows: pa.Table | pa.RecordBatch) -> "Totals":
+        """Returns the totals of rows in memory."""
+        names = set(rows.schema.names)
+        newest = pc.max(rows["modification_time"]).as_py() if "modification_time" in names and rows.num_rows else None
+        vectors = rows["features"].drop_null() if "features" in names else []
+        usable = rows["features"].is_valid() if "features" in names else None
+        made_by = (rows[name].unique().to_pylist() for name in ("model", "pca_model") if name in names)
+        return cls(
+            rows=rows.num_rows,
+            length=(pc.sum(rows["length"]).as_py() or 0) if "length" in names else 0,
+            newest=milliseconds(newest.timestamp()) if newest else 0,
+            vectors=len(vectors),
+            sum=_sum(vectors) if len(vectors) else None,
+            made_by=frozenset(value for values in made_by for value in values),
+            photos=digest_of(int(one, 16) for one in _texts(rows, "image_id", usable)),
+            paths=digest_of(map(_number_of, _texts(rows, "path", usable))),
+        )
+
+    def to_footer(self) -> dict[str, str]:
+        """Returns the totals as a footer keeps them; with 1280 features that is 14 kB."""
+        told: dict[str, Any] = {"length": self.length, "newest": self.newest, "vectors": self.vectors}
+        if self.sum is not None:
+            told["sum"] = base64.b64encode(self.sum.astype("<f8").tobytes()).decode()
+        told |= {"made_by": sorted(self.made_by), "photos": f"{self.photos:x}", "paths": f"{self.paths:x}"}
+        return {FOOTER_KEY: json.dumps(told)}
+
+
+def milliseconds(timestamp: float) -> int:
+    """Returns a time in seconds since 1970 as whole milliseconds, which is what a listing by Spark keeps."""
+    # Through microseconds: a float of seconds may be a hair below the millisecond it stands for.
+    return round(timestamp * 1_000_000) // 1000
+
+
+def _texts(rows: pa.Table | pa.RecordBatch, name: str, of: pa.ChunkedArray | pa.Array | None) -> list[str]:
+    if name not in rows.schema.names:
+        return []
+    texts: list[str] = (rows[name] if of is None else rows[name].filter(of)).drop_null().to_pylist()
+    return texts
+
+
+def _number_of(path: str) -> int:
+    return int.from_bytes(hashlib.blake2b(path.encode(), digest_size=32).digest(), "big")
+
+
+def _sum(vectors: pa.ChunkedArray | pa.ListArray) -> Vector | None:
+    widths = pc.unique(pc.list_value_length(vectors))
+    # Vectors of two lengths are for the check of the features to tell.
+    if len(widths) != 1:
+        return None
+    numbers = pc.list_flatten(vectors).to_numpy()
+    total: Vector = numbers.reshape(len(vectors), -1).sum(axis=0, dtype=np.float64)
+    return total
+
+
+def _columns(file: pq.ParquetFile) -> list[str]:
+    return [name for name in file.schema_arrow.names if name in _COLUMNS]
+
+
+def read_totals(opened: pq.ParquetFile) -> Totals:
+    """Returns the totals of a Parquet file, of its footer or, where that has none, of its rows."""
+    kept: Mapping[bytes, bytes] = opened.metadata.metadata or {}
+    if (told := kept.get(FOOTER_KEY.encode())) is None:
+        return sum_of(Totals.of_rows(rows) for rows in opened.iter_batches(_ROWS_AT_A_TIME, columns=_columns(opened)))
+    values = json.loads(told)
+    numbers = base64.b64decode(values["sum"]) if "sum" in values else None
+    return Totals(
+        rows=opened.metadata.num_rows,
+        length=values["length"],
+        newest=values["newest"],
+        vectors=values["vectors"],
+        sum=None if numbers is None else np.frombuffer(numbers, "<f8"),
+        made_by=frozenset(values["made_by"]),
+        photos=int(values["photos"], 16),
+        paths=int(values["paths"], 16),
+    )
+
+
+def sum_of(totals: Iterable[Totals]) -> Totals:
+    """Returns the totals of all rows together."""
+    together = Totals()
+    for one in totals:
+        together += one
+    return together
+
+
+_DIGEST_MODULUS = 1 << 256
+
+
+def digest_of(numbers: Iterable[int]) -> int:
+    """Returns the digest of photos: of their image ids as numbers, or of the digests of parts of them."""
+    return sum(numbers) % _DIGEST_MODULUS
+
+
+TotalsByFolder = Mapping[str, Totals]
+
+
+def of_others(by_folder: TotalsByFolder, name: str | None) -> list[str]:
+    """Returns the folders with rows that were made by another network, or PCA model, than the named one, sorted."""
+    return sorted(folder for folder, totals in by_folder.items() if totals.made_by - {name})

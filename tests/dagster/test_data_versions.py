@@ -1,0 +1,79 @@
+"""What the UI calls out of sync: what was made from something that is another by now, and nothing else."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from fruits_assets.assets import ALL_ASSETS
+from fruits_assets.definitions import build_definitions
+from fruits_assets.instance.internals import CachingStaleStatusResolver, LoadingContextForTest
+from fruits_assets.instance.partitions import IMAGE_FOLDERS
+from fruits_assets.resources import local_resources
+from fruits_assets.settings import Settings
+from spark_steps.features.weights import load_model
+from tests.support.photos import save_photo
+
+FOLDERS = ["Banana", "Lemon", "Plum"]
+
+
+class Ways:
+    """What is materialized, and what is then out of sync."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
+        self.settings, self.instance = settings, instance
+        instance.add_dynamic_partitions(IMAGE_FOLDERS, FOLDERS)
+
+    def materialize(self, *assets: str, folders: Sequence[str] = FOLDERS, weights: str | None = None) -> None:
+        settings = self.settings.model_copy(update={"weights": weights or self.settings.weights})
+        ends = {f"dagster/asset_partition_range_{end}": folders[at] for end, at in (("start", 0), ("end", -1))}
+        resources: dict[str, Any] = local_resources(settings)
+        done = dg.materialize(
+            ALL_ASSETS, instance=self.instance, resources=resources, selection=list(assets) or None, tags=ends
+        )
+        assert done.success
+
+    def out_of_sync(self) -> set[str]:
+        graph = build_definitions(self.settings).resolve_asset_graph()
+        resolver = CachingStaleStatusResolver(
+            self.instance, graph, loading_context=LoadingContextForTest(self.instance)
+        )
+        found = set()
+        for asset in ALL_ASSETS:
+            for folder in FOLDERS if asset.partitions_def else [None]:
+                if resolver.get_status(asset.key, folder).value != "FRESH":
+                    found.add(asset.key.path[-1] + (f" {folder}" if folder else ""))
+        return found
+
+
+@pytest.fixture
+def ways(settings: Settings, instance: dg.DagsterInstance) -> Ways:
+    return Ways(settings, instance)
+
+
+def test_the_same_network_leaves_the_features_in_sync_and_another_does_not(ways: Ways, tmp_path: Path) -> None:
+    ways.materialize()
+    assert ways.out_of_sync() == set()
+    ways.materialize("mobilenet_model")
+    assert ways.out_of_sync() == set()
+    other = tmp_path / "other.tflite"
+    other.write_bytes(load_model("random:1", str(tmp_path / "networks")).flatbuffer)
+    ways.materialize("mobilenet_model", weights=str(other))
+    of_the_old_network = {f"mobilenet_features {folder}" for folder in FOLDERS}
+    # And what else is made with the network.
+    assert of_the_old_network <= ways.out_of_sync()
+    assert not any(name.startswith("raw_images") for name in ways.out_of_sync())
+
+
+def test_features_of_new_photos_put_the_pca_out_of_sync_and_those_that_stay_do_not(ways: Ways, photos: Path) -> None:
+    ways.materialize()
+    ways.materialize("mobilenet_features")
+    ways.materialize("pca_model")
+    assert ways.out_of_sync() == set()
+    save_photo(photos / "Lemon" / "new.jpg", colour=7)
+    ways.materialize("raw_images", "mobilenet_features", folders=["Lemon"])
+    assert ways.out_of_sync() == {"pca_model", "reduced_features Lemon"}
+    ways.materialize("pca_model")
+    assert ways.out_of_sync() == {"store_report", *(f"reduced_features {folder}" for folder in FOLDERS)}

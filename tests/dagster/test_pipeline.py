@@ -1,0 +1,299 @@
+"""The whole graph, in process: every photo accounted for, nothing done twice, every promise checked."""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pytest
+from dagster import AssetKey, DagsterInstance
+from deltalake import DeltaTable
+
+from fruits_assets.assets import ALL_ASSETS
+from fruits_assets.assets.checks import ALL_CHECKS, differing_folders
+from fruits_assets.assets.report import as_text, read_report
+from fruits_assets.definitions import build_definitions
+from fruits_assets.instance.partitions import IMAGE_FOLDERS
+from fruits_assets.resources import local_resources
+from fruits_assets.settings import Settings, read_settings
+from spark_steps.errors import FruitsError
+from spark_steps.pca import model_store
+from spark_steps.store.store import Store
+from spark_steps.store.summaries import summarise, total
+from spark_steps.tables.deferred_rows import DriverRows
+from tests.support.checks import checks_of
+from tests.support.photos import save_photo
+from tests.support.pipeline import run_pipeline
+from tests.support.project import REAL_WEIGHTS
+
+TABLES = ("raw_images", "mobilenet_features", "reduced_features")
+
+
+def run(settings: Settings, instance: DagsterInstance, *patterns: str) -> list[str]:
+    told: list[str] = []
+    run_pipeline(settings, instance, patterns or ("*",), told.append)
+    return told
+
+
+def metadata_of(instance: DagsterInstance, asset: str, folder: str | None = None) -> dict[str, object]:
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(AssetKey(asset), asset_partitions=[folder]) if folder else AssetKey(asset), limit=1
+    ).records
+    materialization = records[0].asset_materialization
+    assert materialization is not None
+    return {name: value.value for name, value in materialization.metadata.items()}
+
+
+def computed(instance: DagsterInstance, folders: list[str]) -> dict[str, object]:
+    found = {folder: metadata_of(instance, "mobilenet_features", folder)["photos_worked_on"] for folder in folders}
+    return {folder: count for folder, count in found.items() if count}
+
+
+def test_every_photo_is_accounted_for_and_only_new_work_is_done(
+    settings: Settings, photos: Path, instance: DagsterInstance
+) -> None:
+    store = Store(settings.store)
+    run(settings, instance)
+    assert [total(summarise(store.tables[name])).rows for name in TABLES] == [32, 32, 32]
+    first = read_report(settings.store)
+    assert (first.folders, first.photos, first.usable, first.reduced, first.components) == (8, 32, 32, 32, 31)
+    assert all(passed for passed, _ in checks_of(instance).values()), checks_of(instance)
+
+    # Again, with the network that the store has: the same rows, no duplicates, the same model, and no photo through it.
+    snapshots = [table.snapshot() for table in store.tables.values()]
+    run(settings.model_copy(update={"weights": None}), instance)
+    assert read_report(settings.store) == first
+    assert [table.snapshot() for table in store.tables.values()] == snapshots
+    assert computed(instance, list(first.photos_by_folder)) == {}
+
+    # A folder more, and three photos more in another: only those.
+    for number in range(5):
+        save_photo(photos / "Kiwi" / f"{number}.jpg", colour=30 * number)
+    for number in range(3):
+        save_photo(photos / "Lemon" / f"new{number}.png", colour=50 * number)
+    run(settings, instance)
+    assert computed(instance, [*first.photos_by_folder, "Kiwi"]) == {"Kiwi": 5, "Lemon": 3}
+    grown = read_report(settings.store)
+    assert (grown.folders, grown.photos, grown.reduced) == (9, 40, 40)
+    assert grown.pca_model != first.pca_model
+    assert all(passed for passed, _ in checks_of(instance).values()), checks_of(instance)
+
+    # Other programs read it all, without any of our code.
+    reduced = DeltaTable(f"{settings.store}/PCA_Results/reduced_features").to_pandas()
+    assert set(reduced.columns) == {"image_id", "path", "label", "reduced", "pca_model", "folder"}
+    assert np.stack(reduced["reduced"].tolist()).shape == (40, grown.components)
+    assert (reduced["label"] == reduced["folder"].astype(str)).all()
+    features = DeltaTable(f"{settings.store}/Results/mobilenet_features").to_pandas(columns=["features", "error"])
+    assert np.stack(features["features"].tolist()).shape == (40, 1280)
+    model = json.loads(Path(settings.store, "PCA_Results", "pca_model", str(grown.pca_model), "model.json").read_text())
+    assert model["k"] == grown.components
+
+
+def test_a_share_of_the_variance_is_remembered_by_the_store_and_a_number_of_components_takes_its_place(
+    settings: Settings, instance: DagsterInstance
+) -> None:
+    run(settings.model_copy(update={"variance": 0.5}), instance)
+    fit = build_definitions(settings).resolve_job_def("fit_pca")
+    models = Store(settings.store).pca_models
+    assert fit.execute_in_process(instance=instance).success
+    assert model_store.load(models).asked_variance == 0.5
+    config = {"ops": {"pca_model": {"config": {"components": 3}}}}
+    assert fit.execute_in_process(config, instance=instance).success
+    assert fit.execute_in_process(instance=instance).success
+    assert (model_store.load(models).asked_variance, model_store.load(models).k) == (None, 3)
+
+
+def test_all_folders_go_through_one_run_and_each_tells_its_own_numbers(
+    settings: Settings, photos: Path, instance: DagsterInstance
+) -> None:
+    (photos / "Lemon" / "letter.jpg").write_text("not a photo")
+    (photos / "Lemon" / "notes.txt").write_text("x")
+    run(settings, instance)
+    assert sorted(r.job_name for r in instance.get_runs()) == ["extract_features", "fit_pca", "reduce_folders"]
+    lemon = metadata_of(instance, "mobilenet_features", "Lemon")
+    assert (lemon["photos"], lemon["rejected"], lemon["photos_worked_on"]) == (5, 1, 5)
+    assert lemon["rejected_by_reason"] == {"not an image": 1}
+    (record,) = lemon["rejected_photos"].records  # type: ignore[attr-defined]
+    assert record.data["path"] == "Lemon/letter.jpg"
+    assert record.data["error"].startswith("not an image: ")
+    plum = metadata_of(instance, "mobilenet_features", "Plum")
+    assert (plum["photos"], plum["rejected"], plum["run_cost_eur"]) == (4, 0, 0.0)
+    assert plum["equivalent_cluster_cost_eur"] > 0  # type: ignore[operator]
+    assert "m5.xlarge" in str(plum["cost_computed_from"])
+    assert plum["dagster/partition_row_count"] == 4
+    reduced = metadata_of(instance, "reduced_features", "Plum")
+    on_disk = sum(file.stat().st_size for file in (photos / "Plum").iterdir())
+    assert reduced["photo_bytes"] == plum["photo_bytes"] == on_disk
+    assert reduced["storage_saved"] == pytest.approx(1 - int(str(reduced["table_bytes"])) / on_disk, rel=1e-3)
+    assert metadata_of(instance, "raw_images", "Lemon")["other_files_named"] == "notes.txt"
+    pca = metadata_of(instance, "pca_model")
+    assert pca["variance_kept"] == pytest.approx(1)
+    assert str(pca["variance_curve"]).startswith("![variance kept against components](data:image/png;base64,")
+    assert str(pca["photo_map"]).startswith("![photos by label](data:image/png;base64,")
+    passed, told = checks_of(instance)["almost_every_photo_is_usable"]
+    assert not passed
+    assert (
+        "In all 8 folders of the store: 1 of 33 photos are rejected (3.03%; a warning comes above 1%): 1 not an image."
+        in told
+    )
+    whole = metadata_of(instance, "store_report")
+    assert (whole["photos"], whole["rejected"], whole["folders"], whole["labels"]) == (33, 1, 8, 8)
+    assert (whole["stale_folders"], whole["cost_so_far_eur"]) == (0, 0.0)
+    assert "| Rejected | 1 not an image (3.03%) |" in str(whole["summary"])
+    equivalent = [metadata_of(instance, name, "Plum")["equivalent_cluster_cost_eur"] for name in TABLES]
+    assert whole["equivalent_cluster_cost_so_far_eur"] > sum(equivalent) > 0  # type: ignore[operator, arg-type]
+    assert lemon["folder"] == "Lemon"
+    assert pca["run_cost_eur"] == 0.0
+    assert metadata_of(instance, "mobilenet_model")["weights_source"] == settings.weights
+
+
+def test_folders_by_pattern_are_featurised_and_all_are_projected_on_the_new_model(
+    settings: Settings, instance: DagsterInstance
+) -> None:
+    run(settings, instance, "Apple*")
+    assert read_report(settings.store).photos_by_folder == {"Apple Green": 4, "Apple Red": 4}
+    told_of_two = [told for _, told in checks_of(instance).values()]
+    run(settings, instance, "[LO]*")
+    # Of four folders two were run: each check says what it has looked at, and rejects are counted in the whole store.
+    told_of_run, told_of_store = (
+        checks_of(instance)[name][1] for name in ("no_photo_lost", "almost_every_photo_is_usable")
+    )
+    assert told_of_run.startswith("In the 2 folders of this run, not in all 4 of the store: ")
+    assert told_of_store == "In all 4 folders of the store: all 16 photos are usable."
+    assert sum("In all 2 folders of the store" in told for told in told_of_two) == 6
+    report = read_report(settings.store)
+    assert report.reduced == 16
+    passed, told = checks_of(instance)["one_pca_model"]
+    assert passed, told
+
+
+def test_a_folder_that_is_gone_disappears_from_every_table(
+    settings: Settings, photos: Path, instance: DagsterInstance
+) -> None:
+    run(settings, instance)
+    for file in (photos / "Plum").iterdir():
+        file.unlink()
+    told = run(settings, instance)
+    assert any("Plum" in line for line in told)
+    assert all("Plum" not in Store(settings.store).tables[name].folders() for name in TABLES)
+    assert read_report(settings.store).photos == 28
+
+
+def test_the_graph_materializes_in_process_one_partition_at_a_time(
+    settings: Settings, instance: DagsterInstance
+) -> None:
+    instance.add_dynamic_partitions(IMAGE_FOLDERS, ["Lemon", "Plum"])
+    for folder in ("Lemon", "Plum"):
+        result = dg.materialize(
+            ALL_ASSETS, instance=instance, resources=local_resources(settings), partition_key=folder
+        )
+        assert result.success
+    report = read_report(settings.store)
+    assert report.photos_by_folder == {"Lemon": 4, "Plum": 4}
+    # Lemon had been projected on the model of Lemon alone.
+    version = metadata_of(instance, "pca_model")["version"]
+    models = {folder: one.models for folder, one in summarise(Store(settings.store).reduced_features).items()}
+    assert models == dict.fromkeys(["Lemon", "Plum"], frozenset([version]))
+    recorded = dg.AssetRecordsFilter(AssetKey("reduced_features"), asset_partitions=["Lemon"])
+    assert len(instance.fetch_materializations(recorded, limit=10).records) == 2
+
+
+def test_folders_that_are_no_neighbours_are_one_run_and_each_has_its_numbers(
+    settings: Settings, instance: DagsterInstance
+) -> None:
+    run(settings, instance, "Banana", "[LP]*")
+    features = ["Banana", "Lemon", "Plum"]
+    assert [r.job_name for r in instance.get_runs()] == ["reduce_folders", "fit_pca", "extract_features"]
+    assert computed(instance, features) == {"Banana": 4, "Lemon": 4, "Plum": 4}
+    for asset in ("raw_images", "mobilenet_features", "reduced_features"):
+        assert set(instance.get_materialized_partitions(AssetKey(asset))) == set(features)
+    passed, told = checks_of(instance)["no_photo_lost"]
+    assert passed
+    assert "all 3 folders" in told
+
+
+def test_a_lost_row_fails_the_check_that_promises_none_is_lost(settings: Settings, instance: DagsterInstance) -> None:
+    run(settings, instance)
+    store = Store(settings.store)
+    rows = store.mobilenet_features.arrow(store.mobilenet_features.schema.names, ["Lemon"])
+    fewer = store.mobilenet_features.replacement(DriverRows({"Lemon": [rows.slice(1)]}), ["Lemon"])
+    store.mobilenet_features.write(fewer)
+    lost = dg.materialize(
+        [*ALL_ASSETS, *ALL_CHECKS],
+        instance=instance,
+        resources=local_resources(settings),
+        selection=dg.AssetSelection.checks(dg.AssetCheckKey(AssetKey("mobilenet_features"), "no_photo_lost")),
+    )
+    (evaluation,) = lost.get_asset_check_evaluations()
+    assert not evaluation.passed
+    assert "'Lemon'" in str(evaluation.description)
+    # A folder that is missing altogether is no less lost.
+    store.mobilenet_features.drop(["Plum"])
+    assert differing_folders(store.raw_images, store.mobilenet_features, store.raw_images.folders()) == [
+        "Lemon",
+        "Plum",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        ("empty", "There is no photo in a folder below"),
+        ("only at the root", "1 lie at the root itself: move them into a folder"),
+        ("missing", "does not exist"),
+        ("a file", "is a file"),
+        ("one photo", "at least 2 usable photos, and there is 1"),
+        ("all alike", "All 3 usable photos have the same features"),
+        ("all broken", "No photo has features"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    prepare: str, message: str, settings: Settings, tmp_path: Path, instance: DagsterInstance
+) -> None:
+    images = tmp_path / "images"
+    if prepare != "missing":
+        images.mkdir()
+    if prepare == "only at the root":
+        save_photo(images / "a.jpg")
+    if prepare == "a file":
+        images = save_photo(images / "a.jpg")
+    if prepare == "one photo":
+        save_photo(images / "Apple" / "a.jpg")
+    if prepare == "all alike":
+        for number in range(3):
+            save_photo(images / "Apple" / f"{number}.jpg")
+    if prepare == "all broken":
+        (images / "Apple").mkdir()
+        (images / "Apple" / "a.jpg").write_text("a letter")
+    with pytest.raises(FruitsError, match=message):
+        run(settings.model_copy(update={"images": str(images)}), instance)
+
+
+def test_weights_that_are_not_there_stop_the_run(settings: Settings, instance: DagsterInstance) -> None:
+    with pytest.raises(FruitsError, match=r"There is no weights file /nowhere\.h5"):
+        run(settings.model_copy(update={"weights": "/nowhere.h5"}), instance)
+
+
+def test_awkward_files_among_real_photos_have_a_row_each_and_crash_nothing(
+    real_data: Path, tmp_path: Path, instance: DagsterInstance
+) -> None:
+    images = tmp_path / "images"
+    copy(real_data / "messy", images / "messy")
+    for label in ("Banana", "Walnut"):
+        copy(real_data / "fruits360" / label, images / label, at_most=40)
+    settings = read_settings(images=str(images), store=str(tmp_path / "store"), weights=str(REAL_WEIGHTS), cores="2")
+    run(settings, instance)
+    report = read_report(settings.store)
+    assert report.photos_by_folder == {"Banana": 40, "Walnut": 40, "messy": 43}
+    assert report.rejected == {"truncated": 3, "not an image": 2, "damaged": 1, "empty": 1}
+    assert report.reduced == report.usable == 116
+    # Real weights tell photos apart; random ones do not need half as many components.
+    assert report.components_for["90%"] > 25
+    assert report.weights["sha256"].startswith("1926c6e9")
+    assert "116 usable" in as_text(report)
+
+
+def copy(source: Path, target: Path, at_most: int | None = None) -> None:
+    target.mkdir(parents=True)
+    for file in sorted(source.iterdir())[:at_most]:
+        (target / file.name).write_bytes(file.read_bytes())

@@ -1,0 +1,302 @@
+"""PCA: scikit-learn's numbers from one pass, in any order, and clear answers where there is none."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.ml import PipelineModel
+from pyspark.ml.functions import array_to_vector, vector_to_array
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
+
+from spark_steps.errors import FruitsError
+from spark_steps.features.weights import MobileNetModel
+from spark_steps.pca import model_store
+from spark_steps.pca.model import PcaModel, PcaSettings, fit, settings_for_next, solve
+from spark_steps.pca.moments import Moments, RunningMoments, merge_in_pairs
+from spark_steps.pca.reduce import plan_reduced
+from spark_steps.tables.deferred_rows import DriverRows
+from spark_steps.tables.folder_table import FolderTable, TableChange
+from spark_steps.tables.schemas import FEATURES_SCHEMA, REDUCED_SCHEMA, with_folder
+
+NETWORK = MobileNetModel(b"", "n" * 64, "random:0", "w" * 64)
+MakeTable = Callable[..., FolderTable]
+
+
+def features_like(rows: int, seed: int = 0, rank: int = 40) -> np.ndarray:
+    """Features with a spectrum that falls off, a mean, and the zeros of ReLU6."""
+    random = np.random.default_rng(seed)
+    values = random.normal(size=(rows, rank)) * np.geomspace(1, 0.05, rank) @ random.normal(size=(rank, 1280))
+    return np.clip(values * 0.4 + 0.5 + random.normal(scale=0.05, size=(rows, 1280)), 0, 6).astype(np.float32)
+
+
+@pytest.fixture
+def make_table(tmp_path: Path) -> MakeTable:
+    """Writes features as files of mobilenet_features, a folder of so many rows each."""
+
+    def make(features: np.ndarray, *sizes: int, model: str = NETWORK.fingerprint, errors: int = 0) -> FolderTable:
+        table = FolderTable(str(tmp_path / "mobilenet_features"), FEATURES_SCHEMA)
+        start, rows = 0, {}
+        for number, size in enumerate(sizes or (len(features),)):
+            block = list(features[start : start + size]) + [None] * errors
+            ids = [f"{start + i:064x}" for i in range(len(block))]
+            columns = {
+                "image_id": ids,
+                "path": [f"/photos/{i}" for i in ids],
+                "label": [f"F{number}"] * len(block),
+                "features": pa.array(block, pa.list_(pa.float32())),
+                "model": [model] * len(block),
+                "error": [None] * size + ["truncated: x"] * errors,
+            }
+            absent = {field.name: pa.nulls(len(block), field.type) for field in table.schema}
+            rows[f"F{number}"] = [pa.table({**absent, **columns}, table.schema)]
+            start += size
+        table.write(table.replacement(DriverRows(rows), list(rows)))
+        return table
+
+    return make
+
+
+def scikit_learn(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Explained variance ratios, components and scores by the full SVD."""
+    scaled = StandardScaler().fit_transform(features.astype(np.float64))
+    reference = PCA(svd_solver="full").fit(scaled)
+    return reference.explained_variance_ratio_, reference.components_, reference.transform(scaled)
+
+
+def reduced_rows(spark: SparkSession, table: FolderTable, folders: list[str], model: PcaModel) -> list[dict[str, Any]]:
+    reduced = FolderTable(f"{table.root}_reduced", REDUCED_SCHEMA)
+    reduced.write(plan_reduced(spark, table, reduced, folders, model))
+    rows: list[dict[str, Any]] = reduced.arrow(with_folder(REDUCED_SCHEMA).names).to_pylist()
+    return rows
+
+
+def test_it_agrees_with_scikit_learn(spark: SparkSession, make_table: MakeTable) -> None:
+    features = features_like(500)
+    model = fit(spark, make_table(features, 100, 250, 150, errors=3), NETWORK, PcaSettings())
+    ratios, components, scores = scikit_learn(features)
+    assert (model.k, model.rows, model.folders) == (50, 500, ["F0", "F1", "F2"])
+    np.testing.assert_allclose(model.explained_variance_ratio[:350], ratios[:350], atol=1e-6, rtol=0)
+    signs = np.sign(np.sum(model.components[:40] * components[:40], axis=1))
+    np.testing.assert_allclose(model.components[:40], components[:40] * signs[:, np.newaxis], atol=1e-6)
+    np.testing.assert_allclose(model.project(features)[:, :40], scores[:, :40] * signs, atol=1e-4)
+
+
+def test_the_largest_loading_of_each_component_is_positive(spark: SparkSession, make_table: MakeTable) -> None:
+    components = fit(spark, make_table(features_like(60)), NETWORK, PcaSettings()).components
+    assert (components[np.arange(len(components)), np.abs(components).argmax(axis=1)] > 0).all()
+
+
+def test_the_version_is_that_of_the_photos_and_settings_in_any_order(
+    spark: SparkSession, make_table: MakeTable
+) -> None:
+    features = features_like(60)
+    one = fit(spark, make_table(features, 60), NETWORK, PcaSettings())
+    split = fit(spark, make_table(features, 10, 50), NETWORK, PcaSettings())
+    # The same 60 photos: F0 now holds the first 10 and F1 the rest.
+    assert split.version == one.version
+    assert fit(spark, make_table(features, 10, 50), NETWORK, PcaSettings(components=20)).version != one.version
+    assert fit(spark, make_table(features[:59], 10, 49), NETWORK, PcaSettings()).version != one.version
+
+
+def test_a_target_variance_keeps_just_enough_components(spark: SparkSession, make_table: MakeTable) -> None:
+    model = fit(spark, make_table(features_like(500)), NETWORK, PcaSettings(variance=0.9))
+    assert model.explained_at(model.k) >= 0.9 > model.explained_at(model.k - 1)
+    assert model.k == model.components_for(0.9)
+    assert fit(spark, make_table(features_like(30)), NETWORK, PcaSettings(variance=1.0)).k == 29
+
+
+def test_constant_features_bear_no_variance(spark: SparkSession, make_table: MakeTable) -> None:
+    features = features_like(80)
+    features[:, 100:300] = 0.1
+    model = fit(spark, make_table(features), NETWORK, PcaSettings())
+    ratios, _, _ = scikit_learn(features)
+    np.testing.assert_allclose(model.explained_variance_ratio[:79], ratios[:79], atol=1e-6)
+    assert (model.scale[100:300] == 1).all()
+    assert np.isfinite(model.project(features)).all()
+
+
+def test_fewer_photos_than_components_keep_what_they_span(spark: SparkSession, make_table: MakeTable) -> None:
+    model = fit(spark, make_table(features_like(12)), NETWORK, PcaSettings(components=50))
+    assert (model.k, model.asked_components) == (11, 50)
+    assert model.explained_at(11) == pytest.approx(1)
+
+
+def test_one_photo_or_none_or_all_alike_are_told_apart(spark: SparkSession, make_table: MakeTable) -> None:
+    with pytest.raises(FruitsError, match="at least 2 usable photos, and there is 1"):
+        fit(spark, make_table(features_like(1), errors=2), NETWORK, PcaSettings())
+    with pytest.raises(FruitsError, match="No photo has features"):
+        fit(spark, make_table(features_like(0), errors=2), NETWORK, PcaSettings())
+    with pytest.raises(FruitsError, match="All 20 usable photos have the same features"):
+        fit(spark, make_table(np.repeat(features_like(1), 20, axis=0)), NETWORK, PcaSettings())
+
+
+def test_features_of_another_network_are_refused(spark: SparkSession, make_table: MakeTable) -> None:
+    table = make_table(features_like(20), model="o" * 64)
+    with pytest.raises(FruitsError, match="made by another network"):
+        fit(spark, table, NETWORK, PcaSettings())
+
+
+def test_moments_merge_exactly_even_far_from_zero() -> None:
+    random = np.random.default_rng(3)
+    rows = random.normal(size=(301, 5)) * [1, 2, 3, 4, 1e-3] + 1e4
+    parts = [Moments.of_rows(block) for block in np.array_split(rows, 7)]
+    merged = merge_in_pairs([Moments.from_bytes(part.to_bytes(), 5) for part in parts])
+    assert merged.count == 301
+    np.testing.assert_allclose(merged.mean, rows.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(merged.cross_products / 301, np.cov(rows.T, bias=True), rtol=1e-9, atol=1e-9)
+
+
+def test_rows_in_pieces_of_any_size_have_the_moments_of_all_of_them() -> None:
+    rows = np.random.default_rng(4).normal(size=(10_000, 5)).astype(np.float32)
+    ids = [f"{number:064x}" for number in range(len(rows))]
+    running = RunningMoments()
+    for piece in np.split(np.arange(len(rows)), [1, 2, 40, 4097, 4097, 9000]):
+        running.add(rows[piece], [ids[number] for number in piece])
+    whole, total = Moments.of_rows(rows, ids), running.total()
+    assert (total.count, total.digest) == (whole.count, whole.digest)
+    np.testing.assert_allclose(total.mean, whole.mean, atol=1e-15)
+    np.testing.assert_allclose(total.cross_products, whole.cross_products, rtol=1e-12, atol=1e-9)
+
+
+def test_a_saved_model_is_the_one_that_is_loaded(spark: SparkSession, make_table: MakeTable, tmp_path: Path) -> None:
+    model = fit(spark, make_table(features_like(60)), NETWORK, PcaSettings())
+    root = str(tmp_path / "pca_model")
+    model_store.save(spark, model, root)
+    loaded = model_store.load(root)
+    for name in PcaModel.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(model, name))
+    assert loaded.weights == {"source": "random:0", "sha256": "w" * 64}
+
+
+def test_a_part_of_a_model_is_never_used(spark: SparkSession, make_table: MakeTable, tmp_path: Path) -> None:
+    model = fit(spark, make_table(features_like(60)), NETWORK, PcaSettings())
+    root = str(tmp_path / "pca_model")
+    with pytest.raises(FruitsError, match="Fit one first"):
+        model_store.load(root)
+    model_store.save(spark, model, root)
+    (tmp_path / "pca_model" / model.version / "model.json").unlink()
+    with pytest.raises(FruitsError, match="There is no PCA model"):
+        model_store.load(root)
+    model_store.save(spark, model, root)
+    assert model_store.load(root).version == model.version
+
+
+def test_spark_ml_loads_the_model_and_reduces_to_the_same_numbers(
+    spark: SparkSession, make_table: MakeTable, tmp_path: Path
+) -> None:
+    table = make_table(features_like(60), 20, 40, errors=2)
+    model = fit(spark, table, NETWORK, PcaSettings(components=10))
+    root = str(tmp_path / "pca_model")
+    model_store.save(spark, model, root)
+    pipeline = PipelineModel.load(f"{root}/{model.version}/pipeline")
+    usable = table.scan(spark).where("error IS NULL").withColumn("features", array_to_vector(F.col("features")))
+    reduced = pipeline.transform(usable).select("path", vector_to_array(F.col("reduced")).alias("reduced")).collect()
+    ours = {row["path"]: row["reduced"] for row in reduced_rows(spark, table, ["F0", "F1"], model)}
+    assert len(reduced) == len(ours) == 60
+    for row in reduced:
+        np.testing.assert_allclose(row["reduced"], ours[row["path"]], atol=1e-4)
+
+
+def test_reduced_rows_are_those_of_the_usable_photos_of_the_folders(spark: SparkSession, make_table: MakeTable) -> None:
+    features = features_like(60)
+    table = make_table(features, 20, 40, errors=3)
+    model = fit(spark, table, NETWORK, PcaSettings(components=7))
+    rows = reduced_rows(spark, table, ["F1"], model)
+    assert sorted(int(row["image_id"], 16) for row in rows) == list(range(20, 60))
+    assert {(row["folder"], row["label"], row["pca_model"]) for row in rows} == {("F1", "F1", model.version)}
+    found = np.array([row["reduced"] for row in sorted(rows, key=lambda row: row["image_id"])])
+    np.testing.assert_allclose(found, model.project(features)[20:], atol=1e-5)
+    assert [field.name for field in REDUCED_SCHEMA] == ["image_id", "path", "label", "reduced", "pca_model"]
+
+
+def test_only_photos_that_came_are_reduced_by_the_same_model_and_those_that_went_lose_their_rows(
+    spark: SparkSession, make_table: MakeTable
+) -> None:
+    features = features_like(60)
+    table = make_table(features, 20, 40)
+    model = fit(spark, table, NETWORK, PcaSettings(components=7))
+    before = reduced_rows(spark, table, ["F0", "F1"], model)
+    reduced = FolderTable(f"{table.root}_reduced", REDUCED_SCHEMA)
+    files = {file.path for file in reduced.files()}
+    assert plan_reduced(spark, table, reduced, ["F0", "F1"], model).is_empty
+    # F0 has its photos, and one more in a file of its own; F1 has lost its last ones.
+    columns = table.schema.names
+    more = table.arrow(columns, ["F0"]).slice(0, 1).set_column(1, "path", pa.array(["F0/again.jpg"]))
+    table.write(TableChange(table.snapshot(), DriverRows({"F0": [more]}), (), frozenset(["F0"])))
+    table.write(table.replacement(DriverRows({"F1": [table.arrow(columns, ["F1"]).slice(0, 30)]}), ["F1"]))
+    after = reduced_rows(spark, table, ["F0", "F1"], model)
+    kept = [row for row in before if row["folder"] == "F0" or int(row["image_id"], 16) < 50]
+    assert sorted(after, key=lambda row: row["path"]) == sorted(
+        [*kept, {**before[0], "path": "F0/again.jpg"}], key=lambda row: row["path"]
+    )
+    new = [(file.folder, file.rows) for file in reduced.files() if file.path not in files]
+    assert ("F0", 1) in new
+    # What is left of the one file that held the rows that are gone.
+    assert [folder for folder, _ in new] == ["F0", "F1"]
+
+
+def test_features_of_another_network_than_the_models_are_not_reduced(
+    spark: SparkSession, make_table: MakeTable
+) -> None:
+    table = make_table(features_like(20))
+    model = replace(fit(spark, table, NETWORK, PcaSettings(components=3)), features_model="o" * 64)
+    with pytest.raises(FruitsError, match="'F0' come from another network"):
+        reduced_rows(spark, table, ["F0"], model)
+
+
+def test_features_that_are_not_finite_are_refused() -> None:
+    features = features_like(30)
+    features[3, 7] = np.nan
+    with pytest.raises(FruitsError, match="NaN or infinite"):
+        solve(Moments.of_rows(features), "n", PcaSettings(), ["A"])
+
+
+def test_solving_needs_no_spark() -> None:
+    model = solve(Moments.of_rows(features_like(30)), "n", PcaSettings(components=5), ["A"])
+    assert model.components.shape == (29, 1280)
+    np.testing.assert_allclose(model.components @ model.components.T, np.eye(29), atol=1e-9)
+
+
+NUMBER, SHARE = PcaSettings(20), PcaSettings(variance=0.95)
+
+
+@pytest.mark.parametrize(
+    ("asked", "before", "wanted", "told"),
+    [
+        (None, None, PcaSettings(50), None),
+        (None, PcaSettings(50), PcaSettings(50), None),
+        (None, SHARE, SHARE, "The PCA keeps 95% of the variance, as this store was asked for before."),
+        (None, NUMBER, NUMBER, "The PCA keeps 20 components, as this store was asked for before."),
+        (SHARE, None, SHARE, None),
+        (SHARE, SHARE, SHARE, None),
+        (SHARE, NUMBER, SHARE, "The PCA keeps 95% of the variance instead of 20 components."),
+        (NUMBER, SHARE, NUMBER, "The PCA keeps 20 components instead of 95% of the variance."),
+    ],
+)
+def test_a_store_keeps_what_it_was_asked_for_until_somebody_asks_for_something_else(
+    asked: PcaSettings | None, before: PcaSettings | None, wanted: PcaSettings, told: str | None
+) -> None:
+    assert settings_for_next(asked, before) == (wanted, told)
+
+
+def test_a_share_of_the_variance_goes_before_a_number_of_components() -> None:
+    assert PcaSettings.of(20, 0.95) == SHARE
+    assert PcaSettings.of(20, None) == NUMBER
+    assert PcaSettings.of(None, None) is None
+
+
+@pytest.mark.parametrize("asked", [NUMBER, SHARE])
+def test_what_a_model_was_asked_for_is_kept_with_it(asked: PcaSettings, tmp_path: Path) -> None:
+    root = str(tmp_path)
+    assert model_store.asked_before(root) is None
+    model = solve(Moments.of_rows(features_like(30)), "n", asked, ["A"])
+    model_store.save_numbers(model, root)
+    # Though 30 photos have 29 components, and 95 % of the variance fewer.
+    assert model_store.asked_before(root) == asked

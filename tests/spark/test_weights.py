@@ -1,0 +1,171 @@
+"""Weights: the flat model gives what Keras gives, is converted once, and what is no MobileNetV2 is refused."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spark_steps.errors import FruitsError
+from spark_steps.features import weights
+from spark_steps.features.extractor import FeatureExtractor
+from spark_steps.features.weights import MobileNetModel, current_model, load_model, make_current
+from spark_steps.photos.decoding import decode, network_input
+from tests.support.photos import save_photo
+from tests.support.project import REAL_WEIGHTS
+
+_KERAS_REFERENCE = """
+import sys, numpy as np
+from spark_steps.features.keras_model import build_model
+pixels = np.load(sys.argv[2])
+np.save(sys.argv[3], build_model(sys.argv[1], sys.argv[1]).predict(pixels, verbose=0))
+"""
+
+
+def keras_features(source: str, pixels: np.ndarray, scratch: Path) -> np.ndarray:
+    """Features by Keras' own predict, in a process that takes TensorFlow with it."""
+    np.save(scratch / "pixels.npy", pixels)
+    arguments = [source, str(scratch / "pixels.npy"), str(scratch / "features.npy")]
+    subprocess.run([sys.executable, "-c", _KERAS_REFERENCE, *arguments], check=True, capture_output=True)
+    features: np.ndarray = np.load(scratch / "features.npy")
+    return features
+
+
+def test_random_weights_give_the_features_that_keras_gives(network: MobileNetModel, tmp_path: Path) -> None:
+    photos = [decode(save_photo(tmp_path / f"{c}.jpg", c).read_bytes(), 10**8) for c in (0, 90, 250)]
+    expected = keras_features("random:0", np.concatenate([network_input(photo) for photo in photos]), tmp_path)
+    extractor = FeatureExtractor(network.flatbuffer)
+    found = np.stack([extractor.extract(photo) for photo in photos])
+    assert found.shape == (3, 1280)
+    assert np.ptp(expected, axis=0).max() > 1e-3
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_real_weights_give_the_features_that_keras_gives(real_data: Path, tmp_path: Path) -> None:
+    files = [next(folder.iterdir()) for folder in sorted((real_data / "fruits360").iterdir())]
+    photos = [decode(file.read_bytes(), 10**8) for file in files]
+    expected = keras_features(str(REAL_WEIGHTS), np.concatenate([network_input(p) for p in photos]), tmp_path)
+    model = load_model(str(REAL_WEIGHTS), str(tmp_path / "cache"))
+    assert model.weights_sha256 == "1926c6e918078c4da7ab2b05149acdfad5a219d7670e56614bdafca80498254e"
+    extractor = FeatureExtractor(model.flatbuffer)
+    found = np.stack([extractor.extract(photo) for photo in photos])
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_a_converted_model_is_not_converted_again(network_file: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first = load_model(str(network_file), str(cache))
+    written = {file: file.stat().st_mtime_ns for file in cache.iterdir()}
+    again = load_model(str(network_file), str(cache))
+    assert first == again
+    assert {file: file.stat().st_mtime_ns for file in cache.iterdir()} == written
+
+
+def test_imagenet_weights_that_keras_has_kept_are_found_without_tensorflow(
+    network_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "keras" / "models" / weights.IMAGENET_FILE
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"as downloaded")
+    cache = tmp_path / "cache"
+    converted = load_model(str(network_file), str(cache))
+    (known,) = cache.glob("weights-*.json")
+    known.rename(cache / f"weights-{hashlib.sha256(kept.read_bytes()).hexdigest()}.json")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(sys, "executable", "/there/is/no/python")
+    assert load_model("imagenet", str(cache)).fingerprint == converted.fingerprint
+
+
+def test_a_store_keeps_its_network_and_a_new_one_takes_imagenet_before_any_work(
+    network_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = str(tmp_path / "cache")
+    asked: list[str] = []
+    monkeypatch.setattr(weights, "download_imagenet", lambda: asked.append("imagenet"))
+
+    weights.fetch_weights(str(network_file), cache)
+    assert asked == []
+    weights.fetch_weights(None, cache)
+    assert asked == ["imagenet"]
+
+    model = load_model(str(network_file), cache)
+    make_current(model, cache)
+    weights.fetch_weights(None, cache)
+    assert asked == ["imagenet"]
+    assert weights.model_for_next(None, cache) == model
+
+
+def test_another_treatment_of_pixels_is_another_fingerprint(
+    network_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = load_model(str(network_file), str(tmp_path))
+    make_current(before, str(tmp_path))
+    monkeypatch.setattr(weights, "PREPROCESSING", "another")
+    # Also where the conversion is found in the cache, as after an upgrade.
+    after = load_model(str(network_file), str(tmp_path))
+    assert after.fingerprint != before.fingerprint
+    assert current_model(str(tmp_path)) == after
+
+
+def test_the_current_model_is_the_one_made_current(network_file: Path, tmp_path: Path) -> None:
+    cache = str(tmp_path)
+    with pytest.raises(FruitsError, match="Make features first"):
+        current_model(cache)
+    model = load_model(str(network_file), cache)
+    make_current(model, cache)
+    assert current_model(cache) == model
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nowhere.h5", "There is no weights file .*nowhere.h5"),
+        ("weights.txt", "none of: imagenet, random:<seed>"),
+        ("random:many", "names no seed"),
+        ("random:-1", "names no seed"),
+    ],
+)
+def test_weights_that_cannot_be_are_refused_with_the_remedy(source: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(FruitsError, match=message):
+        load_model(source, str(tmp_path))
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "not.tflite").write_bytes(b"not a model at all")
+    with pytest.raises(FruitsError, match=r"not\.tflite is no LiteRT model"):
+        load_model(str(tmp_path / "not.tflite"), str(tmp_path))
+    (tmp_path / "not.h5").write_bytes(b"not a model at all")
+    with pytest.raises(FruitsError, match=r"not\.h5 does not hold the weights of MobileNetV2"):
+        load_model(str(tmp_path / "not.h5"), str(tmp_path))
+
+
+def test_weights_of_another_model_or_with_code_in_them_are_refused_by_name(tmp_path: Path) -> None:
+    # Both in one process: TensorFlow takes 20 s to start.
+    script = """
+import keras, sys
+from spark_steps.errors import FruitsError
+from spark_steps.features.keras_model import build_model
+narrow, dense, lambda_keras, lambda_h5 = sys.argv[1:]
+keras.applications.MobileNetV2(weights=None, alpha=0.35, include_top=False, pooling="avg").save_weights(narrow)
+keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)]).save(dense)
+with_code = keras.Sequential([keras.Input((224, 224, 3)), keras.layers.Lambda(lambda x: print("it ran") or x)])
+with_code.save(lambda_keras)
+with_code.save(lambda_h5)
+print("made")
+for file in sys.argv[1:]:
+    try:
+        build_model(file, file)
+    except FruitsError as error:
+        print(error)
+"""
+    files = [tmp_path / name for name in ("narrow.weights.h5", "dense.keras", "lambda.keras", "lambda.h5")]
+    done = subprocess.run([sys.executable, "-c", script, *files], check=True, capture_output=True, text=True)
+    loaded = done.stdout.partition("made\n")[2]
+    narrow, dense, *with_code = [line for line in loaded.splitlines() if str(tmp_path) in line]
+    assert "narrow.weights.h5 does not hold the weights of MobileNetV2 1.0/224" in narrow
+    assert "dense.keras is another model: it takes (None, 8)" in dense
+    assert all("has a part 'Lambda', which no MobileNetV2 has" in line for line in with_code)
+    assert len(with_code) == 2
+    assert "it ran" not in loaded

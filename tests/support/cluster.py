@@ -1,0 +1,19 @@
+"""A stack and an environment as they are found on AWS."""
+
+from fruits_assets.aws.environment import Environment
+from fruits_assets.aws.infrastructure import Infrastructure
+
+INFRASTRUCTURE = Infrastructure(
+    data_bucket="data",
+    staging_bucket="staging",
+    service_role="service",
+    instance_profile="nodes",
+    launcher_role_arn="arn:aws:iam::123456789012:role/launcher",
+    subnet_id="subnet-1",
+    primary_security_group="sg-1",
+    core_security_group="sg-2",
+    security_configuration="encryption",
+)
+
+
+ENVIRONMENT = Environment(archive="environment/a.tar.gz", bootstrap="environment/b.sh", python="3.11", packages={})

@@ -1,0 +1,26 @@
+"""Names of folders and photos that file systems allow and programs trip over."""
+
+HOSTILE_FOLDERS = (
+    "Apple Braeburn",
+    "a%20b",
+    "p+q",
+    "k=v",
+    "école",
+    "br[1]ackets",
+    "st*r",
+    "cur{l}y",
+    "q?m",
+    "h#h",
+    "back\\slash",
+    "co:lon",
+    "quo'te\"",
+    "_under",
+    "0123",
+    "Training",
+    "Training/Sub one",
+    "Training/_hidden/deeper",
+    "c:d [x]",
+)
+
+
+HOSTILE_NAMES = ("x 1.jpg", "_DSC1234.JPG", "%41.jpeg", "a?b#c.PNG", "é+=.tiff", "n\nl.gif")

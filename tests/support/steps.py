@@ -1,0 +1,44 @@
+"""The steps of the platform by themselves, without Dagster."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from spark_steps.features.mobilenet import FeatureUpdate, plan_features
+from spark_steps.features.weights import MobileNetModel
+from spark_steps.photos.limits import DecodeLimits
+from spark_steps.photos.listing import find_photos, list_image_folders, plan_raw_images
+from spark_steps.store.store import Store
+from spark_steps.tables.folder_table import TableChange
+
+LIMITS = DecodeLimits()
+
+
+def write_raw_images(
+    spark: SparkSession, store: Store, images: Path | str, folders: Sequence[str] | None = None
+) -> TableChange:
+    """Lists the photos of some folders, or of all, and makes their rows those of raw_images."""
+    store.claim_images(str(images))
+    names = list(list_image_folders(str(images)).photos) if folders is None else list(folders)
+    found = find_photos(spark, str(images), names, LIMITS.fetch.max_bytes)
+    change = plan_raw_images(store.raw_images, found.rows)
+    store.raw_images.write(change)
+    return change
+
+
+def write_features(
+    spark: SparkSession,
+    store: Store,
+    images: Path | str,
+    network: MobileNetModel,
+    folders: Sequence[str] | None = None,
+    *,
+    full_refresh: bool = False,
+) -> FeatureUpdate:
+    """Makes the features of some folders, or of all, of raw_images."""
+    names = store.raw_images.folders() if folders is None else list(folders)
+    raw, features = store.raw_images, store.mobilenet_features
+    update = plan_features(spark, raw, features, names, network, LIMITS, str(images), full_refresh=full_refresh)
+    features.write(update.change)
+    return update

@@ -1,0 +1,89 @@
+"""Ctrl-C, in processes of their own: one line, nothing after it, and exit code 130."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.support.project import PROJECT
+
+BEGINNING = """
+import os, signal, sys, threading, time
+from fruits_assets.terminal.interrupts import INTERRUPTS
+INTERRUPTS.watch("fruits run --images 'my photos'")
+INTERRUPTS.give_time(1)
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+ENDING = """
+except KeyboardInterrupt:
+    print("Put in order.", file=sys.stderr)
+os._exit(INTERRUPTS.exit_code(0))
+"""
+LINE = "Interrupted. Run again: fruits run --images 'my photos'\n"
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", BEGINNING + program]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+
+
+WAITS = f"try:\n    interrupt(); time.sleep(30){ENDING}"
+LOST = f"""
+class Lost:
+    def __del__(self):
+        interrupt(); time.sleep(0.1)
+try:
+    Lost(); time.sleep(30){ENDING}"""
+GOES_ON = """
+while True:
+    try:
+        interrupt(); time.sleep(30)
+    except KeyboardInterrupt:
+        print("Interrupted? I go on.", file=sys.stderr)"""
+HANDLER_OF_A_LIBRARY = "signal.signal(signal.SIGINT, lambda *_: None)\ninterrupt(); time.sleep(30)"
+
+
+@pytest.mark.parametrize("program", [WAITS, LOST, GOES_ON, HANDLER_OF_A_LIBRARY])
+def test_an_interrupt_is_one_line_and_code_130_wherever_it_comes(program: str) -> None:
+    started = time.monotonic()
+    done = run(program)
+    assert (done.stdout, done.stderr) == ("", LINE)
+    assert done.returncode == 130
+    assert time.monotonic() - started < 20
+
+
+def test_without_an_interrupt_all_is_as_it_was() -> None:
+    done = run("print('done')\nsys.stdout.flush()\nos._exit(INTERRUPTS.exit_code(3))")
+    assert (done.stdout, done.stderr, done.returncode) == ("done\n", "", 3)
+
+
+def test_while_a_cluster_is_ended_its_words_are_heard_and_only_a_second_interrupt_ends_the_process() -> None:
+    waits = (
+        "INTERRUPTS.let_the_cluster_be_ended()\ntry:\n    interrupt()\n    time.sleep(30)\nexcept KeyboardInterrupt:\n"
+    )
+    done = run(f"{waits}    time.sleep(2)\n    print('ended', file=sys.stderr)\nos._exit(INTERRUPTS.exit_code(0))")
+    told = LINE.replace("Interrupted.", "Interrupted. What runs on the cluster is being ended.")
+    assert (done.stderr, done.returncode) == (f"{told}ended\n", 130)
+    done = run(f"{waits}    time.sleep(1)\n    interrupt()\n    time.sleep(30)\n    print('ended', file=sys.stderr)")
+    assert (done.stderr, done.returncode) == (told, 130)
+
+
+def test_the_error_of_the_interrupted_run_itself_is_not_told() -> None:
+    program = """
+import click
+from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from spark_steps.errors import FruitsError
+INTERRUPTS.let_the_cluster_be_ended()
+@click.command()
+@tells_problems_in_a_sentence
+def command():
+    try:
+        interrupt(); time.sleep(30)
+    except KeyboardInterrupt:
+        raise FruitsError("The run failed.")
+command([])
+"""
+    done = run(program)
+    assert (done.stderr.count("\n"), done.returncode) == (1, 130)

@@ -1,0 +1,66 @@
+"""Where the photos and the store are, when no option says so."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fruits_assets.commands.cli import main
+from fruits_assets.commands.support.places import lies_within, told
+from fruits_assets.settings import read_settings
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def test_each_place_that_no_option_gave_is_said_with_where_it_comes_from(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert list(told(read_settings(), None, None)) == [
+        f"Images {here}/sample/photos (the default)",
+        f"Store {here}/sample/store (the default)",
+    ]
+    (here / ".env").write_text("FRUITS_IMAGES=apples\n")
+    monkeypatch.setenv("FRUITS_STORE", "numbers")
+    assert list(told(read_settings(), None, None)) == [
+        f"Images {here}/apples (FRUITS_IMAGES in .env)",
+        f"Store {here}/numbers (FRUITS_STORE)",
+    ]
+    assert list(told(read_settings(images="a", store="b"), "a", "b")) == []
+
+
+def test_without_a_word_on_where_the_photos_are_the_command_says_how_to_name_them(here: Path) -> None:
+    done = CliRunner().invoke(main, ["run"])
+    assert done.exit_code == 1
+    assert done.stderr == (
+        f"Error: Nothing says where the photos are, and the default {here}/sample/photos does not exist. Give the "
+        "folder, --images FOLDER, or try it on generated photos: fruits demo.\n"
+    )
+
+
+def test_a_store_in_the_images_folder_is_said_and_images_in_the_store_are_not(here: Path) -> None:
+    (here / "photos").mkdir()
+    (here / "link").symlink_to(here / "photos")
+    assert lies_within(str(here / "link" / "store"), str(here / "photos"))
+    assert lies_within("s3://bucket/Test/store", "s3://bucket/Test")
+    assert lies_within("s3://bucket/Test", "s3://bucket/Test")
+    assert not lies_within("s3://bucket", "s3://bucket/Test")
+    assert not lies_within("s3://bucket/Tests", "s3://bucket/Test")
+    assert not lies_within("/photos", "s3://bucket/Test")
+    (warning,) = told(read_settings(images="photos", store="photos/store"), "photos", "photos/store")
+    assert warning.startswith(f"  warning: the store {here}/photos/store lies in the images folder")
+    assert list(told(read_settings(images="s3://bucket/Test", store="s3://bucket"), "", "")) == []
+
+
+def test_a_store_that_cannot_be_made_is_told_before_any_work(here: Path) -> None:
+    (here / "photos").mkdir()
+    (here / "file").write_text("no folder")
+    done = CliRunner().invoke(main, ["run", "--images", "photos", "--store", "file/store"])
+    assert done.exit_code == 1
+    assert done.stderr == (
+        f"Error: Not a directory: {here}/file/store. Check the path, and whether you may write there.\n"
+    )
