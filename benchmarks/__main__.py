@@ -16,7 +16,7 @@ from benchmarks.reporting.chart import draw
 from benchmarks.reporting.results import Results, load_results
 from benchmarks.reporting.table import as_markdown
 from benchmarks.targets import judge
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
 
 _HERE = Path(__file__).parent
@@ -38,7 +38,7 @@ _SMALL = {"photos": 48, "phone photos": 4, "features table": 2000}
 @click.option("--images", type=click.Path(file_okay=False, path_type=Path), default=_PHOTOS, help="Real photos.")
 @click.option("--weights", help="An .h5 or .keras file, or random:<seed>.")
 @click.option("--scratch", type=click.Path(file_okay=False, path_type=Path), help="Where photos are linked to.")
-@tells_problems_in_a_sentence
+@reports_problems
 def main(
     small: bool,
     only: tuple[str, ...],

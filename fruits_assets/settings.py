@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from spark_steps.errors import CalledWronglyError, FruitsError
@@ -23,12 +23,12 @@ EU_REGIONS = ("eu-west-3", "eu-west-1", "eu-central-1", "eu-north-1", "eu-south-
 
 def _place(location: str) -> str:
     try:
-        place = locations.normalise(location)
+        location = locations.normalise(location)
     except FruitsError as error:
         raise ValueError(str(error)) from error
-    if "://" in place and not place.startswith("s3://"):
-        raise ValueError(f"{place} is neither a folder nor in S3. Give a path, or s3://bucket/prefix.")
-    return place
+    if "://" in location and not location.startswith("s3://"):
+        raise ValueError(f"{location} is neither a folder nor in S3. Give a path, or s3://bucket/prefix.")
+    return location
 
 
 def _weights(source: str) -> str:
@@ -63,15 +63,26 @@ class Settings(BaseSettings):
         env_prefix="FRUITS_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
+    # Where the steps run
     deployment: Literal["local", "emr"] = Field("local", description="Where the steps run.")
+
+    # Photos
     images: Place = Field(
         "sample/photos",
         description="Folder whose subfolders hold the photos, or s3://bucket/prefix.",
         validate_default=True,
     )
-    store: Place = Field(
-        "sample/store", description="Folder of all results, or s3://bucket/prefix.", validate_default=True
+    max_photo_megabytes: int = Field(64, ge=1, le=1024, description="Larger photos are not read.")
+    max_photo_megapixels: int = Field(
+        120, ge=1, le=1000, description="Photos of more pixels are not decoded; 120 take up to 0.9 GB in a worker."
     )
+    photos_ahead: int = Field(32, ge=1, le=256, description="Photos a worker fetches ahead of the network.")
+    megabytes_ahead: int = Field(64, ge=1, le=4096, description="Bytes a worker holds ahead of the network.")
+    rejected_warning: float = Field(
+        0.01, ge=0, le=1, description="Share of rejected photos above which the check on mobilenet_features warns."
+    )
+
+    # Features and PCA
     weights: Annotated[str, AfterValidator(_weights)] | None = Field(
         None,
         description="imagenet, a path of an .h5, .keras or .tflite file, or random:<seed>; left out: the network that "
@@ -90,9 +101,28 @@ class Settings(BaseSettings):
     variance_warning: float = Field(
         0.7, gt=0, le=1, description="Share of variance below which the check on pca_model warns."
     )
-    rejected_warning: float = Field(
-        0.01, ge=0, le=1, description="Share of rejected photos above which the check on mobilenet_features warns."
+
+    # Tables
+    store: Place = Field(
+        "sample/store", description="Folder of all results, or s3://bucket/prefix.", validate_default=True
     )
+    keep_days: int = Field(
+        7, ge=0, le=3650, description="Days that replaced files of a table stay, so that former versions can be read."
+    )
+    small_files: int = Field(
+        20, ge=1, le=10_000, description="Small files of a folder in a table; where there are more, they are merged."
+    )
+
+    # Spark
+    cores: str = Field("*", pattern=r"^(\*|[1-9]\d*)$", description="Cores for Spark: a number, or * for all.")
+    driver_memory: str = Field("1g", pattern=r"^[1-9]\d*[mg]$", description="Heap of Spark's JVM.")
+    executor_cores: int = Field(4, ge=1, description="Cores of a Spark executor on the cluster, a Python worker each.")
+    executor_memory: str = Field("4g", pattern=r"^[1-9]\d*[mg]$", description="Heap of a Spark executor there.")
+    executor_overhead: str = Field(
+        "5g", pattern=r"^[1-9]\d*[mg]$", description="Memory of an executor's Python workers, all together."
+    )
+
+    # Automation
     automation_minutes: int = Field(
         15, ge=1, le=1440, description="How often the sensors look, once they are switched on."
     )
@@ -106,22 +136,7 @@ class Settings(BaseSettings):
         0.1, gt=0, description="Or when the mean of the features has moved by so many standard deviations."
     )
 
-    keep_days: int = Field(
-        7, ge=0, le=3650, description="Days that replaced files of a table stay, so that former versions can be read."
-    )
-    small_files: int = Field(
-        20, ge=1, le=10_000, description="Small files of a folder in a table; where there are more, they are merged."
-    )
-
-    cores: str = Field("*", pattern=r"^(\*|[1-9]\d*)$", description="Cores for Spark: a number, or * for all.")
-    driver_memory: str = Field("1g", pattern=r"^[1-9]\d*[mg]$", description="Heap of Spark's JVM.")
-    max_photo_megabytes: int = Field(64, ge=1, le=1024, description="Larger photos are not read.")
-    max_photo_megapixels: int = Field(
-        120, ge=1, le=1000, description="Photos of more pixels are not decoded; 120 take up to 0.9 GB in a worker."
-    )
-    photos_ahead: int = Field(32, ge=1, le=256, description="Photos a worker fetches ahead of the network.")
-    megabytes_ahead: int = Field(64, ge=1, le=4096, description="Bytes a worker holds ahead of the network.")
-
+    # Cluster
     region: Annotated[str, AfterValidator(_eu_region)] = Field(
         "eu-west-3", description="AWS region of clusters and buckets; only regions in the European Union."
     )
@@ -131,7 +146,14 @@ class Settings(BaseSettings):
         description="Name of the CloudFormation stack, and of its clusters.",
     )
     core_nodes: int = Field(2, ge=2, le=4, description="Core nodes that a cluster starts with.")
-    core_nodes_most: int = Field(4, ge=2, le=4, description="Core nodes that managed scaling may reach.")
+    max_core_nodes: int = Field(
+        4,
+        ge=2,
+        le=4,
+        # The second is the variable's former name.
+        validation_alias=AliasChoices("max_core_nodes", "FRUITS_MAX_CORE_NODES", "FRUITS_CORE_NODES_MOST"),
+        description="Core nodes that managed scaling may reach.",
+    )
     spot: bool = Field(False, description="Spot instances for the core nodes; never for the master.")
     instance_type: Annotated[str, AfterValidator(_x86_instance)] = Field(
         "m5.xlarge", description="Instances of the cluster."
@@ -146,24 +168,22 @@ class Settings(BaseSettings):
     step_retries: int = Field(
         1, ge=0, le=5, description="Times that a step is tried again which was lost with its driver, nodes or cluster."
     )
-    executor_cores: int = Field(4, ge=1, description="Cores of a Spark executor on the cluster, a Python worker each.")
-    executor_memory: str = Field("4g", pattern=r"^[1-9]\d*[mg]$", description="Heap of a Spark executor there.")
-    executor_overhead: str = Field(
-        "5g", pattern=r"^[1-9]\d*[mg]$", description="Memory of an executor's Python workers, all together."
-    )
+
+    # Money
     budget_eur: float = Field(10.0, ge=0, description="Most that clusters may cost in a calendar month.")
     usd_to_eur: float = Field(0.92, gt=0, description="Euros for a dollar, for prices quoted in dollars.")
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
-        if self.core_nodes_most < self.core_nodes:
-            raise ValueError(f"core_nodes_most ({self.core_nodes_most}) is less than core_nodes ({self.core_nodes}).")
+        if self.max_core_nodes < self.core_nodes:
+            raise ValueError(f"max_core_nodes ({self.max_core_nodes}) is less than core_nodes ({self.core_nodes}).")
         if self.deployment == "emr":
-            for name, place in (("images", self.images), ("store", self.store)):
-                if not place.startswith("s3://"):
+            for name, location in (("images", self.images), ("store", self.store)):
+                if not location.startswith("s3://"):
                     raise ValueError(
-                        f"{name} is {place}, which a cluster cannot reach. "
-                        f"Give FRUITS_{name.upper()}=s3://bucket/prefix; fruits deploy prints the buckets."
+                        f"FRUITS_DEPLOYMENT is emr, and {name} is {location}, which a cluster cannot reach. Give "
+                        f"FRUITS_{name.upper()}=s3://bucket/prefix, as fruits deploy prints the buckets, or "
+                        "FRUITS_DEPLOYMENT=local."
                     )
         return self
 

@@ -28,7 +28,7 @@ from benchmarks.studies.checkouts import (
     write_json,
 )
 from benchmarks.studies.store_files import TABLES, Written, table_files, written_since
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def as_markdown(outcomes: Sequence[Outcome]) -> str:
 @weights_option
 @work_option
 @json_option
-@tells_problems_in_a_sentence
+@reports_problems
 def main(
     source: Path,
     checkouts: tuple[Checkout, ...],

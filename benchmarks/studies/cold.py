@@ -25,7 +25,7 @@ from benchmarks.studies.checkouts import (
     work_option,
     write_json,
 )
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 
 COMMANDS = ("identify", "report")
 
@@ -100,7 +100,7 @@ def as_markdown(outcomes: Sequence[Outcome]) -> str:
 @weights_option
 @work_option
 @json_option
-@tells_problems_in_a_sentence
+@reports_problems
 def main(
     source: Path,
     checkouts: tuple[Checkout, ...],

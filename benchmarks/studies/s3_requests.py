@@ -35,7 +35,7 @@ from benchmarks.studies.checkouts import (
 )
 from benchmarks.studies.latency_proxy import LatencyServer, Request, forward_to
 from benchmarks.studies.store_files import TABLES
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE", "LIST")
 PLACES = ("photos", *TABLES, "other")
@@ -256,7 +256,7 @@ def _table(outcomes: Sequence[Outcome], names: Sequence[str], counts: Callable[[
 @click.option("--added", default=3, show_default=True, type=click.IntRange(1), help="Photos added, to a folder each.")
 @weights_option
 @json_option
-@tells_problems_in_a_sentence
+@reports_problems
 def main(
     checkouts: tuple[Checkout, ...], folders: int, photos: int, added: int, weights: str, json_file: Path | None
 ) -> None:

@@ -11,13 +11,13 @@ from fruits_assets.assets.charts.drawing import picture, rejected_by_reason
 from fruits_assets.assets.common import StepLauncher
 from fruits_assets.assets.metadata import percent, significant, table_of
 from fruits_assets.assets.scope import WHOLE_STORE_FOLDERS, Scope, scope_of
-from fruits_assets.instance.failures import fails_in_a_sentence
+from fruits_assets.instance.failures import reports_failures
 from fruits_assets.settings import Settings
 from spark_steps.features.quality import feature_quality
 from spark_steps.features.weights import FEATURES
 from spark_steps.pca.model import PcaModel
 from spark_steps.photos.listing import count_photos
-from spark_steps.store.staleness import Staleness, look
+from spark_steps.store.staleness import Staleness, staleness_of
 from spark_steps.store.store import Store
 from spark_steps.store.summaries import Summary, summarise, total
 from spark_steps.tables.folder_table import FolderTable
@@ -54,7 +54,7 @@ def same_photos(looked_at: Scope, differing: Sequence[str], what: str) -> dg.Ass
 
 
 @dg.asset_check(asset=raw_images, name="every_photo_is_listed")
-@fails_in_a_sentence
+@reports_failures
 def every_photo_is_listed(
     context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store], settings: dg.ResourceParam[Settings]
 ) -> dg.AssetCheckResult:
@@ -70,7 +70,7 @@ def every_photo_is_listed(
 
 
 @dg.asset_check(asset=mobilenet_features, name="no_photo_lost")
-@fails_in_a_sentence
+@reports_failures
 def no_photo_lost(context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
     """Every photo found has exactly one row, with its features or the reason why it has none.
 
@@ -95,7 +95,7 @@ def no_photo_lost(context: dg.AssetCheckExecutionContext, store: dg.ResourcePara
         ),
     ]
 )
-@fails_in_a_sentence
+@reports_failures
 def features_are_sound(
     context: dg.AssetCheckExecutionContext,
     store: dg.ResourceParam[Store],
@@ -129,7 +129,7 @@ def features_are_sound(
 
 
 @dg.asset_check(asset=mobilenet_features, name="almost_every_photo_is_usable")
-@fails_in_a_sentence
+@reports_failures
 def almost_every_photo_is_usable(
     context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store], settings: dg.ResourceParam[Settings]
 ) -> dg.AssetCheckResult:
@@ -174,7 +174,7 @@ def usable_photos(found: Summary, looked_at: Scope, bearable: float) -> dg.Asset
 
 
 @dg.asset_check(asset=pca_model, name="variance_is_kept")
-@fails_in_a_sentence
+@reports_failures
 def variance_is_kept(pca_model: PcaModel, settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
     """The components kept hold as much of the variance as was asked for, or as FRUITS_VARIANCE_WARNING wants."""
     wanted = pca_model.asked_variance or settings.variance_warning
@@ -190,14 +190,14 @@ def variance_is_kept(pca_model: PcaModel, settings: dg.ResourceParam[Settings]) 
 
 
 @dg.asset_check(asset=reduced_features, name="one_pca_model")
-@fails_in_a_sentence
+@reports_failures
 def one_pca_model(store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
     """All photos that have features are reduced by the current PCA model; numbers of different models do not compare.
 
     Of the whole store, whichever folders the run is of. A warning and no error: while a backfill goes on, the folders
     whose turn is still to come are of the old model.
     """
-    stale = look(store, listed=False)
+    stale = staleness_of(store, listed=False)
     return dg.AssetCheckResult(
         passed=not stale.incomparable,
         severity=dg.AssetCheckSeverity.WARN,
@@ -220,7 +220,7 @@ def remedy_for(stale: Staleness) -> str:
 
 
 @dg.asset_check(asset=reduced_features, name="only_good_photos_and_all_of_them")
-@fails_in_a_sentence
+@reports_failures
 def reduced_rows_match(context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
     """Every photo with features has exactly one reduced row, and no other photo has one.
 

@@ -12,7 +12,7 @@ from dagster_pyspark import LazyPySparkResource
 from pyspark.sql import DataFrame
 
 from fruits_assets.assets import metadata
-from fruits_assets.instance.failures import fails_in_a_sentence
+from fruits_assets.instance.failures import reports_failures
 from fruits_assets.instance.store_lock import one_at_a_time
 from fruits_assets.money.costs import CostModel
 from fruits_assets.terminal.progress import PROGRESS_LOGGER, photos_counted
@@ -79,7 +79,7 @@ class FolderTableIOManager(dg.IOManager):
         self._pyspark = pyspark
         self._costs = costs
 
-    @fails_in_a_sentence
+    @reports_failures
     def handle_output(self, context: dg.OutputContext, obj: TableUpdate) -> None:
         """Commits what changes, keeps the table in order, and gives each folder of the update its own metadata.
 
@@ -124,7 +124,7 @@ class FolderTableIOManager(dg.IOManager):
                 context.log.info(f"{table.root} was changed by another run meanwhile: what is left is planned anew.")
         raise AssertionError
 
-    @fails_in_a_sentence
+    @reports_failures
     def load_input(self, context: dg.InputContext) -> DataFrame | FolderTable:
         """Returns the rows of the folders of the run; the table itself where the asset asks for a FolderTable."""
         refuse_while_erasing(self._store)
@@ -163,14 +163,14 @@ class MobileNetModelIOManager(dg.IOManager):
     def __init__(self, store: Store) -> None:
         self._cache = store.mobilenet_models
 
-    @fails_in_a_sentence
+    @reports_failures
     def handle_output(self, context: dg.OutputContext, obj: MobileNetModel) -> None:
         """Makes the model the current one."""
         weights.make_current(obj, self._cache)
         context.add_output_metadata(metadata.of_mobilenet_model(obj))
         context.log.info(f"mobilenet_model: {obj.source}, weights {obj.weights_sha256[:12]}")
 
-    @fails_in_a_sentence
+    @reports_failures
     def load_input(self, context: dg.InputContext) -> MobileNetModel:
         """Returns the current model."""
         return weights.current_model(self._cache)
@@ -186,7 +186,7 @@ class PcaModelIOManager(dg.IOManager):
         self._store, self._root = store, store.pca_models
         self._pyspark = pyspark
 
-    @fails_in_a_sentence
+    @reports_failures
     def handle_output(self, context: dg.OutputContext, obj: PcaUpdate) -> None:
         """Writes the model where it is new, and makes it the current one."""
         refuse_after_erasing(self._store, obj.erased)
@@ -199,7 +199,7 @@ class PcaModelIOManager(dg.IOManager):
         kept = f"{model.k} components keep {model.explained_at(model.k):.1%} of the variance"
         context.log.info(f"pca_model: {model.rows:,} photos, {kept}")
 
-    @fails_in_a_sentence
+    @reports_failures
     def load_input(self, context: dg.InputContext) -> PcaModel:
         """Returns the current model."""
         return model_store.load(self._root)

@@ -11,7 +11,7 @@ from fruits_assets.assets.common import GROUP, StepLauncher, folder_table, folde
 from fruits_assets.assets.io_managers import TableUpdate
 from fruits_assets.assets.metadata import rounded
 from fruits_assets.aws.residency import check_residency
-from fruits_assets.instance.failures import fails_in_a_sentence
+from fruits_assets.instance.failures import reports_failures
 from fruits_assets.money.costs import CostModel, entries
 from fruits_assets.settings import Settings
 from spark_steps.erasure.carry_out import finished
@@ -41,7 +41,7 @@ class FeaturesConfig(dg.Config):
 
 
 @dg.asset(io_manager_key="mobilenet_models", kinds={"tensorflow"}, code_version=PREPROCESSING, **GROUP)
-@fails_in_a_sentence
+@reports_failures
 def mobilenet_model(
     context: dg.AssetExecutionContext,
     config: WeightsConfig,
@@ -51,7 +51,7 @@ def mobilenet_model(
 ) -> MobileNetModel:
     """MobileNetV2 without its classifier, read once and converted to the 9 MB that are broadcast to the workers."""
     started, source = time.perf_counter(), config.weights or settings.weights
-    check_residency(settings, places=[source or "", store.root])
+    check_residency(settings, locations=[source or "", store.root])
     model = model_for_next(source, store.mobilenet_models)
     context.add_output_metadata(rounded(entries(costs.of_seconds(time.perf_counter() - started))))
     # The same network, read anew, leaves the features that were made with it in sync.
@@ -60,7 +60,7 @@ def mobilenet_model(
 
 
 @dg.asset(code_version=PREPROCESSING, **folder_table("mobilenet_features", FEATURES_SCHEMA))
-@fails_in_a_sentence
+@reports_failures
 def mobilenet_features(
     context: dg.AssetExecutionContext,
     config: FeaturesConfig,

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from fruits_assets.assets import metadata
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table, folders_of
 from fruits_assets.assets.io_managers import PcaUpdate, TableUpdate
-from fruits_assets.instance.failures import fails_in_a_sentence
+from fruits_assets.instance.failures import reports_failures
 from fruits_assets.money.costs import CostModel, entries
 from fruits_assets.settings import Settings
 from spark_steps.erasure.carry_out import finished
@@ -52,7 +52,7 @@ class PcaConfig(dg.Config):
 
 
 @dg.asset(io_manager_key="pca_models", kinds={"spark", "numpy"}, **GROUP)
-@fails_in_a_sentence
+@reports_failures
 def pca_model(
     context: dg.AssetExecutionContext,
     config: PcaConfig,
@@ -85,7 +85,7 @@ def pca_model(
 
 
 @dg.asset(**folder_table("reduced_features", REDUCED_SCHEMA))
-@fails_in_a_sentence
+@reports_failures
 def reduced_features(
     context: dg.AssetExecutionContext,
     mobilenet_features: FolderTable,

@@ -9,7 +9,7 @@ from dagster_pyspark import LazyPySparkResource
 from fruits_assets.assets.common import StepLauncher, folder_table, folders_of
 from fruits_assets.assets.io_managers import TableUpdate
 from fruits_assets.aws.residency import check_residency
-from fruits_assets.instance.failures import fails_in_a_sentence
+from fruits_assets.instance.failures import reports_failures
 from fruits_assets.settings import Settings
 from spark_steps.erasure.carry_out import finished, refuse_while_erasing
 from spark_steps.photos.listing import find_photos, plan_raw_images
@@ -19,7 +19,7 @@ from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA
 
 
 @dg.asset(**folder_table("raw_images", RAW_IMAGES_SCHEMA))
-@fails_in_a_sentence
+@reports_failures
 def raw_images(
     context: dg.AssetExecutionContext,
     pyspark: LazyPySparkResource,

@@ -8,7 +8,7 @@ from typing import Any
 from fruits_assets.terminal.problems import printable
 from spark_steps.errors import FruitsError
 from spark_steps.pca.model import ANALYSED_COMPONENTS, DEFAULT_COMPONENTS, PcaModel
-from spark_steps.store.staleness import Staleness, look
+from spark_steps.store.staleness import Staleness, staleness_of
 from spark_steps.store.store import Moment, Store
 from spark_steps.store.summaries import rejected_photos, summarise, total
 
@@ -70,7 +70,7 @@ def read_report(root: str, as_of: Moment | None = None) -> StoreReport:
     """Reads a store.
 
     Args:
-        root: The store, a normalised place.
+        root: The store, a normalised location.
         as_of: The moment as which it is read; None for now.
 
     Raises:
@@ -100,7 +100,7 @@ def read_report(root: str, as_of: Moment | None = None) -> StoreReport:
         rejected_photos=[
             {"path": f"{images}/{path}", "error": error} for path, error in rejected_photos(store.mobilenet_features)
         ],
-        stale=look(store),
+        stale=staleness_of(store),
         reduced=reduced.rows,
         as_of=as_of,
         bytes={"photos": raw.photo_bytes, "features": features.table_bytes, "reduced": reduced.table_bytes},

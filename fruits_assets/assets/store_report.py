@@ -9,7 +9,7 @@ from fruits_assets.assets.overview import overview
 from fruits_assets.assets.pca import pca_model, reduced_features
 from fruits_assets.assets.raw_images import raw_images
 from fruits_assets.assets.report import read_report
-from fruits_assets.instance.failures import fails_in_a_sentence
+from fruits_assets.instance.failures import reports_failures
 from fruits_assets.money.cost_so_far import cost_so_far
 from spark_steps.pca import model_store
 from spark_steps.store.store import Store
@@ -18,7 +18,7 @@ _WITH_COSTS = [asset.key for asset in (raw_images, mobilenet_model, mobilenet_fe
 
 
 @dg.asset(name=STORE_REPORT, deps=[reduced_features, pca_model], kinds={"markdown"}, **GROUP)
-@fails_in_a_sentence
+@reports_failures
 def store_report(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
     """All folders together: photos, rejected ones, labels, PCA model, variance kept, cost so far, folders to reduce.
 

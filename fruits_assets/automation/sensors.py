@@ -6,7 +6,7 @@ import json
 import dagster as dg
 
 from fruits_assets.automation.decisions import first_part
-from fruits_assets.automation.survey import Look, Step
+from fruits_assets.automation.survey import Step, StoreSurvey
 from fruits_assets.aws.residency import check_residency
 from fruits_assets.instance.in_flight import partitions_in_flight, unfinished_runs, what_is_under_way
 from fruits_assets.instance.internals import FINISHED_STATUSES
@@ -18,7 +18,7 @@ from fruits_assets.instance.partitions import (
     folder_changes,
     partition_tags,
 )
-from fruits_assets.instance.tags import AUTOMATIC_KEY_TAG, AUTOMATIC_TAG, BECAUSE_TAG, places
+from fruits_assets.instance.tags import AUTOMATIC_KEY_TAG, AUTOMATIC_TAG, BECAUSE_TAG, locations
 from fruits_assets.jobs.jobs import extract_features, fit_pca, reduce_folders, sync_image_folders
 from fruits_assets.money.budget_gate import check_automatic_run
 from fruits_assets.settings import Settings
@@ -99,7 +99,7 @@ def _folders(instance: dg.DagsterInstance, settings: Settings, store: Store) -> 
     if failing := _failing(instance, SYNC_JOB):
         return dg.SkipReason(failing)
     because = f"{len(changes.add)} folders are new, {len(changes.drop)} are gone."
-    return dg.RunRequest(tags={**places(settings), AUTOMATIC_TAG: "image_folders_sensor", BECAUSE_TAG: because})
+    return dg.RunRequest(tags={**locations(settings), AUTOMATIC_TAG: "image_folders_sensor", BECAUSE_TAG: because})
 
 
 def keep_up_to_date_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -133,7 +133,7 @@ def _next_run(context: dg.SensorEvaluationContext, settings: Settings, store: St
     check_residency(settings)
     refuse_while_erasing(store)
     store.check_images(settings.images)
-    look = Look(settings, store, instance)
+    look = StoreSurvey(settings, store, instance)
     before = json.loads(context.cursor or "{}")
     if before.get("digest") == look.digest and before["runs"] == _last_runs(instance):
         return dg.SkipReason(before["told"])
@@ -155,7 +155,7 @@ def _last_runs(instance: dg.DagsterInstance) -> list[str]:
     return [run.run_id for run in instance.get_runs(limit=FAILURES_IN_A_ROW)]
 
 
-def _request(step: Step, key: str, look: Look, settings: Settings) -> dg.RunRequest:
+def _request(step: Step, key: str, look: StoreSurvey, settings: Settings) -> dg.RunRequest:
     """Returns the request for a step.
 
     Raises:
@@ -163,7 +163,7 @@ def _request(step: Step, key: str, look: Look, settings: Settings) -> dg.RunRequ
     """
     expected = check_automatic_run(settings, step.new_photos, step.photo_bytes)
     tags = {
-        **places(settings),
+        **locations(settings),
         AUTOMATIC_TAG: "keep_up_to_date_sensor",
         BECAUSE_TAG: step.because,
         AUTOMATIC_KEY_TAG: key,

@@ -50,7 +50,7 @@ class Step:
         return sum(self.folders.values())
 
 
-class Look:
+class StoreSurvey:
     """A store and its photos as listings show them at one moment; footers are read where they are asked for.
 
     Attributes:

@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fruits_assets.aws.sessions import object_exists, read_object, sentences
+from fruits_assets.aws.sessions import object_exists, read_object, translate_errors
 from spark_steps.errors import FruitsError
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -154,7 +154,7 @@ def upload_environment(
         packages=packages_of(requirements),
     )
     with (
-        sentences(f"upload the cluster's environment to s3://{staging_bucket}"),
+        translate_errors(f"upload the cluster's environment to s3://{staging_bucket}"),
         tempfile.TemporaryDirectory() as scratch,
     ):
         if not object_exists(s3, staging_bucket, environment.archive):
@@ -179,7 +179,7 @@ def read_environment(s3: Any, staging_bucket: str) -> Environment:
     Raises:
         FruitsError: There is none, or it cannot be read.
     """
-    with sentences(f"read s3://{staging_bucket}/{CURRENT}"):
+    with translate_errors(f"read s3://{staging_bucket}/{CURRENT}"):
         document = read_object(s3, staging_bucket, CURRENT)
     if document is None:
         raise FruitsError(f"There is no Python environment in s3://{staging_bucket}. {_REMEDY}")

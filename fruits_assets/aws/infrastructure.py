@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from fruits_assets.aws.sessions import client, error_code, sentences
+from fruits_assets.aws.sessions import client, error_code, translate_errors
 from spark_steps.errors import FruitsError
 
 STACK_TAG = "fruits-stack"
@@ -47,7 +47,7 @@ class Infrastructure:
             FruitsError: There is no such stack, it is not complete, or it cannot be read.
         """
         remedy = "Make it: fruits deploy"
-        with sentences(f"read the stack {stack} in {region}"):
+        with translate_errors(f"read the stack {stack} in {region}"):
             cloudformation = client("cloudformation", region)
             try:
                 stacks = cloudformation.describe_stacks(StackName=stack)["Stacks"]

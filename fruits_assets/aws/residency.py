@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fruits_assets.aws.sessions import client, error_code, sentences
+from fruits_assets.aws.sessions import client, error_code, translate_errors
 from fruits_assets.settings import EU_REGIONS, Settings
 from spark_steps.errors import FruitsError
 from spark_steps.storage.locations import normalise
@@ -13,52 +13,53 @@ from spark_steps.storage.s3_address import bucket_and_key, is_s3
 _OLD_NAMES = {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}
 
 
-def check_residency(settings: Settings, s3_client: Any = None, places: Sequence[str] | None = None) -> None:
+def check_residency(settings: Settings, s3_client: Any = None, locations: Sequence[str] | None = None) -> None:
     """Raises a FruitsError unless the photos, the store and the weights that lie in S3 lie in the European Union.
 
     Args:
         settings: Where they lie, and the region.
         s3_client: boto3's client of S3, such as that of an ``S3Resource``; by default one of the settings' region.
-        places: Those that are used, where it is not all three.
+        locations: Those that are used, where it is not all three.
     """
-    used = s3_places(settings) if places is None else [place for place in places if is_s3(place)]
-    buckets = {bucket_and_key(place)[0]: place for place in map(normalise, used)}
+    used = s3_places(settings) if locations is None else [location for location in locations if is_s3(location)]
+    buckets = {bucket_and_key(location)[0]: location for location in map(normalise, used)}
     if not buckets:
         return
     s3_client = s3_client or client("s3", settings.region)
-    for place in buckets.values():
-        region = check_bucket_region(place, s3_client)
+    for location in buckets.values():
+        region = check_bucket_region(location, s3_client)
         if region != settings.region:
             raise FruitsError(
-                f"The bucket of {place} lies in {region}, and the region is {settings.region}. "
+                f"The bucket of {location} lies in {region}, and the region is {settings.region}. "
                 f"Set FRUITS_REGION={region}, or give a bucket in {settings.region}."
             )
 
 
 def s3_places(settings: Settings) -> list[str]:
     """Returns those of images, store and weights that lie in S3."""
-    return [place for place in (settings.images, settings.store, settings.weights or "") if is_s3(place)]
+    return [location for location in (settings.images, settings.store, settings.weights or "") if is_s3(location)]
 
 
-def check_bucket_region(place: str, s3_client: Any) -> str:
+def check_bucket_region(location: str, s3_client: Any) -> str:
     """Returns the region of a bucket.
 
     Args:
-        place: ``s3://bucket/prefix``, or a bucket's name.
+        location: ``s3://bucket/prefix``, or a bucket's name.
         s3_client: boto3's client of S3.
 
     Raises:
         FruitsError: The bucket lies outside the European Union, does not exist, or does not say where it lies.
     """
-    bucket, _ = bucket_and_key(place)
-    with sentences(f"ask where the bucket {bucket} lies"):
+    bucket, _ = bucket_and_key(location)
+    with translate_errors(f"ask where the bucket {bucket} lies"):
         try:
             answer = s3_client.get_bucket_location(Bucket=bucket)
         except s3_client.exceptions.ClientError as error:
             if error_code(error) != "NoSuchBucket":
                 raise
             raise FruitsError(
-                f"There is no bucket {bucket}. Check the name in {place}; fruits deploy makes buckets and prints them."
+                f"There is no bucket {bucket}. Check the name in {location}; fruits deploy makes buckets and "
+                "prints them."
             ) from error
     location = answer.get("LocationConstraint")
     region = str(_OLD_NAMES.get(location, location))

@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fruits_assets.aws.sessions import MISSING, error_code, read_object, sentences
+from fruits_assets.aws.sessions import MISSING, error_code, read_object, translate_errors
 from spark_steps.errors import FruitsError
 from spark_steps.storage.s3 import check_conditional_writes
 from spark_steps.storage.s3_address import SCHEME
@@ -46,7 +46,7 @@ def held(s3: Any, bucket: str, key: str, patience: float) -> Iterator[Callable[[
     import dagster as dg
 
     owner = f"{socket.gethostname()} {uuid.uuid4()}"
-    with sentences(f"lock s3://{bucket}/{key}"):
+    with translate_errors(f"lock s3://{bucket}/{key}"):
         deadline = time.monotonic() + patience
         while not _taken(s3, bucket, key, owner):
             if time.monotonic() > deadline:
@@ -79,7 +79,7 @@ def _renew(s3: Any, bucket: str, key: str, owner: str, ended: threading.Event) -
 
 
 def _check_held(s3: Any, bucket: str, key: str, owner: str) -> None:
-    with sentences(f"look at the lock s3://{bucket}/{key}"):
+    with translate_errors(f"look at the lock s3://{bucket}/{key}"):
         holder = _owner(s3, bucket, key)
     if holder != owner:
         raise FruitsError(

@@ -51,11 +51,11 @@ def client(service: Any, region: str, config: Config = PATIENT) -> Any:
         region: An AWS region.
         config: How often it tries, and how long it waits.
     """
-    with sentences(f"open a client of {service}"):
+    with translate_errors(f"open a client of {service}"):
         return boto3.client(service, region_name=region, config=config)
 
 
-def passes(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Returns whether an error of AWS may pass by itself: too many requests, a fault of AWS, a network that is away."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -63,7 +63,7 @@ def passes(error: BaseException) -> bool:
     return isinstance(error, HTTPClientError | ConnectionError)
 
 
-def once(call: Callable[[], T], look: Callable[[], T | None]) -> T:
+def call_at_most_once(call: Callable[[], T], look: Callable[[], T | None]) -> T:
     """Makes a call that must not be made twice, with a client that is ``NEVER_TWICE``, and returns what it gives.
 
     Args:
@@ -77,7 +77,7 @@ def once(call: Callable[[], T], look: Callable[[], T | None]) -> T:
         try:
             return call()
         except (BotoCoreError, ClientError) as error:
-            if not wait or not passes(error):
+            if not wait or not is_transient(error):
                 raise
             time.sleep(wait)
             if error_code(error) not in THROTTLED and (given := look()) is not None:
@@ -128,7 +128,7 @@ def console_link(region: str, cluster_id: str) -> str:
 
 
 @contextmanager
-def sentences(what: str) -> Iterator[None]:
+def translate_errors(what: str) -> Iterator[None]:
     """Turns an error of AWS into a FruitsError that names what was tried, what it met, and the remedy.
 
     Args:

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from fruits_assets.aws.sessions import client, console_link, error_code, sentences
+from fruits_assets.aws.sessions import client, console_link, error_code, translate_errors
 from fruits_assets.engines.emr.cluster import Cluster, idle_since, steps_of
 from fruits_assets.money.prices import read_prices
 from fruits_assets.money.spend import ENDED_STATES, LIVING_STATES, ClusterSpend, Spend, month_spend, stack_of
 from fruits_assets.settings import Settings, read_settings
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
 
 _JUPYTERHUB_PORT = 9443
@@ -56,7 +56,7 @@ def details(emr: Any, cluster: ClusterSpend) -> dict[str, str]:
         emr: Client of boto3.
         cluster: One that runs.
     """
-    with sentences(f"look at {cluster.id}"):
+    with translate_errors(f"look at {cluster.id}"):
         described = emr.describe_cluster(ClusterId=cluster.id)["Cluster"]
     told = {}
     names = {one["Name"].lower() for one in described.get("Applications", [])}
@@ -118,7 +118,7 @@ def as_text(shown: Sequence[dict[str, Any]], spend: Spend, settings: Settings) -
             since = datetime.fromisoformat(idle)
             lines.append(f"    idle since {since:%H:%M} UTC, {duration(spend.until - since)}")
         if one["state"] not in ENDED_STATES:
-            lines += [f"    {one[place]}" for place in ("jupyterhub", "console") if place in one]
+            lines += [f"    {one[location]}" for location in ("jupyterhub", "console") if location in one]
     left = settings.budget_eur - spend.total_eur
     over = f"{left:.2f} EUR left" if left >= 0 else f"{-left:.2f} EUR over"
     lines += [
@@ -136,7 +136,7 @@ def running_clusters(emr: Any) -> list[Running]:
     Nothing of this asks for prices: a cluster can be ended when they are not known.
     """
     states = [state for state in LIVING_STATES if state != _ENDING]
-    with sentences("list the clusters"):
+    with translate_errors("list the clusters"):
         pages = emr.get_paginator("list_clusters").paginate(ClusterStates=states)
         listed = [one for page in pages for one in page["Clusters"]]
         return [Running(one["Id"], one["Name"], one["Status"]["State"], stack_of(emr, one["Id"])) for one in listed]
@@ -162,7 +162,7 @@ def check_exist(emr: Any, ids: Iterable[str], region: str) -> None:
         FruitsError: There is no such cluster.
     """
     for cluster_id in ids:
-        with sentences(f"describe the cluster {cluster_id}"):
+        with translate_errors(f"describe the cluster {cluster_id}"):
             try:
                 emr.describe_cluster(ClusterId=cluster_id)
             except emr.exceptions.ClientError as error:
@@ -179,7 +179,7 @@ def check_exist(emr: Any, ids: Iterable[str], region: str) -> None:
 @click.option("--terminate", is_flag=True, help="End the stack's clusters, or those of the ids given.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
-@tells_problems_in_a_sentence
+@reports_problems
 def clusters_command(cluster_ids: tuple[str, ...], everything: bool, terminate: bool, yes: bool, as_json: bool) -> None:
     """List the clusters of the region with age and cost so far, or end them.
 
@@ -222,7 +222,7 @@ def _terminate(emr: Any, wanted: Sequence[str], settings: Settings, yes: bool, a
     ended, problems = [], []
     for one in chosen:
         try:
-            with sentences(f"end {one.id}"):
+            with translate_errors(f"end {one.id}"):
                 emr.terminate_job_flows(JobFlowIds=[one.id])
             ended.append(one.id)
         except FruitsError as error:

@@ -5,12 +5,12 @@ import click
 from fruits_assets.commands.support.opening import open_store
 from fruits_assets.commands.support.options import store_option
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 
 
 @click.command("convert")
 @store_option
-@tells_problems_in_a_sentence
+@reports_problems
 def convert_command(store: str | None) -> None:
     """Convert a store of an earlier release in place; no photo is run through the network again.
 

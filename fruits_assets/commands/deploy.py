@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError, WaiterError
 
 from fruits_assets.aws.environment import PROJECT, Environment, read_requirements, upload_environment
 from fruits_assets.aws.infrastructure import STACK_TAG, Infrastructure
-from fruits_assets.aws.sessions import DENIED, client, error_code, sentences
+from fruits_assets.aws.sessions import DENIED, client, error_code, translate_errors
 from fruits_assets.settings import Settings, read_settings
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
 
 TEMPLATE = PROJECT / "infra" / "fruits.yaml"
@@ -67,7 +67,7 @@ def who(region: str) -> Identity:
     Raises:
         FruitsError: There are none, or AWS does not accept them.
     """
-    with sentences("work on AWS"):
+    with translate_errors("work on AWS"):
         found = client("sts", region).get_caller_identity()
     return Identity(found["Account"], found["Arn"])
 
@@ -104,7 +104,7 @@ def deploy(
 
 def _put_stack(settings: Settings, identity: Identity, email: str | None, tell: Callable[[str], None]) -> None:
     cloudformation = client("cloudformation", settings.region)
-    with sentences(f"create or update the stack {settings.stack} in {settings.region}"):
+    with translate_errors(f"create or update the stack {settings.stack} in {settings.region}"):
         standing = _standing_stack(cloudformation, settings)
         if standing is None:
             _check_bucket_names(settings, identity)
@@ -248,7 +248,7 @@ def launcher_profile(settings: Settings, infrastructure: Infrastructure) -> str:
     "--environment-only", is_flag=True, help="Upload the clusters' Python packages; leave the stack as it is."
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@tells_problems_in_a_sentence
+@reports_problems
 def deploy_command(email: str | None, environment_only: bool, yes: bool) -> None:
     """Create or update what runs on AWS need, and upload the clusters' Python packages.
 

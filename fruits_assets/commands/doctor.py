@@ -15,10 +15,10 @@ from botocore.exceptions import ClientError
 from fruits_assets.aws.environment import PYTHON, differences, installed_versions, read_environment
 from fruits_assets.aws.infrastructure import Infrastructure
 from fruits_assets.aws.residency import check_bucket_region, check_residency, s3_places
-from fruits_assets.aws.sessions import DENIED, client, error_code, object_exists, sentences
+from fruits_assets.aws.sessions import DENIED, client, error_code, object_exists, translate_errors
 from fruits_assets.commands.deploy import who
 from fruits_assets.settings import Settings, read_settings
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
 from spark_steps.features.weights import IMAGENET, RANDOM_PREFIX, check_source
 from spark_steps.spark.session import find_java_home
@@ -34,7 +34,7 @@ _BY_HAND = "Somebody has changed that by hand, which fruits deploy does not undo
 _MAY_NOT_LOOK = "unknown, these credentials may not look"
 # Of the infrastructure, each looked at by itself.
 _OF_THE_STACK = ("data bucket", "staging bucket", "service role", "instance profile", "launcher role", "environment")
-_OF_AWS = ("region", "stack", *_OF_THE_STACK, "places", "conditional writes", "weights", "budget")
+_OF_AWS = ("region", "stack", *_OF_THE_STACK, "locations", "conditional writes", "weights", "budget")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _examine_aws(settings: Settings) -> Iterator[Check]:
     if infrastructure is not None:
         yield Check("stack", "ok", f"{settings.stack}, all outputs")
         yield from _examine_stack(infrastructure, settings)
-    yield _checked("places", lambda: _places(settings, infrastructure))
+    yield _checked("locations", lambda: _places(settings, infrastructure))
     yield _checked("conditional writes", lambda: _conditional_writes(settings, "conditional writes"))
     yield _checked("weights", lambda: _weights(settings))
     yield _checked("budget", lambda: _budget(settings))
@@ -150,7 +150,7 @@ def _bucket(s3: Any, bucket: str, region: str, name: str) -> Check:
     wrong: list[str] = []
     unknown: list[str] = []
     for what, look in (("encrypted", partial(_encryption, s3)), ("closed to the public", partial(_closed, s3))):
-        with sentences(f"look at {bucket}"):
+        with translate_errors(f"look at {bucket}"):
             try:
                 (seen if look(bucket) else wrong).append(what)
             except ClientError as error:
@@ -186,7 +186,7 @@ def _closed(s3: Any, bucket: str) -> bool:
 
 
 def _role(look: Callable[[], str], name: str) -> Check:
-    with sentences(f"look at the {name}"):
+    with translate_errors(f"look at the {name}"):
         try:
             return Check(name, "ok", look())
         except ClientError as error:
@@ -199,7 +199,7 @@ def _environment(s3: Any, staging_bucket: str, name: str) -> Check:
     environment = read_environment(s3, staging_bucket)
     upload = "Upload it: fruits deploy --environment-only"
     for key in (environment.archive, environment.bootstrap):
-        with sentences(f"look at s3://{staging_bucket}/{key}"):
+        with translate_errors(f"look at s3://{staging_bucket}/{key}"):
             if not object_exists(s3, staging_bucket, key):
                 return Check(name, "failed", f"s3://{staging_bucket}/{key} is not there", upload)
     if different := differences(environment, installed_versions()):
@@ -208,14 +208,14 @@ def _environment(s3: Any, staging_bucket: str, name: str) -> Check:
 
 
 def _places(settings: Settings, infrastructure: Infrastructure | None) -> Check:
-    places = s3_places(settings)
-    if not places:
-        return Check("places", "ok", f"images {settings.images}, store {settings.store}")
+    locations = s3_places(settings)
+    if not locations:
+        return Check("locations", "ok", f"images {settings.images}, store {settings.store}")
     # Runs on this machine have its credentials, which may reach what the roles of the stack do not.
     if infrastructure is not None and settings.deployment == "emr":
         check_places(settings, infrastructure.data_bucket)
     check_residency(settings)
-    return Check("places", "ok", f"images {settings.images}, store {settings.store}, in the European Union")
+    return Check("locations", "ok", f"images {settings.images}, store {settings.store}, in the European Union")
 
 
 def _conditional_writes(settings: Settings, name: str) -> Check:
@@ -240,15 +240,15 @@ def check_places(settings: Settings, data_bucket: str) -> None:
             f"The store is {settings.store}, and the roles of the stack may write only below {root}/Results and "
             f"{root}/PCA_Results. Set FRUITS_STORE={root}, and copy there what the other store has (aws s3 sync)."
         )
-    for what, name, place, here in (
+    for what, name, location, here in (
         ("photos", "IMAGES", settings.images, f"{root}/Test"),
         ("weights", "WEIGHTS", settings.weights or "", f"{root}/weights"),
     ):
         # Weights that do not lie in S3 are read on this machine.
-        if is_s3(place) and not f"{place}/".startswith(f"{root}/"):
+        if is_s3(location) and not f"{location}/".startswith(f"{root}/"):
             raise FruitsError(
-                f"The {what} lie in {place}, which the roles of the stack cannot read. Copy them below {here} and set "
-                f"FRUITS_{name} to that place, or let the roles of the nodes and of the launcher read that bucket."
+                f"The {what} lie in {location}, which the roles of the stack cannot read. Copy them below {here} and "
+                f"set FRUITS_{name} to that, or let the roles of the nodes and of the launcher read that bucket."
             )
 
 
@@ -258,7 +258,7 @@ def _weights(settings: Settings) -> Check:
         return Check("weights", "ok", "those of the store, imagenet in a new one, which Keras downloads")
     if is_s3(weights):
         bucket, key = bucket_and_key(weights)
-        with sentences(f"read the weights {weights}"):
+        with translate_errors(f"read the weights {weights}"):
             try:
                 client("s3", settings.region).head_object(Bucket=bucket, Key=key)
             except ClientError as error:
@@ -311,7 +311,7 @@ def all_checks() -> list[Check]:
 
 @click.command(name="doctor")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
-@tells_problems_in_a_sentence
+@reports_problems
 def doctor_command(as_json: bool) -> None:
     """Check what runs on AWS need, from credentials to budget, and say what to do about each.
 

@@ -7,7 +7,7 @@ import click
 from fruits_assets.commands.completion import files
 from fruits_assets.commands.support.options import images_option, store_option
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 from spark_steps.erasure.plan import Plan
 from spark_steps.errors import FruitsError
 
@@ -30,7 +30,7 @@ _STANDARD_INPUT = "-"
 @click.option("--older-than", metavar="DAYS", type=click.IntRange(1), help="Photos not changed for so many days.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@tells_problems_in_a_sentence
+@reports_problems
 def erase_command(
     images: str | None,
     store: str | None,
@@ -58,7 +58,7 @@ def erase_command(
     import dagster as dg
 
     from fruits_assets.instance.home import ensure_dagster_home
-    from fruits_assets.jobs.erasure_service import Wanted, erase, preview
+    from fruits_assets.jobs.erasure_service import ErasureRequest, erase, preview
 
     settings = read_settings(images=images, store=store)
     lines = ""
@@ -66,7 +66,7 @@ def erase_command(
         if not (yes or dry_run):
             raise click.UsageError("--from-file - takes standard input, so that nobody can be asked: add --yes.")
         listed, lines = None, _standard_input()
-    wanted = Wanted(list(image_ids), list(paths), listed, older_than, lines)
+    wanted = ErasureRequest(list(image_ids), list(paths), listed, older_than, lines)
     if dry_run:
         plan = preview(settings, wanted)
         click.echo(told(plan, all_of_it=True))

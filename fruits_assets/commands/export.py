@@ -11,7 +11,7 @@ import click
 from fruits_assets.commands.support.opening import open_store
 from fruits_assets.commands.support.options import as_of_option, store_option
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 from spark_steps.queries.export import export_csv, export_npz, export_parquet
 
 
@@ -48,7 +48,7 @@ _STANDARD_OUTPUT = Path("-")
     help="Write image_id, path, folder, label, reduced, pca_model as one plain file.  [-: standard output]",
 )
 @click.option("--force", is_flag=True, help="Replace the file.")
-@tells_problems_in_a_sentence
+@reports_problems
 def export_command(
     store: str | None,
     as_of: str | None,

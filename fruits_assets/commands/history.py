@@ -9,7 +9,7 @@ import click
 from fruits_assets.commands.support.opening import open_store
 from fruits_assets.commands.support.options import store_option
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal.problems import printable, tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import printable, reports_problems
 from spark_steps.store.versions import Change, history
 
 _HEADINGS = ("time (UTC)", "table", "version", "rows added", "removed", "files added", "removed", "run", "what")
@@ -20,7 +20,7 @@ _OF_NUMBERS = range(2, 7)
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="For scripts; with the whole id of each run, its asset and step.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the newest N; left out: all.")
-@tells_problems_in_a_sentence
+@reports_problems
 def history_command(store: str | None, as_json: bool, limit: int | None) -> None:
     """List what changed when in the tables of a store, the newest first.
 

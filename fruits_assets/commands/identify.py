@@ -11,7 +11,7 @@ from fruits_assets.commands.completion import files
 from fruits_assets.commands.support.opening import open_store
 from fruits_assets.commands.support.options import as_of_option, store_option
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
 from spark_steps.queries.identify import Identification, Identified, identify
 from spark_steps.queries.neighbours import Verdict, labels_of
@@ -24,7 +24,7 @@ from spark_steps.store.staleness import named
 @as_of_option
 @click.option("--neighbours", default=10, show_default=True, type=click.IntRange(1), help="Nearest photos to look at.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts; with the neighbours and the photo's own numbers.")
-@tells_problems_in_a_sentence
+@reports_problems
 def identify_command(
     photos: tuple[str, ...], store: str | None, as_of: str | None, neighbours: int, as_json: bool
 ) -> None:

@@ -8,7 +8,7 @@ from fruits_assets.assets.report import as_text, read_report, rejected_lines
 from fruits_assets.commands.support.opening import open_store
 from fruits_assets.commands.support.options import as_of_option, store_option
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 
 
 @click.command("report")
@@ -18,7 +18,7 @@ from fruits_assets.terminal.problems import tells_problems_in_a_sentence
     "--json", "as_json", is_flag=True, help="For scripts; with all rejected photos, and folders that are stale."
 )
 @click.option("--rejected", is_flag=True, help="List all rejected photos instead: path, a tab, and the reason.")
-@tells_problems_in_a_sentence
+@reports_problems
 def report_command(store: str | None, as_of: str | None, as_json: bool, rejected: bool) -> None:
     """Print what a store holds, and what of it is stale.
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from fruits_assets.commands.completion import weights_sources
-from fruits_assets.commands.support import places
+from fruits_assets.commands.support import locations
 from fruits_assets.commands.support.asking import agree_to_other_weights
 from fruits_assets.commands.support.options import images_option, store_option
 from fruits_assets.instance.home import dagster_home, ensure_dagster_home, instance_at_the_terminal
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.interrupts import INTERRUPTS
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
 from spark_steps.features.weights import IMAGENET, check_source, current_model, download_imagenet, has_current_model
 from spark_steps.spark.session import start_in_background
@@ -56,7 +56,7 @@ RANDOM_WEIGHTS = "random:0"
     help="Share of variance to keep instead, such as 0.95.  [env: FRUITS_VARIANCE]",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before other weights replace the features of all photos.")
-@tells_problems_in_a_sentence
+@reports_problems
 def run_command(
     images: str | None,
     store: str | None,
@@ -84,8 +84,8 @@ def run_command(
         components=components,
         variance=variance,
     )
-    places.check_that_photos_are_named(settings)
-    for line in places.told(settings, images, store):
+    locations.check_that_photos_are_named(settings)
+    for line in locations.messages(settings, images, store):
         click.echo(line, err=True)
     _run_and_report(settings, split_patterns(folders), yes=yes)
 
@@ -111,7 +111,7 @@ def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes
         check_images_root(settings.images)
     agree_to_other_weights(settings, yes=yes)
     if settings.deployment == "local":
-        places.make_store(settings)
+        locations.make_store(settings)
         start_in_background(settings.spark_config, home / "storage" / "spark.err")
     else:
         INTERRUPTS.let_the_cluster_be_ended()
@@ -138,7 +138,7 @@ def _ui_command(settings: Settings) -> str:
     help="imagenet, a .h5, .keras or .tflite file, or random:<seed>; left out: the network of sample/store, else "
     "imagenet, or random:0 where that cannot be downloaded.  [env: FRUITS_WEIGHTS]",
 )
-@tells_problems_in_a_sentence
+@reports_problems
 def demo_command(weights: str | None) -> None:
     """Generate sample photos, run the whole pipeline on them, and print the report.
 

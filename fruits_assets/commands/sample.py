@@ -5,14 +5,14 @@ from pathlib import Path
 import click
 
 from fruits_assets.sample_photos import write_sample
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 
 
 @click.command("sample")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
 @click.option("--photos", default=24, show_default=True, type=click.IntRange(1), help="Photos of each fruit.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Other seeds, other photos.")
-@tells_problems_in_a_sentence
+@reports_problems
 def sample_command(out: Path, photos: int, seed: int) -> None:
     """Write generated photos of eight fruits, a folder each; the same for the same seed.
 

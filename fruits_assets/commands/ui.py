@@ -10,7 +10,7 @@ from fruits_assets.commands.completion import folders
 from fruits_assets.commands.support.options import images_option, store_option
 from fruits_assets.instance.home import ensure_dagster_home, last_store
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 
 
 @click.command("ui")
@@ -22,7 +22,7 @@ from fruits_assets.terminal.problems import tells_problems_in_a_sentence
 @click.option("--store", shell_complete=folders, help="Store for them.  [env: FRUITS_STORE; else of the last run]")
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--verbose", is_flag=True, help="With all that Dagster says of its work.")
-@tells_problems_in_a_sentence
+@reports_problems
 def ui_command(images: str | None, store: str | None, port: int, verbose: bool) -> None:
     """Start Dagster's webserver and daemon on the asset graph.
 
@@ -59,7 +59,7 @@ def _images_of_last_run() -> str | None:
 @images_option
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
-@tells_problems_in_a_sentence
+@reports_problems
 def env_command(images: str | None, store: str | None, as_json: bool) -> None:
     """Print what dagster's and dg's own commands need, as lines for a shell to evaluate.
 

@@ -16,7 +16,7 @@ from dagster_aws.emr.pyspark_step_launcher import EMR_SPARK_HOME, EmrPySparkStep
 
 from fruits_assets.aws.environment import check_versions, read_environment
 from fruits_assets.aws.residency import check_residency, s3_places
-from fruits_assets.aws.sessions import console_link, passes, read_object, sentences
+from fruits_assets.aws.sessions import console_link, is_transient, read_object, translate_errors
 from fruits_assets.engines.emr.cluster import ENVIRONMENT_PYTHON, UNFINISHED_STEPS, Clusters, step_name
 from fruits_assets.engines.relay import EventRelay
 from fruits_assets.engines.remote import describe_step
@@ -101,7 +101,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
             try:
                 yield from self._launch(step_context)
             except StepError as error:
-                if error.cause.passing and step_context.previous_attempt_count < self._settings.step_retries:
+                if error.cause.is_transient and step_context.previous_attempt_count < self._settings.step_retries:
                     raise dg.RetryRequested(self._settings.step_retries, _SECONDS_TO_RETRY) from error
                 raise
 
@@ -109,7 +109,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
         clusters, log = self._clusters, step_context.log
         bucket = clusters.infrastructure.staging_bucket
         # Steps, logs and notebooks go to the staging bucket.
-        check_residency(self._settings, places=[*s3_places(self._settings), f"s3://{bucket}"])
+        check_residency(self._settings, locations=[*s3_places(self._settings), f"s3://{bucket}"])
         environment = read_environment(clusters.s3, bucket)
         check_versions(environment)
         run_id, step_key = step_context.dagster_run.run_id, step_context.step.key
@@ -197,7 +197,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
                 events = staging.new_events()
             except FruitsError as error:
                 away_since = away_since or time.monotonic()
-                if not passes(error.__cause__ or error) or time.monotonic() - away_since > _AWAY_PATIENCE:
+                if not is_transient(error.__cause__ or error) or time.monotonic() - away_since > _AWAY_PATIENCE:
                     raise
                 log.warning(f"{where} is not heard of for now: {error}")
                 continue
@@ -213,7 +213,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
             raise StepError(where, relay.cause)
 
     def _describe(self, cluster_id: str, step_id: str) -> dict[str, Any]:
-        with sentences(f"describe step {step_id} of {cluster_id}"):
+        with translate_errors(f"describe step {step_id} of {cluster_id}"):
             described = self._clusters.emr.describe_step(ClusterId=cluster_id, StepId=step_id)
         status: dict[str, Any] = described["Step"]["Status"]
         return status

@@ -8,7 +8,7 @@ from typing import Any
 
 import fruits_assets
 import spark_steps
-from fruits_assets.aws.sessions import read_object, sentences
+from fruits_assets.aws.sessions import read_object, translate_errors
 from spark_steps import step_main
 from spark_steps.errors import FruitsError
 from spark_steps.step_main import EVENTS, OUTCOME
@@ -67,7 +67,7 @@ class StepStaging:
             self.main_name: Path(step_main.__file__).read_bytes(),
             DOCUMENT: json.dumps(document, ensure_ascii=False).encode(),
         }
-        with sentences(f"write to s3://{self.bucket}/{self.prefix}"):
+        with translate_errors(f"write to s3://{self.bucket}/{self.prefix}"):
             for name, content in files.items():
                 self._s3.put_object(Bucket=self.bucket, Key=f"{self.prefix}/{name}", Body=content)
 
@@ -90,7 +90,7 @@ class StepStaging:
         return outcome
 
     def _read(self, name: str) -> Any:
-        with sentences(f"read {self.uri(name)}"):
+        with translate_errors(f"read {self.uri(name)}"):
             content = read_object(self._s3, self.bucket, f"{self.prefix}/{name}")
         try:
             return None if content is None else json.loads(content)

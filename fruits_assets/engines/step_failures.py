@@ -43,11 +43,11 @@ class Cause:
 
     Attributes:
         message: What happened and what to do.
-        passing: Whether another attempt may go better.
+        is_transient: Whether another attempt may go better.
     """
 
     message: str
-    passing: bool = False
+    is_transient: bool = False
 
 
 class StepError(FruitsError):
@@ -121,14 +121,14 @@ def _of_cluster(evidence: Evidence) -> Cause | None:
         return Cause(
             f"the cluster is gone: {why}.{told} Another attempt takes a new one; give fewer folders at once, or raise "
             "FRUITS_MAX_AGE_MINUTES, if that happens again.",
-            passing=True,
+            is_transient=True,
         )
     if code in ("USER_REQUEST", "ALL_STEPS_COMPLETED"):
         return Cause(
             "the cluster was terminated while the step was under way, by a person or by fruits clusters --terminate."
             f"{told} Start the run again; what is written already is not computed twice."
         )
-    return Cause(f"the cluster was lost.{told} Another attempt takes a new one.", passing=True)
+    return Cause(f"the cluster was lost.{told} Another attempt takes a new one.", is_transient=True)
 
 
 def _of_text(said: str, text: str, evidence: Evidence) -> Cause:
@@ -152,14 +152,14 @@ def _of_text(said: str, text: str, evidence: Evidence) -> Cause:
             f"then run fruits deploy; a module of this project must lie in fruits_assets or spark_steps.{tail}"
         )
     if _THROTTLED.search(text):
-        return Cause(f"AWS throttled the step's requests (SlowDown). Run fewer steps at once.{tail}", passing=True)
+        return Cause(f"AWS throttled the step's requests (SlowDown). Run fewer steps at once.{tail}", is_transient=True)
     if _LOST_EXECUTOR.search(text):
-        return Cause(f"the step lost executors, most likely with their nodes.{tail}", passing=True)
+        return Cause(f"the step lost executors, most likely with their nodes.{tail}", is_transient=True)
     if _LOST_WORKER.search(text):
         return Cause(
             "a Python worker died without a word, most often for memory. Lower FRUITS_MAX_PHOTO_MEGAPIXELS or "
             f"FRUITS_MEGABYTES_AHEAD, or raise FRUITS_EXECUTOR_OVERHEAD.{tail}",
-            passing=True,
+            is_transient=True,
         )
     if _DENIED.search(text):
         return Cause(f"AWS denied something to the nodes' role. fruits doctor compares it with the stack's.{tail}")
@@ -169,9 +169,9 @@ def _of_text(said: str, text: str, evidence: Evidence) -> Cause:
         return Cause(
             "it was killed (exit code 137), most often for memory. Another attempt may go better; else lower "
             f"FRUITS_MAX_PHOTO_MEGAPIXELS or FRUITS_MEGABYTES_AHEAD, or raise FRUITS_EXECUTOR_OVERHEAD.{tail}",
-            passing=True,
+            is_transient=True,
         )
-    return Cause(f"the driver was lost without a word. Another attempt may go better.{tail}", passing=True)
+    return Cause(f"the driver was lost without a word. Another attempt may go better.{tail}", is_transient=True)
 
 
 def _tail(evidence: Evidence) -> str:

@@ -33,7 +33,7 @@ class Failure(dg.Failure):
     __module__ = "builtins"
 
 
-def fails_in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
+def reports_failures(function: Callable[P, R]) -> Callable[P, R]:
     """Returns a function of an asset, a check, an op or an IO manager that fails in a sentence.
 
     Dagster shows the outermost error first, and wraps one that it does not know in "Error occurred while executing op".

@@ -33,7 +33,7 @@ def ensure_dagster_home(store: str) -> Path:
     """Returns the Dagster home of a store, with databases, set in the environment for this process and its children.
 
     Args:
-        store: A normalised place.
+        store: A normalised location.
 
     Raises:
         FruitsError: The home has a ``dagster.yaml`` of its own that lets Dagster send telemetry.
@@ -52,7 +52,7 @@ def dagster_home(store: str) -> Path:
     A home without a ``dagster.yaml`` gets ours: Dagster's default sends telemetry to the United States.
 
     Args:
-        store: A normalised place.
+        store: A normalised location.
 
     Raises:
         FruitsError: The home has a ``dagster.yaml`` of its own that lets Dagster send telemetry.

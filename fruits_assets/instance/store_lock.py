@@ -12,23 +12,23 @@ from spark_steps.storage import s3, s3_address
 
 
 @contextmanager
-def one_at_a_time(place: str, what: str, patience: float) -> Iterator[Callable[[], None]]:
+def one_at_a_time(location: str, what: str, patience: float) -> Iterator[Callable[[], None]]:
     """Holds off other processes; what is yielded raises a FruitsError if the lock was lost, which only S3 knows.
 
     Args:
-        place: Where the lock lies, a normalised place.
+        location: Where the lock lies, a normalised location.
         what: What the other process does, for the message: "erases photos of results".
         patience: Seconds to wait for another process.
 
     Raises:
         FruitsError: Another process holds the lock for longer than that.
     """
-    if s3_address.is_s3(place):
-        with held(s3.client(), *s3_address.bucket_and_key(place), patience) as check_held:
+    if s3_address.is_s3(location):
+        with held(s3.client(), *s3_address.bucket_and_key(location), patience) as check_held:
             yield check_held
         return
-    Path(place).parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(place, timeout=patience)
+    Path(location).parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(location, timeout=patience)
     try:
         lock.acquire()
     except Timeout as error:

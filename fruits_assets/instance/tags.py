@@ -14,7 +14,7 @@ FOLDERS_TAG = "fruits/folders"
 PIPELINE_TAG = "fruits/pipeline"
 
 
-def places(settings: Settings) -> dict[str, str]:
+def locations(settings: Settings) -> dict[str, str]:
     """Returns the tags that say what a run works on."""
     return {IMAGES_TAG: settings.images, STORE_TAG: settings.store}
 

@@ -30,7 +30,7 @@ from spark_steps.tables.row_removal import check_nobody_writes
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ErasureRequest:
     """Which photos somebody wants erased, as they are named by people.
 
     Attributes:
@@ -60,9 +60,9 @@ class Wanted:
         """
         request = read_request(self.image_ids, self.paths, settings.images) | read_lines(self.lines, settings.images)
         if self.listed:
-            place = locations.normalise(self.listed)
-            check_residency(settings, places=[place])
-            request |= read_lines(_text_of(place), settings.images)
+            location = locations.normalise(self.listed)
+            check_residency(settings, locations=[location])
+            request |= read_lines(_text_of(location), settings.images)
         if self.older_than:
             request |= older_than(store, datetime.now(UTC) - timedelta(days=self.older_than), settings.images)
         return request
@@ -72,7 +72,7 @@ Say = Callable[[str], None]
 _PATIENCE_SECONDS = 10.0
 
 
-def preview(settings: Settings, wanted: Wanted) -> Plan:
+def preview(settings: Settings, wanted: ErasureRequest) -> Plan:
     """Returns what an erasure would take away, and changes nothing.
 
     Raises:
@@ -85,7 +85,7 @@ def preview(settings: Settings, wanted: Wanted) -> Plan:
 def erase(
     settings: Settings,
     instance: dg.DagsterInstance,
-    wanted: Wanted,
+    wanted: ErasureRequest,
     agreed: Callable[[Plan], bool],
     say: Say,
     own_run: str | None = None,
@@ -142,7 +142,7 @@ def _plan(store: Store, request: Request, settings: Settings) -> Plan:
 
 
 def _opened(settings: Settings) -> Store:
-    check_residency(settings, places=[settings.images, settings.store])
+    check_residency(settings, locations=[settings.images, settings.store])
     store = Store(settings.store)
     store.check_images(settings.images)
     return store
@@ -177,10 +177,10 @@ def _refuse_while_running(instance: dg.DagsterInstance, store: Store, own_run: s
         check_nobody_writes(table)
 
 
-def _text_of(place: str) -> str:
+def _text_of(location: str) -> str:
     try:
-        return locations.read_bytes(place).decode()
+        return locations.read_bytes(location).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise FruitsError(
-            f"The list {place} cannot be read ({error}). Give a text file with an image id or a path on each line."
+            f"The list {location} cannot be read ({error}). Give a text file with an image id or a path on each line."
         ) from error

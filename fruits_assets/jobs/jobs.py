@@ -17,10 +17,10 @@ from fruits_assets.assets import (
 from fruits_assets.assets.mobilenet import FeaturesConfig, WeightsConfig
 from fruits_assets.assets.pca import PcaConfig
 from fruits_assets.aws.residency import check_residency
-from fruits_assets.instance.failures import fails_in_a_sentence
+from fruits_assets.instance.failures import reports_failures
 from fruits_assets.instance.partitions import SYNC_JOB, WHOLE_PIPELINE_JOB, synchronise
 from fruits_assets.instance.tags import PIPELINE_TAG
-from fruits_assets.jobs.erasure_service import Wanted, erase
+from fruits_assets.jobs.erasure_service import ErasureRequest, erase
 from fruits_assets.jobs.pipeline import Runs, run_pipeline
 from fruits_assets.settings import Settings
 from spark_steps.erasure.plan import Plan
@@ -51,7 +51,7 @@ reduce_folders = dg.define_asset_job(
 
 
 @dg.op(required_resource_keys={"settings", "store"})
-@fails_in_a_sentence
+@reports_failures
 def compare_folders_with_partitions(context: dg.OpExecutionContext) -> None:
     """Registers folders that are new; drops those that are gone, tables included."""
     settings: Settings = context.resources.settings
@@ -88,7 +88,7 @@ class PipelineConfig(WeightsConfig, FeaturesConfig, PcaConfig):
 
 
 @dg.op(required_resource_keys={"settings", "definitions_for"})
-@fails_in_a_sentence
+@reports_failures
 def run_all_stages(context: dg.OpExecutionContext, config: PipelineConfig) -> None:
     """Does what ``fruits run`` does; the stages are runs of their own jobs."""
     settings: Settings = context.resources.settings
@@ -131,10 +131,10 @@ class EraseConfig(dg.Config):
 
 
 @dg.op(required_resource_keys={"settings", "store"})
-@fails_in_a_sentence
+@reports_failures
 def erase_what_is_named(context: dg.OpExecutionContext, config: EraseConfig) -> None:
     """Erases, and says how many photos, files and rows that were; which, it does not say."""
-    wanted = Wanted(config.image_ids, config.paths, config.from_file, config.older_than_days)
+    wanted = ErasureRequest(config.image_ids, config.paths, config.from_file, config.older_than_days)
     plans: list[Plan] = []
 
     def agreed(plan: Plan) -> bool:

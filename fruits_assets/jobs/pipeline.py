@@ -14,7 +14,7 @@ from fruits_assets.instance.in_flight import what_is_under_way
 from fruits_assets.instance.liveness import tagged_as_alive
 from fruits_assets.instance.partitions import IMAGE_FOLDERS, partition_tags, synchronise
 from fruits_assets.instance.runs import run_in_process
-from fruits_assets.instance.tags import places
+from fruits_assets.instance.tags import locations
 from fruits_assets.settings import Settings
 from fruits_assets.terminal.progress import PROGRESS_LOGGER
 from spark_steps.erasure.carry_out import refuse_while_erasing
@@ -102,7 +102,7 @@ def run_pipeline(
     fetch_weights(settings.weights, Store(settings.store).mobilenet_models)
     definitions = definitions_for(settings)
     with tagged_as_alive(instance) as own_tags, one_cluster_for_all(settings, instance, say) as cluster_tags:
-        runs = replace(runs, tags={**runs.tags, **places(settings), **cluster_tags, **own_tags})
+        runs = replace(runs, tags={**runs.tags, **locations(settings), **cluster_tags, **own_tags})
         _run_stage(EXTRACT, wanted, definitions, runs, instance, say)
         _run_stage(FIT, [], definitions, runs, instance, say)
         # All of them, not only those that match: numbers of different PCA models do not compare.
@@ -122,7 +122,7 @@ def register_folders(
         at_root = f" {found.root_photos} lie at the root itself: move them into a folder." if found.root_photos else ""
         raise FruitsError(
             f"There is no photo in a folder below {settings.images}.{at_root} Photos are files ending in "
-            f".{', .'.join(PHOTO_EXTENSIONS)}, in folders named by their label.{found.passed_over.told_after_no_photo}"
+            f".{', .'.join(PHOTO_EXTENSIONS)}, in folders named by their label.{found.passed_over.after_no_photo}"
         )
     changes = synchronise(instance, Store(settings.store), settings.images, found)
     say(f"{sum(found.photos.values()):,} photos in {len(found.photos):,} folders of {settings.images}")

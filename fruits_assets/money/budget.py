@@ -19,7 +19,7 @@ def worst_case_eur(settings: Settings, prices: Prices) -> float:
         settings: Nodes and age.
         prices: Of their type.
     """
-    nodes = 1 + settings.core_nodes_most
+    nodes = 1 + settings.max_core_nodes
     return nodes * (settings.max_age_minutes + MINUTES_BEYOND_AGE) / 60 * prices.node_hour_eur(settings.instance_type)
 
 
@@ -63,6 +63,6 @@ def check_budget(spend: Spend, worst_case_eur: float, budget_eur: float) -> None
         f"No cluster is created: the budget of {budget_eur:.2f} EUR for {spend.month:%B %Y} could be exceeded. "
         f"{spend.total_eur:.2f} EUR spent so far{still} + {worst_case_eur:.2f} EUR that a new one may cost at most "
         f"= {needed:.2f} EUR (prices: {spend.prices}). Raise FRUITS_BUDGET_EUR, lower FRUITS_MAX_AGE_MINUTES or "
-        f"FRUITS_CORE_NODES_MOST{', end what fruits clusters lists' if running else ''}, or wait for the first of the "
+        f"FRUITS_MAX_CORE_NODES{', end what fruits clusters lists' if running else ''}, or wait for the first of the "
         "next month."
     )

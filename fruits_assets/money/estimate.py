@@ -12,7 +12,7 @@ from fruits_assets.money.costs import CORES_PER_NODE
 from fruits_assets.money.prices import Prices, read_prices, table_prices, xlarges
 from fruits_assets.money.s3_requests import USD_PER_1000_GET, USD_PER_1000_PUT_OR_LIST, Requests, requests_of_run
 from fruits_assets.settings import Settings, read_settings
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 from spark_steps.photos.limits import PHOTOS_PER_TASK
 
 # Measured: 100x100 photos from files to Parquet, end to end, on a machine of 2 cores.
@@ -27,7 +27,7 @@ PCA_CORE_SECONDS_PER_IMAGE = 1.6e-4
 START_UP_SECONDS = 7 * 60.0
 ENDING_SECONDS = 60.0
 STEP_OVERHEAD_SECONDS = 30.0
-# An answer of S3 takes 20 to 50 ms; LISTs of one place come one after the other, requests for files 16 at a time.
+# An answer of S3 takes 20 to 50 ms; LISTs of one location come one after the other, requests for files 16 at a time.
 SECONDS_PER_REQUEST, REQUESTS_AT_A_TIME = 0.03, 16
 # An m5.xlarge has 1.25 Gbit/s for as long as it likes, and more only for bursts.
 NODE_BYTES_PER_SECOND = 156e6
@@ -276,7 +276,7 @@ def _limits(estimated: Estimate, settings: Settings) -> list[str]:
     fits = "This fits" if estimated.fits else "This does not fit: raise FRUITS_BUDGET_EUR"
     told = [
         f"Budget: {estimated.budget_eur:.2f} EUR a month. Before a cluster is created, {estimated.worst_case_eur:.2f} "
-        f"EUR of it must be free, the most that it could cost (1 + {settings.core_nodes_most} nodes for "
+        f"EUR of it must be free, the most that it could cost (1 + {settings.max_core_nodes} nodes for "
         f"{settings.max_age_minutes + MINUTES_BEYOND_AGE} min: the greatest age, and {MINUTES_BEYOND_AGE} for boot and "
         f"end). {fits}; what was spent this month is left out (fruits clusters shows it)."
     ]
@@ -292,7 +292,7 @@ def _limits(estimated: Estimate, settings: Settings) -> list[str]:
             f"did is lost with it.{_more_nodes(estimated, settings)}"
         )
     if estimated.nodes - 1 > MOST_CORE_NODES:
-        told.append(f"FRUITS_CORE_NODES_MOST goes to {MOST_CORE_NODES}: the platform starts no cluster of this size.")
+        told.append(f"FRUITS_MAX_CORE_NODES goes to {MOST_CORE_NODES}: the platform starts no cluster of this size.")
     if estimated.folders > PRACTICAL_FOLDERS:
         told.append(
             f"{estimated.folders:,} folders are more partitions than Dagster is good for ({PRACTICAL_FOLDERS:,}): put "
@@ -327,7 +327,7 @@ def _more_nodes(estimated: Estimate, settings: Settings) -> str:
 )
 @click.option("--live-prices", is_flag=True, help="Ask AWS's Price List API in place of the table.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
-@tells_problems_in_a_sentence
+@reports_problems
 def estimate_command(
     images: int,
     core_nodes: int | None,

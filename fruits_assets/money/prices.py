@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fruits_assets.aws.sessions import PATIENT, error_code, sentences
+from fruits_assets.aws.sessions import PATIENT, error_code, translate_errors
 from fruits_assets.money.costs import EC2_USD_PER_HOUR, EMR_USD_PER_HOUR, PRICES_DATE, Euros
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
@@ -121,7 +121,7 @@ class Prices:
         missing = sorted(set(instance_types) - set(self.nodes))
         if missing and self.source == TABLE:
             raise FruitsError(self._unknown(missing[0]))
-        with sentences(f"read the prices of {', '.join(missing)}"):
+        with translate_errors(f"read the prices of {', '.join(missing)}"):
             more = {name: _live_node(self.region, name, self.date) for name in missing}
         return replace(self, nodes={**self.nodes, **more}) if more else self
 

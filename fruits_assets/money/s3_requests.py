@@ -27,7 +27,7 @@ class Requests:
         gets: GET and HEAD.
         puts: PUT and COPY.
         lists: LIST.
-        lists_in_turn: Those among them that come one after the other, each for the next 1,000 names of one place.
+        lists_in_turn: Those among them that come one after the other, each for the next 1,000 names of one location.
         files: Files of the three tables.
     """
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fruits_assets.aws.infrastructure import STACK_TAG
-from fruits_assets.aws.sessions import sentences
+from fruits_assets.aws.sessions import translate_errors
 from fruits_assets.money.costs import Euros
 from fruits_assets.money.prices import Prices
 
@@ -145,7 +145,7 @@ def month_spend(emr_client: Any, prices: Prices, now: datetime) -> Spend:
         FruitsError: EMR or the price of a type that was found cannot be read.
     """
     month = month_start(now)
-    with sentences("add up what EMR clusters cost this month"):
+    with translate_errors("add up what EMR clusters cost this month"):
         found = [
             (summary, _instances(emr_client, summary["Id"]), stack_of(emr_client, summary["Id"]))
             for summary in _clusters(emr_client, month)

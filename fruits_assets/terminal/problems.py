@@ -21,7 +21,7 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
-def tells_problems_in_a_sentence(command: Callable[P, None]) -> Callable[P, None]:
+def reports_problems(command: Callable[P, None]) -> Callable[P, None]:
     """Shows a FruitsError as its message, in place of a stack trace; exit code 1, or 2 where a value is wrong."""
 
     @wraps(command)
@@ -36,14 +36,14 @@ def tells_problems_in_a_sentence(command: Callable[P, None]) -> Callable[P, None
                 raise click.exceptions.Exit(INTERRUPTS.exit_code(1)) from error
             raise click.ClickException(str(error)) from error
         except Exception as error:
-            if (sentence := in_a_sentence(error)) is None:
+            if (sentence := message_of(error)) is None:
                 raise
             raise click.ClickException(sentence) from error
 
     return wrapped
 
 
-def in_a_sentence(error: BaseException) -> str | None:
+def message_of(error: BaseException) -> str | None:
     """Returns a sentence about an error that the system or a damaged file has caused; None about any other."""
     if (full := disk_is_full(error)) is not None:
         return full

@@ -22,7 +22,7 @@ from spark_steps.photos.tombstones import set_tombstones
 from spark_steps.storage import locations, s3, s3_address, s3_errors
 from spark_steps.storage.s3_versions import delete_versions, versions_of
 from spark_steps.store.store import Store
-from spark_steps.tables.row_removal import Doomed, delete_former_versions, find_rows, remove_rows
+from spark_steps.tables.row_removal import RowPredicate, delete_former_versions, find_rows, remove_rows
 
 Forget = Callable[[Collection[str]], int]
 _FILES_AT_A_TIME, _FILES_A_STEP = 16, 256
@@ -46,13 +46,13 @@ class Erasure:
     receipt: dict[str, Any]
     given: list[str] = field(default_factory=list)
 
-    def doomed(self, images: str) -> Doomed:
+    def doomed(self, images: str) -> RowPredicate:
         """Returns which rows go.
 
         Args:
-            images: The images root, a normalised place.
+            images: The images root, a normalised location.
         """
-        return Doomed(frozenset(self.image_ids), paths_below(self.paths, images))
+        return RowPredicate(frozenset(self.image_ids), paths_below(self.paths, images))
 
 
 def refuse_while_erasing(store: Store) -> None:
@@ -89,7 +89,7 @@ def unfinished(store: Store, images: str) -> list[Erasure]:
 
     Args:
         store: The store.
-        images: The images root, a normalised place.
+        images: The images root, a normalised location.
 
     Raises:
         FruitsError: A note is none that this platform has written.
@@ -101,27 +101,27 @@ def unfinished(store: Store, images: str) -> list[Erasure]:
     return [_read_note(f"{_directory(store)}/{name}", images) for name in _notes(store)]
 
 
-def _read_note(place: str, images: str) -> Erasure:
+def _read_note(location: str, images: str) -> Erasure:
     try:
-        erasure = Erasure(**locations.read_json(place))
+        erasure = Erasure(**locations.read_json(location))
     except (ValueError, TypeError) as error:
-        raise _no_note(place, "it is not what one says") from error
+        raise _no_note(location, "it is not what one says") from error
     texts = [erasure.image_ids, erasure.paths, erasure.given]
     if not all(isinstance(some, list) and all(isinstance(text, str) for text in some) for some in texts):
-        raise _no_note(place, "it has no lists of image ids and paths")
+        raise _no_note(location, "it has no lists of image ids and paths")
     if wrong := [image_id for image_id in erasure.image_ids if not IMAGE_ID.fullmatch(image_id)]:
-        raise _no_note(place, f"{wrong[0]!r} is no image id")
-    if place.rpartition("/")[2] != f"{erasure.name}.json":
-        raise _no_note(place, f"it says that it is {erasure.name}")
+        raise _no_note(location, f"{wrong[0]!r} is no image id")
+    if location.rpartition("/")[2] != f"{erasure.name}.json":
+        raise _no_note(location, f"it says that it is {erasure.name}")
     if not isinstance(erasure.receipt, dict) or "what_to_do" not in erasure.receipt:
-        raise _no_note(place, "it has no receipt")
-    check_below(erasure.paths, images, place)
+        raise _no_note(location, "it has no receipt")
+    check_below(erasure.paths, images, location)
     return erasure
 
 
-def _no_note(place: str, because: str) -> FruitsError:
+def _no_note(location: str, because: str) -> FruitsError:
     return FruitsError(
-        f"{place} is no note of this platform: {because}. Delete it, and erase again what you wanted to have erased."
+        f"{location} is no note of this platform: {because}. Delete it, and erase again what you wanted to have erased."
     )
 
 
@@ -180,7 +180,7 @@ def carry_out(store: Store, erasure: Erasure, images: str, forget: Forget) -> It
     Args:
         store: The store.
         erasure: What goes.
-        images: The images root, a normalised place.
+        images: The images root, a normalised location.
         forget: Takes texts, paths and image ids, out of whatever else there are records in; returns how many.
 
     Raises:
@@ -223,7 +223,7 @@ def erase_file(path: str, image_ids: Collection[str]) -> None:
     between the last look and the deletion, which follows at once.
 
     Args:
-        path: A normalised place.
+        path: A normalised location.
         image_ids: The photos that are erased.
 
     Raises:
@@ -258,7 +258,7 @@ def _latest(bucket: str, key: str) -> tuple[str | None, str | None]:
     digest, length = hashlib.sha256(), 0
     location = f"{s3_address.SCHEME}{bucket}/{key}"
     try:
-        with s3_errors.in_sentences(location):
+        with s3_errors.translate_errors(location):
             # Both from one answer: what is put in the meantime is another version.
             answer = s3.client().get_object(Bucket=bucket, Key=key)
             for piece in answer["Body"].iter_chunks(1 << 20):
@@ -292,7 +292,7 @@ def _state(file: Path) -> tuple[int, ...]:
     return now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns
 
 
-def _check_gone(store: Store, doomed: Doomed) -> None:
+def _check_gone(store: Store, doomed: RowPredicate) -> None:
     for name, table in store.tables.items():
         found = find_rows(table, doomed)
         if found.rows or found.former:

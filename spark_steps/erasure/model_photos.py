@@ -67,10 +67,10 @@ def models_that_saw(
     current = model_store.current_version(store.pca_models)
     found = []
     for version in locations.list_directories(store.pca_models):
-        place = f"{store.pca_models}/{version}/model.json"
-        if locations.file_type(place) != fs.FileType.File:
+        location = f"{store.pca_models}/{version}/model.json"
+        if locations.file_type(location) != fs.FileType.File:
             continue
-        certain = saw(locations.read_json(place), present, asked)
+        certain = saw(locations.read_json(location), present, asked)
         if certain is not False:
             found.append(SeenBy(version, certain is True, version == current))
     return sorted(found, key=lambda one: (not one.current, not one.certain, one.version))
@@ -105,7 +105,7 @@ def photos_with_features(store: Store, image_ids: Collection[str]) -> tuple[Phot
     """Returns all photos that have features, and those of them that are among some."""
     wanted, table = frozenset(image_ids), store.mobilenet_features
     present, asked = Photos(), Photos()
-    with s3_errors.in_sentences(table.root):
+    with s3_errors.translate_errors(table.root):
         for file in table.files():
             with table.open(file) as opened:
                 for rows in opened.iter_batches(_ROWS_AT_A_TIME, columns=["image_id", "error"]):

@@ -16,7 +16,7 @@ from spark_steps.photos.tombstones import read_tombstones, tombstone_of
 from spark_steps.storage import locations, s3_address
 from spark_steps.storage.s3_versions import versions_of
 from spark_steps.store.store import Store
-from spark_steps.tables.row_removal import Doomed, Found, find_rows
+from spark_steps.tables.row_removal import Matches, RowPredicate, find_rows
 
 IMAGE_ID = re.compile("[0-9a-f]{64}")
 _FILES_AT_A_TIME = 16
@@ -28,7 +28,7 @@ class Request:
 
     Attributes:
         image_ids: Photos by the sha256 of their bytes, hexadecimal, in small letters.
-        paths: Files below the images root, normalised places.
+        paths: Files below the images root, normalised locations.
     """
 
     image_ids: frozenset[str] = frozenset()
@@ -40,7 +40,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Source:
-    """A place of the images root where an erased photo lies or lay.
+    """A location below the images root where an erased photo lies or lay.
 
     Attributes:
         path: The file.
@@ -70,7 +70,7 @@ class Plan:
 
     image_ids: frozenset[str]
     sources: list[Source]
-    rows: Mapping[str, Found]
+    rows: Mapping[str, Matches]
     absent: list[str] = field(default_factory=list)
     erased_before: frozenset[str] = frozenset()
     models: list[SeenBy] = field(default_factory=list)
@@ -105,7 +105,7 @@ def read_request(image_ids: Iterable[str], paths: Iterable[str], images: str) ->
         image_ids: As the tables have them, in small letters or capitals.
         paths: Absolute, or relative: to the current directory if that leads below the images root, else to the images
             root, as the tables have them.
-        images: The images root, a normalised place.
+        images: The images root, a normalised location.
 
     Raises:
         CalledWronglyError: Something is no image id.
@@ -126,7 +126,7 @@ def read_lines(text: str, images: str) -> Request:
 
     Args:
         text: The list.
-        images: The images root, a normalised place.
+        images: The images root, a normalised location.
 
     Raises:
         FruitsError: As ``read_request`` does.
@@ -138,30 +138,30 @@ def read_lines(text: str, images: str) -> Request:
 
 
 def path_below(path: str, images: str) -> str:
-    """Returns where a file lies that somebody names, a normalised place below the images root.
+    """Returns where a file lies that somebody names, a normalised location below the images root.
 
     Raises:
         FruitsError: It does not lie below the images root.
     """
-    place = locations.normalise(path)
-    if not place.startswith(f"{images}/") and "://" not in path and not Path(path).is_absolute():
-        place = f"{images}/{path}" if s3_address.is_s3(images) else locations.normalise(f"{images}/{path}")
-    if not place.startswith(f"{images}/") or ".." in place.split("/"):
+    location = locations.normalise(path)
+    if not location.startswith(f"{images}/") and "://" not in path and not Path(path).is_absolute():
+        location = f"{images}/{path}" if s3_address.is_s3(images) else locations.normalise(f"{images}/{path}")
+    if not location.startswith(f"{images}/") or ".." in location.split("/"):
         raise FruitsError(
             f"{path} does not lie below {images}, and nothing else is erased. Give the path that the tables have, or "
             "the images folder that it lies in."
         )
-    return place
+    return location
 
 
 def check_below(paths: Collection[str], images: str, said_by: str) -> None:
     """Raises a FruitsError unless all paths lie below the images root: a store must not name other files to delete.
 
-    By their names, and where there is a file by the place that links among its folders lead to.
+    By their names, and where there is a file by the location that links among its folders lead to.
 
     Args:
         paths: As a table or a note of the store has them.
-        images: The images root, a normalised place.
+        images: The images root, a normalised location.
         said_by: Where they come from.
     """
     for path in paths:
@@ -176,11 +176,11 @@ def check_below(paths: Collection[str], images: str, said_by: str) -> None:
 
 def _check_links(paths: Collection[str], root: Path) -> None:
     for folder, of_folder in groupby(paths, key=lambda path: Path(path).parent):
-        place = folder.resolve()
-        if not place.is_relative_to(root) and (there := next(filter(_is_there, of_folder), None)):
+        location = folder.resolve()
+        if not location.is_relative_to(root) and (there := next(filter(_is_there, of_folder), None)):
             raise FruitsError(
-                f"{there} lies in {place}, where a link leads, and only files of the images folder are erased. Delete "
-                "it there, or the link; then erase it again."
+                f"{there} lies in {location}, where a link leads, and only files of the images folder are erased. "
+                "Delete it there, or the link; then erase it again."
             )
 
 
@@ -192,7 +192,7 @@ def older_than(store: Store, moment: datetime, images: str) -> Request:
     Args:
         store: The store.
         moment: The moment.
-        images: The images root, a normalised place.
+        images: The images root, a normalised location.
     """
     import pyarrow.dataset as ds
 
@@ -212,18 +212,18 @@ def plan_erasure(store: Store, request: Request, images: str) -> Plan:
     Args:
         store: The store.
         request: Which photos.
-        images: The images root, a normalised place.
+        images: The images root, a normalised location.
 
     Raises:
         FruitsError: An image id is unknown, or a path cannot be erased.
     """
     here = _look_at(sorted(request.paths), request, frozenset())
-    found = _find(store, Doomed(request.image_ids, paths_below(request.paths, images)))
+    found = _find(store, RowPredicate(request.image_ids, paths_below(request.paths, images)))
     image_ids = request.image_ids | _image_ids(found.values()) | {one.image_id for one in here if one.image_id}
-    # Copies of what lies, or lay, at the paths; then all rows at the places where copies lie.
-    found = _find(store, Doomed(image_ids, paths_below(request.paths, images)))
+    # Copies of what lies, or lay, at the paths; then all rows at the locations where copies lie.
+    found = _find(store, RowPredicate(image_ids, paths_below(request.paths, images)))
     paths = request.paths | _places(found, images)
-    found = _find(store, Doomed(image_ids, paths_below(paths, images)))
+    found = _find(store, RowPredicate(image_ids, paths_below(paths, images)))
     sources = _look_at(sorted(paths), request, image_ids)
     known = _image_ids(found.values()) | {source.image_id for source in sources if source.image_id}
     erased_before = check_known(request.image_ids, known, read_tombstones(store.tombstones))
@@ -259,20 +259,20 @@ def check_known(asked: Collection[str], found: Collection[str], tombstones: Coll
     return gone
 
 
-def _find(store: Store, doomed: Doomed) -> dict[str, Found]:
+def _find(store: Store, doomed: RowPredicate) -> dict[str, Matches]:
     return {name: find_rows(table, doomed) for name, table in store.tables.items()}
 
 
-def paths_below(places: Iterable[str], images: str) -> frozenset[str]:
-    """Returns places below the images root as the tables have them."""
-    return frozenset(place.removeprefix(f"{images}/") for place in places)
+def paths_below(whole: Iterable[str], images: str) -> frozenset[str]:
+    """Returns locations below the images root as the tables have them."""
+    return frozenset(location.removeprefix(f"{images}/") for location in whole)
 
 
-def _places(found: Mapping[str, Found], images: str) -> frozenset[str]:
+def _places(found: Mapping[str, Matches], images: str) -> frozenset[str]:
     return frozenset(f"{images}/{path}" for one in found.values() for path in one.paths)
 
 
-def _image_ids(found: Iterable[Found]) -> frozenset[str]:
+def _image_ids(found: Iterable[Matches]) -> frozenset[str]:
     return frozenset().union(*(one.image_ids for one in found))
 
 

@@ -1,4 +1,4 @@
-"""The one place that imports TensorFlow: download ImageNet weights, convert a Keras MobileNetV2 to LiteRT.
+"""The one location that imports TensorFlow: download ImageNet weights, convert a Keras MobileNetV2 to LiteRT.
 
 Run as a process of its own by ``spark_steps.features.weights``; the last line it prints is a JSON object: the result,
 or ``{"error": "..."}``.

@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.features.extractor import FeatureExtractor
 from spark_steps.features.weights import MobileNetModel
-from spark_steps.photos.decoding import ERASED, PASSING_REASONS, decode
+from spark_steps.photos.decoding import ERASED, TRANSIENT_REASONS, decode
 from spark_steps.photos.fetching import fetch
 from spark_steps.photos.limits import PHOTOS_PER_TASK, DecodeLimits
 from spark_steps.photos.tombstones import tombstone_of
@@ -28,10 +28,10 @@ from spark_steps.tables.folder_table import (
     FolderTable,
     TableChange,
     by_folder,
-    contiguous_shares,
-    rows_of_shares,
+    contiguous_partitions,
+    deferred_rows,
 )
-from spark_steps.tables.row_ranges import FileRows, compare, cut, task_sizes
+from spark_steps.tables.row_ranges import FileRows, compare, split, task_sizes
 from spark_steps.tables.schemas import FEATURES_SCHEMA, with_folder
 
 _ARROW_SCHEMA = with_folder(FEATURES_SCHEMA)
@@ -134,7 +134,7 @@ def plan_features(
         folders: The folders.
         model: The network.
         limits: What workers may read and decode.
-        images: The images root, a normalised place.
+        images: The images root, a normalised location.
         full_refresh: Compute every row again.
         erased: Tombstones of photos that are refused, wherever they lie.
     """
@@ -152,13 +152,13 @@ def plan_features(
     sizes = task_sizes(sum(len(one.rows) for one in computed), context.defaultParallelism, PHOTOS_PER_TASK)
     rewritten = [one for plan in plans.values() for one in plan.rewritten]
     # Of other tasks, so that those that compute are of equal length.
-    shares: list[Sequence[_Item]] = [*cut(computed, sizes), *_in_shares(rewritten, context.defaultParallelism)]
+    shares: list[Sequence[_Item]] = [*split(computed, sizes), *_in_shares(rewritten, context.defaultParallelism)]
     work = {folder: plan.work for folder, plan in plans.items()}
     changed = frozenset(folder for folder, one in work.items() if not one.is_current)
     if not changed:
         return FeatureUpdate(TableChange(base), work, inferences, done)
     task = _Task(context, raw, features, model, limits, images, erased, inferences, done)
-    rows = rows_of_shares(spark, shares, task.run) if shares else None
+    rows = deferred_rows(spark, shares, task.run) if shares else None
     gone, kept = [stay.file for stay, _ in rewritten], sum(len(stay.rows) for stay, _ in rewritten)
     return FeatureUpdate(TableChange(base, rows, gone, changed, kept), work, inferences, done)
 
@@ -168,7 +168,7 @@ _Item = FileRows | tuple[FileRows, _Recheck]
 
 def _in_shares(rewritten: Sequence[tuple[FileRows, _Recheck]], tasks: int) -> list[list[tuple[FileRows, _Recheck]]]:
     by_file = {kept.file.path: (kept, recheck) for kept, recheck in rewritten}
-    shares = contiguous_shares([kept.file for kept, _ in rewritten], tasks)
+    shares = contiguous_partitions([kept.file for kept, _ in rewritten], tasks)
     return [[by_file[file.path] for file in share] for share in shares]
 
 
@@ -222,7 +222,7 @@ def _existing_rows(features: FolderTable, file: DataFile, fingerprint: str | Non
         reason = (error or "").partition(":")[0]
         # Only errors of the listing come without an image_id: a photo that was read has one, unless it was erased.
         of_listing = error if error and image_id is None and reason != ERASED else ""
-        stays = model == fingerprint and reason not in PASSING_REASONS
+        stays = model == fingerprint and reason not in TRANSIENT_REASONS
         keys.append((path, length, modified, of_listing) if stays else None)
     return keys
 

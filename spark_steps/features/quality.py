@@ -11,7 +11,7 @@ from pyspark.sql.types import BinaryType, LongType, StructField, StructType
 
 from spark_steps.features.weights import FEATURES
 from spark_steps.spark.interruptible import collect
-from spark_steps.tables.folder_table import DataFile, FolderTable, contiguous_shares, map_shares
+from spark_steps.tables.folder_table import DataFile, FolderTable, contiguous_partitions, map_partitions
 
 _PARTIAL_SCHEMA = StructType(
     [
@@ -75,8 +75,8 @@ def feature_quality(spark: SparkSession, features: FolderTable, folders: Sequenc
             }
         )
 
-    shares = contiguous_shares(features.files(folders), spark.sparkContext.defaultParallelism)
-    parts = collect(map_shares(spark, shares, run, _PARTIAL_SCHEMA)) if shares else []
+    shares = contiguous_partitions(features.files(folders), spark.sparkContext.defaultParallelism)
+    parts = collect(map_partitions(spark, shares, run, _PARTIAL_SCHEMA)) if shares else []
     if not parts:
         return FeatureQuality(0, 0, 0, 0)
     least = np.min([np.frombuffer(part["least"], np.float32) for part in parts], axis=0)

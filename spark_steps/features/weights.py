@@ -49,7 +49,7 @@ def load_model(source: str, cache: str) -> MobileNetModel:
     Args:
         source: ``imagenet`` (Keras' own download), a path or URI of an .h5, .keras or .tflite file, or
             ``random:<seed>``.
-        cache: Directory of the converted models, a normalised place.
+        cache: Directory of the converted models, a normalised location.
 
     Raises:
         FruitsError: The weights are not there, cannot be downloaded, or are not those of a MobileNetV2 with 1280
@@ -87,7 +87,7 @@ def model_for_next(source: str | None, cache: str) -> MobileNetModel:
 
     Args:
         source: As ``load_model`` takes it; None for the network that the store has, ImageNet where it has none yet.
-        cache: Directory of the converted models, a normalised place.
+        cache: Directory of the converted models, a normalised location.
 
     Raises:
         FruitsError: As ``load_model`` does.
@@ -104,7 +104,7 @@ def replaced_network(source: str, cache: str) -> str | None:
 
     Args:
         source: The weights asked for, as ``load_model`` takes them.
-        cache: Directory of the converted models, a normalised place.
+        cache: Directory of the converted models, a normalised location.
     """
     if not has_current_model(cache):
         return None
@@ -181,7 +181,7 @@ def flatbuffer_of(fingerprint: str, cache: str) -> bytes | None:
 
     Args:
         fingerprint: Of the network and of today's preprocessing, as the rows of mobilenet_features name it.
-        cache: Directory of the converted models, a normalised place.
+        cache: Directory of the converted models, a normalised location.
     """
     found = (info.base_name for info in locations.list_files(cache) if info.extension == "tflite")
     flatbuffers = (locations.read_bytes(f"{cache}/{name}") for name in sorted(found))

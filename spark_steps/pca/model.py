@@ -13,7 +13,7 @@ from spark_steps.errors import FruitsError
 from spark_steps.features.weights import FEATURES, MobileNetModel
 from spark_steps.pca.moments import Matrix, Moments, RunningMoments, merge_in_pairs, version_of
 from spark_steps.spark.interruptible import collect
-from spark_steps.tables.folder_table import DataFile, FolderTable, contiguous_shares, map_shares
+from spark_steps.tables.folder_table import DataFile, FolderTable, contiguous_partitions, map_partitions
 
 # Only by name: a model is loaded, and projects, where there is no Spark.
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _fold(spark: "SparkSession", features: FolderTable, files: Sequence[DataFile
         )
 
     tasks = min(_MOST_TASKS, spark.sparkContext.defaultParallelism)
-    found = collect(map_shares(spark, contiguous_shares(files, tasks), run, _PARTIAL_SCHEMA))
+    found = collect(map_partitions(spark, contiguous_partitions(files, tasks), run, _PARTIAL_SCHEMA))
     if not found:
         raise FruitsError(
             "No photo has features, so there is nothing to fit a PCA to. The reasons are in fruits report, and with "

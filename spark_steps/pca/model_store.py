@@ -27,7 +27,7 @@ def save(spark: "SparkSession", model: PcaModel, root: str) -> None:
     Args:
         spark: A session, for the export to Spark ML.
         model: The model.
-        root: Directory of all versions, a normalised place.
+        root: Directory of all versions, a normalised location.
     """
     # Here: models are loaded, which takes no Spark, more often than saved.
     from spark_steps.pca.spark_ml import export_to_spark_ml
@@ -42,7 +42,7 @@ def save_numbers(model: PcaModel, root: str) -> None:
 
     Args:
         model: The model.
-        root: Directory of all versions, a normalised place.
+        root: Directory of all versions, a normalised location.
     """
     directory = f"{root}/{model.version}"
     if not exists(root, model.version):

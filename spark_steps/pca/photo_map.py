@@ -53,7 +53,7 @@ def sample_map(features: FolderTable, model: PcaModel) -> PhotoMap:
     folders = folders_of_labels(model.folders)
     each = MOST_PHOTOS // max(1, len(folders))
     paths = [list(of_folder) for _, of_folder in groupby(features.files(folders), key=attrgetter("folder"))]
-    with s3_errors.in_sentences(features.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+    with s3_errors.translate_errors(features.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         parts = list(pool.map(lambda files: _first_rows(features, files, each), paths))
     labels = np.array([label for part in parts for label in part["label"].to_pylist()], dtype=np.str_)
     matrices = [feature_matrix(part["features"].combine_chunks()) for part in parts if part.num_rows]

@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession
 
 from spark_steps.errors import FruitsError
 from spark_steps.pca.model import PcaModel, feature_matrix
-from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange, by_folder, rows_of_shares
+from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange, by_folder, deferred_rows
 from spark_steps.tables.footers import table_totals
-from spark_steps.tables.row_ranges import FileRows, compare, cut, task_sizes
+from spark_steps.tables.row_ranges import FileRows, compare, split, task_sizes
 from spark_steps.tables.schemas import REDUCED_SCHEMA, with_folder
 from spark_steps.tables.totals import Totals, TotalsByFolder, of_others
 
@@ -59,7 +59,7 @@ def plan_reduced(
     # A file of features is about as large as its rows are many.
     tasks = [*computed, *(one for one in rewritten if one.rows)]
     sizes = task_sizes(sum(len(one.rows) for one in tasks), spark.sparkContext.defaultParallelism, _MOST_ROWS)
-    shares = cut(tasks, sizes)
+    shares = split(tasks, sizes)
     broadcast, stay = spark.sparkContext.broadcast(model), {file.path for file in gone}
 
     def run(items: Iterator[FileRows]) -> Iterator[pa.RecordBatch]:
@@ -70,7 +70,7 @@ def plan_reduced(
             columns = ["image_id", "path", "label", "features"]
             yield from (_reduced(batch, broadcast.value) for batch in one.read(features, columns))
 
-    rows = rows_of_shares(spark, shares, run) if shares else None
+    rows = deferred_rows(spark, shares, run) if shares else None
     return TableChange(base, rows, gone, frozenset(behind), kept=sum(len(one.rows) for one in rewritten))
 
 

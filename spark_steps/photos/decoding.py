@@ -41,7 +41,7 @@ NOT_AN_IMAGE, TRUNCATED, DAMAGED = "not an image", "truncated", "damaged"
 VANISHED, UNREADABLE = "vanished", "unreadable"
 ERASED = "erased"
 # These may be otherwise the next time, so a later run tries the photo again.
-PASSING_REASONS = (VANISHED, UNREADABLE)
+TRANSIENT_REASONS = (VANISHED, UNREADABLE)
 
 
 def reasons(errors: Iterable[str]) -> Counter[str]:

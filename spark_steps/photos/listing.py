@@ -95,7 +95,7 @@ def list_image_folders(images: str) -> ImageFolders:
     The photos of directories whose name begins with a dot are counted, and belong to no folder.
 
     Args:
-        images: The images root, a normalised place.
+        images: The images root, a normalised location.
 
     Raises:
         FruitsError: There is no such folder, it is a file, or it cannot be listed.
@@ -180,7 +180,7 @@ def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_by
 
     Args:
         spark: The session.
-        images: The images root, a normalised place.
+        images: The images root, a normalised location.
         folders: Folders relative to the root.
         max_bytes: Length above which a photo is not read.
 

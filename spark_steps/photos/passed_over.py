@@ -54,7 +54,7 @@ class PassedOver:
         }
 
     @property
-    def told_after_no_photo(self) -> str:
+    def after_no_photo(self) -> str:
         """What follows the sentence that there is no photo at all, with a blank before it, or nothing."""
         convert = " Save photos of other formats as JPEG." if self.to_convert(()) else ""
         return f" {self.in_words}.{convert}" if self.by_folder else ""

@@ -26,7 +26,7 @@ def read_tombstones(directory: str) -> frozenset[str]:
     """Returns all tombstones, from one listing.
 
     Args:
-        directory: Where they lie, a normalised place.
+        directory: Where they lie, a normalised location.
     """
     names = (info.base_name for info in locations.list_files(directory))
     return frozenset(name for name in names if _NAME.fullmatch(name))
@@ -36,9 +36,9 @@ def set_tombstones(directory: str, image_ids: Iterable[str]) -> None:
     """Sets the tombstones of photos; one that stands is no error.
 
     Args:
-        directory: Where they lie, a normalised place.
+        directory: Where they lie, a normalised location.
         image_ids: The photos.
     """
-    places = [f"{directory}/{tombstone_of(image_id)}" for image_id in image_ids]
+    files = [f"{directory}/{tombstone_of(image_id)}" for image_id in image_ids]
     with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        list(pool.map(lambda place: locations.write_bytes(place, b""), places))
+        list(pool.map(lambda file: locations.write_bytes(file, b""), files))

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from spark_steps.errors import FruitsError
-from spark_steps.store.staleness import look
+from spark_steps.store.staleness import staleness_of
 from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import tables_of
 from spark_steps.tables.folder_table import DataFile, FolderTable, matrix_of, with_folder_column
@@ -159,7 +159,7 @@ def _check_any(rows: int, store: Store) -> None:
 
 
 def _refuse_mixed(store: Store) -> None:
-    if told := look(store, listed=False).incomparable:
+    if told := staleness_of(store, listed=False).incomparable:
         raise FruitsError(f"{' '.join(told)} So one file of all photos cannot be made. {store.remedy}")
 
 

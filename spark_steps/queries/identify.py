@@ -100,16 +100,16 @@ class Reducer:
 
 
 def _read(photo: str, limits: DecodeLimits) -> bytes:
-    place = locations.normalise(photo)
+    location = locations.normalise(photo)
     try:
-        kind = locations.file_type(place)
+        kind = locations.file_type(location)
     except OSError as error:
         raise FruitsError(f"{photo} cannot be read: {error}.") from error
     if kind == fs.FileType.NotFound:
         raise FruitsError(f"There is no photo {photo}. Check the path.")
     if kind != fs.FileType.File:
         raise FruitsError(f"{photo} is no file. Give photos, one or more.")
-    (content,) = fetch([(place, 0)], limits.fetch)
+    (content,) = fetch([(location, 0)], limits.fetch)
     if isinstance(content, UnusablePhotoError):
         raise FruitsError(f"{photo}: {content}.")
     return content

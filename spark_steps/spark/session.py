@@ -89,13 +89,13 @@ def hadoop_version() -> str:
     return next(jars).stem.removeprefix("hadoop-client-api-")
 
 
-def local_spark_config(cores: str = "*", driver_memory: str = "1g", places: Iterable[str] = ()) -> dict[str, str]:
+def local_spark_config(cores: str = "*", driver_memory: str = "1g", locations: Iterable[str] = ()) -> dict[str, str]:
     """Returns the settings of a session on this machine alone.
 
     Args:
         cores: Cores to use: a number, or ``*`` for all.
         driver_memory: Heap of the one JVM, in Spark's notation (``2g``); photos never pass through it.
-        places: Normalised places to be read and written; with one in S3 the session has the connector.
+        locations: Normalised locations to be read and written; with one in S3 the session has the connector.
     """
     return {
         # Without the second number a task whose worker the system has killed, for memory mostly, ends the run.
@@ -116,7 +116,7 @@ def local_spark_config(cores: str = "*", driver_memory: str = "1g", places: Iter
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         **SESSION_CONFIG,
-        **(connector.spark_config(hadoop_version()) if any(map(s3_address.is_s3, places)) else {}),
+        **(connector.spark_config(hadoop_version()) if any(map(s3_address.is_s3, locations)) else {}),
     }
 
 

@@ -1,4 +1,4 @@
-"""Where things lie: one notation for places (an absolute path or a URI) and small files read and written there."""
+"""Where things lie: one notation for locations (an absolute path or a URI) and small files read and written there."""
 
 import hashlib
 import json
@@ -29,18 +29,18 @@ _SECRET = re.compile(r"^[^/?#]*(?:@|:(?!\d+(?:[/?#]|$)))|[?&](?:X-Amz-|sig=|toke
 
 
 def holds_a_secret(location: str) -> bool:
-    """Returns whether a place is a URI with a password, a key or a signature in it."""
+    """Returns whether a location is a URI with a password, a key or a signature in it."""
     return _SECRET.search(location.partition("://")[2]) is not None
 
 
 def normalise(location: str) -> str:
-    """Returns a place in the notation used everywhere: an absolute path, or a URI, without a trailing slash.
+    """Returns a location in the notation used everywhere: an absolute path, or a URI, without a trailing slash.
 
     Args:
         location: A path, relative or absolute, a ``file:`` URI, or another URI such as ``s3://bucket/prefix``.
 
     Raises:
-        FruitsError: The place is empty, a ``file:`` URI names another host, or another URI names nothing, or holds a
+        FruitsError: The location is empty, a ``file:`` URI names another host, or another URI names nothing, or holds a
             secret, which is not repeated.
     """
     if not location.strip():
@@ -53,19 +53,19 @@ def normalise(location: str) -> str:
     if "://" in location:
         if holds_a_secret(location):
             raise FruitsError(
-                f"A place that begins with {location.partition('://')[0]}:// holds a password or a signature, and "
-                "places are written into tables and logs. Give it without, and the credentials by AWS_PROFILE."
+                f"A location that begins with {location.partition('://')[0]}:// holds a password or a signature, and "
+                "locations are written into tables and logs. Give it without, and the credentials by AWS_PROFILE."
             )
         if not location.partition("://")[2].strip("/"):
             raise FruitsError(f"{location!r} names no bucket: write s3://bucket/prefix.")
         return location.rstrip("/")
     # abspath takes out "..", as Hadoop does in the paths it lists. Not resolve(): a link is a name somebody chose,
     # and the paths in the tables should be the ones people know.
-    place = os.path.abspath(Path(location).expanduser())  # noqa: PTH100
-    place = "/" + place.lstrip("/")
-    if place == "/":
+    location = os.path.abspath(Path(location).expanduser())  # noqa: PTH100
+    location = "/" + location.lstrip("/")
+    if location == "/":
         raise FruitsError("The root of the file system was given: name a folder below it.")
-    return place
+    return location
 
 
 def _file_uri(uri: str) -> tuple[str, str]:
@@ -78,7 +78,7 @@ def _file_uri(uri: str) -> tuple[str, str]:
 
 
 def filesystem_of(location: str) -> tuple[fs.FileSystem, str]:
-    """Returns the pyarrow filesystem of a normalised place, and the place's path on it.
+    """Returns the pyarrow filesystem of a normalised location, and the location's path on it.
 
     The filesystem is for the moment's use, in this process: it may hold credentials that expire.
 
@@ -100,16 +100,16 @@ def filesystem_of(location: str) -> tuple[fs.FileSystem, str]:
 
 
 def file_type(location: str) -> fs.FileType:
-    """Returns whether a place is a file, a directory or nothing at all."""
+    """Returns whether a location is a file, a directory or nothing at all."""
     filesystem, path = filesystem_of(location)
-    with s3_errors.in_sentences(location):
+    with s3_errors.translate_errors(location):
         return filesystem.get_file_info(path).type
 
 
 def modified(location: str) -> datetime | None:
     """Returns when a file was last changed, in S3 when it was put; None where there is none."""
     filesystem, path = filesystem_of(location)
-    with s3_errors.in_sentences(location):
+    with s3_errors.translate_errors(location):
         changed: datetime | None = filesystem.get_file_info(path).mtime
     return changed
 
@@ -142,7 +142,7 @@ def sha256_of(location: str) -> str | None:
     """Returns the sha256 of a file, hexadecimal, read piece by piece; None where there is none, or it has no bytes."""
     digest, length = hashlib.sha256(), 0
     try:
-        with s3_errors.in_sentences(location), _input_stream(location) as stream:
+        with s3_errors.translate_errors(location), _input_stream(location) as stream:
             while piece := stream.read(1 << 20):
                 digest.update(piece)
                 length += len(piece)
@@ -156,7 +156,7 @@ def write_bytes(location: str, data: bytes) -> None:
     # A put to an object store is atomic by itself; only a local file needs the detour over another name.
     filesystem, path = filesystem_of(location)
     partial = f".{uuid.uuid4().hex}.partial" if isinstance(filesystem, fs.LocalFileSystem) else ""
-    with s3_errors.in_sentences(location), open_output(location + partial) as stream:
+    with s3_errors.translate_errors(location), open_output(location + partial) as stream:
         stream.write(data)
     if partial:
         filesystem.move(path + partial, path)
@@ -247,7 +247,7 @@ def list_files(location: str, *, recursive: bool = False, must_exist: bool = Fal
     """Returns what lies in a directory and is not a directory.
 
     Args:
-        location: The directory, a normalised place.
+        location: The directory, a normalised location.
         recursive: Those of its subdirectories too.
         must_exist: Whether a directory that is not there is an error; else it is an empty one.
 
@@ -278,7 +278,7 @@ def leads_elsewhere(directory: str, path: str) -> bool:
     """Returns whether a file of a directory is a link, or lies behind one.
 
     Args:
-        directory: The directory, a normalised place; it may be a link itself.
+        directory: The directory, a normalised location; it may be a link itself.
         path: The file's path below it.
     """
     if "://" in directory:
@@ -296,7 +296,7 @@ def _list(location: str, recursive: bool, must_exist: bool) -> list[fs.FileInfo]
     filesystem, path = filesystem_of(location)
     wanted = fs.FileSelector(path, recursive=recursive, allow_not_found=not must_exist)
     try:
-        with s3_errors.in_sentences(location):
+        with s3_errors.translate_errors(location):
             found: list[fs.FileInfo] = filesystem.get_file_info(wanted)
         # Decoded as they are asked for, and used by whoever does not expect that they cannot be.
         for info in found:

@@ -26,12 +26,12 @@ _FROM_OUTSIDE = frozenset(
 
 
 def object_store_options(location: str) -> dict[str, str]:
-    """Returns what Rust's object_store, and with it deltalake, needs to reach a place in S3; good for some minutes.
+    """Returns what Rust's object_store, and with it deltalake, needs to reach a location in S3; good for some minutes.
 
     It is used where ``settings_from_outside_hidden``.
 
     Args:
-        location: The place.
+        location: The location.
 
     Raises:
         FruitsError: There are no credentials.

@@ -19,11 +19,11 @@ from spark_steps.storage.s3_address import (
     region,
 )
 from spark_steps.storage.s3_credentials import SEARCH, credentials, session
-from spark_steps.storage.s3_errors import in_sentences, sentence_of
+from spark_steps.storage.s3_errors import sentence_of, translate_errors
 
 _CONNECTIONS = 16
 # What S3 says of single keys in an answer that it gives with 200, which no SDK tries again.
-_PASSING_ERRORS = {"InternalError", "ServiceUnavailable", "SlowDown"}
+_TRANSIENT_ERRORS = {"InternalError", "ServiceUnavailable", "SlowDown"}
 _PAUSES_SECONDS = (0.5, 1, 2, 4)
 _THERE_ALREADY = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _KEYS_PER_DELETION = 1000
@@ -102,7 +102,7 @@ def put_new(location: str, data: bytes) -> None:
     from botocore.exceptions import ClientError
 
     bucket, key = bucket_and_key(location)
-    with in_sentences(location):
+    with translate_errors(location):
         try:
             client().put_object(Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
         except ClientError as error:
@@ -118,7 +118,7 @@ def check_conditional_writes(location: str) -> None:
     all of its buckets.
 
     Args:
-        location: A directory where objects may be written and deleted, a normalised place.
+        location: A directory where objects may be written and deleted, a normalised location.
     """
     if not is_s3(location) or (address := endpoint()) is None:
         return
@@ -144,7 +144,7 @@ def delete_below(location: str) -> None:
     """Deletes every object below a prefix, and the markers that consoles make of it; none is no error."""
     # Not pyarrow: it leaves an empty object in place of the parent directory of what it deletes.
     bucket, key = bucket_and_key(location)
-    with in_sentences(location):
+    with translate_errors(location):
         pages = client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{key}/")
         delete_keys(bucket, (item["Key"] for page in pages for item in page.get("Contents", [])))
 
@@ -172,7 +172,7 @@ def delete_objects(bucket: str, objects: Iterable[dict[str, str]]) -> None:
     for start in range(0, len(named), _KEYS_PER_DELETION):
         refused = _refused_deletions(bucket, named[start : start + _KEYS_PER_DELETION])
         for pause in _PAUSES_SECONDS:
-            if not refused or any(one["Code"] not in _PASSING_ERRORS for one in refused):
+            if not refused or any(one["Code"] not in _TRANSIENT_ERRORS for one in refused):
                 break
             time.sleep(pause)
             again = [{name: one[name] for name in ("Key", "VersionId") if one.get(name)} for one in refused]
@@ -183,7 +183,7 @@ def delete_objects(bucket: str, objects: Iterable[dict[str, str]]) -> None:
 
 
 def _refused_deletions(bucket: str, objects: list[dict[str, str]]) -> list[dict[str, str]]:
-    with in_sentences(f"{SCHEME}{bucket}"):
+    with translate_errors(f"{SCHEME}{bucket}"):
         answer = client().delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
     refused: list[dict[str, str]] = answer.get("Errors", [])
     return refused

@@ -13,7 +13,7 @@ ANSWER_SECONDS = 60
 
 
 def is_s3(location: str) -> bool:
-    """Returns whether a normalised place lies in S3."""
+    """Returns whether a normalised location lies in S3."""
     return location.startswith(SCHEME)
 
 
@@ -34,6 +34,6 @@ def environment() -> tuple[tuple[str, str], ...]:
 
 
 def bucket_and_key(location: str) -> tuple[str, str]:
-    """Returns the bucket and the key of a place in S3; the key is taken as it stands, never decoded."""
+    """Returns the bucket and the key of a location in S3; the key is taken as it stands, never decoded."""
     bucket, _, key = location.removeprefix(SCHEME).partition("/")
     return bucket, key

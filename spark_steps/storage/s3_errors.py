@@ -10,8 +10,8 @@ from spark_steps.storage.s3_address import is_s3
 
 
 @contextmanager
-def in_sentences(location: str) -> Iterator[None]:
-    """Turns what S3 answers into a FruitsError that names the place and the remedy; a missing file stays one.
+def translate_errors(location: str) -> Iterator[None]:
+    """Turns what S3 answers into a FruitsError that names the location and the remedy; a missing file stays one.
 
     Args:
         location: What is read or written; errors of a folder on this machine pass as they are.
@@ -56,7 +56,7 @@ def broke_off(error: FruitsError) -> bool:
     timeout, one that writes an object where there is none: it cannot tell whether it was done.
 
     Args:
-        error: As ``in_sentences`` has raised it.
+        error: As ``translate_errors`` has raised it.
     """
     cause = plain(error.__cause__) if isinstance(error.__cause__, Exception) else ""
     return bool(_BROKE_OFF.search(cause)) and not _TRIED_AGAIN.search(cause)

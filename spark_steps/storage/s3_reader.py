@@ -41,7 +41,7 @@ def read(location: str, most_bytes: int | None = None) -> bytes:
         FruitsError: S3 refused.
     """
     bucket, key = s3_address.bucket_and_key(location)
-    with s3_errors.in_sentences(location):
+    with s3_errors.translate_errors(location):
         if not _is_plain(key):
             return _read_odd_key(bucket, key, most_bytes)
         # Threads that begin together would make a store each, with connections of its own.

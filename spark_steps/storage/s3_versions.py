@@ -51,7 +51,7 @@ def delete_versions(location: str, versions: Iterable[Version]) -> int:
     """Deletes versions for good, and returns how many; one that is not there is no error.
 
     Args:
-        location: A place in their bucket.
+        location: A location in their bucket.
         versions: The versions.
     """
     bucket, _ = s3_address.bucket_and_key(location)
@@ -76,7 +76,7 @@ def delete_files_for_good(directory: str, names: Sequence[str]) -> None:
 
 def _listed(prefix: str) -> Iterator[Version]:
     bucket, key = s3_address.bucket_and_key(prefix)
-    with s3_errors.in_sentences(prefix):
+    with s3_errors.translate_errors(prefix):
         for page in s3.client().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
             for kind in ("Versions", "DeleteMarkers"):
                 for one in page.get(kind, []):

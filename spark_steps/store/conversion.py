@@ -1,6 +1,6 @@
 """Stores of an earlier release made into Delta tables, where they lie and without running the network.
 
-Its tables were directories ``folder=<folder>`` of Parquet files, with whole places in ``path``. Which files replaced
+Its tables were directories ``folder=<folder>`` of Parquet files, with whole locations in ``path``. Which files replaced
 which was said by numbered notes in ``_replacing``; one that was decided and not carried out is honoured here. Old files
 are deleted when a commit has added the new ones: a conversion that was interrupted can be repeated.
 """
@@ -51,7 +51,7 @@ def convert(store: Store, say: Callable[[str], None]) -> bool:
     """
     tables = {name: table for name, table in store.tables.items() if _old_directories(table)}
     for name, table in tables.items():
-        with s3_errors.in_sentences(table.root):
+        with s3_errors.translate_errors(table.root):
             # An interrupted conversion may have got as far as this.
             if not table.log.snapshot().files:
                 rows = _convert_table(store, table)
@@ -88,9 +88,9 @@ def _converted(table: FolderTable, file: _OldFile, roots: set[str]) -> Iterator[
     column = table.schema.get_field_index("path")
     with pq.ParquetFile(path, filesystem=filesystem) as opened:
         for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=table.schema.names):
-            places = batch["path"].to_pylist()
-            paths = [f"{file.folder}/{place.rpartition('/')[2]}" for place in places]
-            roots.update(place.removesuffix(f"/{below}") for place, below in zip(places, paths, strict=True))
+            whole = batch["path"].to_pylist()
+            paths = [f"{file.folder}/{location.rpartition('/')[2]}" for location in whole]
+            roots.update(location.removesuffix(f"/{below}") for location, below in zip(whole, paths, strict=True))
             rows = batch.select(table.schema.names).set_column(column, "path", pa.array(paths, pa.string()))
             # The old file's totals are among the schema's metadata, and those are of other paths.
             if rows.num_rows:

@@ -84,7 +84,7 @@ def named(folders: Sequence[str]) -> str:
     return f"{len(folders):,} folders such as {', '.join(map(repr, folders[:_NAMED]))}"
 
 
-def look(store: Store, *, listed: bool = True) -> Staleness:
+def staleness_of(store: Store, *, listed: bool = True) -> Staleness:
     """Returns what of a store is stale.
 
     Args:

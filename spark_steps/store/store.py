@@ -37,10 +37,10 @@ class Moment:
 
 @dataclass(frozen=True)
 class Store:
-    """The places of a store.
+    """The locations of a store.
 
     Attributes:
-        root: A normalised place.
+        root: A normalised location.
         as_of: The moment as which it is read; None for now.
     """
 
@@ -56,30 +56,30 @@ class Store:
         """Raises a FruitsError if the store holds photos of another images root: one store, one root.
 
         Args:
-            images: The images root, a normalised place.
+            images: The images root, a normalised location.
         """
         if (known := self.images) not in (None, images):
             raise FruitsError(
                 f"The store {self.root} holds the photos of {known}, and not those of {images}. Use another store for "
                 "these. If they are the same photos in a new place, start sync_image_folders or fruits run with that "
-                "place: both look for them there."
+                "location: both look for them there."
             )
 
     def claim_images(self, images: str) -> None:
-        """Makes a place the images root of a new store; raises a FruitsError if the store has another.
+        """Makes a location the images root of a new store; raises a FruitsError if the store has another.
 
         Args:
-            images: The images root, a normalised place.
+            images: The images root, a normalised location.
         """
         if self.images is None:
             self.use_images(images)
         self.check_images(images)
 
     def use_images(self, images: str) -> str | None:
-        """Makes a place the images root of the store: of a new one, or of one whose photos have moved there.
+        """Makes a location the images root of the store: of a new one, or of one whose photos have moved there.
 
         Args:
-            images: The images root, a normalised place.
+            images: The images root, a normalised location.
 
         Returns:
             A sentence on what was found where the photos have moved; else None.
@@ -108,7 +108,7 @@ class Store:
         return told
 
     def _found_below(self, images: str) -> tuple[int, int]:
-        """Returns how many photos of some folders lie below a place, by path and length, and of how many."""
+        """Returns how many photos of some folders lie below a location, by path and length, and of how many."""
         folders = self.raw_images.folders()[:_FOLDERS_LOOKED_AT]
         rows = self.raw_images.arrow(["path", "length"], folders)
         known = set(zip(rows["path"].to_pylist(), rows["length"].to_pylist(), strict=True))

@@ -112,7 +112,7 @@ def _summarise(table: FolderTable, named: list[str] | None) -> dict[str, Summary
 
 def of_files(table: FolderTable, files: Sequence[DataFile]) -> list[Summary]:
     """Returns what each file of a table holds, several opened at a time, none that this process has seen before."""
-    with s3_errors.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+    with s3_errors.translate_errors(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         return list(pool.map(lambda file: _of_file(table, file), files))
 
 

@@ -34,7 +34,7 @@ class RowSource(Protocol):
         """Writes the rows as Parquet files of a table, and returns the files.
 
         Args:
-            directory: The table's directory, a normalised place.
+            directory: The table's directory, a normalised location.
             name: How the files' names begin.
         """
 
@@ -62,7 +62,7 @@ class DriverRows:
 
 
 @dataclass(frozen=True)
-class TaskRows:
+class DeferredRows:
     """Rows that each task computes from rows of its own.
 
     Attributes:
@@ -108,7 +108,7 @@ def write_file(directory: str, folder: str, parts: Iterable[pa.RecordBatch], nam
     """Writes a Parquet file of a table, with the totals of its rows in its footer.
 
     Args:
-        directory: The table's directory, a normalised place.
+        directory: The table's directory, a normalised location.
         folder: The image folder whose rows these are.
         parts: At least one batch, all of one schema, without the column ``folder``.
         name: How the file's name begins.
@@ -121,7 +121,7 @@ def write_file(directory: str, folder: str, parts: Iterable[pa.RecordBatch], nam
     first = next(tables)
     # Features hardly repeat: looking for those that do takes half of the time of the write.
     repeating = [field.name for field in first.schema if not pa.types.is_list(field.type)]
-    with s3_errors.in_sentences(directory), locations.open_output(f"{directory}/{path}") as stream:
+    with s3_errors.translate_errors(directory), locations.open_output(f"{directory}/{path}") as stream:
         with pq.ParquetWriter(stream, first.schema, use_dictionary=repeating) as writer:
             totals = Totals()
             for table in chain([first], tables):

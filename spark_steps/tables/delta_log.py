@@ -151,7 +151,7 @@ class DeltaLog:
     """The log of one table.
 
     Attributes:
-        root: The table's directory, a normalised place.
+        root: The table's directory, a normalised location.
         schema: Its columns, ``folder`` left out.
     """
 
@@ -401,7 +401,7 @@ class DeltaLog:
         from deltalake.exceptions import DeltaError
 
         try:
-            with s3_errors.in_sentences(self.root):
+            with s3_errors.translate_errors(self.root):
                 yield
         except FileNotFoundError:
             raise

@@ -22,7 +22,7 @@ from spark_steps.errors import FruitsError
 from spark_steps.spark.session import rows_in_partitions
 from spark_steps.storage import locations, s3, s3_address, s3_errors
 from spark_steps.storage.s3_versions import delete_files_for_good
-from spark_steps.tables.deferred_rows import DriverRows, RowSource, TaskRows, rows_as_they_are
+from spark_steps.tables.deferred_rows import DeferredRows, DriverRows, RowSource, rows_as_they_are
 from spark_steps.tables.delta_log import DataFile, DeltaLog, FileChange, Snapshot, TableChangedError
 from spark_steps.tables.open_tables import LOG
 from spark_steps.tables.schemas import FOLDER, to_spark, with_folder
@@ -78,7 +78,7 @@ class FolderTable:
     """A Delta table partitioned by image folder.
 
     Attributes:
-        root: Its directory, a normalised place.
+        root: Its directory, a normalised location.
         schema: Its columns, the partition column ``folder`` left out.
         version: The version that is read; None for the newest, -1 for none, as before there was a table.
     """
@@ -156,7 +156,7 @@ class FolderTable:
     def _as_it_was_looked_up(self, path: str = "") -> Iterator[None]:
         try:
             with (
-                s3_errors.in_sentences(self.root),
+                s3_errors.translate_errors(self.root),
                 _damage_told(f"{self.root}/{path}" if path else f"A file of {self.root}"),
             ):
                 yield
@@ -208,8 +208,8 @@ class FolderTable:
                     rows = pa.Table.from_batches([with_folder_column(batch, file.folder)])
                     yield from rows.select(schema.names).cast(schema).to_batches()
 
-        shares = contiguous_shares(self.files(folders), spark.sparkContext.defaultParallelism)
-        return map_shares(spark, shares, run, to_spark(schema))
+        shares = contiguous_partitions(self.files(folders), spark.sparkContext.defaultParallelism)
+        return map_partitions(spark, shares, run, to_spark(schema))
 
     def arrow(
         self, columns: Sequence[str], folders: Iterable[str] | None = None, where: "ds.Expression | None" = None
@@ -243,7 +243,7 @@ class FolderTable:
         with self._as_it_was_looked_up():
             return dataset.to_table(columns=list(columns), filter=where)
 
-    def replacement(self, rows: "DataFrame | TaskRows | DriverRows", folders: Sequence[str]) -> TableChange:
+    def replacement(self, rows: "DataFrame | DeferredRows | DriverRows", folders: Sequence[str]) -> TableChange:
         """Plans the replacement of all rows of the named folders; other folders stay as they are.
 
         Args:
@@ -329,15 +329,15 @@ class FolderTable:
         # For good: among these rows may be those of photos that were erased meanwhile.
         delete_files_for_good(self.root, list(paths))
 
-    def _as_row_source(self, rows: "DataFrame | TaskRows | DriverRows") -> RowSource:
-        if isinstance(rows, (TaskRows, DriverRows)):
+    def _as_row_source(self, rows: "DataFrame | DeferredRows | DriverRows") -> RowSource:
+        if isinstance(rows, (DeferredRows, DriverRows)):
             return rows
         from pyspark.sql import functions as F
 
         columns = [F.col(field.name).cast(field.dataType).alias(field.name) for field in to_spark(self.schema)]
         # Each folder's rows together, so that a task has one file open at a time; and in an order that people expect.
         order = [FOLDER, *(["path"] if "path" in self.schema.names else [])]
-        return TaskRows(rows.select(*columns, FOLDER).sortWithinPartitions(*order), rows_as_they_are)
+        return DeferredRows(rows.select(*columns, FOLDER).sortWithinPartitions(*order), rows_as_they_are)
 
     def listing(self) -> dict[str, datetime]:
         """Returns when each Parquet file below the table's directory was written, whether the log names it or not.
@@ -403,7 +403,7 @@ def matrix_of(lists: pa.ListArray) -> NDArray[Any]:
     return numbers[values.offset : values.offset + len(values)].reshape(len(lists), -1)
 
 
-def contiguous_shares(files: Sequence[DataFile], shares: int) -> list[list[DataFile]]:
+def contiguous_partitions(files: Sequence[DataFile], shares: int) -> list[list[DataFile]]:
     """Cuts a list of files into at most so many runs of about equal size, in order.
 
     In order, so that a task meets few folders: the files it writes are then at most one for each folder and
@@ -422,11 +422,11 @@ def contiguous_shares(files: Sequence[DataFile], shares: int) -> list[list[DataF
     return cut
 
 
-def rows_of_shares(
+def deferred_rows(
     spark: "SparkSession",
     shares: Sequence[Sequence[Item]],
     function: Callable[[Iterator[Item]], Iterator[pa.RecordBatch]],
-) -> TaskRows:
+) -> DeferredRows:
     """Returns the rows that a function makes of files which it reads itself, one task for each share.
 
     Rows of 1280 numbers cost more to carry from the JVM to Python than to read: with pyarrow in the task they
@@ -444,16 +444,16 @@ def rows_of_shares(
                 yield from function(iter(shares[number]))
 
     # The shares travel with the function. As rows they would take a second Python worker for each task.
-    return TaskRows(rows_in_partitions(spark, len(shares)), run)
+    return DeferredRows(rows_in_partitions(spark, len(shares)), run)
 
 
-def map_shares(
+def map_partitions(
     spark: "SparkSession",
     shares: Sequence[Sequence[Item]],
     function: Callable[[Iterator[Item]], Iterator[pa.RecordBatch]],
     schema: "StructType | str",
 ) -> "DataFrame":
-    """Returns ``rows_of_shares`` as a DataFrame, for a few rows that the driver collects.
+    """Returns ``deferred_rows`` as a DataFrame, for a few rows that the driver collects.
 
     Args:
         spark: The session.
@@ -461,4 +461,4 @@ def map_shares(
         function: From what a task has to Arrow batches of the schema.
         schema: The columns of the result, as Spark takes them.
     """
-    return rows_of_shares(spark, shares, function).frame(schema)
+    return deferred_rows(spark, shares, function).frame(schema)

@@ -30,7 +30,7 @@ def table_totals(table: FolderTable, files: FilesByFolder) -> dict[str, Totals]:
     def of_files(of_folder: Sequence[DataFile]) -> Totals:
         return sum_of(_of_file(table, file) for file in of_folder)
 
-    with s3_errors.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+    with s3_errors.translate_errors(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         return dict(zip(files, pool.map(of_files, files.values()), strict=True))
 
 

@@ -64,7 +64,7 @@ def open_table(root: str, version: int | None = None) -> "DeltaTable":
     """Opens a table.
 
     Args:
-        root: The table's directory, a normalised place.
+        root: The table's directory, a normalised location.
         version: The version; None for the newest, which of a table in S3 all callers share.
 
     Raises:
@@ -127,7 +127,7 @@ def _commits_since(root: str, version: int) -> dict[int, str]:
     """Returns the ETags of a version and of some that came after it, by version."""
     bucket, key = s3_address.bucket_and_key(root)
     start = f"{key}/{LOG}/".removeprefix("/")
-    with s3_errors.in_sentences(root):
+    with s3_errors.translate_errors(root):
         listed = s3.client().list_objects_v2(Bucket=bucket, Prefix=start, StartAfter=f"{start}{version:020}.")
     found = ((COMMIT_NAME.fullmatch(one["Key"].rpartition("/")[2]), one["ETag"]) for one in listed.get("Contents", []))
     return {int(match[1]): etag for match, etag in found if match}

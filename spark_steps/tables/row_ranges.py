@@ -98,7 +98,7 @@ def task_sizes(rows: int, cores: int, most: int) -> list[int]:
     return sizes
 
 
-def cut(files: Iterable[FileRows], sizes: Sequence[int]) -> list[list[FileRows]]:
+def split(files: Iterable[FileRows], sizes: Sequence[int]) -> list[list[FileRows]]:
     """Cuts rows of files, in their order, into tasks of given sizes, so that a task meets few folders.
 
     Args:

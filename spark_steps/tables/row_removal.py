@@ -29,7 +29,7 @@ _UNKNOWN_SIZE = sys.maxsize
 
 
 @dataclass(frozen=True)
-class Doomed:
+class RowPredicate:
     """Which rows go: those of some photos, under whatever path, and those at some paths, whatever photo lies there.
 
     Attributes:
@@ -53,7 +53,7 @@ class Doomed:
 
 
 @dataclass(frozen=True)
-class Found:
+class Matches:
     """Rows that go.
 
     Attributes:
@@ -80,12 +80,12 @@ class Found:
         return self.folders.total()
 
 
-def find_rows(table: FolderTable, doomed: Doomed) -> Found:
+def find_rows(table: FolderTable, doomed: RowPredicate) -> Matches:
     """Finds rows in a table and in the files of its former versions; ``path`` and ``image_id`` are read."""
     return table.while_unchanged(lambda: _find_rows(table, doomed))
 
 
-def _find_rows(table: FolderTable, doomed: Doomed) -> Found:
+def _find_rows(table: FolderTable, doomed: RowPredicate) -> Matches:
     columns = [name for name in ("path", "image_id") if name in table.schema.names]
 
     def look(file: DataFile) -> pa.Table:
@@ -106,7 +106,7 @@ def _find_rows(table: FolderTable, doomed: Doomed) -> Found:
     # In this order: what is committed after the listing is then among the table's files.
     listed, files = table.listing(), table.files()
     others = [DataFile(path, "", _UNKNOWN_SIZE, 0) for path in sorted(listed.keys() - {file.path for file in files})]
-    with s3_errors.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+    with s3_errors.translate_errors(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         of_files = [(file, rows) for file, rows in zip(files, pool.map(look, files), strict=True) if rows.num_rows]
         of_others = list(zip(others, pool.map(look_if_readable, others), strict=True))
     of_former = [(file, rows) for file, rows in of_others if rows is not None and rows.num_rows]
@@ -114,7 +114,7 @@ def _find_rows(table: FolderTable, doomed: Doomed) -> Found:
     for file, rows in of_files:
         folders[file.folder] += rows.num_rows
     found, former = ([rows for _, rows in some] for some in (of_files, of_former))
-    return Found(
+    return Matches(
         image_ids=_values([*found, *former], "image_id") if "image_id" in columns else frozenset(),
         paths=_values([*found, *former], "path"),
         folders=folders,
@@ -139,7 +139,7 @@ def check_nobody_writes(table: FolderTable) -> None:
             )
 
 
-def remove_rows(table: FolderTable, doomed: Doomed) -> None:
+def remove_rows(table: FolderTable, doomed: RowPredicate) -> None:
     """Takes rows out of a table; whatever ends the process, the table has all of them or none.
 
     Files that hold none of them are not touched. Those that did are deleted at once, also those of former versions, as
@@ -162,7 +162,7 @@ def remove_rows(table: FolderTable, doomed: Doomed) -> None:
         locations.delete_files(table.root, [path for path in found.unreadable if path not in committed])
 
 
-def _remove_rows(table: FolderTable, doomed: Doomed) -> None:
+def _remove_rows(table: FolderTable, doomed: RowPredicate) -> None:
     base = table.snapshot()
     files = find_rows(table, doomed).files
     folders = frozenset(file.folder for file in files)
@@ -173,13 +173,13 @@ def _remove_rows(table: FolderTable, doomed: Doomed) -> None:
         first = next(parts, None)
         return [] if first is None else [write_file(table.root, file.folder, chain([first], parts), _NAME)]
 
-    with s3_errors.in_sentences(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
+    with s3_errors.translate_errors(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         written = [new for some in pool.map(rewrite, files) for new in some]
     change = TableChange(base, None, files, folders, kept=sum(file.rows for file in written))
     table.commit(written, change, {"change": "erase"})
 
 
-def _kept(table: FolderTable, file: DataFile, doomed: Doomed) -> Iterator[pa.RecordBatch]:
+def _kept(table: FolderTable, file: DataFile, doomed: RowPredicate) -> Iterator[pa.RecordBatch]:
     with table.reading(file) as opened:
         for batch in opened.iter_batches(_ROWS_AT_A_TIME):
             kept = batch.filter(pc.invert(doomed.mask(batch)))
@@ -188,12 +188,12 @@ def _kept(table: FolderTable, file: DataFile, doomed: Doomed) -> Iterator[pa.Rec
                 yield kept.replace_schema_metadata(None)
 
 
-def delete_former_versions(place: str) -> int:
+def delete_former_versions(location: str) -> int:
     """Deletes what a bucket with versions keeps of files that are no more, and returns how many versions that were.
 
     Args:
-        place: A directory of derived files; elsewhere than in S3 there are no versions.
+        location: A directory of derived files; elsewhere than in S3 there are no versions.
     """
-    if not s3_address.is_s3(place):
+    if not s3_address.is_s3(location):
         return 0
-    return delete_versions(place, (version for version in versions_below(place) if version.former))
+    return delete_versions(location, (version for version in versions_below(location) if version.former))

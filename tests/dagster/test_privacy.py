@@ -152,7 +152,7 @@ def away(name: str) -> str:
 def test_a_staging_bucket_outside_the_eu_is_refused_and_with_it_logs_and_notebooks(s3: S3) -> None:
     settings = read_settings(images=f"{s3.bucket}/Test", store=s3.bucket)
     with pytest.raises(FruitsError, match="us-west-2, outside the European Union"):
-        check_residency(settings, places=[*s3_places(settings), away("staging-away")])
+        check_residency(settings, locations=[*s3_places(settings), away("staging-away")])
 
 
 def test_logs_and_notebooks_of_clusters_go_to_the_staging_bucket_and_nowhere_else() -> None:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from moto import mock_aws
 
 from fruits_assets.aws import s3_lock
-from fruits_assets.aws.sessions import once
+from fruits_assets.aws.sessions import call_at_most_once
 from fruits_assets.engines.emr.cluster import Cluster, Step, idle_since, last_run, reusable, step_name
 from fruits_assets.engines.emr.cluster_request import cluster_request
 from fruits_assets.engines.emr.guards import orphans
@@ -225,7 +225,7 @@ def test_a_call_that_must_not_be_made_twice_is_looked_for_when_its_answer_is_los
         calls.append("j-1")
         raise ReadTimeoutError(endpoint_url="https://emr")
 
-    assert once(create, lambda: calls[0]) == "j-1"
+    assert call_at_most_once(create, lambda: calls[0]) == "j-1"
     assert calls == ["j-1"]
 
 
@@ -234,7 +234,7 @@ def test_a_refusal_is_not_tried_again() -> None:
         raise ClientError({"Error": {"Code": "ValidationException", "Message": "no"}}, "RunJobFlow")
 
     with pytest.raises(ClientError):
-        once(refuse, lambda: "j-1")
+        call_at_most_once(refuse, lambda: "j-1")
 
 
 def test_a_lock_whose_put_was_answered_by_nobody_is_still_the_holders(s3: Any) -> None:

@@ -45,7 +45,7 @@ def import_error() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("given", "cause", "remedy", "passing"),
+    ("given", "cause", "remedy", "is_transient"),
     [
         ({"error": import_error()}, "no_such_package is not there", "fruits deploy", False),
         ({"log": "ModuleNotFoundError: No module named 'boto3'"}, "boto3 is not there", "fruits deploy", False),
@@ -89,21 +89,21 @@ def import_error() -> dict[str, Any]:
     ],
 )
 def test_each_way_to_fail_has_a_message_of_its_own(
-    given: dict[str, Any], cause: str, remedy: str, passing: bool
+    given: dict[str, Any], cause: str, remedy: str, is_transient: bool
 ) -> None:
     found = explain(evidence(**given))
     assert cause in found.message
     assert remedy in found.message
-    assert found.passing is passing
+    assert found.is_transient is is_transient
 
 
 def test_what_the_cluster_did_to_a_step_is_told_and_an_error_of_the_steps_own_left_as_it_is() -> None:
     lost = explain_error("Py4JJavaError: Job aborted: ExecutorLostFailure (executor 1 exited)")
     assert lost is not None
-    assert lost.passing
+    assert lost.is_transient
     memory = explain_error("Container killed by YARN for exceeding physical memory limits")
     assert memory is not None
-    assert not memory.passing
+    assert not memory.is_transient
     assert explain_error("ValueError: 7 is no weight") is None
     assert explain_error("spark_steps.errors.FruitsError: the bucket says AccessDenied. Ask its owner.") is None
 

@@ -21,7 +21,7 @@ from fruits_assets.assets import raw_images
 from fruits_assets.aws.environment import read_environment
 from fruits_assets.engines.emr.cluster import Clusters
 from fruits_assets.instance.partitions import IMAGE_FOLDERS
-from fruits_assets.jobs.erasure_service import Wanted, erase
+from fruits_assets.jobs.erasure_service import ErasureRequest, erase
 from fruits_assets.resources import emr_resources
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
@@ -445,7 +445,7 @@ def test_the_launcher_role_may_erase_a_photo_for_good_and_deletes_no_receipt(
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     aws.enforce_iam(True)
     settings = read_settings(images=f"s3://{DATA}/Test", store=store.root)
-    erase(settings, instance, Wanted(paths=[one.path for one in photos]), lambda _: True, lambda _: None)
+    erase(settings, instance, ErasureRequest(paths=[one.path for one in photos]), lambda _: True, lambda _: None)
     listing = aws.client("s3").list_object_versions(Bucket=DATA, Prefix="Test/Aardvark/")
     assert not listing.get("Versions")
     assert not listing.get("DeleteMarkers")

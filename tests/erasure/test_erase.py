@@ -17,7 +17,7 @@ import pytest
 from fruits_assets.commands.erase import told
 from fruits_assets.definitions import build_definitions
 from fruits_assets.instance.records import ERASED_TEXT, replacement
-from fruits_assets.jobs.erasure_service import Wanted, erase
+from fruits_assets.jobs.erasure_service import ErasureRequest, erase
 from fruits_assets.sample_photos import write_sample
 from fruits_assets.settings import read_settings
 from spark_steps.erasure.carry_out import decide, refuse_while_erasing
@@ -208,7 +208,7 @@ def test_a_photo_put_in_the_place_while_somebody_is_asked_stays(
         Path(some[0].location).write_bytes(b"another photo")
         return True
 
-    erase(settings_of(images, store), instance, Wanted(paths=[some[0].location]), agreed, lambda _: None)
+    erase(settings_of(images, store), instance, ErasureRequest(paths=[some[0].location]), agreed, lambda _: None)
     assert Path(some[0].location).read_bytes() == b"another photo"
     assert [table.num_rows for table in rows_of(store).values()] == [5, 5, 5]
 

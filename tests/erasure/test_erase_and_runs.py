@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from fruits_assets.assets.io_managers import FolderTableIOManager, PcaModelIOManager, PcaUpdate, TableUpdate
 from fruits_assets.jobs import erasure_service
-from fruits_assets.jobs.erasure_service import Wanted, erase
+from fruits_assets.jobs.erasure_service import ErasureRequest, erase
 from fruits_assets.money.costs import CostModel
 from fruits_assets.resources import LocalPySparkResource
 from fruits_assets.settings import read_settings
@@ -65,7 +65,7 @@ def photos(tmp_path: Path, store: Store) -> list[Photo]:
 def erase_first(store: Store, photos: list[Photo], tmp_path: Path, instance: dg.DagsterInstance) -> Callable[[], None]:
     """Erases the first photo."""
     settings = read_settings(images=str(tmp_path / "images"), store=store.root)
-    wanted = Wanted(paths=[photos[0].location])
+    wanted = ErasureRequest(paths=[photos[0].location])
     return lambda: erase(settings, instance, wanted, lambda _: True, lambda _: None)
 
 
@@ -155,11 +155,11 @@ def test_two_homes_do_not_erase_photos_of_one_store_at_once(
 
     def erase_at_once(_: Plan) -> bool:
         with dg.DagsterInstance.ephemeral() as other, pytest.raises(FruitsError) as refused:
-            erase(settings, other, Wanted(paths=[photos[1].location]), lambda _: True, lambda _: None)
+            erase(settings, other, ErasureRequest(paths=[photos[1].location]), lambda _: True, lambda _: None)
         refusals.append(str(refused.value))
         return True
 
-    erase(settings, instance, Wanted(paths=[photos[0].location]), erase_at_once, lambda _: None)
+    erase(settings, instance, ErasureRequest(paths=[photos[0].location]), erase_at_once, lambda _: None)
     assert refusals == [f"Another process erases photos of {store.root}. Wait until it has ended."]
     assert [table.num_rows for table in rows_of(store).values()] == [5, 5, 5]
 
@@ -177,7 +177,7 @@ def test_whoever_is_asked_for_so_long_that_another_took_over_erases_nothing(
         return True
 
     with pytest.raises(FruitsError, match=r"The lock s3://.*/Erasures/unfinished/lock was lost.*Do it again"):
-        erase(settings, instance, Wanted(paths=[made[0].location]), sleep, lambda _: None)
+        erase(settings, instance, ErasureRequest(paths=[made[0].location]), sleep, lambda _: None)
     assert [table.num_rows for table in rows_of(store).values()] == [2, 2, 2]
     assert locations.read_bytes(made[0].location) == made[0].content
 
@@ -219,7 +219,7 @@ def test_rows_that_a_killed_run_has_written_go_too_and_the_run_stands_in_no_way(
     before = rows_of(store)
     settings = read_settings(images=str(tmp_path / "images"), store=store.root)
     with dg.DagsterInstance.local_temp(str(home)) as instance:
-        erase(settings, instance, Wanted(paths=[photos[0].location]), lambda _: True, lambda _: None)
+        erase(settings, instance, ErasureRequest(paths=[photos[0].location]), lambda _: True, lambda _: None)
         (run,) = instance.get_runs()
         assert run.status == dg.DagsterRunStatus.FAILURE
     assert files_that_say(contents_below(store.root), photos[0].needles()) == {}

@@ -282,7 +282,7 @@ def test_a_folders_name_is_not_taken_for_an_answer_of_s3(scripted: Scripted, nam
     scripted.will_say(403, refusal)
     with pytest.raises(FruitsError, match=rf"^s3://bucket/{name}/a: S3 refused.*archived"):
         locations.write_bytes(f"s3://bucket/{name}/a", b"x")
-    with pytest.raises(FruitsError, match="AWS denies access"), s3_errors.in_sentences("s3://bucket/a"):
+    with pytest.raises(FruitsError, match="AWS denies access"), s3_errors.translate_errors("s3://bucket/a"):
         raise OSError(f"When x for key '{name}/a': AWS Error UNKNOWN (HTTP status 403) during HeadObject operation: No")
 
 
@@ -300,9 +300,9 @@ def test_a_thousand_photos_take_a_listing_and_not_a_request_each(spark: SparkSes
 
 def test_the_connector_has_the_version_of_sparks_hadoop_and_only_where_it_is_needed(s3: S3) -> None:
     s3_jars()
-    plain = local_spark_config("2", places=["/photos", "/store"])
+    plain = local_spark_config("2", locations=["/photos", "/store"])
     assert not [name for name in plain if "s3" in name or name == "spark.jars.packages"]
-    with_s3 = local_spark_config("2", places=["/photos", s3.bucket])
+    with_s3 = local_spark_config("2", locations=["/photos", s3.bucket])
     assert f"hadoop-aws-{hadoop_version()}.jar" in with_s3["spark.driver.extraClassPath"]
     assert not [value for name, value in with_s3.items() if "key" in name or value == "test"]
 
@@ -324,7 +324,7 @@ def test_ivy_is_asked_for_the_connector_until_all_its_jars_are_there_whole(tmp_p
 def test_the_connector_stays_in_its_region(no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRUITS_REGION", "eu-central-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    settings = local_spark_config(places=["s3://bucket"])
+    settings = local_spark_config(locations=["s3://bucket"])
     assert settings["spark.hadoop.fs.s3a.endpoint"] == "https://s3.eu-central-1.amazonaws.com"
 
 
@@ -370,7 +370,7 @@ from spark_steps.spark.session import local_spark_config
 from spark_steps.store.store import Store
 
 store = Store(sys.argv[1])
-spark = LocalPySparkResource(spark_config=local_spark_config("2", places=[store.root])).spark_session
+spark = LocalPySparkResource(spark_config=local_spark_config("2", locations=[store.root])).spark_session
 model = PipelineModel.load(f"{store.pca_models}/{model_store.current_version(store.pca_models)}/pipeline")
 rows = store.mobilenet_features.scan(spark).where("error IS NULL").withColumn("features", array_to_vector("features"))
 ours = store.reduced_features.scan(spark).selectExpr("path", "reduced AS ours")

@@ -15,7 +15,7 @@ from spark_steps.tables.deferred_rows import DriverRows, write_file
 from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange, TableChangedError, by_folder
 from spark_steps.tables.footers import table_totals
 from spark_steps.tables.maintenance import Upkeep, compact, maintain, uncommitted_files, vacuum
-from spark_steps.tables.row_removal import Doomed, remove_rows
+from spark_steps.tables.row_removal import RowPredicate, remove_rows
 from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA
 from tests.chaos.faulty_s3 import faulty_s3
 from tests.support.s3_server import S3
@@ -202,7 +202,7 @@ def test_a_file_of_a_compaction_that_an_erasure_finds_half_written_is_not_commit
                 locations.write_bytes(f"{table.root}/part-half.parquet", b"PAR1")
             return super().listing()
 
-    remove_rows(Compacted(table.root, table.schema), Doomed(frozenset(), frozenset(["A/1.jpg"])))
+    remove_rows(Compacted(table.root, table.schema), RowPredicate(frozenset(), frozenset(["A/1.jpg"])))
     assert "part-half.parquet" not in table.listing()
     with pytest.raises(TableChangedError):
         table.commit([DataFile("part-half.parquet", "B", 4, 1)], begun[0])

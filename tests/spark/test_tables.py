@@ -12,8 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import expr
 
 from spark_steps.errors import FruitsError
-from spark_steps.tables.deferred_rows import DriverRows, TaskRows
-from spark_steps.tables.folder_table import DataFile, FolderTable, contiguous_shares
+from spark_steps.tables.deferred_rows import DeferredRows, DriverRows
+from spark_steps.tables.folder_table import DataFile, FolderTable, contiguous_partitions
 from spark_steps.tables.maintenance import vacuum
 from tests.support.names import HOSTILE_FOLDERS
 
@@ -29,7 +29,7 @@ def frame(spark: SparkSession, *rows: tuple[str, int, str]) -> DataFrame:
     return spark.createDataFrame(list(rows), "path string, length bigint, folder string")
 
 
-def replace(table: FolderTable, rows: "DataFrame | TaskRows", folders: list[str]) -> int:
+def replace(table: FolderTable, rows: "DataFrame | DeferredRows", folders: list[str]) -> int:
     return table.write(table.replacement(rows, folders))
 
 
@@ -99,14 +99,14 @@ def test_a_table_of_an_earlier_release_is_told_and_not_taken_for_an_empty_one(ta
 
 def test_files_are_cut_into_even_runs_in_their_order() -> None:
     files = [DataFile(f"f{n}", "A", size, 1) for n, size in enumerate([5, 5, 5, 5, 20, 1, 1, 1, 1, 16])]
-    shares = contiguous_shares(files, 3)
+    shares = contiguous_partitions(files, 3)
     assert [file for share in shares for file in share] == files
     assert [sum(file.size for file in share) for share in shares] == [20, 20, 20]
 
 
 def test_there_are_no_more_shares_than_files() -> None:
-    assert len(contiguous_shares([DataFile("f", "A", 1000, 1)], 8)) == 1
-    assert contiguous_shares([], 8) == []
+    assert len(contiguous_partitions([DataFile("f", "A", 1000, 1)], 8)) == 1
+    assert contiguous_partitions([], 8) == []
 
 
 def test_a_write_that_fails_leaves_the_old_rows_and_nothing_else(spark: SparkSession, table: FolderTable) -> None:
@@ -121,7 +121,7 @@ def test_a_write_that_fails_leaves_the_old_rows_and_nothing_else(spark: SparkSes
         raise ValueError("no more of this")
 
     with pytest.raises(Exception, match="no more of this"):
-        replace(table, TaskRows(frame(spark, ("b", 2, "A")), fail), ["A"])
+        replace(table, DeferredRows(frame(spark, ("b", 2, "A")), fail), ["A"])
     assert rows_of(table) == {"a": 1}
     assert table.listing() == before
 
@@ -151,7 +151,7 @@ def test_what_tasks_compute_is_written_by_them_in_one_file_for_each_folder_of_a_
             )
 
     source = frame(spark, *((f"p{n}", 0, "AB"[n // 6]) for n in range(12))).coalesce(1)
-    replace(table, TaskRows(source, writers), ["A", "B"])
+    replace(table, DeferredRows(source, writers), ["A", "B"])
     assert [(file.folder, file.rows) for file in table.files()] == [("A", 6), ("B", 6)]
     assert all(file.size == Path(table.root, file.path).stat().st_size for file in table.files())
     (process,) = set(table.arrow(["length"])["length"].to_pylist())

@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 
 from fruits_assets.engines.relay import EventRelay
 from fruits_assets.engines.staging import StepStaging
-from fruits_assets.jobs.erasure_service import Wanted, erase
+from fruits_assets.jobs.erasure_service import ErasureRequest, erase
 from fruits_assets.settings import read_settings
 from spark_steps.erasure.carry_out import Erasure
 from spark_steps.errors import FruitsError
@@ -86,7 +86,7 @@ def age(*files: Path) -> None:
 
 def erase_first(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     settings = read_settings(images=str(tmp_path / "images"), store=str(tmp_path / "store"))
-    wanted = Wanted(paths=[make_photos(settings.images, ["Fig"], 1)[0].location])
+    wanted = ErasureRequest(paths=[make_photos(settings.images, ["Fig"], 1)[0].location])
     erase(settings, instance, wanted, lambda _: True, lambda _: None)
 
 
@@ -247,7 +247,7 @@ def test_an_erasure_that_somebody_else_has_noted_deletes_no_file_outside_the_ima
     locations.write_json(f"{store.erasures}/unfinished/x.json", note)
     settings = read_settings(images=str(tmp_path / "images"), store=store.root)
     with pytest.raises(FruitsError, match=r"which does not lie below .*/images, and nothing else is erased"):
-        erase(settings, instance, Wanted(), lambda _: True, lambda _: None)
+        erase(settings, instance, ErasureRequest(), lambda _: True, lambda _: None)
     assert precious.read_bytes() == TEXT
 
 
@@ -270,7 +270,7 @@ def test_a_damaged_note_of_an_erasure_is_told_in_a_sentence(
     locations.write_bytes(f"{store.erasures}/unfinished/x.json", note.encode())
     settings = read_settings(images=str(tmp_path / "images"), store=store.root)
     with pytest.raises(FruitsError, match=r"x\.json is no note of this platform.* Delete it, and erase again"):
-        erase(settings, instance, Wanted(), lambda _: True, lambda _: None)
+        erase(settings, instance, ErasureRequest(), lambda _: True, lambda _: None)
 
 
 def test_the_receipt_of_an_erasure_is_written_nowhere_else(
@@ -279,7 +279,7 @@ def test_the_receipt_of_an_erasure_is_written_nowhere_else(
     locations.write_json(f"{store.erasures}/unfinished/x.json", asdict(Erasure("../../../x", [], [], {})))
     settings = read_settings(images=str(tmp_path / "images"), store=store.root)
     with pytest.raises(FruitsError, match=r"x\.json is no note of this platform"):
-        erase(settings, instance, Wanted(), lambda _: True, lambda _: None)
+        erase(settings, instance, ErasureRequest(), lambda _: True, lambda _: None)
     assert not list(tmp_path.glob("**/x.json.*"))
 
 
@@ -290,7 +290,7 @@ def test_rows_that_name_a_file_outside_the_images_folder_do_not_have_it_erased(
     write_rows(store, [hostile], model=False)
     settings = read_settings(images=str(tmp_path / "images"), store=store.root)
     with pytest.raises(FruitsError, match=r"The store .* names .*/\.\./precious\.parquet, which does not lie below"):
-        erase(settings, instance, Wanted(image_ids=[hostile.image_id]), lambda _: True, lambda _: None)
+        erase(settings, instance, ErasureRequest(image_ids=[hostile.image_id]), lambda _: True, lambda _: None)
     assert precious.exists()
     assert tombstone_of(hostile.image_id) not in {one.base_name for one in locations.list_files(store.tombstones)}
 

@@ -25,7 +25,7 @@ from spark_steps.store.store import Store
 from spark_steps.tables.folder_table import FolderTable
 from spark_steps.tables.maintenance import compact, vacuum
 from spark_steps.tables.open_tables import LOG
-from spark_steps.tables.row_removal import Doomed, remove_rows
+from spark_steps.tables.row_removal import RowPredicate, remove_rows
 from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA, with_folder
 from tests.support.pipeline import run_pipeline
 from tests.support.small_store import MODEL, TIME, Photo, make_photos, rows_of, write_rows
@@ -141,7 +141,7 @@ def test_a_compaction_adds_and_removes_no_row_and_an_erasure_only_those_that_are
 ) -> None:
     table = store.reduced_features
     assert compact(table, [file for file in table.files() if file.folder == "Fig"], {"run_id": "r"})
-    remove_rows(table, Doomed(frozenset(), frozenset([photos[0].path])))
+    remove_rows(table, RowPredicate(frozenset(), frozenset([photos[0].path])))
     erased, refused, compacted, *_ = history(store)
     assert (refused["what"], figures(refused)) == ("unfinished writes refused", (0, 0, 0, 0))
     assert (compacted["what"], figures(compacted)) == ("compacted", (0, 0, 1, 2))
@@ -284,7 +284,7 @@ def test_former_rows_are_read_until_their_files_are_deleted(store: Store) -> Non
 
 def test_a_version_that_held_erased_photos_can_no_longer_be_read(store: Store, photos: list[Photo]) -> None:
     for table in store.tables.values():
-        remove_rows(table, Doomed(frozenset(), frozenset([photos[0].path])))
+        remove_rows(table, RowPredicate(frozenset(), frozenset([photos[0].path])))
     done = fruits("export", store, "--csv", "-", "--as-of", "1")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "or held photos that have been erased. Give a later version" in done.stderr

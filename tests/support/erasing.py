@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from fruits_assets.jobs.erasure_service import Wanted, erase
+from fruits_assets.jobs.erasure_service import ErasureRequest, erase
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.erasure.plan import Plan
 from spark_steps.storage import locations
@@ -57,7 +57,7 @@ def erase_all(
         plans.append(plan)
         return True
 
-    erase(settings_of(images, store), instance, Wanted(**wanted), agreed, said.append)  # type: ignore[arg-type]
+    erase(settings_of(images, store), instance, ErasureRequest(**wanted), agreed, said.append)  # type: ignore[arg-type]
     return plans, said
 
 

@@ -73,11 +73,11 @@ def test_while_a_cluster_is_ended_its_words_are_heard_and_only_a_second_interrup
 def test_the_error_of_the_interrupted_run_itself_is_not_told() -> None:
     program = """
 import click
-from fruits_assets.terminal.problems import tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
 INTERRUPTS.let_the_cluster_be_ended()
 @click.command()
-@tells_problems_in_a_sentence
+@reports_problems
 def command():
     try:
         interrupt(); time.sleep(30)

@@ -17,7 +17,12 @@ from fruits_assets.settings import Settings, read_settings
 from spark_steps.photos.listing import PHOTO_EXTENSIONS
 from tests.support.project import PROJECT
 
-PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
+PAGES = [
+    PROJECT / "README.md",
+    PROJECT / "CONTRIBUTING.md",
+    *sorted((PROJECT / "docs").rglob("*.md")),
+    PROJECT / "CHANGELOG.md",
+]
 # The source without its quotes and line breaks, so that a message is found that is written over several lines.
 SOURCE = re.sub(
     r'"\s*\n\s*f?"',
@@ -103,7 +108,7 @@ def test_every_message_of_the_troubleshooting_page_is_one_that_the_code_gives() 
 
 
 def test_every_test_that_a_page_names_exists() -> None:
-    tests = "".join(file.read_text() for file in (PROJECT / "tests").glob("test_*.py"))
+    tests = "".join(file.read_text() for file in (PROJECT / "tests").rglob("test_*.py"))
     named = {name for page in PAGES for name in re.findall(r"`(test_[a-z0-9_]+)`", page.read_text())}
     assert len(named) > 30
     assert [name for name in sorted(named) if f"def {name}(" not in tests] == []

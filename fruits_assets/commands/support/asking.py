@@ -28,7 +28,7 @@ def agree_to_other_weights(settings: Settings, *, yes: bool) -> None:
         # Here: it brings Dagster's clients of AWS, which take seconds to import.
         from fruits_assets.aws.residency import check_residency
 
-        check_residency(settings, places=[settings.store, settings.weights])
+        check_residency(settings, locations=[settings.store, settings.weights])
     check_source(settings.weights)
     store = Store(settings.store)
     replaced = replaced_network(settings.weights, store.mobilenet_models)

@@ -25,6 +25,6 @@ def open_store(settings: Settings, as_of: str | None = None) -> Store:
         # Here: it brings Dagster's clients of AWS, which take seconds to import.
         from fruits_assets.aws.residency import check_residency
 
-        check_residency(settings, places=[settings.store])
+        check_residency(settings, locations=[settings.store])
     store = Store(settings.store)
     return store if as_of is None else as_it_was(store, as_of)

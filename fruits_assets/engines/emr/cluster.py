@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from fruits_assets.aws import s3_lock
 from fruits_assets.aws.environment import Environment
 from fruits_assets.aws.infrastructure import STACK_TAG, Infrastructure
-from fruits_assets.aws.sessions import NEVER_TWICE, client, once, s3_resource, sentences
+from fruits_assets.aws.sessions import NEVER_TWICE, call_at_most_once, client, s3_resource, translate_errors
 from fruits_assets.engines.emr.cluster_request import (
     ENVIRONMENT_TAG,
     INSTANCE_TYPE_TAG,
@@ -111,7 +111,7 @@ def step_name(step_key: str, run_id: str, attempt: int) -> str:
 
 def steps_of(emr: Any, cluster_id: str) -> list[Step]:
     """Returns all steps of a cluster, by a client of boto3."""
-    with sentences(f"list the steps of {cluster_id}"):
+    with translate_errors(f"list the steps of {cluster_id}"):
         pages = emr.get_paginator("list_steps").paginate(ClusterId=cluster_id)
         listed = [(one, one["Status"]) for page in pages for one in page["Steps"]]
     return [
@@ -174,14 +174,14 @@ class Clusters:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.infrastructure = Infrastructure.of_stack(settings.stack, settings.region)
-        with sentences("open a client of s3"):
+        with translate_errors("open a client of s3"):
             self.s3 = s3_resource(settings.region).get_client()
         self.emr = client("emr", settings.region)
         self._emr_once = client("emr", settings.region, NEVER_TWICE)
 
     def active(self) -> list[Cluster]:
         """Returns the stack's clusters that are not ended."""
-        with sentences("list the clusters"):
+        with translate_errors("list the clusters"):
             pages = self.emr.get_paginator("list_clusters").paginate(ClusterStates=list(ACTIVE_STATES))
             listed = [one for page in pages for one in page["Clusters"]]
             # Any may have any name, so the tag decides; the name only spares a call for each.
@@ -191,7 +191,7 @@ class Clusters:
 
     def describe(self, cluster_id: str) -> tuple[Cluster, dict[str, str]]:
         """Returns a cluster, and why it is in its state: EMR's Code and Message."""
-        with sentences(f"describe the cluster {cluster_id}"):
+        with translate_errors(f"describe the cluster {cluster_id}"):
             described = self.emr.describe_cluster(ClusterId=cluster_id)["Cluster"]
         return Cluster.of(described), described["Status"].get("StateChangeReason", {})
 
@@ -245,9 +245,9 @@ class Clusters:
         def added() -> str | None:
             return next((one.id for one in self.steps(cluster_id) if one.name == step["Name"]), None)
 
-        with sentences(f"add a step to {cluster_id}"):
+        with translate_errors(f"add a step to {cluster_id}"):
             try:
-                return once(add, added)
+                return call_at_most_once(add, added)
             except ClientError as error:
                 if _IS_ENDING.search(str(error)):
                     return None
@@ -266,8 +266,8 @@ class Clusters:
         def created() -> str | None:
             return next((one.id for one in self.active() if one.id not in before), None)
 
-        with sentences("create a cluster"):
-            cluster_id = once(create, created)
+        with translate_errors("create a cluster"):
+            cluster_id = call_at_most_once(create, created)
         say(
             f"cluster {cluster_id} is being created: 1 + {settings.core_nodes} {settings.instance_type}, about 7 min; "
             f"at most {worst:.2f} EUR, for it ends itself at an age of {settings.max_age_minutes} minutes"
@@ -276,7 +276,7 @@ class Clusters:
 
     def cost_model(self, cluster_id: str) -> ClusterCostModel:
         """Returns what a second of a cluster costs, with the nodes that it has or, before it has any, will have."""
-        with sentences(f"list the nodes of {cluster_id}"):
+        with translate_errors(f"list the nodes of {cluster_id}"):
             pages = self.emr.get_paginator("list_instances").paginate(
                 ClusterId=cluster_id, InstanceGroupTypes=["CORE"], InstanceStates=["RUNNING"]
             )
@@ -292,7 +292,7 @@ class Clusters:
 
     def cancel(self, cluster_id: str, step_ids: list[str]) -> None:
         """Cancels steps, running or not."""
-        with sentences(f"cancel steps of {cluster_id}"):
+        with translate_errors(f"cancel steps of {cluster_id}"):
             answer = self.emr.cancel_steps(
                 ClusterId=cluster_id, StepIds=step_ids, StepCancellationOption="TERMINATE_PROCESS"
             )
@@ -302,7 +302,7 @@ class Clusters:
 
     def terminate(self, cluster_ids: list[str]) -> None:
         """Ends clusters."""
-        with sentences(f"terminate {', '.join(cluster_ids)}"):
+        with translate_errors(f"terminate {', '.join(cluster_ids)}"):
             self.emr.terminate_job_flows(JobFlowIds=cluster_ids)
 
     def end_idle(

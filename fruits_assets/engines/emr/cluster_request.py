@@ -78,8 +78,8 @@ def _scaling(settings: Settings) -> dict[str, Any]:
     limits = {
         "UnitType": "Instances",
         "MinimumCapacityUnits": settings.core_nodes,
-        "MaximumCapacityUnits": settings.core_nodes_most,
-        "MaximumCoreCapacityUnits": settings.core_nodes_most,
+        "MaximumCapacityUnits": settings.max_core_nodes,
+        "MaximumCoreCapacityUnits": settings.max_core_nodes,
     }
     return limits | ({"MaximumOnDemandCapacityUnits": 0} if settings.spot else {})
 

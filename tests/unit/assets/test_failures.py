@@ -12,7 +12,7 @@ import pytest
 from fruits_assets.assets import ALL_ASSETS
 from fruits_assets.assets.checks import ALL_CHECKS
 from fruits_assets.assets.io_managers import FolderTableIOManager, MobileNetModelIOManager, PcaModelIOManager
-from fruits_assets.instance.failures import fails_in_a_sentence, reason
+from fruits_assets.instance.failures import reason, reports_failures
 from fruits_assets.jobs.jobs import ALL_JOBS
 from spark_steps.errors import FruitsError
 from tests.support.project import PROJECT
@@ -20,7 +20,7 @@ from tests.support.project import PROJECT
 SENTENCE = "There is no bucket b. Check its name."
 
 
-@fails_in_a_sentence
+@reports_failures
 def denied() -> None:
     try:
         raise OSError("An error occurred (NoSuchBucket)")
@@ -28,13 +28,13 @@ def denied() -> None:
         raise FruitsError(SENTENCE) from error
 
 
-@fails_in_a_sentence
+@reports_failures
 def denied_under_way() -> Iterator[int]:
     yield 1
     denied()
 
 
-@fails_in_a_sentence
+@reports_failures
 def in_a_worker() -> None:
     raise RuntimeError(f"Job aborted.\n  File a\nspark_steps.errors.FruitsError: {SENTENCE}\n  File b")
 
@@ -84,7 +84,7 @@ def test_an_error_of_others_stays_what_it_is() -> None:
         raise ValueError("no sentence")
 
     with pytest.raises(ValueError, match="no sentence"):
-        fails_in_a_sentence(broken)()
+        reports_failures(broken)()
     result, _, _ = ran(broken)
     assert reason(result.all_events) == "ValueError: no sentence"
 
@@ -122,8 +122,7 @@ def sentences_of_errors(source: Path) -> Iterator[str]:
 
 def test_no_sentence_that_the_ui_may_show_names_an_option_of_the_command_line() -> None:
     project = PROJECT
-    sources = [*(project / "spark_steps").glob("*.py"), *(project / "fruits_assets").glob("*.py")]
-    sources += (project / "fruits_assets" / "assets").glob("*.py")
+    sources = [*(project / "spark_steps").rglob("*.py"), *(project / "fruits_assets").rglob("*.py")]
     told = [
         sentence for source in sources if source.name not in OF_COMMANDS for sentence in sentences_of_errors(source)
     ]

@@ -62,7 +62,7 @@ def test_spark_gets_a_locale_that_knows_accents(monkeypatch: pytest.MonkeyPatch)
         ({"region": "us-east-1"}, "FRUITS_REGION.*photos stay in the European Union"),
         ({"region": "eu-west-2"}, "FRUITS_REGION.*photos stay in the European Union"),
         ({"deployment": "emr"}, "images is .*which a cluster cannot reach"),
-        ({"core_nodes": 4, "core_nodes_most": 3}, "core_nodes_most .3. is less than core_nodes"),
+        ({"core_nodes": 4, "max_core_nodes": 3}, "max_core_nodes .3. is less than core_nodes"),
         ({"instance_type": "m7g.xlarge"}, "FRUITS_INSTANCE_TYPE.*ARM"),
         ({"instance_type": "big"}, "FRUITS_INSTANCE_TYPE.*no instance type"),
         ({"images": "file://host/x"}, "three slashes"),

@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from fruits_assets.instance.failures import readable
-from fruits_assets.terminal.problems import disk_is_full, in_a_sentence, tells_problems_in_a_sentence
+from fruits_assets.terminal.problems import disk_is_full, message_of, reports_problems
 
 
 @click.command()
-@tells_problems_in_a_sentence
+@reports_problems
 def _fills_a_disk() -> None:
     with Path("/dev/full").open("w") as disk:
         disk.write("x")
@@ -38,18 +38,18 @@ def test_a_full_disk_is_known_by_the_cause_of_an_error_and_other_errors_are_not_
 
 
 def test_what_the_system_refuses_names_the_file_and_other_errors_keep_their_trace(tmp_path: Path) -> None:
-    assert in_a_sentence(PermissionError(13, "Permission denied", "/store")) == (
+    assert message_of(PermissionError(13, "Permission denied", "/store")) == (
         "Permission denied: /store. Check the path, and whether you may write there."
     )
-    assert in_a_sentence(ValueError("a mistake of ours")) is None
-    assert in_a_sentence(ConnectionError("a connection that broke")) is None
+    assert message_of(ValueError("a mistake of ours")) is None
+    assert message_of(ConnectionError("a connection that broke")) is None
 
 
 def test_a_damaged_file_of_the_store_is_named_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "part.parquet").write_bytes(b"no Parquet")
     with pytest.raises(pa.ArrowInvalid) as raised:
         pq.read_table(tmp_path / "part.parquet")
-    told = in_a_sentence(raised.value)
+    told = message_of(raised.value)
     assert told is not None
     assert readable(f"pyarrow.lib.ArrowInvalid: {raised.value}") == told
     assert readable("Task 3 failed: java.lang.RuntimeException: file:/a b.parquet is not a Parquet file").startswith(

@@ -284,12 +284,12 @@ def test_a_cluster_that_ended_before_the_month_does_not_count() -> None:
 
 
 def test_the_worst_case_is_the_most_nodes_for_the_greatest_age_and_ten_minutes_of_boot_and_end() -> None:
-    settings = read_settings(core_nodes_most=4, max_age_minutes=110)
+    settings = read_settings(max_core_nodes=4, max_age_minutes=110)
     assert worst_case_eur(settings, ROUND) == pytest.approx(5 * 2 * 0.5)
 
 
 def test_a_cluster_of_ours_at_its_greatest_age_may_still_cost_ten_minutes() -> None:
-    settings = read_settings(core_nodes_most=4, max_age_minutes=120)
+    settings = read_settings(max_core_nodes=4, max_age_minutes=120)
     at_that_age = spent(5 * 2 * 0.5, "RUNNING", hourly=2.5)
     assert rest_eur(at_that_age, worst_case_eur(settings, ROUND)) == pytest.approx(5 * 10 / 60 * 0.5)
 

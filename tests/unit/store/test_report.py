@@ -14,7 +14,7 @@ from fruits_assets.assets.checks import one_pca_model
 from fruits_assets.commands.cli import main
 from fruits_assets.sample_photos import write_sample
 from fruits_assets.settings import read_settings
-from spark_steps.store.staleness import look
+from spark_steps.store.staleness import staleness_of
 from spark_steps.store.store import Store
 from spark_steps.store.summaries import REJECTED_SHOWN
 from tests.support.pipeline import run_pipeline
@@ -83,18 +83,18 @@ def test_nothing_is_said_to_be_stale_of_a_store_that_is_up_to_date(made: Store) 
     result = check(made)
     assert (result.passed, result.description) == (
         True,
-        f"All photos with features are reduced by PCA model {look(made).pca_model}.",
+        f"All photos with features are reduced by PCA model {staleness_of(made).pca_model}.",
     )
 
 
 def test_a_copy_of_a_store_whose_files_have_other_times_is_as_up_to_date(made: Store, tmp_path: Path) -> None:
     shutil.copytree(made.root, tmp_path / "store", copy_function=shutil.copyfile)
-    assert look(Store(str(tmp_path / "store"))).sentences == []
+    assert staleness_of(Store(str(tmp_path / "store"))).sentences == []
 
 
 def test_folders_of_another_pca_model_are_told_in_the_report_and_in_the_check(store: Store) -> None:
     of_another_model(store, "Banana", "Lemon")
-    version = look(store).pca_model
+    version = staleness_of(store).pca_model
     told = "The photos in 2 folders such as 'Banana', 'Lemon' are reduced by another PCA model than the current "
     told += f"{version}."
     lines = report(store).stdout.splitlines()

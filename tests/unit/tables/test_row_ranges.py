@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_steps.tables.folder_table import DataFile, FolderTable
-from spark_steps.tables.row_ranges import FileRows, compare, cut, task_sizes
+from spark_steps.tables.row_ranges import FileRows, compare, split, task_sizes
 
 
 @given(st.integers(0, 100_000), st.integers(1, 64), st.integers(1, 600))
@@ -34,7 +34,7 @@ def test_the_last_tasks_are_small_and_add_few() -> None:
 def test_each_row_is_in_one_task_in_order(numbers: list[set[int]], cores: int, most: int) -> None:
     files = [FileRows(DataFile(f"{one}.parquet", f"F{one}", 1, 61), sorted(rows)) for one, rows in enumerate(numbers)]
     sizes = task_sizes(sum(map(len, numbers)), cores, most)
-    tasks = cut(files, sizes)
+    tasks = split(files, sizes)
     assert [sum(len(one.rows) for one in task) for task in tasks] == sizes
     rows = [(one.file.path, row) for task in tasks for one in task for row in one.rows]
     assert rows == [(one.file.path, row) for one in files for row in one.rows]

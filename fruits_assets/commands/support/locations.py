@@ -1,4 +1,4 @@
-"""Where the photos and the store are, for those who did not name them, and places that do not go together."""
+"""Where the photos and the store are, for those who did not name them, and locations that do not go together."""
 
 import errno
 import os
@@ -39,11 +39,11 @@ def make_store(settings: Settings) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), settings.store)
 
 
-def told(settings: Settings, images: str | None, store: str | None) -> Iterator[str]:
-    """Yields what there is to say of the places, a line each.
+def messages(settings: Settings, images: str | None, store: str | None) -> Iterator[str]:
+    """Yields a line on each location that was not given, and a warning where two do not go together.
 
     Args:
-        settings: The places.
+        settings: The locations.
         images: What the option gave, None for nothing.
         store: The same of the store.
     """
@@ -53,12 +53,12 @@ def told(settings: Settings, images: str | None, store: str | None) -> Iterator[
     if lies_within(settings.store, settings.images):
         yield (
             f"  warning: the store {settings.store} lies in the images folder, so that each run looks for photos among "
-            "its files too. Another place is better."
+            "its files too. Another location is better."
         )
 
 
-def lies_within(place: str, folder: str) -> bool:
-    """Returns whether a place is a folder or lies below it, both normalised; links are followed."""
-    if not is_s3(place):
-        place, folder = os.path.realpath(place), folder if is_s3(folder) else os.path.realpath(folder)
-    return place == folder or place.startswith(f"{folder}/")
+def lies_within(location: str, folder: str) -> bool:
+    """Returns whether a location is a folder or lies below it, both normalised; links are followed."""
+    if not is_s3(location):
+        location, folder = os.path.realpath(location), folder if is_s3(folder) else os.path.realpath(folder)
+    return location == folder or location.startswith(f"{folder}/")

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from fruits_assets.commands.cli import main
-from fruits_assets.commands.support.places import lies_within, told
+from fruits_assets.commands.support.locations import lies_within, messages
 from fruits_assets.settings import read_settings
 
 
@@ -20,17 +20,17 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_each_place_that_no_option_gave_is_said_with_where_it_comes_from(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert list(told(read_settings(), None, None)) == [
+    assert list(messages(read_settings(), None, None)) == [
         f"Images {here}/sample/photos (the default)",
         f"Store {here}/sample/store (the default)",
     ]
     (here / ".env").write_text("FRUITS_IMAGES=apples\n")
     monkeypatch.setenv("FRUITS_STORE", "numbers")
-    assert list(told(read_settings(), None, None)) == [
+    assert list(messages(read_settings(), None, None)) == [
         f"Images {here}/apples (FRUITS_IMAGES in .env)",
         f"Store {here}/numbers (FRUITS_STORE)",
     ]
-    assert list(told(read_settings(images="a", store="b"), "a", "b")) == []
+    assert list(messages(read_settings(images="a", store="b"), "a", "b")) == []
 
 
 def test_without_a_word_on_where_the_photos_are_the_command_says_how_to_name_them(here: Path) -> None:
@@ -51,9 +51,9 @@ def test_a_store_in_the_images_folder_is_said_and_images_in_the_store_are_not(he
     assert not lies_within("s3://bucket", "s3://bucket/Test")
     assert not lies_within("s3://bucket/Tests", "s3://bucket/Test")
     assert not lies_within("/photos", "s3://bucket/Test")
-    (warning,) = told(read_settings(images="photos", store="photos/store"), "photos", "photos/store")
+    (warning,) = messages(read_settings(images="photos", store="photos/store"), "photos", "photos/store")
     assert warning.startswith(f"  warning: the store {here}/photos/store lies in the images folder")
-    assert list(told(read_settings(images="s3://bucket/Test", store="s3://bucket"), "", "")) == []
+    assert list(messages(read_settings(images="s3://bucket/Test", store="s3://bucket"), "", "")) == []
 
 
 def test_a_store_that_cannot_be_made_is_told_before_any_work(here: Path) -> None:
