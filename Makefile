@@ -13,7 +13,7 @@ setup: .venv/.locked
 .venv/.locked: uv.lock pyproject.toml
 	@test -x "$$(command -v $(UV))" || ($(PYTHON) -m venv .uv && .uv/bin/python -m pip install --quiet uv)
 	$(UV) sync --locked --quiet
-	.venv/bin/python -m spark_steps.spark.class_archive
+	.venv/bin/python -m spark_steps.spark.class_archive_training
 	@touch $@
 
 run: setup

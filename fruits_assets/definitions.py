@@ -5,7 +5,7 @@ import dagster as dg
 from fruits_assets.assets import ALL_ASSETS
 from fruits_assets.assets.checks import ALL_CHECKS
 from fruits_assets.automation.sensors import automation_sensors, killed_runs_sensor
-from fruits_assets.engines.emr.guards import cluster_guard_sensor
+from fruits_assets.engines.guards import cluster_guard_sensor
 from fruits_assets.jobs.jobs import ALL_JOBS
 from fruits_assets.resources import RESOURCES
 from fruits_assets.settings import Settings, read_settings

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Runs contenders in turn on the same photos, watches their processes and compares their features with ours."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Results of the benchmarks: kept, printed as a table, and drawn."""

@@ -53,19 +53,19 @@ COMMANDS = {
         "Print what a shell needs to complete this command and its options.",
     ),
     "deploy": (
-        "fruits_assets.commands.deploy:deploy_command",
+        "fruits_assets.commands.aws.deploy:deploy_command",
         "Create or update what runs on AWS need, and upload the clusters' Python packages.",
     ),
     "doctor": (
-        "fruits_assets.commands.doctor:doctor_command",
+        "fruits_assets.commands.aws.doctor:doctor_command",
         "Check what runs on AWS need, from credentials to budget, and say what to do about each.",
     ),
     "estimate": (
-        "fruits_assets.money.estimate:estimate_command",
+        "fruits_assets.commands.aws.estimate:estimate_command",
         "Estimate time and cost of so many photos on the cluster, before there is one.",
     ),
     "clusters": (
-        "fruits_assets.commands.clusters:clusters_command",
+        "fruits_assets.commands.aws.clusters:clusters_command",
         "List the clusters of the region with age and cost so far, or end them.",
     ),
 }

@@ -61,12 +61,10 @@ def erase_command(
     from fruits_assets.jobs.erasure_service import ErasureRequest, erase, preview
 
     settings = read_settings(images=images, store=store)
-    lines = ""
-    if listed == _STANDARD_INPUT:
-        if not (yes or dry_run):
-            raise click.UsageError("--from-file - takes standard input, so that nobody can be asked: add --yes.")
-        listed, lines = None, _standard_input()
-    wanted = ErasureRequest(list(image_ids), list(paths), listed, older_than, lines)
+    lines = _standard_input(can_ask=not (yes or dry_run)) if listed == _STANDARD_INPUT else ""
+    wanted = ErasureRequest(
+        list(image_ids), list(paths), None if listed == _STANDARD_INPUT else listed, older_than, lines
+    )
     if dry_run:
         plan = preview(settings, wanted)
         click.echo(told(plan, all_of_it=True))
@@ -86,7 +84,9 @@ def erase_command(
         refuse_absent(plan)
 
 
-def _standard_input() -> str:
+def _standard_input(*, can_ask: bool) -> str:
+    if can_ask:
+        raise click.UsageError("--from-file - takes standard input, so that nobody can be asked: add --yes.")
     try:
         return sys.stdin.buffer.read().decode()
     except UnicodeDecodeError as error:

@@ -111,10 +111,7 @@ def erase(
     check_conditional_writes(store.raw_images.root)
     lock, what = f"{store.erasures}/unfinished/lock", f"erases photos of {store.root}"
     with one_at_a_time(lock, what, _PATIENCE_SECONDS) as check_alone:
-        begun = unfinished(store, settings.images)
-        for erasure in begun:
-            say(f"The erasure {erasure.name} was interrupted, and is finished now.")
-            _finish(store, settings, erasure, instance, say, check_alone)
+        begun = _finish_interrupted(store, settings, instance, say, check_alone)
         plan = _plan(store, _without(request, begun), settings)
         if not agreed(plan):
             return
@@ -133,6 +130,16 @@ def erase(
             withdraw(store, erasure)
             raise
         _finish(store, settings, erasure, instance, say, check_alone)
+
+
+def _finish_interrupted(
+    store: Store, settings: Settings, instance: dg.DagsterInstance, say: Say, check_alone: Callable[[], None]
+) -> list[Erasure]:
+    begun = unfinished(store, settings.images)
+    for erasure in begun:
+        say(f"The erasure {erasure.name} was interrupted, and is finished now.")
+        _finish(store, settings, erasure, instance, say, check_alone)
+    return begun
 
 
 def _plan(store: Store, request: Request, settings: Settings) -> Plan:

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from fruits_assets.aws.residency import check_residency
-from fruits_assets.engines.emr.guards import one_cluster_for_all
+from fruits_assets.engines.guards import one_cluster_for_all
 from fruits_assets.instance.failures import reason
 from fruits_assets.instance.in_flight import what_is_under_way
 from fruits_assets.instance.liveness import tagged_as_alive

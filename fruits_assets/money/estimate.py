@@ -1,18 +1,14 @@
 """How long so many photos take on the cluster and what they cost, with every assumption said."""
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import click
-
-from fruits_assets.money.budget import MINUTES_BEYOND_AGE, worst_case_eur
+from fruits_assets.money.budget import worst_case_eur
 from fruits_assets.money.costs import CORES_PER_NODE
-from fruits_assets.money.prices import Prices, read_prices, table_prices, xlarges
+from fruits_assets.money.prices import Prices, xlarges
 from fruits_assets.money.s3_requests import USD_PER_1000_GET, USD_PER_1000_PUT_OR_LIST, Requests, requests_of_run
-from fruits_assets.settings import Settings, read_settings
-from fruits_assets.terminal.problems import reports_problems
+from fruits_assets.settings import Settings
 from spark_steps.photos.limits import PHOTOS_PER_TASK
 
 # Measured: 100x100 photos from files to Parquet, end to end, on a machine of 2 cores.
@@ -140,46 +136,32 @@ def estimate(
     Raises:
         FruitsError: The price of the instance type is not known.
     """
-    size = xlarges(settings.instance_type)
-    cores = core_nodes * CORES_PER_NODE * size
-    photo_bytes = max(LEAST_BYTES, megapixels * BYTES_PER_MEGAPIXEL)
-    decoding = max(0.0, megapixels - SMALL_MEGAPIXELS) * DECODING_SECONDS_PER_MEGAPIXEL
-    per_core = images_per_second_per_core or 1 / (1 / IMAGES_PER_SECOND_PER_CORE + decoding)
-    fetched = core_nodes * NODE_BYTES_PER_SECOND * size / photo_bytes
-    rate = min(per_core * cores, fetched)
+    pace = _pace(core_nodes, settings, megapixels, images_per_second_per_core)
     folders = min(images, folders or math.ceil(images / IMAGES_PER_FOLDER))
-    requests = requests_of_run(images, folders, math.ceil(cores))
-    # The requests of the driver: all but those for photos, which the workers make while they compute.
-    others = requests.gets - images + requests.puts + requests.lists - requests.lists_in_turn
-    waiting = (requests.lists_in_turn + others / REQUESTS_AT_A_TIME) * SECONDS_PER_REQUEST
-    listing = waiting + folders * SECONDS_PER_FOLDER
-    features = images / rate
-    pca = 2 * images * PCA_CORE_SECONDS_PER_IMAGE / cores
-
-    parts = math.ceil(max(listing, features) / max(1.0, settings.step_minutes * 60 - STEP_OVERHEAD_SECONDS)) or 1
-    ends = START_UP_SECONDS + ENDING_SECONDS
-    sessions, overhead = _sessions(listing + features + pca, parts, settings.max_age_minutes * 60 - ends)
-    parts = max(parts, sessions)
-    seconds = {
-        "start_up": sessions * START_UP_SECONDS,
-        "step_overhead": overhead,
-        "folders_and_files": listing,
-        "mobilenet_features": features,
-        "pca_model_and_reduced_features": pca,
-        "ending": sessions * ENDING_SECONDS,
+    requests = requests_of_run(images, folders, math.ceil(pace.cores))
+    work = {
+        "folders_and_files": _listing_seconds(images, folders, requests),
+        "mobilenet_features": images / pace.rate,
+        "pca_model_and_reduced_features": 2 * images * PCA_CORE_SECONDS_PER_IMAGE / pace.cores,
     }
+    longest = max(work["folders_and_files"], work["mobilenet_features"])
+    parts = math.ceil(longest / max(1.0, settings.step_minutes * 60 - STEP_OVERHEAD_SECONDS)) or 1
+    ends = START_UP_SECONDS + ENDING_SECONDS
+    sessions, overhead = _sessions(sum(work.values()), parts, settings.max_age_minutes * 60 - ends)
+    seconds = {"start_up": sessions * START_UP_SECONDS, "step_overhead": overhead, **work}
+    seconds["ending"] = sessions * ENDING_SECONDS
     eur_per_second = (1 + core_nodes) * prices.node_hour_eur(settings.instance_type) / 3600
-    stored = images * (photo_bytes + TABLE_BYTES_PER_IMAGE) / 1e9 * S3_USD_PER_GIGABYTE_MONTH
+    stored = images * (pace.photo_bytes + TABLE_BYTES_PER_IMAGE) / 1e9 * S3_USD_PER_GIGABYTE_MONTH
     return Estimate(
         images=images,
         folders=folders,
         megapixels=megapixels,
         nodes=1 + core_nodes,
         instance_type=settings.instance_type,
-        images_per_second=rate,
+        images_per_second=pace.rate,
         seconds=seconds,
         sessions=sessions,
-        parts=parts,
+        parts=max(parts, sessions),
         cluster_eur=sum(seconds.values()) * eur_per_second,
         work_eur=(sum(seconds.values()) - sessions * ends) * eur_per_second,
         requests=requests,
@@ -188,8 +170,47 @@ def estimate(
         storage_eur_per_month=stored * prices.usd_to_eur,
         worst_case_eur=worst_case_eur(settings, prices),
         budget_eur=settings.budget_eur,
-        assumptions=_assumptions(per_core, images_per_second_per_core, fetched < per_core * cores, prices, photo_bytes),
+        assumptions=_assumptions(pace, images_per_second_per_core, prices),
     )
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """How fast a cluster works.
+
+    Attributes:
+        cores: Of all core nodes.
+        photo_bytes: Of a photo.
+        per_core: Photos a second that a core decodes and runs through the network.
+        rate: Photos a second of all core nodes.
+    """
+
+    cores: float
+    photo_bytes: float
+    per_core: float
+    rate: float
+
+    @property
+    def is_bound_by_network(self) -> bool:
+        """Whether the nodes' connections are what limits the rate."""
+        return self.rate < self.per_core * self.cores
+
+
+def _pace(core_nodes: int, settings: Settings, megapixels: float, given: float | None) -> _Pace:
+    size = xlarges(settings.instance_type)
+    cores = core_nodes * CORES_PER_NODE * size
+    photo_bytes = max(LEAST_BYTES, megapixels * BYTES_PER_MEGAPIXEL)
+    decoding = max(0.0, megapixels - SMALL_MEGAPIXELS) * DECODING_SECONDS_PER_MEGAPIXEL
+    per_core = given or 1 / (1 / IMAGES_PER_SECOND_PER_CORE + decoding)
+    fetched = core_nodes * NODE_BYTES_PER_SECOND * size / photo_bytes
+    return _Pace(cores, photo_bytes, per_core, min(per_core * cores, fetched))
+
+
+def _listing_seconds(images: int, folders: int, requests: Requests) -> float:
+    # The requests of the driver: all but those for photos, which the workers make while they compute.
+    others = requests.gets - images + requests.puts + requests.lists - requests.lists_in_turn
+    waiting = (requests.lists_in_turn + others / REQUESTS_AT_A_TIME) * SECONDS_PER_REQUEST
+    return waiting + folders * SECONDS_PER_FOLDER
 
 
 def _sessions(work: float, parts: int, session: float) -> tuple[int, float]:
@@ -210,22 +231,20 @@ def _sessions(work: float, parts: int, session: float) -> tuple[int, float]:
         sessions += max(1, math.ceil((work + overhead) / session) - sessions)
 
 
-def _assumptions(
-    per_core: float, given: float | None, network_bound: bool, prices: Prices, photo_bytes: float
-) -> tuple[str, ...]:
+def _assumptions(pace: _Pace, given: float | None, prices: Prices) -> tuple[str, ...]:
     if given:
-        rate = f"{per_core:g} images/s a core, as given"
+        rate = f"{pace.per_core:g} images/s a core, as given"
     else:
         rate = (
-            f"{per_core:.1f} images/s a core, from {IMAGES_PER_SECOND_PER_CORE:g} measured with 100x100 photos on a "
-            f"machine of 2 cores and {DECODING_SECONDS_PER_MEGAPIXEL * 1000:g} ms more for each megapixel; that a vCPU "
+            f"{pace.per_core:.1f} images/s a core, from {IMAGES_PER_SECOND_PER_CORE:g} measured with 100x100 photos on "
+            f"a machine of 2 cores and {DECODING_SECONDS_PER_MEGAPIXEL * 1000:g} ms more for each megapixel; that a vCPU "
             "is as fast was not measured"
         )
-    bound = "; here they are what limits the rate" if network_bound else ""
+    bound = "; here they are what limits the rate" if pace.is_bound_by_network else ""
     return (
         rate,
         f"{CORES_PER_NODE} cores and {NODE_BYTES_PER_SECOND / 1e6:g} MB/s for an xlarge, all core nodes busy to the "
-        f"end; {photo_bytes / 1e6:g} MB a photo{bound}",
+        f"end; {pace.photo_bytes / 1e6:g} MB a photo{bound}",
         f"start-up {START_UP_SECONDS / 60:g} min (5 to 10 are reported), the end {ENDING_SECONDS / 60:g} min, "
         f"{STEP_OVERHEAD_SECONDS:g} s besides its work for each step: assumed",
         f"{SECONDS_PER_REQUEST * 1000:g} ms for each request of the driver, LISTs one after the other and others "
@@ -238,115 +257,3 @@ def _assumptions(
         f"nodes: {prices.told}; from their creation, with their disks; Spot would cost less",
         "all photos are new, the cluster is not shared, and it ends when the work does",
     )
-
-
-def as_text(estimated: Estimate, settings: Settings) -> str:
-    """Returns an estimate as the command prints it.
-
-    Args:
-        estimated: What to tell.
-        settings: That it was made with.
-    """
-    hourly = estimated.cluster_eur / estimated.total_seconds * 3600
-    requests = estimated.requests
-    lines = [
-        f"{estimated.images:,} photos of {estimated.megapixels:g} megapixels in {estimated.folders:,} folders on "
-        f"1 + {estimated.nodes - 1} {estimated.instance_type}, {estimated.images_per_second:,.0f} images/s:",
-        "",
-    ]
-    for name, seconds in estimated.seconds.items():
-        lines.append(f"  {name.replace('_', ' '):<32}{seconds / 60:>9.1f} min{hourly * seconds / 3600:>10.3f} EUR")
-    lines += [
-        f"  {'S3 requests':<32}{'':>13}{estimated.requests_eur:>10.3f} EUR",
-        f"    {requests.gets:,} GET, {requests.puts:,} PUT, {requests.lists:,} LIST; {requests.files:,} table files",
-        f"  {'total':<32}{estimated.total_seconds / 60:>9.1f} min{estimated.total_eur:>10.3f} EUR",
-        f"  {'without start-up and end':<32}{'':>13}{estimated.work_eur:>10.3f} EUR",
-        f"  {'for 1,000 photos':<32}{'':>13}{estimated.total_eur / estimated.images * 1000:>10.4f} EUR",
-        f"  {'storage in S3, a month':<32}{'':>13}{estimated.storage_eur_per_month:>10.3f} EUR",
-        "",
-        *_limits(estimated, settings),
-        "",
-        "Assumptions:",
-        *(f"  - {one}" for one in estimated.assumptions),
-    ]
-    return "\n".join(lines)
-
-
-def _limits(estimated: Estimate, settings: Settings) -> list[str]:
-    fits = "This fits" if estimated.fits else "This does not fit: raise FRUITS_BUDGET_EUR"
-    told = [
-        f"Budget: {estimated.budget_eur:.2f} EUR a month. Before a cluster is created, {estimated.worst_case_eur:.2f} "
-        f"EUR of it must be free, the most that it could cost (1 + {settings.max_core_nodes} nodes for "
-        f"{settings.max_age_minutes + MINUTES_BEYOND_AGE} min: the greatest age, and {MINUTES_BEYOND_AGE} for boot and "
-        f"end). {fits}; what was spent this month is left out (fruits clusters shows it)."
-    ]
-    if estimated.sessions > 1:
-        told.append(
-            f"A cluster ends itself after {settings.max_age_minutes} min (FRUITS_MAX_AGE_MINUTES), before the work is "
-            f"done: it takes {estimated.sessions} clusters, one after the other."
-        )
-    if estimated.parts > 1:
-        told.append(
-            f"Run the folders in {estimated.parts} ranges of about {math.ceil(estimated.images / estimated.parts):,} "
-            f"photos each: a step is cancelled after {settings.step_minutes} min (FRUITS_STEP_MINUTES), and what it "
-            f"did is lost with it.{_more_nodes(estimated, settings)}"
-        )
-    if estimated.nodes - 1 > MOST_CORE_NODES:
-        told.append(f"FRUITS_MAX_CORE_NODES goes to {MOST_CORE_NODES}: the platform starts no cluster of this size.")
-    if estimated.folders > PRACTICAL_FOLDERS:
-        told.append(
-            f"{estimated.folders:,} folders are more partitions than Dagster is good for ({PRACTICAL_FOLDERS:,}): put "
-            "more photos into a folder, or several stores side by side."
-        )
-    return told
-
-
-def _more_nodes(estimated: Estimate, settings: Settings) -> str:
-    # The network is what nodes make faster, and nearly all of the time.
-    wanted = math.ceil((estimated.nodes - 1) * estimated.seconds["mobilenet_features"] / (settings.step_minutes * 60))
-    if not estimated.nodes - 1 < wanted <= MOST_CORE_NODES:
-        return ""
-    return f" With {wanted} core nodes (--core-nodes) it is about one range."
-
-
-@click.command("estimate")
-@click.option("--images", required=True, type=click.IntRange(1), help="Photos, all of them new.")
-@click.option("--core-nodes", "--nodes", type=click.IntRange(1), help="Core nodes.  [env: FRUITS_CORE_NODES]")
-@click.option("--folders", type=click.IntRange(1), help="Folders of photos.  [default: one for 500]")
-@click.option(
-    "--megapixels",
-    default=SMALL_MEGAPIXELS,
-    show_default=True,
-    type=click.FloatRange(0, min_open=True),
-    help="Of a photo: 0.01 is 100x100, a phone's are 12.",
-)
-@click.option(
-    "--images-per-second-per-core",
-    type=click.FloatRange(0, min_open=True),
-    help="Where you have measured it; else from our own measurement.",
-)
-@click.option("--live-prices", is_flag=True, help="Ask AWS's Price List API in place of the table.")
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
-@reports_problems
-def estimate_command(
-    images: int,
-    core_nodes: int | None,
-    folders: int | None,
-    megapixels: float,
-    images_per_second_per_core: float | None,
-    live_prices: bool,
-    as_json: bool,
-) -> None:
-    """Estimate time and cost of so many photos on the cluster, before there is one.
-
-    \b
-    Examples:
-      fruits estimate --images 100000
-      fruits estimate --images 20000 --megapixels 12 --core-nodes 4
-    """
-    settings = read_settings()
-    prices = read_prices(settings) if live_prices else table_prices(settings.usd_to_eur, settings.region)
-    told = estimate(
-        images, core_nodes or settings.core_nodes, prices, settings, megapixels, images_per_second_per_core, folders
-    )
-    click.echo(json.dumps(told.as_json(), indent=2) if as_json else as_text(told, settings))

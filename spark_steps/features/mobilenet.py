@@ -23,16 +23,10 @@ from spark_steps.photos.decoding import ERASED, TRANSIENT_REASONS, decode
 from spark_steps.photos.fetching import fetch
 from spark_steps.photos.limits import PHOTOS_PER_TASK, DecodeLimits
 from spark_steps.photos.tombstones import tombstone_of
-from spark_steps.tables.folder_table import (
-    DataFile,
-    FolderTable,
-    TableChange,
-    by_folder,
-    contiguous_partitions,
-    deferred_rows,
-)
+from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange
+from spark_steps.tables.partitions import contiguous_partitions, deferred_rows
 from spark_steps.tables.row_ranges import FileRows, compare, split, task_sizes
-from spark_steps.tables.schemas import FEATURES_SCHEMA, with_folder
+from spark_steps.tables.schemas import FEATURES_SCHEMA, by_folder, with_folder
 
 _ARROW_SCHEMA = with_folder(FEATURES_SCHEMA)
 Value = TypeVar("Value")
@@ -123,9 +117,8 @@ def plan_features(
 
     A row stays when its photo's path, length and modification time, the model, and what the listing thought of the
     photo are the same, unless its error was one that may pass (vanished, unreadable). Where only the time is another,
-    as after a move to another disk, the photo is read, and its row stays if the bytes are the same.
-
-    Files all of whose rows stay are not written again.
+    as after a move to another disk, the photo is read, and its row stays if the bytes are the same. Files all of whose
+    rows stay are not written again.
 
     Args:
         spark: The session.
@@ -149,10 +142,8 @@ def plan_features(
     with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
         plans = dict(zip(folders, pool.map(plan, folders), strict=True))
     computed = [one for plan in plans.values() for one in plan.computed]
-    sizes = task_sizes(sum(len(one.rows) for one in computed), context.defaultParallelism, PHOTOS_PER_TASK)
     rewritten = [one for plan in plans.values() for one in plan.rewritten]
-    # Of other tasks, so that those that compute are of equal length.
-    shares: list[Sequence[_Item]] = [*split(computed, sizes), *_in_shares(rewritten, context.defaultParallelism)]
+    shares = _shared_out(computed, rewritten, context.defaultParallelism)
     work = {folder: plan.work for folder, plan in plans.items()}
     changed = frozenset(folder for folder, one in work.items() if not one.is_current)
     if not changed:
@@ -164,6 +155,14 @@ def plan_features(
 
 
 _Item = FileRows | tuple[FileRows, _Recheck]
+
+
+def _shared_out(
+    computed: Sequence[FileRows], rewritten: Sequence[tuple[FileRows, _Recheck]], cores: int
+) -> list[Sequence[_Item]]:
+    """Returns what each task does; those that only recheck are other tasks, so that those that compute are equal."""
+    sizes = task_sizes(sum(len(one.rows) for one in computed), cores, PHOTOS_PER_TASK)
+    return [*split(computed, sizes), *_in_shares(rewritten, cores)]
 
 
 def _in_shares(rewritten: Sequence[tuple[FileRows, _Recheck]], tasks: int) -> list[list[tuple[FileRows, _Recheck]]]:

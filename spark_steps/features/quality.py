@@ -11,7 +11,8 @@ from pyspark.sql.types import BinaryType, LongType, StructField, StructType
 
 from spark_steps.features.weights import FEATURES
 from spark_steps.spark.interruptible import collect
-from spark_steps.tables.folder_table import DataFile, FolderTable, contiguous_partitions, map_partitions
+from spark_steps.tables.folder_table import DataFile, FolderTable
+from spark_steps.tables.partitions import contiguous_partitions, map_partitions
 
 _PARTIAL_SCHEMA = StructType(
     [

@@ -13,7 +13,8 @@ from spark_steps.errors import FruitsError
 from spark_steps.features.weights import FEATURES, MobileNetModel
 from spark_steps.pca.moments import Matrix, Moments, RunningMoments, merge_in_pairs, version_of
 from spark_steps.spark.interruptible import collect
-from spark_steps.tables.folder_table import DataFile, FolderTable, contiguous_partitions, map_partitions
+from spark_steps.tables.folder_table import DataFile, FolderTable
+from spark_steps.tables.partitions import contiguous_partitions, map_partitions
 
 # Only by name: a model is loaded, and projects, where there is no Spark.
 if TYPE_CHECKING:

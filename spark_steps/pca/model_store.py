@@ -11,7 +11,7 @@ from pyarrow import fs
 from spark_steps.errors import FruitsError
 from spark_steps.pca.model import ANALYSED_COMPONENTS, PcaModel, PcaSettings
 from spark_steps.storage import locations
-from spark_steps.tables.folder_table import matrix_of
+from spark_steps.tables.schemas import matrix_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -10,10 +10,11 @@ from pyspark.sql import SparkSession
 
 from spark_steps.errors import FruitsError
 from spark_steps.pca.model import PcaModel, feature_matrix
-from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange, by_folder, deferred_rows
+from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange
 from spark_steps.tables.footers import table_totals
+from spark_steps.tables.partitions import deferred_rows
 from spark_steps.tables.row_ranges import FileRows, compare, split, task_sizes
-from spark_steps.tables.schemas import REDUCED_SCHEMA, with_folder
+from spark_steps.tables.schemas import REDUCED_SCHEMA, by_folder, with_folder
 from spark_steps.tables.totals import Totals, TotalsByFolder, of_others
 
 _SCHEMA = with_folder(REDUCED_SCHEMA)

@@ -18,8 +18,8 @@ from spark_steps.errors import FruitsError
 from spark_steps.store.staleness import staleness_of
 from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import tables_of
-from spark_steps.tables.folder_table import DataFile, FolderTable, matrix_of, with_folder_column
-from spark_steps.tables.schemas import REDUCED_SCHEMA, with_folder
+from spark_steps.tables.folder_table import DataFile, FolderTable
+from spark_steps.tables.schemas import REDUCED_SCHEMA, matrix_of, with_folder, with_folder_column
 
 _TEXTS = ("image_id", "path", "folder", "label")
 _ROWS_AT_A_TIME = 8192

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from spark_steps.spark.interruptible import collect
 from spark_steps.storage import locations, s3_errors
-from spark_steps.tables.delta_log import DataFile
+from spark_steps.tables.snapshots import DataFile
 from spark_steps.tables.totals import Totals
 
 if TYPE_CHECKING:

@@ -6,38 +6,35 @@ others have committed meanwhile, and of two runs that add the same photos both w
 Each commit has an id. Where S3 does not answer, the log tells by that id whether the commit was made.
 """
 
-import json
 import random
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
 from spark_steps.errors import FruitsError
 from spark_steps.storage import locations, object_store, s3, s3_address, s3_errors
-from spark_steps.tables.open_tables import COMMIT_NAME, LOG, SHARED, once_a_version, open_table, options_of, uri_of
+from spark_steps.tables.log_entries import COMMIT_ID, commit_of, snapshot_of
+from spark_steps.tables.open_tables import COMMIT_NAME, LOG, SHARED, open_table, options_of, uri_of
 from spark_steps.tables.schemas import FOLDER, with_folder
+from spark_steps.tables.snapshots import PLANNED_SINCE, Commit, FileChange, Snapshot, TableChangedError, is_outdated
+from spark_steps.tables.transactions import at_version, commit_properties, transact_change
 
 # Imported where it is used: the commands that read no table do without.
 if TYPE_CHECKING:
-    from deltalake import CommitProperties, DeltaTable
+    from deltalake import DeltaTable
 
 Found = TypeVar("Found")
 _TRIES = 50
 _COMMITS_AT_A_TIME = 16
 _LONGEST_PAUSE_SECONDS = 5.0
-_ID = "commit"
-# A change that was planned when this was another has to be planned anew, whatever folder it changes.
-PLANNED_SINCE = "fruits.plannedSince"
 _PROPERTIES = {
     # No least and greatest value of any column: paths and ids of photos are in no log, checkpoint or statistic.
     "delta.dataSkippingNumIndexedCols": "0",
@@ -49,101 +46,6 @@ _PROPERTIES = {
 _RETENTIONS = {"delta.deletedFileRetentionDuration": "", "delta.logRetentionDuration": "interval 30 days"}
 # deltalake decodes an escape in a table's location, and then looks for another one (1.6.6).
 _UNUSABLE = re.compile("%[0-9A-Fa-f]{2}|[\x00-\x1f\x7f]")
-
-
-class TableChangedError(FruitsError):
-    """Files of a table have been replaced since they were looked at: another look finds the table whole."""
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """One Parquet file of a table.
-
-    Attributes:
-        path: Its path below the table's root; no other file ever has the same.
-        folder: The image folder whose rows it holds.
-        size: Bytes.
-        rows: Rows.
-        added: When it was committed, milliseconds since 1970.
-    """
-
-    path: str
-    folder: str
-    size: int
-    rows: int
-    added: int = 0
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A table at one version.
-
-    Attributes:
-        version: Its number, from 0; -1 where there is no table yet.
-        files: Its files, by folder and then in the order in which they were added.
-        properties: The table's properties.
-    """
-
-    version: int = -1
-    files: tuple[DataFile, ...] = ()
-    properties: tuple[tuple[str, str], ...] = ()
-
-    def property(self, name: str) -> str | None:
-        """Returns a property of the table, None where it has none of that name."""
-        return dict(self.properties).get(name)
-
-    def paths(self, folder: str) -> frozenset[str]:
-        """Returns the paths of a folder's files."""
-        return self._by_folder.get(folder, frozenset())
-
-    @cached_property
-    def _by_folder(self) -> Mapping[str, frozenset[str]]:
-        found: dict[str, set[str]] = {}
-        for file in self.files:
-            found.setdefault(file.folder, set()).add(file.path)
-        return {folder: frozenset(paths) for folder, paths in found.items()}
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A version of a table, as its log tells of it.
-
-    Attributes:
-        version: Its number.
-        at: When it was committed.
-        operation: ``WRITE``, ``CREATE TABLE`` and so on.
-        parameters: What the operation was told, such as the properties that it set.
-        about: What the writer has written into it: the run, the asset, rows added and removed.
-        files_added: Files that came.
-        files_removed: Files that went.
-    """
-
-    version: int
-    at: datetime
-    operation: str
-    parameters: Mapping[str, Any]
-    about: Mapping[str, str]
-    files_added: int
-    files_removed: int
-
-
-@dataclass(frozen=True)
-class FileChange:
-    """Files that replace others of some folders.
-
-    Attributes:
-        added: The files that come; they lie in the table's directory already.
-        removed: The files that go.
-        base: The table that this was planned on.
-        folders: The folders that have to be as they were then.
-        kept: Rows of the files that come that are also in those that go.
-    """
-
-    added: Sequence[DataFile]
-    removed: Sequence[DataFile]
-    base: Snapshot
-    folders: frozenset[str]
-    kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -185,19 +87,19 @@ class DeltaLog:
         removed = sum(file.rows for file in change.removed) - change.kept
         added = sum(file.rows for file in change.added) - change.kept
         identity = uuid.uuid4().hex
-        told = {**about, "rows_added": str(added), "rows_removed": str(removed), _ID: identity}
+        told = {**about, "rows_added": str(added), "rows_removed": str(removed), COMMIT_ID: identity}
         s3.check_conditional_writes(self.root)
         for _ in range(_TRIES):
             table, now = self._ask(lambda: self._look(None))
             if table is None:
                 self.create()
                 continue
-            if _is_outdated(change, now):
+            if is_outdated(change, now):
                 raise TableChangedError(f"{self.root} was changed by another run meanwhile. Run again.")
             check()
 
             def transact(table: "DeltaTable" = table, now: Snapshot = now) -> None:
-                _transact(table, now.version, change, told)
+                transact_change(table, now.version, change, told)
 
             if self._attempt(transact, lambda now=now: self._is_commit(now.version + 1, identity)):  # type: ignore[misc]
                 return now.version + 1
@@ -235,7 +137,7 @@ class DeltaLog:
                     name=self.root.rpartition("/")[2],
                     configuration=_PROPERTIES,
                     storage_options=options,
-                    commit_properties=_commit_properties({}),
+                    commit_properties=commit_properties({}),
                 )
 
         # Where it returns False, another process was first.
@@ -261,9 +163,9 @@ class DeltaLog:
                 return False
 
             def set_it(table: "DeltaTable" = table, now: Snapshot = now) -> None:
-                with _at_version(table, now.version):
+                with at_version(table, now.version):
                     table.alter.set_table_properties(
-                        {name: value}, raise_if_not_exists=False, commit_properties=_commit_properties({})
+                        {name: value}, raise_if_not_exists=False, commit_properties=commit_properties({})
                     )
 
             self._attempt(set_it, lambda: self.snapshot().property(name) == value)
@@ -327,7 +229,7 @@ class DeltaLog:
     def _commit(self, version: int) -> Commit | None:
         """Returns a version, None where another process has cleaned up its part of the log meanwhile."""
         try:
-            return _commit_of(version, locations.read_bytes(self._location(version)))
+            return commit_of(version, locations.read_bytes(self._location(version)))
         except FileNotFoundError:
             return None
 
@@ -337,7 +239,7 @@ class DeltaLog:
         try:
             with SHARED if s3_address.is_s3(self.root) else nullcontext():
                 table = open_table(self.root, version)
-                return table, _snapshot_of(self.root, table)
+                return table, snapshot_of(self.root, table)
         except TableNotFoundError:
             return None, Snapshot()
 
@@ -354,7 +256,7 @@ class DeltaLog:
         """Returns whether a version is the commit with some id."""
         try:
             with self._errors("read"):
-                return f'"{_ID}":"{identity}"'.encode() in locations.read_bytes(self._location(version))
+                return f'"{COMMIT_ID}":"{identity}"'.encode() in locations.read_bytes(self._location(version))
         except FileNotFoundError:
             return False
 
@@ -421,107 +323,3 @@ def _patiently(ask: Callable[[], Found]) -> Found:
                 raise
             time.sleep(random.uniform(0, min(_LONGEST_PAUSE_SECONDS, 0.1 * 2**number)))  # noqa: S311
     return ask()
-
-
-def _is_outdated(change: FileChange, now: Snapshot) -> bool:
-    """Returns whether a change can no longer be made as it was planned."""
-    if now.property(PLANNED_SINCE) != change.base.property(PLANNED_SINCE):
-        return True
-    if any(now.paths(folder) != change.base.paths(folder) for folder in change.folders):
-        return True
-    # Of a caller who has found the files before the table that it names.
-    return any(file.path not in now.paths(file.folder) for file in change.removed)
-
-
-def _snapshot_of(root: str, table: "DeltaTable") -> Snapshot:
-    # A table of 100,000 files takes a second, and is looked at some forty times in a run.
-    return once_a_version(root, table, lambda: _files_of(root, table))
-
-
-def _files_of(root: str, table: "DeltaTable") -> Snapshot:
-    # Not pa.table, which imports pandas.
-    rows = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
-    columns = ("path", f"partition.{FOLDER}", "size_bytes", "num_records", "modification_time")
-    # A table without a file has no column of its partition, nor has one whose files are all of no folder.
-    values = [rows[name].to_pylist() if name in rows.schema.names else [None] * rows.num_rows for name in columns]
-    files = []
-    for logged, folder, size, count, added in zip(*values, strict=True):
-        # Other programs put files into directories named by the folder, whose path the log has as a URI has it.
-        path = unquote(logged)
-        _check_file(root, path, folder)
-        files.append(DataFile(path, folder, size, _rows_of(root, path) if count is None else count, added))
-    ordered = sorted(files, key=lambda file: (file.folder, file.added, file.path))
-    return Snapshot(table.version(), tuple(ordered), tuple(sorted(table.metadata().configuration.items())))
-
-
-def _rows_of(root: str, path: str) -> int:
-    """Returns the rows of a file that another program has added without their number."""
-    import pyarrow.parquet as pq
-
-    if locations.leads_elsewhere(root, path):
-        raise FruitsError(
-            f"{root}/{path} is a link, or lies behind one, as no file of a table does. Find out who made it."
-        )
-    filesystem, file = locations.filesystem_of(f"{root}/{path}")
-    try:
-        return int(pq.read_metadata(file, filesystem=filesystem).num_rows)
-    except FileNotFoundError as error:
-        raise FruitsError(
-            f"The log of {root} names the file {path}, which is not there. Find out who wrote it."
-        ) from error
-
-
-def _check_file(root: str, path: str, folder: object) -> None:
-    if ":" in path or "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
-        raise FruitsError(f"The log of {root} names the file {path!r}, which lies elsewhere. Find out who wrote it.")
-    if not isinstance(folder, str):
-        raise FruitsError(f"The log of {root} names the file {path}, which is of no folder. Find out who wrote it.")
-
-
-@contextmanager
-def _at_version(table: "DeltaTable", version: int) -> Iterator[None]:
-    """Holds a table at the version that a transaction was checked against."""
-    from deltalake.exceptions import CommitFailedError
-
-    with SHARED:
-        # Another thread of this process may have brought it up to date since.
-        if table.version() != version:
-            raise CommitFailedError(f"version {version} is no longer the newest")
-        yield
-
-
-def _transact(table: "DeltaTable", version: int, change: FileChange, about: Mapping[str, str]) -> None:
-    from deltalake.transaction import AddAction, RemoveAction
-
-    now = int(time.time() * 1000)
-    actions: list[AddAction | RemoveAction] = [
-        RemoveAction(file.path, True, now, file.size, {FOLDER: file.folder}) for file in change.removed
-    ]
-    actions += [
-        AddAction(file.path, file.size, {FOLDER: file.folder}, now, True, json.dumps({"numRecords": file.rows}))
-        for file in change.added
-    ]
-    properties = _commit_properties(about)
-    with _at_version(table, version):
-        table.create_write_transaction(actions, "append", table.schema(), [FOLDER], commit_properties=properties)
-
-
-def _commit_properties(about: Mapping[str, str]) -> "CommitProperties":
-    from deltalake import CommitProperties
-
-    return CommitProperties(custom_metadata=dict(about), max_commit_retries=0)
-
-
-def _commit_of(version: int, data: bytes) -> Commit:
-    actions = [json.loads(line) for line in data.decode().splitlines() if line.strip()]
-    info: dict[str, Any] = next((one["commitInfo"] for one in actions if "commitInfo" in one), {})
-    known = {"timestamp", "operation", "operationParameters", "engineInfo", "clientVersion", "operationMetrics", _ID}
-    return Commit(
-        version=version,
-        at=datetime.fromtimestamp(info.get("timestamp", 0) / 1000, UTC),
-        operation=str(info.get("operation", "")),
-        parameters=info.get("operationParameters") or {},
-        about={name: str(value) for name, value in info.items() if name not in known},
-        files_added=sum("add" in one for one in actions),
-        files_removed=sum("remove" in one for one in actions),
-    )

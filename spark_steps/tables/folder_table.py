@@ -11,32 +11,29 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from spark_steps.errors import FruitsError
-from spark_steps.spark.session import rows_in_partitions
 from spark_steps.storage import locations, s3, s3_address, s3_errors
 from spark_steps.storage.s3_versions import delete_files_for_good
 from spark_steps.tables.deferred_rows import DeferredRows, DriverRows, RowSource, rows_as_they_are
-from spark_steps.tables.delta_log import DataFile, DeltaLog, FileChange, Snapshot, TableChangedError
+from spark_steps.tables.delta_log import DeltaLog
 from spark_steps.tables.open_tables import LOG
-from spark_steps.tables.schemas import FOLDER, to_spark, with_folder
+from spark_steps.tables.partitions import contiguous_partitions, map_partitions
+from spark_steps.tables.schemas import FOLDER, to_spark, with_folder, with_folder_column
+from spark_steps.tables.snapshots import DataFile, FileChange, Snapshot, TableChangedError
 
 # Imported where they are used: the small commands do without Spark, and without pandas, which pyarrow.dataset brings.
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
     from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.types import StructType
 
 __all__ = ["DamagedFileError", "DataFile", "FolderTable", "Snapshot", "TableChange", "TableChangedError"]
 
 Found = TypeVar("Found")
-Item = TypeVar("Item")
 _TRIES = 5
 _SMALL_BYTES = 256 * 1024
 # What pyarrow says of a damaged file with an OSError, where it has no other error for it; not what it says of S3, where
@@ -379,86 +376,3 @@ def _damage_told(where: str) -> Iterator[None]:
             f"{where} is damaged, or no file of this table: {detail}. Take the table from a backup, or delete its "
             "directory and run again."
         ) from error
-
-
-def by_folder(files: Iterable[DataFile], folders: Iterable[str]) -> dict[str, list[DataFile]]:
-    """Returns the files of each of some folders."""
-    found: dict[str, list[DataFile]] = {folder: [] for folder in folders}
-    for file in files:
-        if file.folder in found:
-            found[file.folder].append(file)
-    return found
-
-
-def with_folder_column(batch: pa.RecordBatch, folder: str) -> pa.RecordBatch:
-    """Returns rows of one folder with the column ``folder``."""
-    return batch.append_column(FOLDER, pa.array([folder] * len(batch), pa.string()))
-
-
-def matrix_of(lists: pa.ListArray) -> NDArray[Any]:
-    """Returns N lists of k numbers each, none of them null, as a matrix of shape (N, k) over the same memory."""
-    values = lists.flatten()
-    # Not to_numpy, which imports pandas: half of the time that a small command takes.
-    numbers = np.frombuffer(values.buffers()[1], values.type.to_pandas_dtype())
-    return numbers[values.offset : values.offset + len(values)].reshape(len(lists), -1)
-
-
-def contiguous_partitions(files: Sequence[DataFile], shares: int) -> list[list[DataFile]]:
-    """Cuts a list of files into at most so many runs of about equal size, in order.
-
-    In order, so that a task meets few folders: the files it writes are then at most one for each folder and
-    one more for each task.
-    """
-    if not files:
-        return []
-    wanted = sum(file.size for file in files) / shares
-    cut: list[list[DataFile]] = [[]]
-    bytes_cut = 0
-    for file in files:
-        if cut[-1] and bytes_cut + file.size / 2 > wanted * len(cut) and len(cut) < shares:
-            cut.append([])
-        cut[-1].append(file)
-        bytes_cut += file.size
-    return cut
-
-
-def deferred_rows(
-    spark: "SparkSession",
-    shares: Sequence[Sequence[Item]],
-    function: Callable[[Iterator[Item]], Iterator[pa.RecordBatch]],
-) -> DeferredRows:
-    """Returns the rows that a function makes of files which it reads itself, one task for each share.
-
-    Rows of 1280 numbers cost more to carry from the JVM to Python than to read: with pyarrow in the task they
-    never pass through the JVM.
-
-    Args:
-        spark: The session.
-        shares: The files of each task, or parts of them.
-        function: From what a task has to Arrow batches.
-    """
-
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for number in batch["id"].to_pylist():
-                yield from function(iter(shares[number]))
-
-    # The shares travel with the function. As rows they would take a second Python worker for each task.
-    return DeferredRows(rows_in_partitions(spark, len(shares)), run)
-
-
-def map_partitions(
-    spark: "SparkSession",
-    shares: Sequence[Sequence[Item]],
-    function: Callable[[Iterator[Item]], Iterator[pa.RecordBatch]],
-    schema: "StructType | str",
-) -> "DataFrame":
-    """Returns ``deferred_rows`` as a DataFrame, for a few rows that the driver collects.
-
-    Args:
-        spark: The session.
-        shares: The files of each task, or parts of them.
-        function: From what a task has to Arrow batches of the schema.
-        schema: The columns of the result, as Spark takes them.
-    """
-    return deferred_rows(spark, shares, function).frame(schema)

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from spark_steps.storage import locations
 from spark_steps.tables.deferred_rows import write_file
-from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange, TableChangedError, by_folder
+from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange, TableChangedError
+from spark_steps.tables.schemas import by_folder
 
 # No task takes that long: a file that was never committed is then that of a process that was killed.
 LEFT_OVER_AFTER = timedelta(days=1)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from spark_steps.tables.folder_table import DataFile, FolderTable, with_folder_column
+from spark_steps.tables.folder_table import DataFile, FolderTable
+from spark_steps.tables.schemas import with_folder_column
 
 if TYPE_CHECKING:
     from spark_steps.tables.deferred_rows import Compute

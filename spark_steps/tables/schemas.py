@@ -1,8 +1,16 @@
 """The columns of the tables, as Arrow has them, so that they can be read without Spark."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
+from spark_steps.tables.snapshots import DataFile
+
+if TYPE_CHECKING:
+    pass
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
@@ -55,3 +63,25 @@ def to_spark(schema: pa.Schema) -> "StructType":
     from pyspark.sql.pandas.types import from_arrow_schema
 
     return from_arrow_schema(schema)
+
+
+def by_folder(files: Iterable[DataFile], folders: Iterable[str]) -> dict[str, list[DataFile]]:
+    """Returns the files of each of some folders."""
+    found: dict[str, list[DataFile]] = {folder: [] for folder in folders}
+    for file in files:
+        if file.folder in found:
+            found[file.folder].append(file)
+    return found
+
+
+def with_folder_column(batch: pa.RecordBatch, folder: str) -> pa.RecordBatch:
+    """Returns rows of one folder with the column ``folder``."""
+    return batch.append_column(FOLDER, pa.array([folder] * len(batch), pa.string()))
+
+
+def matrix_of(lists: pa.ListArray) -> NDArray[Any]:
+    """Returns N lists of k numbers each, none of them null, as a matrix of shape (N, k) over the same memory."""
+    values = lists.flatten()
+    # Not to_numpy, which imports pandas: half of the time that a small command takes.
+    numbers = np.frombuffer(values.buffers()[1], values.type.to_pandas_dtype())
+    return numbers[values.offset : values.offset + len(values)].reshape(len(lists), -1)

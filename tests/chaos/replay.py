@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
-from spark_steps.tables.delta_log import Commit
+from spark_steps.tables.snapshots import Commit
 
 NAME = "chaos"
 # The length of each photo, by path.

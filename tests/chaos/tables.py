@@ -37,9 +37,9 @@ from spark_steps.errors import FruitsError
 from spark_steps.photos.listing import plan_raw_images
 from spark_steps.storage import object_store, s3_address
 from spark_steps.store.store import Store
-from spark_steps.tables.folder_table import DataFile, FolderTable, Snapshot, TableChange, TableChangedError, by_folder
+from spark_steps.tables.folder_table import DataFile, FolderTable, Snapshot, TableChange, TableChangedError
 from spark_steps.tables.maintenance import Upkeep, compact, maintain, vacuum
-from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA
+from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA, by_folder
 from tests.chaos.replay import NAME, Folders, Journal, Rows, Verdict, judge
 from tests.chaos.s3_store import faulty_store
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Tests on real Dagster instances: runs, partitions, sensors, records."""

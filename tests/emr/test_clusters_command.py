@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from moto import mock_aws
 
-from fruits_assets.commands.clusters import Running, choose, clusters_command, duration
+from fruits_assets.commands.aws.clusters import Running, choose, clusters_command, duration
 from fruits_assets.money import prices
 from fruits_assets.money.budget import check_budget
 from fruits_assets.money.prices import read_prices

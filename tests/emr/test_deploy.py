@@ -33,9 +33,9 @@ from fruits_assets.aws.environment import (
 )
 from fruits_assets.aws.infrastructure import Infrastructure
 from fruits_assets.aws.sessions import client
-from fruits_assets.commands import deploy as deploy_module
-from fruits_assets.commands.deploy import Deployed, Identity, deploy, deploy_command
-from fruits_assets.commands.doctor import Check, all_checks, check_places, doctor_command, examine
+from fruits_assets.commands.aws import deploy as deploy_module
+from fruits_assets.commands.aws.deploy import Deployed, Identity, deploy, deploy_command
+from fruits_assets.commands.aws.doctor import Check, all_checks, check_places, doctor_command, examine
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
 

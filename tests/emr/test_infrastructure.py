@@ -17,7 +17,7 @@ from moto.core import set_initial_no_auth_action_count
 
 from fruits_assets.aws.environment import BOOTSTRAP
 from fruits_assets.aws.infrastructure import MANAGED_POLICIES_TAG, Infrastructure
-from fruits_assets.commands.deploy import BUDGET_REGIONS, TEMPLATE
+from fruits_assets.commands.aws.deploy import BUDGET_REGIONS, TEMPLATE
 from fruits_assets.settings import EU_REGIONS
 from tests.support.stack import (
     ACCOUNT,

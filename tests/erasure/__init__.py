@@ -1,1 +1,1 @@
-"""TODO."""
+"""Tests of erasures, interrupted ones among them."""

@@ -16,7 +16,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from benchmarks.studies.latency_proxy import LatencyServer, Request, forward_to, response
 from fruits_assets.aws.s3_lock import held
-from fruits_assets.commands.doctor import Check, examine
+from fruits_assets.commands.aws.doctor import Check, examine
 from fruits_assets.settings import read_settings
 from spark_steps.errors import FruitsError
 from spark_steps.storage import locations, object_store, s3_address

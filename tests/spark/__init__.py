@@ -1,1 +1,1 @@
-"""TODO."""
+"""Tests on a real Spark session and real files."""

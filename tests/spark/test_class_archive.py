@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spark_steps.errors import FruitsError
-from spark_steps.spark import class_archive, session
+from spark_steps.spark import class_archive, class_archive_training, session
 
 
 def test_spark_has_the_archive_of_its_classes_mapped(spark: SparkSession) -> None:
@@ -42,12 +42,12 @@ def test_an_archive_that_cannot_be_written_is_told_with_what_it_means(
     (tmp_path / "share").write_text("a file where a folder should be")
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     with pytest.raises(FruitsError, match=r"could not be made in .*share/fruits.*Spark works without it"):
-        class_archive.make(session.find_java_home())
+        class_archive_training.make(session.find_java_home())
 
 
 def test_an_environment_gets_an_archive_made_from_a_session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(class_archive, "_directory", lambda: tmp_path / "share")
     java_home = session.find_java_home()
-    archive = class_archive.make(java_home)
+    archive = class_archive_training.make(java_home)
     assert archive.stat().st_size > 1_000_000
     assert list((tmp_path / "share").iterdir()) == [archive], "nothing else is left"

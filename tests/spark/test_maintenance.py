@@ -12,11 +12,11 @@ from deltalake import DeltaTable
 from spark_steps.storage import locations
 from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import DriverRows, write_file
-from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange, TableChangedError, by_folder
+from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange, TableChangedError
 from spark_steps.tables.footers import table_totals
 from spark_steps.tables.maintenance import Upkeep, compact, maintain, uncommitted_files, vacuum
 from spark_steps.tables.row_removal import RowPredicate, remove_rows
-from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA
+from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA, by_folder
 from tests.chaos.faulty_s3 import faulty_s3
 from tests.support.s3_server import S3
 from tests.support.small_store import make_photos, write_rows

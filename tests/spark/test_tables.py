@@ -13,8 +13,9 @@ from pyspark.sql.functions import expr
 
 from spark_steps.errors import FruitsError
 from spark_steps.tables.deferred_rows import DeferredRows, DriverRows
-from spark_steps.tables.folder_table import DataFile, FolderTable, contiguous_partitions
+from spark_steps.tables.folder_table import DataFile, FolderTable
 from spark_steps.tables.maintenance import vacuum
+from spark_steps.tables.partitions import contiguous_partitions
 from tests.support.names import HOSTILE_FOLDERS
 
 SCHEMA = pa.schema([("path", pa.string()), ("length", pa.int64())])

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Tests of whole stores: former versions, queries, other readers, damage."""

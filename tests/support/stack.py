@@ -11,7 +11,7 @@ import yaml
 from moto import mock_aws
 
 from fruits_assets.aws.infrastructure import Infrastructure
-from fruits_assets.commands.deploy import TEMPLATE
+from fruits_assets.commands.aws.deploy import TEMPLATE
 
 REGION, STACK, ACCOUNT = "eu-west-3", "fruits", "123456789012"
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What several commands share: options, how a store is opened, and questions before anything is replaced."""

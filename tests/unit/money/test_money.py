@@ -11,17 +11,11 @@ import pytest
 from click.testing import CliRunner
 from moto import mock_aws
 
+from fruits_assets.commands.aws.estimate import as_text, estimate_command
 from fruits_assets.money import prices as prices_module
 from fruits_assets.money.budget import check_budget, rest_eur, worst_case_eur
 from fruits_assets.money.costs import ClusterCostModel, CostModel, Euros, entries
-from fruits_assets.money.estimate import (
-    IMAGES_PER_SECOND_PER_CORE,
-    SECONDS_PER_FOLDER,
-    Estimate,
-    as_text,
-    estimate,
-    estimate_command,
-)
+from fruits_assets.money.estimate import IMAGES_PER_SECOND_PER_CORE, SECONDS_PER_FOLDER, Estimate, estimate
 from fruits_assets.money.prices import (
     API,
     TABLE,

@@ -16,7 +16,7 @@ from fruits_assets.aws.environment import PYTHON, differences, installed_version
 from fruits_assets.aws.infrastructure import Infrastructure
 from fruits_assets.aws.residency import check_bucket_region, check_residency, s3_places
 from fruits_assets.aws.sessions import DENIED, client, error_code, object_exists, translate_errors
-from fruits_assets.commands.deploy import who
+from fruits_assets.commands.aws.deploy import who
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError

@@ -1,0 +1,110 @@
+"""Makes the archive of Spark's classes from a small session: python -m spark_steps.spark.class_archive_training."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from spark_steps.errors import FruitsError
+from spark_steps.spark.class_archive import MADE, TRAINING, archive_of, base_of
+from spark_steps.spark.session import find_java_home, local_spark_config, use_local_runtimes
+
+_LONGEST_SECONDS = 300
+
+
+def make(java_home: Path) -> Path:
+    """Makes the archive from a small session of Spark that does what the steps do; some 20 seconds.
+
+    Args:
+        java_home: A Java 17.
+
+    Returns:
+        The archive.
+
+    Raises:
+        FruitsError: It could not be made.
+    """
+    archive = archive_of(java_home)
+    try:
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=archive.parent) as directory:
+            _make_base(java_home, Path(directory) / "base.jsa")
+            _train(java_home, directory).replace(archive)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise FruitsError(
+            f"The archive of Spark's classes could not be made in {archive.parent}: {error}. Spark works without it, "
+            "and takes some seconds longer to start."
+        ) from error
+    return archive
+
+
+def _make_base(java_home: Path, made: Path) -> None:
+    base = base_of(java_home)
+    if not base.exists():
+        command = [str(java_home / "bin" / "java"), "-Xshare:dump", f"-XX:SharedArchiveFile={made}"]
+        subprocess.run(command, check=True, capture_output=True, timeout=_LONGEST_SECONDS)  # noqa: S603
+        made.replace(base)
+
+
+def _train(java_home: Path, directory: str) -> Path:
+    """Runs the session whose Java writes the archive at its end, waits for that end, and returns the archive."""
+    made = Path(directory) / MADE
+    environment = {**os.environ, TRAINING: directory, "JAVA_HOME": str(java_home)}
+    environment.pop("SPARK_CONF_DIR", None)
+    process = subprocess.run(
+        [sys.executable, "-m", "spark_steps.spark.class_archive_training"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=_LONGEST_SECONDS,
+        check=False,
+    )
+    if process.returncode or not made.exists():
+        raise OSError(process.stderr.strip()[-500:] or "Java wrote none")
+    return made
+
+
+def _training(directory: str) -> None:
+    """Does what the steps do to rows: lists files, compares, shuffles, calls Python, writes and reads Parquet."""
+    from pyspark.sql import SparkSession
+    from pyspark.sql import functions as F
+
+    use_local_runtimes()
+    spark = SparkSession.builder.config(map=dict[str, Any](local_spark_config("2"))).getOrCreate()
+    files = (
+        spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(str(Path(__file__).parent.parent))
+    )
+    files = files.select("path", "length", "modificationTime").withColumn("folder", F.col("length") % 3).cache()
+    files.where(~F.lower("path").endswith(".py")).collect()
+    rows = files.repartition("folder").mapInArrow(lambda batches: batches, files.schema)
+    rows.write.partitionBy("folder").parquet(f"{directory}/table")
+    read = spark.read.parquet(f"{directory}/table").withColumn("error", F.coalesce(F.lit(None), F.lit("")))
+    read.union(read).groupBy("folder", "path").agg(F.max("length")).groupBy("folder").agg(F.count("path")).collect()
+    new = read.join(files.where("length > 9000").select("path"), "path", "left_anti")
+    ordered = new.unionByName(read, allowMissingColumns=True).repartitionByRange(2, "folder", "path")
+    ordered.sortWithinPartitions("folder", "path").mapInArrow(lambda batches: batches, ordered.schema).collect()
+    java = spark.sparkContext._gateway.proc  # type: ignore[union-attr]
+    spark.stop()
+    spark.sparkContext._gateway.shutdown()  # type: ignore[union-attr]
+    java.stdin.close()
+    java.wait(_LONGEST_SECONDS)
+
+
+def main() -> int:
+    """Makes the archive unless there is one; a failure is told and is no error, for Spark works without it."""
+    if directory := os.environ.get(TRAINING):
+        _training(directory)
+        return 0
+    java_home = find_java_home()
+    if not archive_of(java_home).exists():
+        try:
+            make(java_home)
+        except FruitsError as error:
+            print(error, file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

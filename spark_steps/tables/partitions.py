@@ -1,0 +1,78 @@
+"""Files shared out among Spark's tasks, which read them themselves."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import pyarrow as pa
+
+from spark_steps.spark.session import rows_in_partitions
+from spark_steps.tables.deferred_rows import DeferredRows
+from spark_steps.tables.snapshots import DataFile
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+
+Item = TypeVar("Item")
+
+
+def contiguous_partitions(files: Sequence[DataFile], shares: int) -> list[list[DataFile]]:
+    """Cuts a list of files into at most so many runs of about equal size, in order.
+
+    In order, so that a task meets few folders: the files it writes are then at most one for each folder and
+    one more for each task.
+    """
+    if not files:
+        return []
+    wanted = sum(file.size for file in files) / shares
+    cut: list[list[DataFile]] = [[]]
+    bytes_cut = 0
+    for file in files:
+        if cut[-1] and bytes_cut + file.size / 2 > wanted * len(cut) and len(cut) < shares:
+            cut.append([])
+        cut[-1].append(file)
+        bytes_cut += file.size
+    return cut
+
+
+def deferred_rows(
+    spark: "SparkSession",
+    shares: Sequence[Sequence[Item]],
+    function: Callable[[Iterator[Item]], Iterator[pa.RecordBatch]],
+) -> DeferredRows:
+    """Returns the rows that a function makes of files which it reads itself, one task for each share.
+
+    Rows of 1280 numbers cost more to carry from the JVM to Python than to read: with pyarrow in the task they
+    never pass through the JVM.
+
+    Args:
+        spark: The session.
+        shares: The files of each task, or parts of them.
+        function: From what a task has to Arrow batches.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for number in batch["id"].to_pylist():
+                yield from function(iter(shares[number]))
+
+    # The shares travel with the function. As rows they would take a second Python worker for each task.
+    return DeferredRows(rows_in_partitions(spark, len(shares)), run)
+
+
+def map_partitions(
+    spark: "SparkSession",
+    shares: Sequence[Sequence[Item]],
+    function: Callable[[Iterator[Item]], Iterator[pa.RecordBatch]],
+    schema: "StructType | str",
+) -> "DataFrame":
+    """Returns ``deferred_rows`` as a DataFrame, for a few rows that the driver collects.
+
+    Args:
+        spark: The session.
+        shares: The files of each task, or parts of them.
+        function: From what a task has to Arrow batches of the schema.
+        schema: The columns of the result, as Spark takes them.
+    """
+    return deferred_rows(spark, shares, function).frame(schema)
