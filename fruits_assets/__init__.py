@@ -1,8 +1,8 @@
 """The Dagster side of the platform: assets, checks, jobs, sensors and the command line.
 
 Its rooms, each of which imports only those below it: ``commands``; ``automation``; ``jobs``; ``assets`` and
-``engines``; ``money``; ``instance``; ``aws``; ``terminal``. ``definitions`` puts them together as the code location that
-Dagster loads, with the ``resources`` of a deployment; ``settings`` are below all of them.
+``engines``; ``money``; ``instance``; ``aws``; ``terminal``. ``definitions`` makes the code location that Dagster loads
+of them, with the ``resources`` of a deployment; ``settings`` are below all of them.
 """
 
 import warnings

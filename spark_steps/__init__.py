@@ -1,4 +1,4 @@
-"""Pure PySpark and numpy: from folders of photos to feature tables. Imports nothing of Dagster; it travels to a cluster.
+"""Pure PySpark and numpy, from folders of photos to feature tables; it travels to a cluster, and imports no Dagster.
 
 Its rooms, each of which imports only those below it: ``queries`` and ``erasure``; ``store``; ``pca``; ``features``;
 ``photos``; ``tables``; ``spark``; ``storage``. ``errors`` and ``environment`` are below all of them. ``step_main`` and

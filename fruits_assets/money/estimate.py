@@ -237,8 +237,8 @@ def _assumptions(pace: _Pace, given: float | None, prices: Prices) -> tuple[str,
     else:
         rate = (
             f"{pace.per_core:.1f} images/s a core, from {IMAGES_PER_SECOND_PER_CORE:g} measured with 100x100 photos on "
-            f"a machine of 2 cores and {DECODING_SECONDS_PER_MEGAPIXEL * 1000:g} ms more for each megapixel; that a vCPU "
-            "is as fast was not measured"
+            f"a machine of 2 cores and {DECODING_SECONDS_PER_MEGAPIXEL * 1000:g} ms more for each megapixel; that a "
+            "vCPU is as fast was not measured"
         )
     bound = "; here they are what limits the rate" if pace.is_bound_by_network else ""
     return (
