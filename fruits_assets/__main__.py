@@ -5,6 +5,7 @@ import shlex
 import sys
 
 from fruits_assets.terminal.interrupts import INTERRUPTS
+from spark_steps import at_exit
 
 
 def entry() -> None:
@@ -27,6 +28,7 @@ def entry() -> None:
         pass
     sys.stdout.flush()
     sys.stderr.flush()
+    at_exit.run()
     os._exit(INTERRUPTS.exit_code(code))
 
 

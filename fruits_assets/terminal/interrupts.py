@@ -4,7 +4,7 @@ Python raises KeyboardInterrupt wherever the main thread happens to be. Raised i
 is lost; code in C delays it; Dagster, py4j and click each write something of their own about it. So a thread waits for
 the signal: it writes the line, silences the process, and ends it where the main thread does not do so in time.
 
-This module imports Python's own modules alone, and few of them: what comes before it cannot be interrupted well.
+This module imports little: what comes before it cannot be interrupted well.
 """
 
 import os
@@ -16,6 +16,8 @@ import time
 from contextlib import suppress
 from types import FrameType
 from typing import Any
+
+from spark_steps import at_exit
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # To mark Dagster's run, cancel Spark's jobs and delete unfinished files takes less than a second, measured.
@@ -111,6 +113,7 @@ class Interrupts:
             left = None if self._patient else max(0.0, told + self._grace - time.monotonic())
             again = _signal_from(reading, left)
             if again is None or time.monotonic() - told > _SAME_PRESS_SECONDS:
+                at_exit.run()
                 os._exit(self.exit_code(0))
 
 

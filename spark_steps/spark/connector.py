@@ -1,15 +1,15 @@
 """Spark's connector for S3, which a local Spark comes without: its jars where Ivy has put them, else Ivy's task."""
 
-import atexit
 import os
 import shlex
 import shutil
 import sys
 import tempfile
 import zipfile
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
+from spark_steps import at_exit
 from spark_steps.environment import export
 from spark_steps.storage import s3_credentials
 from spark_steps.storage.s3_address import endpoint, region
@@ -68,7 +68,7 @@ def spark_config(hadoop_version: str) -> dict[str, str]:
 def use_boto3_credentials_in_java() -> None:
     """Lets Spark's JVM ask this module for credentials, and writes none down; must come before the JVM starts."""
     directory = tempfile.mkdtemp(prefix="fruits-aws-")
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    at_exit.call(partial(shutil.rmtree, directory, ignore_errors=True))
     file = Path(directory) / "credentials"
     command = f"{shlex.quote(sys.executable)} -m {s3_credentials.__name__}"
     profiles = {"default", os.environ.get("AWS_PROFILE") or "default"}
