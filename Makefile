@@ -40,6 +40,7 @@ lint: setup
 	.venv/bin/ruff format --check --quiet .
 	.venv/bin/ruff check --quiet .
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo --no-cache
 
 # IMAGES and STORE: those of the last run where they are not given. Ctrl-C ends it with code 130, which is no failure.
 ui: setup

@@ -14,7 +14,7 @@ from fruits_assets.__main__ import entry
 from fruits_assets.terminal.interrupts import INTERRUPTS
 from spark_steps.spark import connector
 connector.use_boto3_credentials_in_java()
-print(os.listdir(os.environ["TMPDIR"]))
+print(os.listdir(os.environ["TMPDIR"]), flush=True)
 """
 AS_THE_COMMAND_ENDS = "sys.argv = ['fruits', '--version']\nentry()"
 AS_PYTHON_ENDS = ""
