@@ -7,9 +7,9 @@ import dagster as dg
 
 from fruits_assets.assets.charts.variance_sketch import variance_sketch
 from fruits_assets.assets.metadata import percent, rounded
-from fruits_assets.assets.report import StoreReport, human
 from fruits_assets.money.cost_so_far import EQUIVALENT, PAID, CostSoFar
 from spark_steps.pca.model import PcaModel
+from spark_steps.queries.report import StoreReport, human
 from spark_steps.store.staleness import Staleness
 
 _REASONS = 4

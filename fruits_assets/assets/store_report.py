@@ -8,10 +8,10 @@ from fruits_assets.assets.mobilenet import mobilenet_features, mobilenet_model
 from fruits_assets.assets.overview import overview
 from fruits_assets.assets.pca import pca_model, reduced_features
 from fruits_assets.assets.raw_images import raw_images
-from fruits_assets.assets.report import read_report
 from fruits_assets.instance.failures import reports_failures
 from fruits_assets.money.cost_so_far import cost_so_far
 from spark_steps.pca import model_store
+from spark_steps.queries.report import read_report
 from spark_steps.store.store import Store
 
 _WITH_COSTS = [asset.key for asset in (raw_images, mobilenet_model, mobilenet_features, pca_model, reduced_features)]

@@ -17,12 +17,11 @@ from fruits_assets.instance.partitions import IMAGE_FOLDERS
 from fruits_assets.settings import Settings
 from spark_steps.features.weights import current_model
 from spark_steps.pca import model_store
-from spark_steps.pca.reduce import folders_to_reduce
 from spark_steps.photos.listing import FolderContents, list_image_folders
 from spark_steps.store.staleness import named
 from spark_steps.store.store import Store
 from spark_steps.tables.footers import files_by_folder, table_totals
-from spark_steps.tables.totals import Totals, sum_of
+from spark_steps.tables.totals import Totals, folders_to_reduce, sum_of
 
 Tell = Callable[[str], None]
 

@@ -4,11 +4,12 @@ import json
 
 import click
 
-from fruits_assets.assets.report import as_text, read_report, rejected_lines
 from fruits_assets.commands.support.opening import open_store
 from fruits_assets.commands.support.options import as_of_option, store_option
+from fruits_assets.commands.support.report_text import as_text, rejected_lines
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal.problems import reports_problems
+from spark_steps.queries.report import read_report
 
 
 @click.command("report")

@@ -116,9 +116,10 @@ def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes
     else:
         INTERRUPTS.let_the_cluster_be_ended()
     # Here: Dagster takes seconds to import, and --help does without.
-    from fruits_assets.assets.report import as_text, read_report
+    from fruits_assets.commands.support.report_text import as_text
     from fruits_assets.definitions import build_definitions
     from fruits_assets.jobs.pipeline import run_pipeline
+    from spark_steps.queries.report import read_report
 
     ensure_dagster_home(settings.store)
     with instance_at_the_terminal(home) as instance:

@@ -15,7 +15,7 @@ from spark_steps.tables.footers import table_totals
 from spark_steps.tables.partitions import deferred_rows
 from spark_steps.tables.row_ranges import FileRows, compare, split, task_sizes
 from spark_steps.tables.schemas import REDUCED_SCHEMA, by_folder, with_folder
-from spark_steps.tables.totals import Totals, TotalsByFolder, of_others
+from spark_steps.tables.totals import Totals, folders_to_reduce, of_others
 
 _SCHEMA = with_folder(REDUCED_SCHEMA)
 _FILES_AT_A_TIME = 16
@@ -128,24 +128,3 @@ def _reduced(batch: pa.RecordBatch, model: PcaModel) -> pa.RecordBatch:
         ],
         names=_SCHEMA.names,
     )
-
-
-def folders_to_reduce(features: TotalsByFolder, reduced: TotalsByFolder, version: str) -> set[str]:
-    """Returns the folders whose reduced features do not follow from their features and the current PCA model.
-
-    Args:
-        features: Totals of mobilenet_features.
-        reduced: Totals of reduced_features.
-        version: Of the PCA model.
-    """
-    return not_reduced(features, reduced) | set(of_others(reduced, version))
-
-
-def not_reduced(features: TotalsByFolder, reduced: TotalsByFolder) -> set[str]:
-    """Returns the folders whose reduced features are not of the photos that have features."""
-    # A folder without any row of features is not looked at: somebody may have copied the reduced features alone.
-    return {
-        folder
-        for folder, totals in features.items()
-        if (totals.photos, totals.paths) != ((after := reduced.get(folder, Totals())).photos, after.paths)
-    }

@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from spark_steps.errors import FruitsError
 from spark_steps.pca.model import PcaModel
-from spark_steps.pca.reduce import folders_to_reduce
 from spark_steps.store.staleness import named
 from spark_steps.store.store import Store
 from spark_steps.tables.folder_table import DataFile, FolderTable
 from spark_steps.tables.footers import files_by_folder, table_totals
 from spark_steps.tables.schemas import matrix_of
-from spark_steps.tables.totals import of_others
+from spark_steps.tables.totals import folders_to_reduce, of_others
 
 Numbers = NDArray[np.float32]
 _TEXTS = ["label", "path", "image_id"]

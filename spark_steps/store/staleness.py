@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 
 from spark_steps.pca.model import PcaModel
 from spark_steps.pca.moments import version_of
-from spark_steps.pca.reduce import folders_to_reduce, not_reduced
 from spark_steps.store.store import Store
 from spark_steps.tables.footers import folder_totals
-from spark_steps.tables.totals import Totals, TotalsByFolder, of_others, sum_of
+from spark_steps.tables.totals import Totals, TotalsByFolder, folders_to_reduce, not_reduced, of_others, sum_of
 
 _NAMED = 3
 

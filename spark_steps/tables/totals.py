@@ -166,3 +166,24 @@ TotalsByFolder = Mapping[str, Totals]
 def of_others(by_folder: TotalsByFolder, name: str | None) -> list[str]:
     """Returns the folders with rows that were made by another network, or PCA model, than the named one, sorted."""
     return sorted(folder for folder, totals in by_folder.items() if totals.made_by - {name})
+
+
+def folders_to_reduce(features: TotalsByFolder, reduced: TotalsByFolder, version: str) -> set[str]:
+    """Returns the folders whose reduced features do not follow from their features and the current PCA model.
+
+    Args:
+        features: Totals of mobilenet_features.
+        reduced: Totals of reduced_features.
+        version: Of the PCA model.
+    """
+    return not_reduced(features, reduced) | set(of_others(reduced, version))
+
+
+def not_reduced(features: TotalsByFolder, reduced: TotalsByFolder) -> set[str]:
+    """Returns the folders whose reduced features are not of the photos that have features."""
+    # A folder without any row of features is not looked at: somebody may have copied the reduced features alone.
+    return {
+        folder
+        for folder, totals in features.items()
+        if (totals.photos, totals.paths) != ((after := reduced.get(folder, Totals())).photos, after.paths)
+    }

@@ -11,13 +11,14 @@ from deltalake import DeltaTable
 
 from fruits_assets.assets import ALL_ASSETS
 from fruits_assets.assets.checks import ALL_CHECKS, differing_folders
-from fruits_assets.assets.report import as_text, read_report
+from fruits_assets.commands.support.report_text import as_text
 from fruits_assets.definitions import build_definitions
 from fruits_assets.instance.partitions import IMAGE_FOLDERS
 from fruits_assets.resources import local_resources
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
 from spark_steps.pca import model_store
+from spark_steps.queries.report import read_report
 from spark_steps.store.store import Store
 from spark_steps.store.summaries import summarise, total
 from spark_steps.tables.deferred_rows import DriverRows

@@ -8,7 +8,6 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from fruits_assets.assets.report import read_report
 from fruits_assets.automation.sensors import FAILURES_IN_A_ROW, image_folders_sensor, keep_up_to_date_sensor
 from fruits_assets.definitions import build_definitions
 from fruits_assets.instance.internals import (
@@ -22,6 +21,7 @@ from fruits_assets.money import prices
 from fruits_assets.money.budget_gate import check_automatic_run
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
+from spark_steps.queries.report import read_report
 from spark_steps.storage import locations
 from spark_steps.store.store import Store
 from tests.support.photos import save_photo

@@ -13,13 +13,13 @@ import pytest
 from pyarrow import fs
 from pyspark.sql import SparkSession
 
-from fruits_assets.assets.report import read_report
 from fruits_assets.instance.home import ensure_dagster_home, last_store
 from fruits_assets.sample_photos import write_sample
 from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.photos.fetching import fetch
 from spark_steps.photos.limits import FetchLimits
 from spark_steps.photos.listing import count_photos, find_photos, list_image_folders
+from spark_steps.queries.report import read_report
 from spark_steps.spark.connector import connector_config
 from spark_steps.spark.session import hadoop_version, local_spark_config
 from spark_steps.storage import locations, s3_errors

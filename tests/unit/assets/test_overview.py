@@ -10,9 +10,9 @@ import pytest
 from fruits_assets.assets.charts.variance_sketch import SHOWN_IN_PLACE, variance_sketch
 from fruits_assets.assets.metadata import significant
 from fruits_assets.assets.overview import overview, summary_table
-from fruits_assets.assets.report import StoreReport
 from fruits_assets.money.cost_so_far import EQUIVALENT, PAID, CostSoFar, cost_so_far
 from spark_steps.pca.model import PcaModel
+from spark_steps.queries.report import StoreReport
 from spark_steps.store.staleness import Staleness
 
 REPORTED, ASSETS = dg.AssetKey("store_report"), [dg.AssetKey("raw_images"), dg.AssetKey("pca_model")]

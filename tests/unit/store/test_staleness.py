@@ -7,9 +7,8 @@ import pytest
 
 from spark_steps.pca.model import PcaModel
 from spark_steps.pca.moments import version_of
-from spark_steps.pca.reduce import folders_to_reduce
 from spark_steps.store.staleness import named, staleness
-from spark_steps.tables.totals import Totals
+from spark_steps.tables.totals import Totals, folders_to_reduce
 
 
 def totals(*photos: int, made_by: str = "net", rejected: int = 0) -> Totals:

@@ -1,18 +1,14 @@
-"""What a store holds, told from its files alone: no Spark, no Dagster."""
+"""What a store holds, in numbers: for the command, the UI and scripts."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from fruits_assets.terminal.problems import printable
 from spark_steps.errors import FruitsError
 from spark_steps.pca.model import ANALYSED_COMPONENTS, DEFAULT_COMPONENTS, PcaModel
 from spark_steps.store.staleness import Staleness, staleness_of
 from spark_steps.store.store import Moment, Store
 from spark_steps.store.summaries import rejected_photos, summarise, total
-
-_REJECTED_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -125,60 +121,6 @@ def measured_at(model: PcaModel) -> list[int]:
     """Returns the numbers of components that variance is told for: 50 and 350, or all where there are fewer."""
     there_are = len(model.explained_variance_ratio)
     return sorted({min(at, there_are) for at in (DEFAULT_COMPONENTS, ANALYSED_COMPONENTS)})
-
-
-def as_text(report: StoreReport) -> str:
-    """Returns the report for people."""
-    lines = [
-        f"Store       {report.store}",
-        *_moment(report),
-        f"Photos      {report.photos:,} in {report.folders:,} folders, {report.usable:,} usable",
-        "Rejected    " + (", ".join(f"{count:,} {reason}" for reason, count in report.rejected.items()) or "none"),
-        *_first_rejected(report),
-        f"Reduced     {report.reduced:,} photos",
-    ]
-    if report.pca_model:
-        at, needed = report.variance_at, report.components_for
-        lines += [
-            f"PCA model   {report.pca_model}",
-            f"Variance    {report.variance_kept:.1%} kept by {report.components} components",
-            "            " + ", ".join(f"{share:.1%} by {count}" for count, share in at.items()),
-            "            " + ", ".join(f"{share} needs {count}" for share, count in needed.items()) + " components",
-            f"Weights     {report.weights.get('source')}, sha256 {report.weights.get('sha256')}",
-        ]
-    sizes = report.bytes
-    line = "Size        " + ", ".join(f"{name} {human(size)}" for name, size in sizes.items())
-    if sizes["photos"] and sizes["reduced"]:
-        line += f" ({sizes['reduced'] / sizes['photos']:.1%} of the photos)"
-    return "\n".join([*lines, line, *_stale(report)])
-
-
-def _moment(report: StoreReport) -> list[str]:
-    if report.as_of is None:
-        return []
-    versions = ", ".join(f"{name}@{version}" for name, version in report.as_of.versions if version >= 0)
-    return [f"As of       {report.as_of}: {versions}"]
-
-
-def _first_rejected(report: StoreReport) -> list[str]:
-    lines = [f"            {line}" for line in rejected_lines(report.rejected_photos[:_REJECTED_NAMED], ": ")]
-    if more := len(report.rejected_photos) - len(lines):
-        as_of = f" --as-of {report.as_of.at.isoformat()}" if report.as_of else ""
-        lines.append(f"            and {more:,} more: fruits report --store {report.store}{as_of} --rejected")
-    return lines
-
-
-def rejected_lines(photos: Sequence[Mapping[str, str]], separator: str = "\t") -> list[str]:
-    """Returns the path of each photo and why it is rejected, a line each, whatever characters a name has."""
-    return [printable(photo["path"]) + separator + printable(photo["error"]) for photo in photos]
-
-
-def _stale(report: StoreReport) -> list[str]:
-    sentences = report.stale.sentences
-    if not sentences:
-        return []
-    remedy = [] if report.as_of else [Store(report.store).remedy]
-    return [f"{'' if number else 'Stale':<12}{sentence}" for number, sentence in enumerate([*sentences, *remedy])]
 
 
 def human(size: float) -> str:
