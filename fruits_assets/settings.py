@@ -244,7 +244,7 @@ def read_settings(**given: Any) -> Settings:
                 f"The settings do not go together: {first['msg'].removeprefix('Value error, ')}"
             ) from error
         name = str(first["loc"][0])
-        said = "***" if locations.holds_a_secret(str(first["input"])) else repr(first["input"])
+        shown = "***" if locations.holds_a_secret(str(first["input"])) else repr(first["input"])
         raise CalledWronglyError(
-            f"Setting {name} (FRUITS_{name.upper()}) = {said}: {first['msg'].removeprefix('Value error, ')}"
+            f"Setting {name} (FRUITS_{name.upper()}) = {shown}: {first['msg'].removeprefix('Value error, ')}"
         ) from error

@@ -43,11 +43,11 @@ def differing_folders(
 def same_photos(looked_at: Scope, differing: Sequence[str], what: str) -> dg.AssetCheckResult:
     """Returns the outcome of a comparison of photos as a sentence."""
     if not differing:
-        return dg.AssetCheckResult(passed=True, description=looked_at.say(f"{what}."))
+        return dg.AssetCheckResult(passed=True, description=looked_at.describe(f"{what}."))
     named = ", ".join(repr(folder) for folder in differing[:5])
     return dg.AssetCheckResult(
         passed=False,
-        description=looked_at.say(f"not so in {len(differing):,}, such as {named}: {what}. ")
+        description=looked_at.describe(f"not so in {len(differing):,}, such as {named}: {what}. ")
         + "Run them again (fruits run, or the job whole_pipeline).",
         metadata={"folders": dg.MetadataValue.json(list(differing))},
     )
@@ -111,7 +111,9 @@ def features_are_sound(
         asset_key=mobilenet_features.key,
         check_name="features_are_1280_finite_numbers",
         passed=wrong == 0,
-        description=looked_at.say(f"{quality.rows - wrong:,} of {quality.rows:,} rows have {FEATURES} finite features.")
+        description=looked_at.describe(
+            f"{quality.rows - wrong:,} of {quality.rows:,} rows have {FEATURES} finite features."
+        )
         + (" Run the job whole_pipeline with full_refresh, and with other weights if it stays so." * bool(wrong)),
         metadata={"wrong_length": quality.wrong_length, "not_finite": quality.not_finite},
     )
@@ -120,7 +122,7 @@ def features_are_sound(
         check_name="features_tell_photos_apart",
         passed=not quality.degenerate,
         severity=dg.AssetCheckSeverity.WARN,
-        description=looked_at.say(
+        description=looked_at.describe(
             f"{quality.constant:,} of {FEATURES} features are the same in all {quality.rows:,} rows."
         )
         + (" The photos are all alike, or mobilenet_model has the wrong weights." * quality.degenerate),
@@ -152,7 +154,9 @@ def usable_photos(found: Summary, looked_at: Scope, bearable: float) -> dg.Asset
     """
     counts = Counter(found.reasons)
     if not counts:
-        return dg.AssetCheckResult(passed=True, description=looked_at.say(f"all {found.rows:,} photos are usable."))
+        return dg.AssetCheckResult(
+            passed=True, description=looked_at.describe(f"all {found.rows:,} photos are usable.")
+        )
     share = counts.total() / found.rows
     why = ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
     limit = f"a warning comes above {percent(bearable)}"
@@ -160,7 +164,7 @@ def usable_photos(found: Summary, looked_at: Scope, bearable: float) -> dg.Asset
     return dg.AssetCheckResult(
         passed=share <= bearable,
         severity=dg.AssetCheckSeverity.WARN,
-        description=looked_at.say(f"{some}: {why}. ")
+        description=looked_at.describe(f"{some}: {why}. ")
         + "Replace or delete those files, then run their folders again (fruits run, or the job whole_pipeline).",
         metadata={
             "rejected_by_reason": picture(lambda: rejected_by_reason(counts), "rejected photos by reason"),

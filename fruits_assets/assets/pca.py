@@ -69,9 +69,9 @@ def pca_model(
     Its metadata say how much variance it keeps, and show the curve of it and a map of the photos.
     """
     started, erased = time.perf_counter(), finished(store)
-    wanted, told = settings_for_next(config.asked or settings.pca, asked_before(store.pca_models))
-    if told:
-        context.log.info(told)
+    wanted, reason = settings_for_next(config.asked or settings.pca, asked_before(store.pca_models))
+    if reason:
+        context.log.info(reason)
     model = fit(pyspark.spark_session, mobilenet_features, mobilenet_model, wanted)
     if wanted.variance is None and model.k < wanted.components:
         context.log.warning(

@@ -30,7 +30,7 @@ class Scope:
     folders: list[str]
     where: str
 
-    def say(self, sentence: str) -> str:
+    def describe(self, sentence: str) -> str:
         """Returns a sentence that begins with where it is true."""
         return f"{self.where[0].upper()}{self.where[1:]}: {sentence}"
 

@@ -137,17 +137,17 @@ def _next_run(context: dg.SensorEvaluationContext, settings: Settings, store: St
     before = json.loads(context.cursor or "{}")
     if before.get("digest") == look.digest and before["runs"] == _last_runs(instance):
         return dg.SkipReason(before["told"])
-    told: list[str] = []
-    for step in look.steps(told.append):
+    findings: list[str] = []
+    for step in look.steps(findings.append):
         key = f"{step.job}-{look.digest}"
         if refusal := _asked_in_vain(instance, step.job, key):
-            told.append(refusal)
+            findings.append(refusal)
             continue
         request = _request(step, key, look, settings)
-        context.log.info(" ".join(told))
+        context.log.info(" ".join(findings))
         return request
-    context.update_cursor(json.dumps({"digest": look.digest, "runs": _last_runs(instance), "told": " ".join(told)}))
-    return dg.SkipReason(" ".join(told))
+    context.update_cursor(json.dumps({"digest": look.digest, "runs": _last_runs(instance), "told": " ".join(findings)}))
+    return dg.SkipReason(" ".join(findings))
 
 
 def _last_runs(instance: dg.DagsterInstance) -> list[str]:

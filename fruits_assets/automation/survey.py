@@ -23,7 +23,7 @@ from spark_steps.store.store import Store
 from spark_steps.tables.footers import files_by_folder, table_totals
 from spark_steps.tables.totals import Totals, folders_to_reduce, sum_of
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -89,23 +89,23 @@ class StoreSurvey:
         """The network that all features are to be of where they are of several, None where they are of one."""
         return current_model(self._store.mobilenet_models).fingerprint if len(self._made_by) > 1 else None
 
-    def steps(self, tell: Tell) -> Iterator[Step]:
+    def steps(self, report: Report) -> Iterator[Step]:
         """Yields the steps that are due, each before those that its outcome may change.
 
         Args:
-            tell: Takes what is found, a sentence at a time.
+            report: Takes what is found, a sentence at a time.
         """
         for look in (self._featurise, self._fit, self._reduce):
-            if step := look(tell):
-                tell(step.because)
+            if step := look(report):
+                report(step.because)
                 yield step
 
-    def _featurise(self, tell: Tell) -> Step | None:
+    def _featurise(self, report: Report) -> Step | None:
         if others := sorted(set(self.photos) - set(self.partitions)):
-            tell(f"Not partitions yet: {named(others)}; sync_image_folders registers what is new.")
+            report(f"Not partitions yet: {named(others)}; sync_image_folders registers what is new.")
         changed = folders_to_featurise(self.photos, self.features, self.partitions, self._network)
         if not changed:
-            tell(f"The features are those of the photos of all {len(self.partitions):,} partitions.")
+            report(f"The features are those of the photos of all {len(self.partitions):,} partitions.")
             return None
         listed = [self.photos[folder] for folder in changed]
         return Step(
@@ -117,19 +117,19 @@ class StoreSurvey:
             sum(one.length for one in listed) / sum(one.photos for one in listed),
         )
 
-    def _fit(self, tell: Tell) -> Step | None:
+    def _fit(self, report: Report) -> Step | None:
         model = model_store.load(self._store.pca_models) if self.version else None
         decision = refit(model, self.features, self.limits)
         if decision.due:
             return Step("fit_pca", decision.because)
-        tell(decision.because)
+        report(decision.because)
         return None
 
-    def _reduce(self, tell: Tell) -> Step | None:
+    def _reduce(self, report: Report) -> Step | None:
         if self.version is None:
             return None
         if self._made_by - {model_store.load(self._store.pca_models).features_model}:
-            tell(f"Nothing is reduced: there are features of another network than that of PCA model {self.version}.")
+            report(f"Nothing is reduced: there are features of another network than that of PCA model {self.version}.")
             return None
         reduced = table_totals(self._store.reduced_features, self._reduced)
         behind = folders_to_reduce(self.features, reduced, self.version)
@@ -138,5 +138,5 @@ class StoreSurvey:
                 f"Reduced features do not follow from the features and PCA model {self.version} in {named(stale)}."
             )
             return Step("reduce_folders", because, dict.fromkeys(stale, 0))
-        tell(f"The reduced features are of PCA model {self.version}.")
+        report(f"The reduced features are of PCA model {self.version}.")
         return None

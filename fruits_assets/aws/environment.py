@@ -133,7 +133,7 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def upload_environment(
-    s3: Any, staging_bucket: str, requirements: str, tell: Callable[[str], None] = lambda line: None
+    s3: Any, staging_bucket: str, requirements: str, report: Callable[[str], None] = lambda line: None
 ) -> Environment:
     """Puts an environment into the staging bucket, as far as it is not there, and makes it the current one.
 
@@ -141,7 +141,7 @@ def upload_environment(
         s3: A boto3 client.
         staging_bucket: Of the stack.
         requirements: With hashes.
-        tell: Is told what is being done.
+        report: Is told what is being done.
 
     Raises:
         FruitsError: It cannot be built or uploaded.
@@ -159,9 +159,11 @@ def upload_environment(
     ):
         if not object_exists(s3, staging_bucket, environment.archive):
             archive = Path(scratch, "packages.tar.gz")
-            tell(f"Packing {len(environment.packages)} packages for Python {PYTHON} on {PLATFORM} ...")
+            report(f"Packing {len(environment.packages)} packages for Python {PYTHON} on {PLATFORM} ...")
             build_archive(requirements, archive)
-            tell(f"Uploading {archive.stat().st_size / 1e6:.0f} MB to s3://{staging_bucket}/{environment.archive} ...")
+            report(
+                f"Uploading {archive.stat().st_size / 1e6:.0f} MB to s3://{staging_bucket}/{environment.archive} ..."
+            )
             s3.upload_file(str(archive), staging_bucket, environment.archive)
         s3.put_object(Bucket=staging_bucket, Key=environment.bootstrap, Body=bootstrap)
         # Last: it says that the others are whole.

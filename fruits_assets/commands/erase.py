@@ -67,7 +67,7 @@ def erase_command(
     )
     if dry_run:
         plan = preview(settings, wanted)
-        click.echo(told(plan, all_of_it=True))
+        click.echo(describe(plan, all_of_it=True))
         refuse_absent(plan)
         return
     ensure_dagster_home(settings.store)
@@ -75,7 +75,7 @@ def erase_command(
 
     def agreed(plan: Plan) -> bool:
         plans.append(plan)
-        click.echo(told(plan))
+        click.echo(describe(plan))
         return plan.is_empty or yes or click.confirm("Erase them for good?", abort=True)
 
     with dg.DagsterInstance.get() as instance:
@@ -103,7 +103,7 @@ def refuse_absent(plan: Plan) -> None:
         )
 
 
-def told(plan: Plan, *, all_of_it: bool = False) -> str:
+def describe(plan: Plan, *, all_of_it: bool = False) -> str:
     """Returns a plan for people.
 
     Args:

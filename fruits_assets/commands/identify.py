@@ -43,25 +43,25 @@ def identify_command(
     """
     settings = read_settings(store=store)
     opened = open_store(settings, as_of)
-    told = identify(list(photos), opened, neighbours, settings.decode_limits)
-    if told.projected:
+    answer = identify(list(photos), opened, neighbours, settings.decode_limits)
+    if answer.projected:
         remedy = "" if opened.as_of else " fruits run brings them up to date."
         click.echo(
-            f"Projected for this: {told.projected:,} photos of the store, in {named(told.projected_folders)}, whose "
-            f"reduced features are not those of PCA model {told.pca_model}.{remedy}",
+            f"Projected for this: {answer.projected:,} photos of the store, in {named(answer.projected_folders)}, "
+            f"whose reduced features are not those of PCA model {answer.pca_model}.{remedy}",
             err=True,
         )
-    if told.weights_source.startswith("random:"):
+    if answer.weights_source.startswith("random:"):
         click.echo(
-            f"warning: the network of the store has random weights ({told.weights_source}): no label means anything.",
+            f"warning: the network of the store has random weights ({answer.weights_source}): no label means anything.",
             err=True,
         )
     if as_json:
-        click.echo(json.dumps(as_document(told), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(as_document(answer), indent=2, ensure_ascii=False))
     else:
-        click.echo("\n\n".join(as_text(one) for one in told.identified), nl=bool(told.identified))
-    if told.refused:
-        raise FruitsError("\n".join(told.refused.values()))
+        click.echo("\n\n".join(as_text(one) for one in answer.identified), nl=bool(answer.identified))
+    if answer.refused:
+        raise FruitsError("\n".join(answer.refused.values()))
 
 
 def as_text(identified: Identified) -> str:
@@ -87,7 +87,7 @@ def as_sentence(verdict: Verdict) -> str:
     return f"{verdict.label}: the nearest photo is nearer than {verdict.threshold:.2f}."
 
 
-def as_document(told: Identification) -> dict[str, Any]:
+def as_document(answer: Identification) -> dict[str, Any]:
     """Returns an identification as JSON takes it."""
     photos = [
         {
@@ -98,8 +98,8 @@ def as_document(told: Identification) -> dict[str, Any]:
             "neighbours": [neighbour._asdict() for neighbour in one.near.neighbours],
             "reduced": one.photo.reduced.tolist(),
         }
-        for one in told.identified
+        for one in answer.identified
     ]
-    refused = [{"photo": photo, "error": reason} for photo, reason in told.refused.items()]
-    compared = {"photos_compared_with": told.photos, "photos_projected": told.projected}
-    return {"pca_model": told.pca_model, **compared, "photos": [*photos, *refused]}
+    refused = [{"photo": photo, "error": reason} for photo, reason in answer.refused.items()]
+    compared = {"photos_compared_with": answer.photos, "photos_projected": answer.projected}
+    return {"pca_model": answer.pca_model, **compared, "photos": [*photos, *refused]}

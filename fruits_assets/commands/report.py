@@ -33,8 +33,8 @@ def report_command(store: str | None, as_of: str | None, as_json: bool, rejected
     if as_json and rejected:
         raise click.UsageError("Give one of --json, which has the rejected photos too, and --rejected.")
     opened = open_store(read_settings(store=store), as_of)
-    told = read_report(opened.root, opened.as_of)
+    found = read_report(opened.root, opened.as_of)
     if rejected:
-        click.echo("".join(f"{line}\n" for line in rejected_lines(told.rejected_photos)), nl=False)
+        click.echo("".join(f"{line}\n" for line in rejected_lines(found.rejected_photos)), nl=False)
     else:
-        click.echo(json.dumps(told.as_json(), indent=2, ensure_ascii=False) if as_json else as_text(told))
+        click.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if as_json else as_text(found))

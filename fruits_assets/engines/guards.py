@@ -39,20 +39,20 @@ def orphans(steps: Collection[Step], runs: Mapping[str, dg.DagsterRunStatus]) ->
 )
 def cluster_guard_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SkipReason:
     """Looks at the stack's clusters; a cluster of other people's runs is idle only when EMR says so."""
-    told: list[str] = []
+    actions: list[str] = []
     try:
         clusters = Clusters(settings)
         for cluster in clusters.active():
             steps = clusters.steps(cluster.id)
             if lost := orphans(steps, states_of_runs(steps, context.instance)):
                 clusters.cancel(cluster.id, lost)
-                told.append(f"Steps {', '.join(lost)} of {cluster.id} are cancelled: their runs are over.")
+                actions.append(f"Steps {', '.join(lost)} of {cluster.id} are cancelled: their runs are over.")
         if not others_in_flight(context.instance, timedelta(minutes=settings.max_age_minutes)):
             ours = runs_of(context.instance)
-            clusters.end_idle(told.append, is_ours=ours, grace=IDLE_GRACE, patience=10)
+            clusters.end_idle(actions.append, is_ours=ours, grace=IDLE_GRACE, patience=10)
     except FruitsError as error:
         return dg.SkipReason(str(error))
-    return dg.SkipReason(" ".join(told) or "No cluster is idle.")
+    return dg.SkipReason(" ".join(actions) or "No cluster is idle.")
 
 
 def states_of_runs(steps: Collection[Step], instance: dg.DagsterInstance) -> dict[str, dg.DagsterRunStatus]:
@@ -68,14 +68,14 @@ _PATIENCE_AT_END = 60.0
 
 @contextmanager
 def one_cluster_for_all(
-    settings: Settings, instance: dg.DagsterInstance, say: Callable[[str], None]
+    settings: Settings, instance: dg.DagsterInstance, report: Callable[[str], None]
 ) -> Iterator[dict[str, str]]:
     """Keeps the cluster between runs that follow each other, and ends it after the last.
 
     Args:
         settings: The platform's; nothing is done in other deployments than ``emr``.
         instance: Where the runs are.
-        say: Takes what happens, a line at a time.
+        report: Takes what happens, a line at a time.
 
     Yields:
         Tags for the runs.
@@ -87,19 +87,19 @@ def one_cluster_for_all(
         yield {KEEP_CLUSTER_TAG: "true"}
     finally:
         try:
-            _end_when_idle(Clusters(settings), instance, say)
+            _end_when_idle(Clusters(settings), instance, report)
         except FruitsError as error:
-            say(f"  warning: the cluster is not ended now: {error}")
+            report(f"  warning: the cluster is not ended now: {error}")
 
 
-def _end_when_idle(clusters: Clusters, instance: dg.DagsterInstance, say: Callable[[str], None]) -> None:
+def _end_when_idle(clusters: Clusters, instance: dg.DagsterInstance, report: Callable[[str], None]) -> None:
     deadline = time.monotonic() + _PATIENCE_AT_END
     while clusters.active():
         if others_in_flight(instance, timedelta(minutes=clusters.settings.max_age_minutes)):
-            say("  the cluster is kept: other runs are in flight")
+            report("  the cluster is kept: other runs are in flight")
             return
-        clusters.end_idle(lambda line: say(f"  {line}"), is_ours=runs_of(instance))
+        clusters.end_idle(lambda line: report(f"  {line}"), is_ours=runs_of(instance))
         if time.monotonic() > deadline:
-            say(f"  the cluster is busy with another step; idle, it ends after {clusters.settings.idle_minutes} min")
+            report(f"  the cluster is busy with another step; idle, it ends after {clusters.settings.idle_minutes} min")
             return
         time.sleep(2)

@@ -138,8 +138,8 @@ def _cause(event: DagsterEvent) -> Cause | None:
     failure = event.step_failure_data
     if failure.user_failure_data:
         return None
-    error, told = failure.error, []
+    error, messages = failure.error, []
     while error:
-        told.append(error.message)
+        messages.append(error.message)
         error = error.cause
-    return explain_error("\n".join(told))
+    return explain_error("\n".join(messages))

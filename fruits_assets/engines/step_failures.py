@@ -88,10 +88,10 @@ def explain(evidence: Evidence) -> Cause:
         return lost
     if evidence.step in ("CANCELLED", "CANCEL_PENDING", "INTERRUPTED"):
         return Cause("the step was cancelled. Start the run again if that was not intended.")
-    said = f"{evidence.error['type']}: {evidence.error['message']}" if evidence.error else ""
+    message = f"{evidence.error['type']}: {evidence.error['message']}" if evidence.error else ""
     # The trace names the modules of the stack too, so it is searched only for what it cannot name by accident.
-    text = "\n".join([said, evidence.details.get("Message", ""), evidence.log])
-    return _of_text(said, text, evidence)
+    text = "\n".join([message, evidence.details.get("Message", ""), evidence.log])
+    return _of_text(message, text, evidence)
 
 
 def explain_error(text: str) -> Cause | None:
@@ -102,39 +102,39 @@ def explain_error(text: str) -> Cause | None:
     """
     if "FruitsError" in text or not any(pattern.search(text) for pattern in _OF_THE_CLUSTER):
         return None
-    said = {"type": "Spark", "message": text[-_LONGEST_TEXT:], "trace": text[-_LONGEST_TEXT:]}
-    return explain(Evidence("FAILED", {}, "RUNNING", {}, said, ""))
+    message = {"type": "Spark", "message": text[-_LONGEST_TEXT:], "trace": text[-_LONGEST_TEXT:]}
+    return explain(Evidence("FAILED", {}, "RUNNING", {}, message, ""))
 
 
 def _of_cluster(evidence: Evidence) -> Cause | None:
     if not evidence.cluster.startswith("TERMINAT"):
         return None
     code, message = evidence.cluster_reason.get("Code", ""), evidence.cluster_reason.get("Message", "")
-    told = f" EMR says {code}: {message}." if code or message else ""
+    detail = f" EMR says {code}: {message}." if code or message else ""
     if code == "BOOTSTRAP_FAILURE":
         return Cause(
-            f"the cluster could not be set up.{told} Look at the bootstrap action's log below node/ in the log bucket; "
-            "run fruits deploy to build the environment again."
+            f"the cluster could not be set up.{detail} Look at the bootstrap action's log below node/ in the log "
+            "bucket; run fruits deploy to build the environment again."
         )
     if evidence.waiting or evidence.aged:
         why = "it had reached its greatest age" if evidence.aged else "it ended before the step's turn"
         return Cause(
-            f"the cluster is gone: {why}.{told} Another attempt takes a new one; give fewer folders at once, or raise "
-            "FRUITS_MAX_AGE_MINUTES, if that happens again.",
+            f"the cluster is gone: {why}.{detail} Another attempt takes a new one; give fewer folders at once, or "
+            "raise FRUITS_MAX_AGE_MINUTES, if that happens again.",
             is_transient=True,
         )
     if code in ("USER_REQUEST", "ALL_STEPS_COMPLETED"):
         return Cause(
             "the cluster was terminated while the step was under way, by a person or by fruits clusters --terminate."
-            f"{told} Start the run again; what is written already is not computed twice."
+            f"{detail} Start the run again; what is written already is not computed twice."
         )
-    return Cause(f"the cluster was lost.{told} Another attempt takes a new one.", is_transient=True)
+    return Cause(f"the cluster was lost.{detail} Another attempt takes a new one.", is_transient=True)
 
 
-def _of_text(said: str, text: str, evidence: Evidence) -> Cause:
+def _of_text(message: str, text: str, evidence: Evidence) -> Cause:
     tail = _tail(evidence)
-    if "wrong Python" in said:
-        return Cause(f"{said}. The cluster's environment is not the locked one: run fruits deploy.")
+    if "wrong Python" in message:
+        return Cause(f"{message}. The cluster's environment is not the locked one: run fruits deploy.")
     if missing := _NO_PYTHON.search(text):
         return Cause(
             f"there is no Python at {missing['one'] or missing['two']} on the cluster: its environment is missing. Run "
@@ -145,7 +145,7 @@ def _of_text(said: str, text: str, evidence: Evidence) -> Cause:
             "the step ran out of memory. Lower FRUITS_MAX_PHOTO_MEGAPIXELS or FRUITS_MEGABYTES_AHEAD, raise "
             f"FRUITS_EXECUTOR_OVERHEAD, or take larger nodes with FRUITS_INSTANCE_TYPE.{tail}"
         )
-    if module := _NO_MODULE.search(said or text):
+    if module := _NO_MODULE.search(message or text):
         name = module["module"] or module["name"]
         return Cause(
             f"an import failed on the cluster: {name} is not there. A package belongs into pyproject.toml and uv.lock, "
@@ -163,8 +163,8 @@ def _of_text(said: str, text: str, evidence: Evidence) -> Cause:
         )
     if _DENIED.search(text):
         return Cause(f"AWS denied something to the nodes' role. fruits doctor compares it with the stack's.{tail}")
-    if said:
-        return Cause(f"it failed with {said}{tail}")
+    if message:
+        return Cause(f"it failed with {message}{tail}")
     if _KILLED.search(text):
         return Cause(
             "it was killed (exit code 137), most often for memory. Another attempt may go better; else lower "

@@ -90,8 +90,8 @@ def instance_at_the_terminal(home: Path) -> "dg.DagsterInstance":
 
 def _refuse_telemetry(file: Path) -> None:
     # Dagster sends it unless it is told not to, and asks nobody where to.
-    said = yaml.safe_load(file.read_text()) or {}
-    if (said.get("telemetry") or {}).get("enabled", True):
+    document = yaml.safe_load(file.read_text()) or {}
+    if (document.get("telemetry") or {}).get("enabled", True):
         raise FruitsError(
             f"{file} lets Dagster send telemetry to the United States. Add the lines 'telemetry:' and "
             "'  enabled: false' to it."

@@ -68,7 +68,7 @@ class ErasureRequest:
         return request
 
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 _PATIENCE_SECONDS = 10.0
 
 
@@ -87,7 +87,7 @@ def erase(
     instance: dg.DagsterInstance,
     wanted: ErasureRequest,
     agreed: Callable[[Plan], bool],
-    say: Say,
+    report: Report,
     own_run: str | None = None,
 ) -> None:
     """Finishes what was interrupted, then erases what is asked for.
@@ -97,7 +97,7 @@ def erase(
         instance: Of Dagster, whose records are searched too.
         wanted: What is asked for; nothing, to finish what was interrupted.
         agreed: Is shown what would go, and says whether it is to go.
-        say: Takes progress, a line at a time; no line names a photo.
+        report: Takes progress, a line at a time; no line names a photo.
         own_run: The run that erases, if it is one.
 
     Raises:
@@ -111,7 +111,7 @@ def erase(
     check_conditional_writes(store.raw_images.root)
     lock, what = f"{store.erasures}/unfinished/lock", f"erases photos of {store.root}"
     with one_at_a_time(lock, what, _PATIENCE_SECONDS) as check_alone:
-        begun = _finish_interrupted(store, settings, instance, say, check_alone)
+        begun = _finish_interrupted(store, settings, instance, report, check_alone)
         plan = _plan(store, _without(request, begun), settings)
         if not agreed(plan):
             return
@@ -129,16 +129,16 @@ def erase(
         except FruitsError:
             withdraw(store, erasure)
             raise
-        _finish(store, settings, erasure, instance, say, check_alone)
+        _finish(store, settings, erasure, instance, report, check_alone)
 
 
 def _finish_interrupted(
-    store: Store, settings: Settings, instance: dg.DagsterInstance, say: Say, check_alone: Callable[[], None]
+    store: Store, settings: Settings, instance: dg.DagsterInstance, report: Report, check_alone: Callable[[], None]
 ) -> list[Erasure]:
     begun = unfinished(store, settings.images)
     for erasure in begun:
-        say(f"The erasure {erasure.name} was interrupted, and is finished now.")
-        _finish(store, settings, erasure, instance, say, check_alone)
+        report(f"The erasure {erasure.name} was interrupted, and is finished now.")
+        _finish(store, settings, erasure, instance, report, check_alone)
     return begun
 
 
@@ -167,14 +167,14 @@ def _finish(
     settings: Settings,
     erasure: Erasure,
     instance: dg.DagsterInstance,
-    say: Say,
+    report: Report,
     check_alone: Callable[[], None],
 ) -> None:
     alone = [*erasure.given, *(path.removeprefix(f"{settings.images}/") for path in erasure.paths)]
-    for told in carry_out(store, erasure, settings.images, lambda texts: forget(instance, texts, alone)):
-        say(told)
+    for line in carry_out(store, erasure, settings.images, lambda texts: forget(instance, texts, alone)):
+        report(line)
         check_alone()
-    say(str(erasure.receipt["what_to_do"]))
+    report(str(erasure.receipt["what_to_do"]))
 
 
 def _refuse_while_running(instance: dg.DagsterInstance, store: Store, own_run: str | None) -> None:

@@ -74,7 +74,7 @@ def run_pipeline(
     instance: dg.DagsterInstance,
     definitions_for: Callable[[Settings], dg.Definitions],
     patterns: Sequence[str] = ("*",),
-    say: Callable[[str], None] = print,
+    report: Callable[[str], None] = print,
     runs: Runs = AT_A_TERMINAL,
 ) -> None:
     """Registers the folders, featurises those that match, refits the PCA and projects all folders that have features.
@@ -86,7 +86,7 @@ def run_pipeline(
         instance: The Dagster instance that keeps the runs.
         definitions_for: Returns the code location for some settings.
         patterns: Shell patterns of the folders to featurise; a folder that matches one of them is.
-        say: Takes progress, a line at a time.
+        report: Takes progress, a line at a time.
         runs: How the runs are started.
 
     Raises:
@@ -97,20 +97,20 @@ def run_pipeline(
     # Before any work: a wrong path should not come to light after the listing of a million photos.
     if settings.weights is not None:
         check_source(settings.weights)
-    wanted = register_folders(settings, instance, patterns, say)
+    wanted = register_folders(settings, instance, patterns, report)
     # And what cannot be downloaded, not after the start of Spark.
     fetch_weights(settings.weights, Store(settings.store).mobilenet_models)
     definitions = definitions_for(settings)
-    with tagged_as_alive(instance) as own_tags, one_cluster_for_all(settings, instance, say) as cluster_tags:
+    with tagged_as_alive(instance) as own_tags, one_cluster_for_all(settings, instance, report) as cluster_tags:
         runs = replace(runs, tags={**runs.tags, **locations(settings), **cluster_tags, **own_tags})
-        _run_stage(EXTRACT, wanted, definitions, runs, instance, say)
-        _run_stage(FIT, [], definitions, runs, instance, say)
+        _run_stage(EXTRACT, wanted, definitions, runs, instance, report)
+        _run_stage(FIT, [], definitions, runs, instance, report)
         # All of them, not only those that match: numbers of different PCA models do not compare.
-        _run_stage(REDUCE, Store(settings.store).mobilenet_features.folders(), definitions, runs, instance, say)
+        _run_stage(REDUCE, Store(settings.store).mobilenet_features.folders(), definitions, runs, instance, report)
 
 
 def register_folders(
-    settings: Settings, instance: dg.DagsterInstance, patterns: Sequence[str], say: Callable[[str], None]
+    settings: Settings, instance: dg.DagsterInstance, patterns: Sequence[str], report: Callable[[str], None]
 ) -> list[str]:
     """Makes the partitions those of the folders, and returns the folders that match one of some patterns.
 
@@ -125,24 +125,26 @@ def register_folders(
             f".{', .'.join(PHOTO_EXTENSIONS)}, in folders named by their label.{found.passed_over.after_no_photo}"
         )
     changes = synchronise(instance, Store(settings.store), settings.images, found)
-    say(f"{sum(found.photos.values()):,} photos in {len(found.photos):,} folders of {settings.images}")
+    report(f"{sum(found.photos.values()):,} photos in {len(found.photos):,} folders of {settings.images}")
     if changes.moved:
-        say(f"  {changes.moved}")
+        report(f"  {changes.moved}")
     if found.root_photos:
-        say(f"  warning: {found.root_photos} photos lie at the root, belong to no folder, and are not processed")
+        report(f"  warning: {found.root_photos} photos lie at the root, belong to no folder, and are not processed")
     if found.hidden_photos:
-        say(f"  warning: {found.hidden_photos} photos in folders whose name begins with a dot are not processed")
+        report(f"  warning: {found.hidden_photos} photos in folders whose name begins with a dot are not processed")
     for sentence in found.passed_over.sentences(found.contents):
-        say(f"  {sentence}")
+        report(f"  {sentence}")
     for link in found.broken_links:
-        say(f"  warning: {link} is a link that leads nowhere, and is not processed")
+        report(f"  warning: {link} is a link that leads nowhere, and is not processed")
     for folder in changes.refused:
-        say(f"  warning: folder {folder!r} is not processed: no partition can have such a name; rename it")
+        report(f"  warning: folder {folder!r} is not processed: no partition can have such a name; rename it")
     if changes.drop:
-        say(f"  no longer partitions, because they are not below {settings.images}: {', '.join(changes.drop)}")
+        report(f"  no longer partitions, because they are not below {settings.images}: {', '.join(changes.drop)}")
     if changes.kept:
         busy = what_is_under_way(instance) or ""
-        say(f"  kept though gone, because a run or backfill of them is not finished: {', '.join(changes.kept)}. {busy}")
+        report(
+            f"  kept though gone, because a run or backfill of them is not finished: {', '.join(changes.kept)}. {busy}"
+        )
     matches = {pattern: [folder for folder in found.photos if fnmatchcase(folder, pattern)] for pattern in patterns}
     matching = {folder for folders in matches.values() for folder in folders}
     wanted = [folder for folder in found.photos if folder in matching and folder not in changes.refused]
@@ -153,7 +155,7 @@ def register_folders(
             f"{' or '.join(map(repr, patterns))}. There are {some}..."
         )
     for pattern in (pattern for pattern, folders in matches.items() if not folders):
-        say(f"  warning: no folder matches {pattern!r}")
+        report(f"  warning: no folder matches {pattern!r}")
     return wanted
 
 
@@ -163,9 +165,9 @@ def _run_stage(
     definitions: dg.Definitions,
     runs: Runs,
     instance: dg.DagsterInstance,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
-    say(stage.title)
+    report(stage.title)
     tags = _tags_of(folders, instance) if stage.per_folder else {}
     job = definitions.resolve_job_def(stage.job)
     result = run_in_process(job, runs.config_of(stage), {**runs.tags, **tags}, instance)
@@ -173,7 +175,7 @@ def _run_stage(
         raise FruitsError(f"The run {result.run_id} of {stage.job} failed. {reason(result.all_events)}")
     failed = [evaluation for evaluation in result.get_asset_check_evaluations() if not evaluation.passed]
     for evaluation in failed:
-        say(f"  {evaluation.severity.value.lower()}: {evaluation.check_name}: {evaluation.description}")
+        report(f"  {evaluation.severity.value.lower()}: {evaluation.check_name}: {evaluation.description}")
     if broken := [evaluation for evaluation in failed if evaluation.severity == dg.AssetCheckSeverity.ERROR]:
         raise FruitsError(f"The check {broken[0].check_name} failed. {broken[0].description}")
 

@@ -36,11 +36,11 @@ def cost_so_far(instance: dg.DagsterInstance, report: dg.AssetKey, assets: Seque
         assets: Those that say ``run_cost_eur``.
     """
     last = instance.fetch_materializations(report, limit=1).records
-    total = _told(last[0], PAID, EQUIVALENT) if last else CostSoFar()
+    total = _cost_of(last[0], PAID, EQUIVALENT) if last else CostSoFar()
     after = last[0].storage_id if last else None
     for asset in assets:
         for record in _materializations(instance, asset, after):
-            total += _told(record, "run_cost_eur", "equivalent_cluster_cost_eur")
+            total += _cost_of(record, "run_cost_eur", "equivalent_cluster_cost_eur")
     return total
 
 
@@ -56,8 +56,8 @@ def _materializations(
         cursor = found.cursor
 
 
-def _told(record: dg.EventLogRecord, paid: str, equivalent: str) -> CostSoFar:
+def _cost_of(record: dg.EventLogRecord, paid: str, equivalent: str) -> CostSoFar:
     event = record.asset_materialization
-    said = {name: value.value for name, value in event.metadata.items()} if event else {}
-    amounts = [value if isinstance(value := said.get(name), float) else 0.0 for name in (paid, equivalent)]
+    values = {name: value.value for name, value in event.metadata.items()} if event else {}
+    amounts = [value if isinstance(value := values.get(name), float) else 0.0 for name in (paid, equivalent)]
     return CostSoFar(*amounts)

@@ -51,7 +51,7 @@ class Cost:
     Attributes:
         seconds: Time it took.
         paid: What is paid for it; nothing on this machine.
-        told: A sentence with the numbers it was computed from.
+        computed_from: A sentence with the numbers it was computed from.
         cluster_seconds: For work on this machine: time that the core nodes of the cluster would take, were their
             cores as fast and all busy.
         equivalent_eur: For work on this machine: what the whole cluster would cost for that time, start-up left out.
@@ -59,7 +59,7 @@ class Cost:
 
     seconds: float
     paid: Euros
-    told: str
+    computed_from: str
     cluster_seconds: float | None = None
     equivalent_eur: float | None = None
 
@@ -118,11 +118,11 @@ class ClusterCostModel(CostModel):
         """Returns the cost of all nodes for that time, busy or not."""
         nodes = sum(self.nodes.values())
         kinds = " + ".join(f"{count} {kind}" for kind, count in self.nodes.items())
-        told = (
+        computed_from = (
             f"{seconds:.1f} s x {nodes} {self.instance_type} ({kinds}) x {self.eur_per_node_hour.total:.4f} EUR/h "
             f"({self.prices}); cluster {self.cluster_id}; {NOT_IN_A_STEP}"
         )
-        return Cost(seconds, self.eur_per_node_hour * (nodes * seconds / 3600), told)
+        return Cost(seconds, self.eur_per_node_hour * (nodes * seconds / 3600), computed_from)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the model as JSON takes it."""
@@ -160,12 +160,12 @@ def local_cost(seconds: float, cores: int, core_nodes: int, usd_to_eur: float) -
     cluster_seconds = seconds * cores / cluster_cores
     nodes = 1 + core_nodes
     hourly = nodes * (EC2_USD_PER_HOUR + EMR_USD_PER_HOUR) * usd_to_eur
-    told = (
+    computed_from = (
         f"{seconds:.1f} s on {cores} local cores would be {cluster_seconds:.1f} s on {cluster_cores} cluster cores of "
         f"the same speed; 1 + {core_nodes} m5.xlarge at {hourly:.2f} EUR/h (table of {PRICES_DATE}, "
         f"{usd_to_eur} EUR/USD, start-up and disks left out)"
     )
-    return Cost(seconds, Euros(), told, cluster_seconds, cluster_seconds / 3600 * hourly)
+    return Cost(seconds, Euros(), computed_from, cluster_seconds, cluster_seconds / 3600 * hourly)
 
 
 def entries(cost: Cost, share: float = 1.0, images: int = 0) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def entries(cost: Cost, share: float = 1.0, images: int = 0) -> dict[str, Any]:
         "run_cost_ec2_eur": paid.ec2,
         "run_cost_emr_eur": paid.emr,
         "run_cost_ebs_eur": paid.ebs,
-        "cost_computed_from": cost.told + (f"; this folder's share {share:.1%}" if share < 1 else ""),
+        "cost_computed_from": cost.computed_from + (f"; this folder's share {share:.1%}" if share < 1 else ""),
     }
     if cost.equivalent_eur is not None:
         described["equivalent_cluster_cost_eur"] = cost.equivalent_eur * share

@@ -254,6 +254,6 @@ def _assumptions(pace: _Pace, given: float | None, prices: Prices) -> tuple[str,
         f"S3: {USD_PER_1000_PUT_OR_LIST} USD for 1,000 PUT or LIST, {USD_PER_1000_GET} for 1,000 GET, "
         f"{S3_USD_PER_GIGABYTE_MONTH} a GB and month (eu-west-3, as commonly quoted); a GET for each photo; table "
         f"files of one folder and at most {PHOTOS_PER_TASK} photos; {TABLE_BYTES_PER_IMAGE} bytes of tables a photo",
-        f"nodes: {prices.told}; from their creation, with their disks; Spot would cost less",
+        f"nodes: {prices.computed_from}; from their creation, with their disks; Spot would cost less",
         "all photos are new, the cluster is not shared, and it ends when the work does",
     )

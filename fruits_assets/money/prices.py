@@ -86,7 +86,7 @@ class Prices:
     address_usd_per_hour: float = 0.0
 
     @property
-    def told(self) -> str:
+    def computed_from(self) -> str:
         """Where the prices come from, in a line."""
         dated = self.source if self.source == TABLE else f"{self.source}, {self.date}"
         return f"{dated}, {self.region}, {self.usd_to_eur} EUR/USD{f'; {self.note}' if self.note else ''}"

@@ -152,7 +152,7 @@ def month_spend(emr_client: Any, prices: Prices, now: datetime) -> Spend:
         ]
     prices = prices.including({one["InstanceType"] for _, instances, _ in found for one in instances})
     clusters = [_cluster(summary, instances, stack, prices, month, now) for summary, instances, stack in found]
-    return Spend(month, now, tuple(sorted(clusters, key=lambda one: one.created, reverse=True)), prices.told)
+    return Spend(month, now, tuple(sorted(clusters, key=lambda one: one.created, reverse=True)), prices.computed_from)
 
 
 def _clusters(emr_client: Any, month: datetime) -> list[Mapping[str, Any]]:

@@ -37,7 +37,7 @@ class Interrupts:
         self._patient = False
         self._grace = _GRACE_SECONDS
         # Not a Lock: the handler of a second signal runs within that of the first.
-        self._telling = threading.RLock()
+        self._announcing = threading.RLock()
 
     def watch(self, command: str) -> None:
         """Ends the process at Ctrl-C from here on; called once, from the main thread.
@@ -74,7 +74,7 @@ class Interrupts:
         return code if self._came is None else 128 + self._came
 
     def _raise(self, number: int, _: FrameType | None) -> None:
-        self._tell(number)
+        self._announce(number)
         # Once: a second one would break off what the first has begun to put in order.
         if not self._raised:
             self._raised = True
@@ -92,8 +92,8 @@ class Interrupts:
             self._raised = False
             os.kill(os.getpid(), signal.SIGINT)
 
-    def _tell(self, number: int) -> None:
-        with self._telling:
+    def _announce(self, number: int) -> None:
+        with self._announcing:
             if self._came is not None:
                 return
             self._came = number
@@ -107,12 +107,12 @@ class Interrupts:
 
     def _end(self, reading: int) -> None:
         number = _signal_from(reading, None)
-        self._tell(number or signal.SIGINT)
-        told = time.monotonic()
+        self._announce(number or signal.SIGINT)
+        announced = time.monotonic()
         while True:
-            left = None if self._patient else max(0.0, told + self._grace - time.monotonic())
+            left = None if self._patient else max(0.0, announced + self._grace - time.monotonic())
             again = _signal_from(reading, left)
-            if again is None or time.monotonic() - told > _SAME_PRESS_SECONDS:
+            if again is None or time.monotonic() - announced > _SAME_PRESS_SECONDS:
                 at_exit.run()
                 os._exit(self.exit_code(0))
 

@@ -54,23 +54,23 @@ def message_of(error: BaseException) -> str | None:
     return None
 
 
-def of_the_system(number: int | None, said: str) -> str:
+def of_the_system(number: int | None, message: str) -> str:
     """Returns what the system said, with the remedy.
 
     Args:
         number: Its number of the error.
-        said: Its words, with the name of the file.
+        message: Its words, with the name of the file.
     """
     if number in _NO_ROOM:
-        return f"A disk is full, of the store, of DAGSTER_HOME or of /tmp: {said}. Make room, and run again."
-    return f"{said}. Check the path, and whether you may write there."
+        return f"A disk is full, of the store, of DAGSTER_HOME or of /tmp: {message}. Make room, and run again."
+    return f"{message}. Check the path, and whether you may write there."
 
 
-def damaged(said: str) -> str:
+def damaged(message: str) -> str:
     """Returns what pyarrow said of a file that is no Parquet, with the remedy."""
     return (
-        f"{said.splitlines()[0].strip()} Put the file back from a copy; or delete it and run again, and what it held "
-        "is made again."
+        f"{message.splitlines()[0].strip()} Put the file back from a copy; or delete it and run again, and what it "
+        "held is made again."
     )
 
 

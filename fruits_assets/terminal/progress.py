@@ -51,22 +51,22 @@ def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
 
 @contextmanager
 def photos_counted(
-    done: Callable[[], int], total: int, say: Callable[[str], None], *, bar: bool, every: float = 30.0
+    done: Callable[[], int], total: int, report: Callable[[str], None], *, bar: bool, every: float = 30.0
 ) -> Iterator[None]:
     """Tells, while the block runs, how many photos are done: as a bar at a terminal, else as a line now and then.
 
     Args:
         done: Returns how many are, from another thread.
         total: Photos in all.
-        say: Takes a line.
+        report: Takes a line.
         bar: Whether standard error is somebody's to draw on, if it is a terminal.
         every: Seconds between two lines.
     """
     over = threading.Event()
     draw = bar and sys.stderr.isatty()
-    with _bar(total) if draw else nullcontext(_lines(total, say)) as tell:
+    with _bar(total) if draw else nullcontext(_lines(total, report)) as show:
         seconds = _SECONDS_BETWEEN_DRAWINGS if draw else every
-        thread = threading.Thread(target=_tell_now_and_then, args=(done, over, tell, seconds), daemon=True)
+        thread = threading.Thread(target=_show_now_and_then, args=(done, over, show, seconds), daemon=True)
         thread.start()
         try:
             yield
@@ -75,25 +75,25 @@ def photos_counted(
             thread.join()
 
 
-def _tell_now_and_then(
-    done: Callable[[], int], over: threading.Event, tell: Callable[[int], None], seconds: float
+def _show_now_and_then(
+    done: Callable[[], int], over: threading.Event, show: Callable[[int], None], seconds: float
 ) -> None:
     while not over.wait(seconds):
-        tell(done())
+        show(done())
 
 
-def _lines(total: int, say: Callable[[str], None]) -> Callable[[int], None]:
+def _lines(total: int, report: Callable[[str], None]) -> Callable[[int], None]:
     # Here, as below: the command starts sooner without it.
     from tqdm import tqdm
 
     started = time.monotonic()
 
-    def tell(photos: int) -> None:
+    def show(photos: int) -> None:
         rate = photos / (time.monotonic() - started)
         left = f", {tqdm.format_interval((total - photos) / rate)} left" if photos else ""
-        say(f"{photos:,} of {total:,} photos, {rate:,.1f} a second{left}")
+        report(f"{photos:,} of {total:,} photos, {rate:,.1f} a second{left}")
 
-    return tell
+    return show
 
 
 @contextmanager
@@ -114,11 +114,11 @@ def _bar(total: int) -> Iterator[Callable[[int], None]]:
         leave=False,
     )
 
-    def tell(photos: int) -> None:
+    def show(photos: int) -> None:
         drawn.n = photos
         drawn.refresh()
 
     # What others write meanwhile comes above the bar.
     above: Any = DummyTqdmFile(sys.stderr)
     with drawn, redirect_stderr(above):
-        yield tell
+        yield show

@@ -154,7 +154,7 @@ def path_below(path: str, images: str) -> str:
     return location
 
 
-def check_below(paths: Collection[str], images: str, said_by: str) -> None:
+def check_below(paths: Collection[str], images: str, source: str) -> None:
     """Raises a FruitsError unless all paths lie below the images root: a store must not name other files to delete.
 
     By their names, and where there is a file by the location that links among its folders lead to.
@@ -162,12 +162,12 @@ def check_below(paths: Collection[str], images: str, said_by: str) -> None:
     Args:
         paths: As a table or a note of the store has them.
         images: The images root, a normalised location.
-        said_by: Where they come from.
+        source: Where they come from.
     """
     for path in paths:
         if not path.startswith(f"{images}/") or ".." in path.split("/"):
             raise FruitsError(
-                f"{said_by} names {path}, which does not lie below {images}, and nothing else is erased. Find out who "
+                f"{source} names {path}, which does not lie below {images}, and nothing else is erased. Find out who "
                 "has written there."
             )
     if not s3_address.is_s3(images):

@@ -118,5 +118,5 @@ def version_of(count: int, digest: int, *settings: object) -> str:
         digest: Of their image ids, as ``digest_of`` has it.
         settings: The fingerprint of the network, and what was asked for: a share of variance or a number of components.
     """
-    told = repr((count, digest, *settings))
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    text = repr((count, digest, *settings))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

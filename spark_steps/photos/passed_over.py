@@ -95,7 +95,7 @@ def _most_first(endings: Mapping[str, int]) -> dict[str, int]:
 
 def _listed(endings: Mapping[str, int]) -> str:
     most = list(_most_first(endings).items())
-    told = [f"{count:,} {ending or 'without an ending'}" for ending, count in most[:_ENDINGS_SHOWN]]
+    kinds = [f"{count:,} {ending or 'without an ending'}" for ending, count in most[:_ENDINGS_SHOWN]]
     if others := sum(count for _, count in most[_ENDINGS_SHOWN:]):
-        told.append(f"{others:,} with others")
-    return ", ".join(told)
+        kinds.append(f"{others:,} with others")
+    return ", ".join(kinds)

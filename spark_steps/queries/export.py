@@ -159,8 +159,8 @@ def _check_any(rows: int, store: Store) -> None:
 
 
 def _refuse_mixed(store: Store) -> None:
-    if told := staleness_of(store, listed=False).incomparable:
-        raise FruitsError(f"{' '.join(told)} So one file of all photos cannot be made. {store.remedy}")
+    if messages := staleness_of(store, listed=False).incomparable:
+        raise FruitsError(f"{' '.join(messages)} So one file of all photos cannot be made. {store.remedy}")
 
 
 def _check_version(batch: pa.RecordBatch, version: str) -> None:

@@ -74,11 +74,11 @@ def _leave_the_end_of_java_to_the_step() -> None:
 
     tell = AccumulatorServer.handle_error
 
-    def tell_unless_java_has_ended(server: AccumulatorServer, request: Any, client_address: Any) -> None:
+    def report_unless_java_has_ended(server: AccumulatorServer, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), EOFError | ConnectionError):
             tell(server, request, client_address)
 
-    AccumulatorServer.handle_error = tell_unless_java_has_ended  # type: ignore[assignment,method-assign]
+    AccumulatorServer.handle_error = report_unless_java_has_ended  # type: ignore[assignment,method-assign]
 
 
 def hadoop_version() -> str:
@@ -169,8 +169,8 @@ def _send_words_of_java_to(file: Path) -> None:
             try:
                 return launch(conf, {"stdout": log, "stderr": log})
             except PySparkRuntimeError as error:
-                said = " ".join(file.read_bytes()[written:].decode(errors="replace").split())
-                raise FruitsError(f"Spark's Java process did not start. It says: {said or 'nothing'}") from error
+                message = " ".join(file.read_bytes()[written:].decode(errors="replace").split())
+                raise FruitsError(f"Spark's Java process did not start. It says: {message or 'nothing'}") from error
 
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)

@@ -39,12 +39,12 @@ class _OldFile:
         return self.path.rpartition("/")[2]
 
 
-def convert(store: Store, say: Callable[[str], None]) -> bool:
+def convert(store: Store, report: Callable[[str], None]) -> bool:
     """Converts a store, and returns whether there was anything to convert.
 
     Args:
         store: The store.
-        say: Takes a sentence on each table.
+        report: Takes a sentence on each table.
 
     Raises:
         FruitsError: Its photos are of several images folders, or something cannot be read or written.
@@ -55,7 +55,7 @@ def convert(store: Store, say: Callable[[str], None]) -> bool:
             # An interrupted conversion may have got as far as this.
             if not table.log.snapshot().files:
                 rows = _convert_table(store, table)
-                say(f"{name}: {rows:,} rows")
+                report(f"{name}: {rows:,} rows")
             for directory in _old_directories(table):
                 locations.delete_directory(f"{table.root}/{directory}")
     return bool(tables)

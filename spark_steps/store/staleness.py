@@ -47,33 +47,33 @@ class Staleness:
     @property
     def sentences(self) -> list[str]:
         """What is stale, a sentence each; none where nothing is."""
-        told = []
+        messages = []
         if self.not_featurised:
-            told.append(f"The features in {named(self.not_featurised)} are not those of the photos listed.")
+            messages.append(f"The features in {named(self.not_featurised)} are not those of the photos listed.")
         if self.pca_is_of_other_photos:
             now = f"{self.photos_with_features:,}"
-            told.append(
+            messages.append(
                 f"The PCA model was fitted on {self.pca_photos:,} photos, and {now} have features."
                 if self.pca_photos != self.photos_with_features
                 else f"The PCA model was fitted on other photos than the {now} that have features."
             )
-        return told + self.incomparable
+        return messages + self.incomparable
 
     @property
     def incomparable(self) -> list[str]:
         """What cannot be compared with the rest of the reduced features, or is missing there, a sentence each."""
-        told = []
+        messages = []
         if self.of_another_network:
             others = f"PCA model {self.pca_model}" if self.pca_model else "the others"
-            told.append(f"The features in {named(self.of_another_network)} are of another network than {others}.")
+            messages.append(f"The features in {named(self.of_another_network)} are of another network than {others}.")
         if self.of_another_pca_model:
-            told.append(
+            messages.append(
                 f"The photos in {named(self.of_another_pca_model)} are reduced by another PCA model than the current "
                 f"{self.pca_model}."
             )
         if self.not_reduced:
-            told.append(f"The reduced features in {named(self.not_reduced)} are missing, or those of other photos.")
-        return told
+            messages.append(f"The reduced features in {named(self.not_reduced)} are missing, or those of other photos.")
+        return messages
 
 
 def named(folders: Sequence[str]) -> str:

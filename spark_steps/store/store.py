@@ -90,7 +90,7 @@ class Store:
         known, raw = self.images, self.raw_images
         if known == images:
             return None
-        told = None
+        message = None
         if known is not None:
             there, looked_for = self._found_below(images)
             if looked_for and 2 * there < looked_for:
@@ -98,14 +98,14 @@ class Store:
                     f"The store {self.root} holds the photos of {known}. Of {looked_for:,} of them {there:,} lie below "
                     f"{images} too. Use another store for these photos."
                 )
-            told = (
+            message = (
                 f"The photos of {self.root} have moved from {known} to {images}: of {looked_for:,} looked for, "
                 f"{there:,} lie there."
             )
         raw.log.create()
         if not raw.log.set_property(IMAGES_PROPERTY, images, known):
             self.check_images(images)
-        return told
+        return message
 
     def _found_below(self, images: str) -> tuple[int, int]:
         """Returns how many photos of some folders lie below a location, by path and length, and of how many."""

@@ -66,8 +66,8 @@ class Change:
     def _rows(self, name: str) -> int | None:
         if not self.commit.files_added and not self.commit.files_removed:
             return 0
-        told = self.commit.about.get(name, "")
-        return int(told) if _NUMBER.fullmatch(told) else None
+        value = self.commit.about.get(name, "")
+        return int(value) if _NUMBER.fullmatch(value) else None
 
 
 def history(store: Store, limit: int | None = None) -> list[Change]:

@@ -87,7 +87,7 @@ class DeltaLog:
         removed = sum(file.rows for file in change.removed) - change.kept
         added = sum(file.rows for file in change.added) - change.kept
         identity = uuid.uuid4().hex
-        told = {**about, "rows_added": str(added), "rows_removed": str(removed), COMMIT_ID: identity}
+        metadata = {**about, "rows_added": str(added), "rows_removed": str(removed), COMMIT_ID: identity}
         s3.check_conditional_writes(self.root)
         for _ in range(_TRIES):
             table, now = self._ask(lambda: self._look(None))
@@ -99,7 +99,7 @@ class DeltaLog:
             check()
 
             def transact(table: "DeltaTable" = table, now: Snapshot = now) -> None:
-                transact_change(table, now.version, change, told)
+                transact_change(table, now.version, change, metadata)
 
             if self._attempt(transact, lambda now=now: self._is_commit(now.version + 1, identity)):  # type: ignore[misc]
                 return now.version + 1

@@ -154,7 +154,7 @@ class FolderTable:
         try:
             with (
                 s3_errors.translate_errors(self.root),
-                _damage_told(f"{self.root}/{path}" if path else f"A file of {self.root}"),
+                _translate_damage(f"{self.root}/{path}" if path else f"A file of {self.root}"),
             ):
                 yield
         except FileNotFoundError as error:
@@ -365,7 +365,7 @@ def is_of_earlier_release(directory: str) -> bool:
 
 
 @contextmanager
-def _damage_told(where: str) -> Iterator[None]:
+def _translate_damage(where: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OSError) as error:

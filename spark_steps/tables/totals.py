@@ -87,11 +87,11 @@ class Totals:
 
     def to_footer(self) -> dict[str, str]:
         """Returns the totals as a footer keeps them; with 1280 features that is 14 kB."""
-        told: dict[str, Any] = {"length": self.length, "newest": self.newest, "vectors": self.vectors}
+        document: dict[str, Any] = {"length": self.length, "newest": self.newest, "vectors": self.vectors}
         if self.sum is not None:
-            told["sum"] = base64.b64encode(self.sum.astype("<f8").tobytes()).decode()
-        told |= {"made_by": sorted(self.made_by), "photos": f"{self.photos:x}", "paths": f"{self.paths:x}"}
-        return {FOOTER_KEY: json.dumps(told)}
+            document["sum"] = base64.b64encode(self.sum.astype("<f8").tobytes()).decode()
+        document |= {"made_by": sorted(self.made_by), "photos": f"{self.photos:x}", "paths": f"{self.paths:x}"}
+        return {FOOTER_KEY: json.dumps(document)}
 
 
 def milliseconds(timestamp: float) -> int:
@@ -128,9 +128,9 @@ def _columns(file: pq.ParquetFile) -> list[str]:
 def read_totals(opened: pq.ParquetFile) -> Totals:
     """Returns the totals of a Parquet file, of its footer or, where that has none, of its rows."""
     kept: Mapping[bytes, bytes] = opened.metadata.metadata or {}
-    if (told := kept.get(FOOTER_KEY.encode())) is None:
+    if (document := kept.get(FOOTER_KEY.encode())) is None:
         return sum_of(Totals.of_rows(rows) for rows in opened.iter_batches(_ROWS_AT_A_TIME, columns=_columns(opened)))
-    values = json.loads(told)
+    values = json.loads(document)
     numbers = base64.b64decode(values["sum"]) if "sum" in values else None
     return Totals(
         rows=opened.metadata.num_rows,

@@ -266,10 +266,10 @@ def test_without_an_address_and_in_some_regions_it_says_that_nobody_is_warned(
     settings: Settings, requirements: str
 ) -> None:
     told: list[str] = []
-    deploy(settings, requirements=requirements, tell=told.append)
+    deploy(settings, requirements=requirements, report=told.append)
     assert any("--email" in line for line in told)
     told.clear()
-    deploy(read_settings(region="eu-north-1"), "you@example.org", requirements=requirements, tell=told.append)
+    deploy(read_settings(region="eu-north-1"), "you@example.org", requirements=requirements, report=told.append)
     assert any("CloudFormation has none in eu-north-1" in line for line in told)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from fruits_assets.commands.erase import told
+from fruits_assets.commands.erase import describe
 from fruits_assets.definitions import build_definitions
 from fruits_assets.instance.records import ERASED_TEXT, replacement
 from fruits_assets.jobs.erasure_service import ErasureRequest, erase
@@ -195,7 +195,7 @@ def test_a_photo_that_another_has_replaced_loses_its_rows_and_the_other_stays(
     Path(some[0].location).write_bytes(b"another photo")
     (plan,), _ = erase_all(images, store, instance, image_ids=[some[0].image_id])
     assert (plan.files, plan.replaced) == ([], [some[0].location])
-    assert f"{some[0].location} holds another photo now, which stays" in told(plan)
+    assert f"{some[0].location} holds another photo now, which stays" in describe(plan)
     assert Path(some[0].location).read_bytes() == b"another photo"
     assert [table.num_rows for table in rows_of(store).values()] == [5, 5, 5]
 
@@ -263,8 +263,8 @@ def test_erasing_again_changes_nothing_and_says_so(
     before = contents_below(store.root, images)
     (plan,), _ = erase_all(images, store, instance, paths=[some[0].location], image_ids=[some[0].image_id])
     assert plan.is_empty
-    assert f"Nothing is there under {some[0].location}" in told(plan)
-    assert "1 of the image ids were erased before" in told(plan)
+    assert f"Nothing is there under {some[0].location}" in describe(plan)
+    assert "1 of the image ids were erased before" in describe(plan)
     assert contents_below(store.root, images) == before
 
 

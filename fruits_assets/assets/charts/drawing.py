@@ -48,8 +48,8 @@ def picture(draw: Callable[[], "Figure"], alternative_text: str) -> dg.MarkdownM
             encoded = base64.b64encode(_as_png(draw())).decode()
     except Exception as error:
         # Labels are names of folders, and one with a backtick in it ends no code here and begins no link.
-        said = repr(error).replace("`", "'")
-        return dg.MetadataValue.md(f"{alternative_text}: could not be drawn: `{said}`")
+        message = repr(error).replace("`", "'")
+        return dg.MetadataValue.md(f"{alternative_text}: could not be drawn: `{message}`")
     return dg.MetadataValue.md(f"![{alternative_text}](data:image/png;base64,{encoded})")
 
 

@@ -58,14 +58,14 @@ def details(emr: Any, cluster: ClusterSpend) -> dict[str, str]:
     """
     with translate_errors(f"look at {cluster.id}"):
         described = emr.describe_cluster(ClusterId=cluster.id)["Cluster"]
-    told = {}
+    links = {}
     names = {one["Name"].lower() for one in described.get("Applications", [])}
     if "jupyterhub" in names and (master := described.get("MasterPublicDnsName")):
-        told["jupyterhub"] = f"https://{master}:{_JUPYTERHUB_PORT}"
+        links["jupyterhub"] = f"https://{master}:{_JUPYTERHUB_PORT}"
     found = Cluster.of(described)
     if found.state == "WAITING" and (since := idle_since(found, steps_of(emr, cluster.id))):
-        told["idle_since"] = since.astimezone(UTC).isoformat()
-    return told
+        links["idle_since"] = since.astimezone(UTC).isoformat()
+    return links
 
 
 def describe(emr: Any, spend: Spend, region: str, everything: bool) -> list[dict[str, Any]]:

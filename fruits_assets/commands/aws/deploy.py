@@ -77,7 +77,7 @@ def deploy(
     email: str | None = None,
     environment_only: bool = False,
     requirements: str | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> Deployed:
     """Creates or updates the stack, and uploads the environment where it is not there yet.
 
@@ -86,7 +86,7 @@ def deploy(
         email: Address of the budget alarm; None leaves it as it is.
         environment_only: Leave the stack as it is, which takes no rights but the launcher role's.
         requirements: Locked requirements in place of those of uv.lock.
-        tell: Is told what is being done.
+        report: Is told what is being done.
 
     Raises:
         FruitsError: Something stands in the way; the message names it.
@@ -95,14 +95,14 @@ def deploy(
     requirements = read_requirements() if requirements is None else requirements
     if not environment_only:
         identity = who(settings.region)
-        _put_stack(settings, identity, email, tell)
-        _make_service_linked_roles(settings.region, tell)
+        _put_stack(settings, identity, email, report)
+        _make_service_linked_roles(settings.region, report)
     infrastructure = Infrastructure.of_stack(settings.stack, settings.region)
     s3 = client("s3", settings.region)
-    return Deployed(infrastructure, upload_environment(s3, infrastructure.staging_bucket, requirements, tell))
+    return Deployed(infrastructure, upload_environment(s3, infrastructure.staging_bucket, requirements, report))
 
 
-def _put_stack(settings: Settings, identity: Identity, email: str | None, tell: Callable[[str], None]) -> None:
+def _put_stack(settings: Settings, identity: Identity, email: str | None, report: Callable[[str], None]) -> None:
     cloudformation = client("cloudformation", settings.region)
     with translate_errors(f"create or update the stack {settings.stack} in {settings.region}"):
         standing = _standing_stack(cloudformation, settings)
@@ -110,11 +110,11 @@ def _put_stack(settings: Settings, identity: Identity, email: str | None, tell: 
             _check_bucket_names(settings, identity)
         parameters = _parameters(settings, identity, email, standing)
         if not parameters["AlarmEmail"]:
-            tell(
+            report(
                 "There is no budget alarm: AWS will not write when costs rise. Give an address: --email you@example.org"
             )
         elif settings.region not in BUDGET_REGIONS:
-            tell(f"There is no budget alarm: CloudFormation has none in {settings.region}. Make one in the console.")
+            report(f"There is no budget alarm: CloudFormation has none in {settings.region}. Make one in the console.")
         request = {
             "StackName": settings.stack,
             "TemplateBody": TEMPLATE.read_text(),
@@ -124,7 +124,7 @@ def _put_stack(settings: Settings, identity: Identity, email: str | None, tell: 
             "Tags": [{"Key": "Project", "Value": "fruits"}, {"Key": STACK_TAG, "Value": settings.stack}],
         }
         if standing is None:
-            tell(f"Creating the stack {settings.stack} in {settings.region} ...")
+            report(f"Creating the stack {settings.stack} in {settings.region} ...")
             stack_id = cloudformation.create_stack(**request, OnFailure="DELETE")["StackId"]
             _wait(cloudformation, "stack_create_complete", stack_id, settings.stack)
             return
@@ -132,10 +132,10 @@ def _put_stack(settings: Settings, identity: Identity, email: str | None, tell: 
             cloudformation.update_stack(**request)
         except ClientError as error:
             if "No updates are to be performed" in str(error):
-                tell(f"The stack {settings.stack} in {settings.region} is up to date.")
+                report(f"The stack {settings.stack} in {settings.region} is up to date.")
                 return
             raise
-        tell(f"Updating the stack {settings.stack} in {settings.region} ...")
+        report(f"Updating the stack {settings.stack} in {settings.region} ...")
         _wait(cloudformation, "stack_update_complete", standing["StackId"], settings.stack)
 
 
@@ -205,7 +205,7 @@ def _wait(cloudformation: Any, what: str, stack_id: str, stack: str) -> None:
         ) from error
 
 
-def _make_service_linked_roles(region: str, tell: Callable[[str], None]) -> None:
+def _make_service_linked_roles(region: str, report: Callable[[str], None]) -> None:
     iam = client("iam", region)
     for service in _SERVICE_LINKED_ROLES:
         try:
@@ -214,7 +214,7 @@ def _make_service_linked_roles(region: str, tell: Callable[[str], None]) -> None
             # Made before, by this or by anything else in the account.
             if error_code(error) in ("InvalidInput", "InvalidInputException", "EntityAlreadyExists"):
                 continue
-            tell(
+            report(
                 f"The role that {service} needs could not be made: {error}. The first cluster may be refused for that."
             )
 
@@ -271,7 +271,7 @@ def deploy_command(email: str | None, environment_only: bool, yes: bool) -> None
             abort=True,
             err=True,
         )
-    deployed = deploy(settings, email, environment_only, tell=lambda line: click.echo(line, err=True))
+    deployed = deploy(settings, email, environment_only, report=lambda line: click.echo(line, err=True))
     for name, value in exports(settings, deployed.infrastructure).items():
         click.echo(f"export {name}={value}")
     click.echo("# To work under the launcher role, with no more rights than it needs, add to ~/.aws/config:")

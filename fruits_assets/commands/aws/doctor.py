@@ -269,8 +269,8 @@ def _weights(settings: Settings) -> Check:
     check_source(weights)
     if weights.startswith(RANDOM_PREFIX):
         return Check("weights", "warning", f"{weights}: features mean nothing", "Set FRUITS_WEIGHTS=imagenet")
-    told = "imagenet, which Keras downloads when it is first needed" if weights == IMAGENET else weights
-    return Check("weights", "ok", told)
+    described = "imagenet, which Keras downloads when it is first needed" if weights == IMAGENET else weights
+    return Check("weights", "ok", described)
 
 
 def _budget(settings: Settings) -> Check:

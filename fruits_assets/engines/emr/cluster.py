@@ -204,7 +204,7 @@ class Clusters:
         return s3_lock.held(self.s3, self.infrastructure.staging_bucket, LOCK, patience)
 
     def submit(
-        self, environment: Environment, prepare: Callable[[str], dict[str, Any]], say: Callable[[str], None]
+        self, environment: Environment, prepare: Callable[[str], dict[str, Any]], report: Callable[[str], None]
     ) -> tuple[str, str]:
         """Adds a step to the cluster that is there, or to a new one.
 
@@ -214,7 +214,7 @@ class Clusters:
         Args:
             environment: That the cluster's nodes must have.
             prepare: Takes the cluster's id, stages the step, and returns its StepConfig for AddJobFlowSteps.
-            say: Takes what happens, a line at a time.
+            report: Takes what happens, a line at a time.
 
         Returns:
             Ids of the cluster and of the step.
@@ -228,12 +228,12 @@ class Clusters:
                 active = [one for one in self.active() if one.id not in ending]
                 cluster = reusable(active, self.settings, environment, datetime.now(UTC))
                 if cluster:
-                    say(f"cluster {cluster.id} is there ({cluster.state.lower()})")
-                cluster_id = cluster.id if cluster else self._create(environment, {one.id for one in active}, say)
+                    report(f"cluster {cluster.id} is there ({cluster.state.lower()})")
+                cluster_id = cluster.id if cluster else self._create(environment, {one.id for one in active}, report)
                 step_id = self._add(cluster_id, prepare(cluster_id))
                 if step_id:
                     return cluster_id, step_id
-                say(f"cluster {cluster_id} is ending; another is taken")
+                report(f"cluster {cluster_id} is ending; another is taken")
                 ending.add(cluster_id)
 
     def _add(self, cluster_id: str, step: dict[str, Any]) -> str | None:
@@ -253,7 +253,7 @@ class Clusters:
                     return None
                 raise
 
-    def _create(self, environment: Environment, before: Collection[str], say: Callable[[str], None]) -> str:
+    def _create(self, environment: Environment, before: Collection[str], report: Callable[[str], None]) -> str:
         settings = self.settings
         prices = read_prices(settings)
         worst = worst_case_eur(settings, prices)
@@ -268,7 +268,7 @@ class Clusters:
 
         with translate_errors("create a cluster"):
             cluster_id = call_at_most_once(create, created)
-        say(
+        report(
             f"cluster {cluster_id} is being created: 1 + {settings.core_nodes} {settings.instance_type}, about 7 min; "
             f"at most {worst:.2f} EUR, for it ends itself at an age of {settings.max_age_minutes} minutes"
         )
@@ -287,7 +287,7 @@ class Clusters:
             nodes={"master": 1, "core": running or self.settings.core_nodes},
             instance_type=self.settings.instance_type,
             eur_per_node_hour=prices.node_hour(self.settings.instance_type),
-            prices=prices.told,
+            prices=prices.computed_from,
         )
 
     def cancel(self, cluster_id: str, step_ids: list[str]) -> None:
@@ -307,7 +307,7 @@ class Clusters:
 
     def end_idle(
         self,
-        say: Callable[[str], None],
+        report: Callable[[str], None],
         *,
         is_ours: Callable[[str], bool],
         grace: timedelta = timedelta(0),
@@ -319,7 +319,7 @@ class Clusters:
         Somebody else may be between two steps; when they are not, EMR's idle limit ends their cluster.
 
         Args:
-            say: Takes what happens, a line at a time.
+            report: Takes what happens, a line at a time.
             is_ours: Tells whether a run is of this Dagster instance.
             grace: How long a cluster may have nothing to do.
             ignored: Ids of steps that have said they are done, or are being cancelled.
@@ -331,7 +331,7 @@ class Clusters:
                 self.terminate(idle)
                 self._wait_until_ending(idle)
         for cluster_id in idle:
-            say(f"cluster {cluster_id} has nothing more to do and is ended")
+            report(f"cluster {cluster_id} has nothing more to do and is ended")
 
     def _is_idle(
         self, cluster: Cluster, is_ours: Callable[[str], bool], grace: timedelta, ignored: Collection[str]

@@ -16,7 +16,7 @@ STORE = ["Apple", "Banana", "Lemon", "Plum"]
 def test_a_check_of_one_folder_says_that_it_looked_at_no_other() -> None:
     looked_at = scope(["Lemon"], STORE)
     assert looked_at.folders == ["Lemon"]
-    said = looked_at.say("all 16 photos are usable.")
+    said = looked_at.describe("all 16 photos are usable.")
     assert said == "In folder 'Lemon' of this run, not in all 4 of the store: all 16 photos are usable."
 
 

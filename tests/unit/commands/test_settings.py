@@ -80,7 +80,7 @@ def test_local_work_costs_nothing_and_tells_what_a_cluster_would_cost() -> None:
     # 2 core-hours on 8 cluster cores are a quarter of an hour of three nodes at (0.224 + 0.048) dollars.
     assert cost.cluster_seconds == 900
     assert cost.equivalent_eur == pytest.approx(0.25 * 3 * 0.272 * 0.9)
-    assert "2026-09" in cost.told
+    assert "2026-09" in cost.computed_from
 
 
 def test_all_cores_are_those_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,7 +161,7 @@ def test_the_table_steps_in_where_the_api_cannot_be_read_and_the_prices_say_so()
     # moto knows no pricing: the call fails.
     prices = read_prices(read_settings())
     assert (prices.source, prices.date) == (TABLE, "2026-09")
-    assert "as commonly quoted; the Price List API was not read" in prices.told
+    assert "as commonly quoted; the Price List API was not read" in prices.computed_from
     assert prices.node_hour_eur("m5.xlarge") == pytest.approx(TABLE_NODE)
 
 
@@ -171,12 +171,12 @@ def test_without_credentials_the_table_steps_in(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
-    assert "NoCredentialsError" in read_prices(read_settings()).told
+    assert "NoCredentialsError" in read_prices(read_settings()).computed_from
 
 
 def test_the_table_of_another_region_says_whose_prices_they_are() -> None:
-    assert "those of eu-west-3" in table_prices(0.92, "eu-central-1").told
-    assert "those of" not in table_prices(0.92).told
+    assert "those of eu-west-3" in table_prices(0.92, "eu-central-1").computed_from
+    assert "those of" not in table_prices(0.92).computed_from
 
 
 # Spend
