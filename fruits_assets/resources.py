@@ -55,7 +55,7 @@ def _resources(settings: Settings, pyspark: LazyPySparkResource) -> dict[str, An
         "costs": dg.ResourceDefinition.hardcoded_resource(costs),
         "pyspark": pyspark,
         "s3": s3_resource(settings.region),
-        "tables": FolderTableIOManager(store, pyspark, costs, settings.upkeep),
+        "tables": FolderTableIOManager(store, pyspark, costs, settings.maintenance),
         "mobilenet_models": MobileNetModelIOManager(store),
         "pca_models": PcaModelIOManager(store, pyspark),
     }

@@ -12,7 +12,7 @@ from spark_steps.pca.model import PcaSettings
 from spark_steps.photos.limits import DecodeLimits, FetchLimits
 from spark_steps.spark.session import local_spark_config
 from spark_steps.storage import locations
-from spark_steps.tables.maintenance import Upkeep
+from spark_steps.tables.maintenance import MaintenanceLimits
 
 MEBIBYTE = 1024 * 1024
 
@@ -207,9 +207,9 @@ class Settings(BaseSettings):
         return DecodeLimits(ahead, self.max_photo_megapixels * 1_000_000)
 
     @property
-    def upkeep(self) -> Upkeep:
+    def maintenance(self) -> MaintenanceLimits:
         """How the tables are kept."""
-        return Upkeep(timedelta(days=self.keep_days), self.small_files)
+        return MaintenanceLimits(timedelta(days=self.keep_days), self.small_files)
 
     @property
     def spark_config(self) -> dict[str, str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spark_steps.photos.decoding import SIDE, Photo, decode, network_input
-from spark_steps.photos.quiet import quiet_standard_error
+from spark_steps.photos.standard_error import quiet_standard_error
 
 Decoding = Callable[[bytes], NDArray[np.float32]]
 PHOTOS_AT_A_TIME = 64

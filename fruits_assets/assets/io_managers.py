@@ -24,7 +24,7 @@ from spark_steps.pca.model import PcaModel
 from spark_steps.store.store import Store
 from spark_steps.store.summaries import summarise
 from spark_steps.tables.folder_table import FolderTable, TableChange, TableChangedError
-from spark_steps.tables.maintenance import Upkeep, maintain
+from spark_steps.tables.maintenance import MaintenanceLimits, maintain
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,11 @@ class FolderTableIOManager(dg.IOManager):
 
     _PLANS = 5
 
-    def __init__(self, store: Store, pyspark: LazyPySparkResource, costs: CostModel, upkeep: Upkeep) -> None:
+    def __init__(
+        self, store: Store, pyspark: LazyPySparkResource, costs: CostModel, maintenance: MaintenanceLimits
+    ) -> None:
         self._store = store
-        self._upkeep = upkeep
+        self._maintenance = maintenance
         self._tables = store.tables
         self._pyspark = pyspark
         self._costs = costs
@@ -89,7 +91,7 @@ class FolderTableIOManager(dg.IOManager):
         table = self._tables[name]
         about = {"run_id": context.run_id, "asset": name, "step": context.step_key}
         changed = self._write(context, table, obj, about)
-        maintain(table, changed, self._upkeep, about)
+        maintain(table, changed, self._maintenance, about)
         context.step_context.set_data_version(context.asset_key, _version(table, context.asset_partition_keys))
         summaries = summarise(table, obj.folders)
         rows = {folder: summary.rows for folder, summary in summaries.items()}

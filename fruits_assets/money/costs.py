@@ -7,11 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# US dollars for an hour of one m5.xlarge in eu-west-3, EC2 on demand and the EMR surcharge, as commonly quoted;
-# not read from the Price List API.
-PRICES_DATE = "2026-09"
-EC2_USD_PER_HOUR = 0.224
-EMR_USD_PER_HOUR = 0.048
+from fruits_assets.money.price_table import EC2_USD_PER_HOUR, EMR_USD_PER_HOUR, PRICES_DATE
+
 CORES_PER_NODE = 4
 # Carries the cost model of the cluster to a step that runs there.
 COST_VARIABLE = "FRUITS_CLUSTER_COST"

@@ -15,7 +15,14 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fruits_assets.aws.sessions import PATIENT, error_code, translate_errors
-from fruits_assets.money.costs import EC2_USD_PER_HOUR, EMR_USD_PER_HOUR, PRICES_DATE, Euros
+from fruits_assets.money.costs import Euros
+from fruits_assets.money.price_table import (
+    EBS_USD_PER_GIGABYTE_MONTH,
+    INSTANCE_PRICES,
+    IPV4_USD_PER_HOUR,
+    PRICES_DATE,
+    TABLE_REGION,
+)
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 
@@ -24,16 +31,6 @@ PRICING_REGION = "eu-central-1"
 API, TABLE = "Price List API", f"table of {PRICES_DATE}"
 HOURS_PER_MONTH = 730
 
-# As commonly quoted for eu-west-3, not read from the Price List API. m5 costs in proportion to its size.
-_TABLE_REGION = "eu-west-3"
-_TABLE = {
-    f"m5.{size}xlarge": (EC2_USD_PER_HOUR * times, EMR_USD_PER_HOUR * times)
-    for size, times in (("", 1), ("2", 2), ("4", 4))
-}
-# gp2, the dearer of the two kinds that EMR attaches; gp3 is quoted as 0.0928.
-_EBS_USD_PER_GIGABYTE_MONTH = 0.116
-# Each node has a public address, for there is no NAT gateway; as announced by AWS for all regions from 2024-02 on.
-IPV4_USD_PER_HOUR = 0.005
 # EMR Management Guide, as read in 2026-11: the root volume has 15 GiB from 6.10 on ("Customizing the EBS root device
 # volume"), the data volumes of an xlarge have 64 GiB together ("Default Amazon EBS storage for instances").
 _ROOT_GIGABYTES = 15
@@ -150,7 +147,7 @@ def read_prices(settings: Settings) -> Prices:
     return prices
 
 
-def table_prices(usd_to_eur: float, region: str = _TABLE_REGION, note: str = "as commonly quoted") -> Prices:
+def table_prices(usd_to_eur: float, region: str = TABLE_REGION, note: str = "as commonly quoted") -> Prices:
     """Returns the prices of the table, whatever the API says.
 
     Args:
@@ -158,10 +155,10 @@ def table_prices(usd_to_eur: float, region: str = _TABLE_REGION, note: str = "as
         region: Where they are to stand for; they are those of eu-west-3.
         note: Why they are taken.
     """
-    nodes = {name: NodePrice(ec2, emr, ebs_gigabytes(name)) for name, (ec2, emr) in _TABLE.items()}
-    elsewhere = "" if region == _TABLE_REGION else f"; they are those of {_TABLE_REGION}"
+    nodes = {name: NodePrice(ec2, emr, ebs_gigabytes(name)) for name, (ec2, emr) in INSTANCE_PRICES.items()}
+    elsewhere = "" if region == TABLE_REGION else f"; they are those of {TABLE_REGION}"
     return Prices(
-        TABLE, PRICES_DATE, region, usd_to_eur, _EBS_USD_PER_GIGABYTE_MONTH, nodes, note + elsewhere, IPV4_USD_PER_HOUR
+        TABLE, PRICES_DATE, region, usd_to_eur, EBS_USD_PER_GIGABYTE_MONTH, nodes, note + elsewhere, IPV4_USD_PER_HOUR
     )
 
 
@@ -191,7 +188,7 @@ def _of_the_day(region: str, instance_type: str, today: str) -> Prices:
         return table_prices(1.0, region, "as commonly quoted; the answer of the Price List API was not understood")
     note = "" if disks else f"disks from the {TABLE}"
     return Prices(
-        API, today, region, 1.0, disks or _EBS_USD_PER_GIGABYTE_MONTH, {instance_type: node}, note, IPV4_USD_PER_HOUR
+        API, today, region, 1.0, disks or EBS_USD_PER_GIGABYTE_MONTH, {instance_type: node}, note, IPV4_USD_PER_HOUR
     )
 
 

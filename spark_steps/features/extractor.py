@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from spark_steps.features.weights import FEATURES
 from spark_steps.photos.decoding import Photo, network_input
-from spark_steps.photos.quiet import quiet_standard_error
+from spark_steps.photos.standard_error import quiet_standard_error
 
 
 class FeatureExtractor:

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from spark_steps.errors import UnusablePhotoError
 from spark_steps.photos.bombs import BOMB, refuse_costly_shape, refuse_costly_structure
-from spark_steps.photos.quiet import quiet_standard_error
+from spark_steps.photos.standard_error import quiet_standard_error
 
 SIDE = 224
 # Changing anything below that alters pixels must change this: it is part of each feature's model fingerprint.

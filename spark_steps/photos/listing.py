@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from spark_steps.errors import FruitsError
 from spark_steps.photos.folder_tree import broken_links
-from spark_steps.photos.passed_over import PassedOver, ending_of
+from spark_steps.photos.other_files import PassedOver, ending_of
 from spark_steps.spark.interruptible import collect
 from spark_steps.storage import locations, s3_address
 from spark_steps.tables.deferred_rows import DriverRows

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.store.store import IMAGES_PROPERTY, Moment, Store
-from spark_steps.tables.snapshots import PLANNED_SINCE, Commit
+from spark_steps.tables.snapshots import Commit
+from spark_steps.tables.transactions import PLANNED_SINCE
 
 _VERSION = re.compile(r"(?:(\w+)@)?(\d{1,18})")
 _NUMBER = re.compile(r"\d{1,18}")

@@ -24,8 +24,8 @@ from spark_steps.storage import locations, object_store, s3, s3_address, s3_erro
 from spark_steps.tables.log_entries import COMMIT_ID, commit_of, snapshot_of
 from spark_steps.tables.open_tables import COMMIT_NAME, LOG, SHARED, open_table, options_of, uri_of
 from spark_steps.tables.schemas import FOLDER, with_folder
-from spark_steps.tables.snapshots import PLANNED_SINCE, Commit, FileChange, Snapshot, TableChangedError, is_outdated
-from spark_steps.tables.transactions import at_version, commit_properties, transact_change
+from spark_steps.tables.snapshots import Commit, FileChange, Snapshot, TableChangedError
+from spark_steps.tables.transactions import PLANNED_SINCE, at_version, commit_properties, is_outdated, transact_change
 
 # Imported where it is used: the commands that read no table do without.
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ _ROWS_AT_A_TIME = 4096
 
 
 @dataclass(frozen=True)
-class Upkeep:
+class MaintenanceLimits:
     """How a table is kept.
 
     Attributes:
@@ -37,7 +37,7 @@ class Upkeep:
     most_files: int = 20
 
 
-def maintain(table: FolderTable, folders: Collection[str], upkeep: Upkeep, about: Mapping[str, str]) -> None:
+def maintain(table: FolderTable, folders: Collection[str], limits: MaintenanceLimits, about: Mapping[str, str]) -> None:
     """Merges the small files of folders that have too many, and deletes what has been replaced for long enough.
 
     Another process that changes a folder in the same moment is let be: the next run comes here too.
@@ -45,14 +45,14 @@ def maintain(table: FolderTable, folders: Collection[str], upkeep: Upkeep, about
     Args:
         table: The table.
         folders: Those that have just been written.
-        upkeep: How it is kept.
+        limits: How it is kept.
         about: What the log is to say, such as the run.
     """
     for files in by_folder(table.files(folders), folders).values():
         small = [file for file in files if file.size < _SMALL_BYTES]
-        if len(small) > upkeep.most_files:
+        if len(small) > limits.most_files:
             compact(table, small, about)
-    vacuum(table, upkeep.keep)
+    vacuum(table, limits.keep)
 
 
 def compact(table: FolderTable, files: Iterable[DataFile], about: Mapping[str, str]) -> bool:

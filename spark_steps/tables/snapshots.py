@@ -108,17 +108,3 @@ class FileChange:
     base: Snapshot
     folders: frozenset[str]
     kept: int = 0
-
-
-# A change that was planned when this was another has to be planned anew, whatever folder it changes.
-PLANNED_SINCE = "fruits.plannedSince"
-
-
-def is_outdated(change: FileChange, now: Snapshot) -> bool:
-    """Returns whether a change can no longer be made as it was planned."""
-    if now.property(PLANNED_SINCE) != change.base.property(PLANNED_SINCE):
-        return True
-    if any(now.paths(folder) != change.base.paths(folder) for folder in change.folders):
-        return True
-    # Of a caller who has found the files before the table that it names.
-    return any(file.path not in now.paths(file.folder) for file in change.removed)

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 
 from spark_steps.tables.open_tables import SHARED
 from spark_steps.tables.schemas import FOLDER
-from spark_steps.tables.snapshots import FileChange
+from spark_steps.tables.snapshots import FileChange, Snapshot
+
+if TYPE_CHECKING:
+    pass
+if TYPE_CHECKING:
+    pass
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
@@ -48,3 +53,17 @@ def commit_properties(about: Mapping[str, str]) -> "CommitProperties":
     from deltalake import CommitProperties
 
     return CommitProperties(custom_metadata=dict(about), max_commit_retries=0)
+
+
+# A change that was planned when this was another has to be planned anew, whatever folder it changes.
+PLANNED_SINCE = "fruits.plannedSince"
+
+
+def is_outdated(change: FileChange, now: Snapshot) -> bool:
+    """Returns whether a change can no longer be made as it was planned."""
+    if now.property(PLANNED_SINCE) != change.base.property(PLANNED_SINCE):
+        return True
+    if any(now.paths(folder) != change.base.paths(folder) for folder in change.folders):
+        return True
+    # Of a caller who has found the files before the table that it names.
+    return any(file.path not in now.paths(file.folder) for file in change.removed)

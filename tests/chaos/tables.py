@@ -38,7 +38,7 @@ from spark_steps.photos.listing import plan_raw_images
 from spark_steps.storage import object_store, s3_address
 from spark_steps.store.store import Store
 from spark_steps.tables.folder_table import DataFile, FolderTable, Snapshot, TableChange, TableChangedError
-from spark_steps.tables.maintenance import Upkeep, compact, maintain, vacuum
+from spark_steps.tables.maintenance import MaintenanceLimits, compact, maintain, vacuum
 from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA, by_folder
 from tests.chaos.replay import NAME, Folders, Journal, Rows, Verdict, judge
 from tests.chaos.s3_store import faulty_store
@@ -274,7 +274,7 @@ def tidy(taker: Taker) -> None:
     table = taker.named(f"compact {taker.name}").raw_images
     folder = taker.randomly.choice([*SINGLE, *(folder for pair in PAIRS for folder in pair)])
     if taker.randomly.random() < 0.3:
-        maintain(table, [folder], Upkeep(timedelta(days=1), most_files=3), {})
+        maintain(table, [folder], MaintenanceLimits(timedelta(days=1), most_files=3), {})
         return
     files = table.files([folder])
     time.sleep(taker.randomly.choice((0, 0, 0.01, 0.05)))

@@ -30,7 +30,7 @@ from spark_steps.pca.moments import Moments
 from spark_steps.storage import locations
 from spark_steps.store.store import Store
 from spark_steps.tables.folder_table import TableChange, TableChangedError
-from spark_steps.tables.maintenance import Upkeep
+from spark_steps.tables.maintenance import MaintenanceLimits
 from spark_steps.tables.schemas import to_spark, with_folder
 from tests.support.s3_server import S3
 from tests.support.small_store import (
@@ -87,7 +87,7 @@ def update_of(change: TableChange, looked: frozenset[str]) -> TableUpdate:
 
 def table_manager(store: Store) -> FolderTableIOManager:
     pyspark = LocalPySparkResource(spark_config={})
-    return FolderTableIOManager(store, pyspark, CostModel.of("2", 2, 1.0), Upkeep())
+    return FolderTableIOManager(store, pyspark, CostModel.of("2", 2, 1.0), MaintenanceLimits())
 
 
 def without(rows: dict[str, pa.Table], photo: Photo) -> dict[str, list[dict[str, object]]]:

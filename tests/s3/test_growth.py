@@ -19,7 +19,7 @@ from spark_steps.pca.model import PcaSettings, fit
 from spark_steps.pca.reduce import plan_reduced
 from spark_steps.store.store import Store
 from spark_steps.store.summaries import summarise
-from spark_steps.tables.maintenance import Upkeep, maintain
+from spark_steps.tables.maintenance import MaintenanceLimits, maintain
 from tests.support.photos import save_photo
 from tests.support.s3_server import S3, moto_server
 from tests.support.steps import write_features, write_raw_images
@@ -119,6 +119,6 @@ def test_a_folder_that_grows_again_and_again_keeps_few_files(
         write_raw_images(spark, store, images)
         assert write_features(spark, store, images, network).inferences.value == 3
         for table in (store.raw_images, store.mobilenet_features):
-            maintain(table, ["Apple"], Upkeep(most_files=4), {})
+            maintain(table, ["Apple"], MaintenanceLimits(most_files=4), {})
             assert len(table.files()) <= 4 + spark.sparkContext.defaultParallelism
     assert summarise(store.mobilenet_features)["Apple"].usable.count == 18

@@ -14,7 +14,7 @@ from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import DriverRows, write_file
 from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange, TableChangedError
 from spark_steps.tables.footers import table_totals
-from spark_steps.tables.maintenance import Upkeep, compact, maintain, uncommitted_files, vacuum
+from spark_steps.tables.maintenance import MaintenanceLimits, compact, maintain, uncommitted_files, vacuum
 from spark_steps.tables.row_removal import RowPredicate, remove_rows
 from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA, by_folder
 from tests.chaos.faulty_s3 import faulty_s3
@@ -94,7 +94,7 @@ def test_folders_of_many_small_files_are_merged_and_others_are_not(table: Folder
     for number in range(3):
         table.write(addition(table, f"B/{number}.jpg"))
     before = paths(table)
-    maintain(table, ["A", "B"], Upkeep(most_files=3), {})
+    maintain(table, ["A", "B"], MaintenanceLimits(most_files=3), {})
     assert [file.folder for file in table.files()] == ["A", "B", "B", "B"]
     assert paths(table) == before
 
