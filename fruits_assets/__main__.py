@@ -1,4 +1,4 @@
-"""The command ``fruits`` from its first moment: interrupts are watched before anything else is imported."""
+"""The entry point of the command ``fruits``, which handles interrupts before it imports anything else."""
 
 import os
 import shlex
@@ -11,20 +11,20 @@ from spark_steps import at_exit
 def entry() -> None:
     """Runs the command line and ends the process without waiting for the threads of C++ libraries.
 
-    Their teardown has aborted a run (SIGABRT, "terminate called without an active exception") that had done all its
-    work and printed its report. Spark's JVM ends by itself when its parent does.
+    The teardown of these threads has aborted a run (SIGABRT, "terminate called without an active exception") after all
+    of its work was done and its report was printed. Spark's JVM ends by itself when its parent process ends.
     """
     INTERRUPTS.watch(shlex.join(["fruits", *sys.argv[1:]]))
     code = 0
     try:
-        # Here: an interrupt may come while click is imported.
+        # Imported here, because an interrupt may come while click is imported.
         from fruits_assets.commands.cli import main
 
         main(prog_name="fruits")
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except KeyboardInterrupt:
-        # The line has been written.
+        # ``INTERRUPTS`` has printed the message already.
         pass
     sys.stdout.flush()
     sys.stderr.flush()

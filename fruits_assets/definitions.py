@@ -25,7 +25,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ],
         resources={
             **RESOURCES[settings.deployment](settings),
-            # For whole_pipeline, whose stages are runs of jobs with the settings that its configuration gives.
+            # For whole_pipeline: its stages are runs of jobs with the settings in its run configuration.
             "definitions_for": dg.ResourceDefinition.hardcoded_resource(build_definitions),
         },
         loggers={"console": dg.colored_console_logger, PROGRESS_LOGGER: progress_logger},

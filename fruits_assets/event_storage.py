@@ -1,7 +1,7 @@
-"""The name under which ``dagster.yaml`` of homes made before 2026-12 has the storage of events.
+"""The former name of ``fruits_assets.instance.event_storage``, for the ``dagster.yaml`` of homes made before 2026-12.
 
-A home's ``dagster.yaml`` that nobody has edited is brought up to date; one that somebody has edited stays as it is, and
-Dagster would not open the home without this module.
+An unedited ``dagster.yaml`` of a home is updated. An edited one stays as it is, and names this module: without it,
+Dagster could not open the home.
 """
 
 from fruits_assets.instance.event_storage import BatchedSqliteEventLogStorage

@@ -1,4 +1,4 @@
-"""Generated photos of fruits, the same for the same seed: something to run on before there are photos."""
+"""Generated photos of fruits, for trials without photos of one's own; equal for the same seed."""
 
 import colorsys
 import io
@@ -25,14 +25,14 @@ _FRUITS: dict[str, tuple[float, float, float, float, float, float | None]] = {
 
 
 def write_sample(directory: Path, photos_per_folder: int = 24, seed: int = 0) -> int:
-    """Writes 100 x 100 JPEG photos of eight fruits, a folder each, and returns how many.
+    """Writes 100 x 100 JPEG photos of eight fruits, a folder for each fruit, and returns the number of photos.
 
-    A file that is there with the same bytes is left as it is, so that its features need not be computed again.
+    A file that exists with the same bytes is not written again, so that its features need not be computed again.
 
     Args:
         directory: The images root to make.
         photos_per_folder: Photos of each fruit.
-        seed: Other seeds give other photos.
+        seed: Seed of the random numbers; each seed gives different photos.
 
     Raises:
         FruitsError: The directory holds another file of the same name.
@@ -70,7 +70,7 @@ def _photo(name: str, random: np.random.Generator) -> NDArray[np.uint8]:
         other = np.array(colorsys.hsv_to_rgb(spots / 360, saturation, value))
         marks = (np.sin(9 * across + random.uniform(0, 6)) * np.cos(7 * down + random.uniform(0, 6)) > 0.55) & inside
         picture[marks] = 0.5 * fruit + 0.5 * other
-    # A lamp from above left, and the grain of a cheap sensor.
+    # Light from the upper left, and the noise of a camera sensor.
     light = 1.1 - 0.55 * distance**2 + 0.25 * np.exp(-8 * ((x + 0.3) ** 2 + (y + 0.35) ** 2))
     picture[inside] *= light[inside, np.newaxis]
     picture += random.normal(0, 0.015, picture.shape)

@@ -1,4 +1,4 @@
-"""Asset checks: the promises of the tables, each told as a sentence."""
+"""Asset checks: invariants of the tables and models, each with its outcome as a sentence."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,13 +26,13 @@ from spark_steps.tables.folder_table import FolderTable
 def differing_folders(
     one: FolderTable, other: FolderTable, folders: Sequence[str], *, usable: bool = False
 ) -> list[str]:
-    """Returns the folders in which two tables do not hold the same photos the same number of times, sorted.
+    """Returns the folders in which two tables do not have the same photos with the same number of rows, sorted.
 
     Args:
         one: A table.
-        other: A table that should hold the same photos.
+        other: A table that should have the same photos.
         folders: The folders to compare.
-        usable: Leave out the first table's rows that have an error.
+        usable: Whether to leave out the first table's rows that have an error.
     """
     left, right = summarise(one, folders), summarise(other, folders)
     return sorted(
@@ -60,7 +60,7 @@ def every_photo_is_listed(
 ) -> dg.AssetCheckResult:
     """A second listing, not by Spark, finds the same photos in each folder of the run.
 
-    Not in the whole store, whose photos may be millions: in S3 a request lists 1,000.
+    Only the folders of the run are listed: a store may have millions of photos, and a request to S3 lists 1,000.
     """
     looked_at = scope_of(context, store.raw_images)
     listed = summarise(store.raw_images, looked_at.folders)
@@ -74,7 +74,8 @@ def every_photo_is_listed(
 def no_photo_lost(context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
     """Every photo found has exactly one row, with its features or the reason why it has none.
 
-    The paths of two tables are compared, in the folders of the run: what was found in another may still be to come.
+    The paths of two tables are compared in the folders of the run only: photos of other folders may not have been run
+    through the network yet.
     """
     looked_at = scope_of(context, store.raw_images)
     differing = differing_folders(store.raw_images, store.mobilenet_features, looked_at.folders)
@@ -102,7 +103,7 @@ def features_are_sound(
     pyspark: LazyPySparkResource,
     pyspark_step_launcher: StepLauncher,
 ) -> Iterator[dg.AssetCheckResult]:
-    """Both in one pass over the features of the run's folders: over those of the whole store it takes too long."""
+    """Both checks read the features of the run's folders once; those of the whole store would take too long."""
     table = store.mobilenet_features
     looked_at = scope_of(context, table)
     quality = feature_quality(pyspark.spark_session, table, looked_at.folders)
@@ -135,9 +136,9 @@ def features_are_sound(
 def almost_every_photo_is_usable(
     context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store], settings: dg.ResourceParam[Settings]
 ) -> dg.AssetCheckResult:
-    """No larger share of the photos is rejected than FRUITS_REJECTED_WARNING; a chart shows for which reasons.
+    """The share of rejected photos is at most FRUITS_REJECTED_WARNING; a chart shows the reasons.
 
-    The errors of all rows are read, of the whole store where it has up to 1,000 folders.
+    The errors of all rows are read: of the whole store where it has up to 1,000 folders, else of the run's folders.
     """
     table = store.mobilenet_features
     looked_at = scope_of(context, table, WHOLE_STORE_FOLDERS)
@@ -148,8 +149,8 @@ def usable_photos(found: Summary, looked_at: Scope, bearable: float) -> dg.Asset
     """Returns the outcome of the check on rejected photos.
 
     Args:
-        found: The photos looked at.
-        looked_at: Where they are.
+        found: The photos that were checked.
+        looked_at: The folders of these photos.
         bearable: Share of rejected photos up to which the check passes.
     """
     counts = Counter(found.reasons)
@@ -180,7 +181,7 @@ def usable_photos(found: Summary, looked_at: Scope, bearable: float) -> dg.Asset
 @dg.asset_check(asset=pca_model, name="variance_is_kept")
 @reports_failures
 def variance_is_kept(pca_model: PcaModel, settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
-    """The components kept hold as much of the variance as was asked for, or as FRUITS_VARIANCE_WARNING wants."""
+    """The components keep the share of variance that was asked for, or FRUITS_VARIANCE_WARNING where none was."""
     wanted = pca_model.asked_variance or settings.variance_warning
     kept = pca_model.explained_at(pca_model.k)
     return dg.AssetCheckResult(
@@ -196,10 +197,10 @@ def variance_is_kept(pca_model: PcaModel, settings: dg.ResourceParam[Settings]) 
 @dg.asset_check(asset=reduced_features, name="one_pca_model")
 @reports_failures
 def one_pca_model(store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
-    """All photos that have features are reduced by the current PCA model; numbers of different models do not compare.
+    """All photos with features are reduced by the current PCA model: features of different models do not compare.
 
-    Of the whole store, whichever folders the run is of. A warning and no error: while a backfill goes on, the folders
-    whose turn is still to come are of the old model.
+    The whole store is checked, not only the folders of the run. The severity is a warning: during a backfill, the
+    folders that it has not reached yet are of the old model.
     """
     stale = staleness_of(store, listed=False)
     return dg.AssetCheckResult(
@@ -217,7 +218,7 @@ def one_pca_model(store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
 
 
 def remedy_for(stale: Staleness) -> str:
-    """Returns what brings all reduced features up to date, as a sentence for the UI."""
+    """Returns how to bring all reduced features up to date, as a sentence for the UI."""
     if stale.of_another_network:
         return "Materialize mobilenet_features for all folders, then pca_model, then reduced_features for all folders."
     return "Materialize reduced_features for them."
@@ -228,7 +229,8 @@ def remedy_for(stale: Staleness) -> str:
 def reduced_rows_match(context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store]) -> dg.AssetCheckResult:
     """Every photo with features has exactly one reduced row, and no other photo has one.
 
-    The paths of two tables are compared, in the folders of the run: what was found in another may still be to come.
+    The paths of two tables are compared in the folders of the run only: photos of other folders may not have been
+    reduced yet.
     """
     looked_at = scope_of(context, store.mobilenet_features)
     differing = differing_folders(store.mobilenet_features, store.reduced_features, looked_at.folders, usable=True)

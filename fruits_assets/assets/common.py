@@ -12,17 +12,18 @@ from fruits_assets.instance.tags import tagged_folders
 GROUP: dict[str, Any] = {
     "group_name": "fruit_features",
     "owners": ["team:fruits-data"],
-    # Any number of folders in one run. The assets without folders have it too: dagster's command line takes a range
-    # of partitions only where all selected assets do.
+    # Any number of folders in one run. The assets without folders have this policy too: Dagster's command line accepts
+    # a range of partitions only if all selected assets have it.
     "backfill_policy": dg.BackfillPolicy.single_run(),
 }
-# Dagster sends a step to a step launcher among the resources that the step requires: an asset with a parameter
-# ``pyspark_step_launcher`` of this type runs on the cluster where there is one, and where it is where there is none.
+# Dagster passes a step to a step launcher among the resources that the step requires. So an asset with a parameter
+# ``pyspark_step_launcher`` of this type runs on the cluster in the emr deployment, and in the launching process in the
+# local one.
 StepLauncher = dg.ResourceParam[Any]
 
 
 def folder_table(name: str, schema: pa.Schema) -> dict[str, Any]:
-    """Returns what makes an asset a table partitioned by image folder, any number of folders in one Spark job."""
+    """Returns arguments of ``dg.asset`` for a table partitioned by image folder; one Spark job takes any number."""
     return {
         "name": name,
         "partitions_def": image_folders,
@@ -34,5 +35,5 @@ def folder_table(name: str, schema: pa.Schema) -> dict[str, Any]:
 
 
 def folders_of(context: dg.AssetExecutionContext) -> list[str]:
-    """Returns the folders of a run: those that its tag names, else its partitions."""
+    """Returns the folders of a run: those in its tag where it has one, else its partitions."""
     return tagged_folders(context.run.tags) or list(context.partition_keys)

@@ -1,4 +1,4 @@
-"""Tables and models of the store as inputs and outputs of assets."""
+"""IO managers: tables and models of the store as inputs and outputs of assets."""
 
 import hashlib
 import time
@@ -29,19 +29,19 @@ from spark_steps.tables.maintenance import MaintenanceLimits, maintain
 
 @dataclass(frozen=True)
 class TableUpdate:
-    """What an asset gives for the folders of its run.
+    """The output of an asset that is a table, for the folders of its run.
 
     Attributes:
-        folders: The folders that the run reports on; some may be no partitions of it.
+        folders: The folders that the run reports on; some may not be partitions of the run.
         plan: Plans the change of the table; called again where another process has changed one of the folders before
             the commit.
-        started: ``time.perf_counter()`` when the work began.
-        erased: The erasures that were done by then.
-        computed: Photos worked on, by folder, where they are not all that are written; the rate and the shares of the
-            cost are computed from them.
-        photo_bytes: Bytes of the photos, by folder, where the table itself does not tell.
+        started: ``time.perf_counter()`` at the start of the work.
+        erased: The erasures that were complete at the start of the work.
+        computed: Number of photos worked on, by folder, where it is not the number of rows; the rate and the shares of
+            the cost are computed from it.
+        photo_bytes: Bytes of the photos, by folder, where the table has no column with them.
         notes: More metadata, by folder.
-        done: Returns how many photos of those worked on are done, while the rows are written.
+        done: Returns how many of the photos worked on are done, while the rows are written.
     """
 
     folders: Sequence[str]
@@ -60,7 +60,7 @@ class PcaUpdate:
 
     Attributes:
         model: The model.
-        erased: The erasures that were done when the fit began; a photo erased since is in the model.
+        erased: The erasures that were complete at the start of the fit; photos erased since then are in the model.
     """
 
     model: PcaModel
@@ -68,7 +68,7 @@ class PcaUpdate:
 
 
 class FolderTableIOManager(dg.IOManager):
-    """Delta tables partitioned by image folder: writes what changes, reads the folders of the run."""
+    """IO manager of the Delta tables: writes the changes, and reads the folders of the run."""
 
     _PLANS = 5
 
@@ -83,9 +83,9 @@ class FolderTableIOManager(dg.IOManager):
 
     @reports_failures
     def handle_output(self, context: dg.OutputContext, obj: TableUpdate) -> None:
-        """Commits what changes, keeps the table in order, and gives each folder of the update its own metadata.
+        """Commits the change, maintains the table, and gives each folder of the update its own metadata.
 
-        Dagster records a materialization for each partition of the run; those of other folders are logged here.
+        Dagster records a materialization for each partition of the run; this method logs those of other folders.
         """
         name = context.asset_key.path[-1]
         table = self._tables[name]
@@ -97,7 +97,7 @@ class FolderTableIOManager(dg.IOManager):
         rows = {folder: summary.rows for folder, summary in summaries.items()}
         computed = rows if obj.computed is None else obj.computed
         sizes = {folder: summary.photo_bytes for folder, summary in summaries.items()}
-        # After what the metadata take: with thousands of folders in S3 that is a part of the bill.
+        # The duration includes reading the metadata: with thousands of folders in S3 that is a part of the cost.
         cost = self._costs.of_seconds(time.perf_counter() - obj.started)
         described = metadata.of_folders(table, summaries, computed, obj.photo_bytes or sizes, cost)
         version = table.snapshot().version
@@ -113,7 +113,7 @@ class FolderTableIOManager(dg.IOManager):
     def _write(
         self, context: dg.OutputContext, table: FolderTable, update: TableUpdate, about: Mapping[str, str]
     ) -> frozenset[str]:
-        """Commits the change, planned anew where another process was first, and returns the folders that changed."""
+        """Commits the change, plans it anew after a conflicting commit, and returns the folders that changed."""
         for tries_left in reversed(range(self._PLANS)):
             change = update.plan()
             try:
@@ -128,7 +128,7 @@ class FolderTableIOManager(dg.IOManager):
 
     @reports_failures
     def load_input(self, context: dg.InputContext) -> DataFrame | FolderTable:
-        """Returns the rows of the folders of the run; the table itself where the asset asks for a FolderTable."""
+        """Returns the rows of the run's folders; the table itself where the asset's input has the type FolderTable."""
         refuse_while_erasing(self._store)
         table = self._tables[context.asset_key.path[-1]]
         if context.dagster_type.typing_type is FolderTable:
@@ -138,9 +138,10 @@ class FolderTableIOManager(dg.IOManager):
 
 
 def _version(table: FolderTable, folders: Sequence[str]) -> dg.DataVersion:
-    """Returns the data version of the folders of a run: the same where no file of theirs was written anew.
+    """Returns the data version of the folders of a run, which is equal as long as none of their files is rewritten.
 
-    Dagster has one for all partitions of a run. Where the next run is of other folders, it takes their data for new.
+    Dagster has one data version for all partitions of a run. So where a run has other folders than the run before,
+    Dagster considers the data of its folders as changed, even if no file is.
     """
     names = [(file.folder, file.path) for file in table.files(folders)]
     return dg.DataVersion(hashlib.sha256(repr(names).encode()).hexdigest()[:16])
@@ -149,7 +150,8 @@ def _version(table: FolderTable, folders: Sequence[str]) -> dg.DataVersion:
 def _counted(context: dg.OutputContext, update: TableUpdate) -> AbstractContextManager[None]:
     if update.done is None or not update.computed:
         return nullcontext()
-    # That of fruits run: in other runs standard error is not this process's alone.
+    # Only runs of fruits run configure this logger. In other runs, standard error does not belong to this process
+    # alone.
     loggers = context.step_context.dagster_run.run_config.get("loggers")
     return photos_counted(
         update.done,
@@ -160,7 +162,7 @@ def _counted(context: dg.OutputContext, update: TableUpdate) -> AbstractContextM
 
 
 class MobileNetModelIOManager(dg.IOManager):
-    """The network that features are made with: a note of which of the converted ones it is."""
+    """IO manager of the current network: stores which of the converted networks it is."""
 
     def __init__(self, store: Store) -> None:
         self._cache = store.mobilenet_models
@@ -179,9 +181,9 @@ class MobileNetModelIOManager(dg.IOManager):
 
 
 class PcaModelIOManager(dg.IOManager):
-    """PCA models by version; the last one fitted is the current one."""
+    """IO manager of the PCA models, one directory for each version; the model fitted last is the current one."""
 
-    # An export to Spark ML takes some seconds.
+    # To wait for the lock: another process may need some seconds to export its model to Spark ML.
     _PATIENCE_SECONDS = 120.0
 
     def __init__(self, store: Store, pyspark: LazyPySparkResource) -> None:
@@ -190,7 +192,7 @@ class PcaModelIOManager(dg.IOManager):
 
     @reports_failures
     def handle_output(self, context: dg.OutputContext, obj: PcaUpdate) -> None:
-        """Writes the model where it is new, and makes it the current one."""
+        """Writes the model unless its version exists, and makes it the current one."""
         refuse_after_erasing(self._store, obj.erased)
         model = obj.model
         with one_at_a_time(

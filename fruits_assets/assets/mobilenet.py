@@ -1,4 +1,4 @@
-"""The network, and the 1280 features that it makes of each photo."""
+"""The network, and the 1280 features that it computes for each photo."""
 
 import time
 from itertools import chain, count
@@ -25,7 +25,7 @@ from spark_steps.tables.schemas import FEATURES_SCHEMA
 
 
 class WeightsConfig(dg.Config):
-    """Which weights the network has."""
+    """The weights of the network."""
 
     weights: str | None = Field(
         None,
@@ -35,7 +35,7 @@ class WeightsConfig(dg.Config):
 
 
 class FeaturesConfig(dg.Config):
-    """What is computed."""
+    """Which photos are run through the network."""
 
     full_refresh: bool = Field(False, description="Run every photo through the network again, new or not.")
 
@@ -54,7 +54,7 @@ def mobilenet_model(
     check_residency(settings, locations=[source or "", store.root])
     model = model_for_next(source, store.mobilenet_models)
     context.add_output_metadata(rounded(entries(costs.of_seconds(time.perf_counter() - started))))
-    # The same network, read anew, leaves the features that were made with it in sync.
+    # The fingerprint as data version: features stay in sync when the same network is materialized again.
     context.set_data_version(context.asset_key, dg.DataVersion(model.fingerprint))
     return model
 

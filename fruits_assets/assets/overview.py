@@ -1,4 +1,4 @@
-"""A store in one table and a few numbers, for the Dagster UI."""
+"""A summary of the store for the Dagster UI: one table and a few numbers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,12 +18,12 @@ _DECIMALS = 6
 
 
 def overview(report: StoreReport, model: PcaModel, cost: CostSoFar) -> dict[str, Any]:
-    """Returns the metadata of the store as a whole: a table and a curve for people, and numbers that plot over time.
+    """Returns the metadata of the whole store: a table and a curve for people, and numbers that the UI plots over time.
 
     Args:
-        report: What the store holds.
-        model: Its PCA model.
-        cost: What that has cost.
+        report: The content of the store.
+        model: The store's PCA model.
+        cost: The cost of the store so far.
     """
     rejected, stale = sum(report.rejected.values()), report.stale.folders
     numbers = {
@@ -41,7 +41,8 @@ def overview(report: StoreReport, model: PcaModel, cost: CostSoFar) -> dict[str,
         "features_bytes": report.bytes["features"],
         "reduced_bytes": report.bytes["reduced"],
     }
-    # To a millionth of a euro, not to 4 digits: the next report adds to them, and small costs would not count.
+    # Rounded to a millionth of a euro, not to 4 digits: the next report adds to these sums, and small costs would be
+    # lost.
     costs = {PAID: round(cost.paid, _DECIMALS), EQUIVALENT: round(cost.equivalent, _DECIMALS)}
     named = {"stale_folders_named": list(stale[:_NAMED])} if stale else {}
     table = dg.MetadataValue.md(summary_table(report, cost))
@@ -58,7 +59,7 @@ def summary_table(report: StoreReport, cost: CostSoFar) -> str:
         "PCA model": f"`{report.pca_model}`",
         "Variance": f"{report.variance_kept:.1%} kept by {report.components} components",
         "Reduced": f"{report.reduced:,} of {report.usable:,} usable photos",
-        # Not by name: a folder may be called what Markdown takes for a link or a picture.
+        # Without names of folders: Markdown could read a name as a link or a picture.
         "Stale": _stale(report.stale),
         "Cost so far": f"{cost.paid:.2f} EUR"
         + (f"; the work done here would have cost {cost.equivalent:.2g} EUR on a cluster" if cost.equivalent else ""),
@@ -82,7 +83,7 @@ def _labels(report: StoreReport) -> int:
 
 
 def _rejected(reasons: Mapping[str, int]) -> str:
-    """Returns how many photos are rejected for which reasons, the commonest first."""
+    """Returns the number of rejected photos for each reason, the most common first."""
     shown = [f"{count:,} {reason}" for reason, count in list(reasons.items())[:_REASONS]]
     if rest := sum(list(reasons.values())[_REASONS:]):
         shown.append(f"{rest:,} for other reasons")

@@ -27,7 +27,8 @@ from spark_steps.tables.schemas import REDUCED_SCHEMA
 class PcaConfig(dg.Config):
     """How many components are kept: a number of them, or as many as keep a share of the variance.
 
-    Both left out: FRUITS_COMPONENTS or FRUITS_VARIANCE, else what the store was asked for before, 50 in a new one.
+    With neither, FRUITS_COMPONENTS or FRUITS_VARIANCE apply, else the setting of the store's last fit, and 50
+    components in a new store.
     """
 
     components: int | None = Field(
@@ -47,7 +48,7 @@ class PcaConfig(dg.Config):
 
     @property
     def asked(self) -> PcaSettings | None:
-        """What is asked for here; None where it is nothing."""
+        """The settings given here, None where none is given."""
         return PcaSettings.of(self.components, self.variance)
 
 
@@ -66,7 +67,7 @@ def pca_model(
 ) -> PcaUpdate:
     """A standardised PCA of all photos of all folders, fitted in one pass.
 
-    Its metadata say how much variance it keeps, and show the curve of it and a map of the photos.
+    Its metadata have the share of variance that it keeps, a curve of that share, and a map of the photos.
     """
     started, erased = time.perf_counter(), finished(store)
     wanted, reason = settings_for_next(config.asked or settings.pca, asked_before(store.pca_models))
@@ -96,8 +97,8 @@ def reduced_features(
 ) -> TableUpdate:
     """The k numbers of each photo that has features, ready to train on.
 
-    Folders that do not follow from the PCA model are projected too, whichever a run is for: numbers of different models
-    do not compare.
+    Folders whose rows are not of the current PCA model are projected too, also if the run is for other folders:
+    features reduced by different models cannot be compared.
     """
     started, erased = time.perf_counter(), finished(store)
     chosen = folders_of(context)

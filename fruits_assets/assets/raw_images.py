@@ -1,4 +1,4 @@
-"""The photos found, one row each."""
+"""The photos found by listing, one row each."""
 
 import time
 
@@ -28,13 +28,14 @@ def raw_images(
     store: dg.ResourceParam[Store],
     pyspark_step_launcher: StepLauncher,
 ) -> TableUpdate:
-    """The photos of each folder: where, how large, how old, and whether the listing already tells them unusable.
+    """The photos of each folder: path, size, modification time, and an error where the listing shows them unusable.
 
-    Nothing is opened and nothing copied. Files that are no photos are counted and named in the metadata.
+    No file is opened or copied. The metadata have the number and the names of files that are not photos.
     """
     started = time.perf_counter()
     if settings.deployment == "local":
-        # On a cluster the launching process has asked, and the nodes may not.
+        # Local only: before a step on a cluster the launching process makes this check, which the nodes have no right
+        # to.
         check_residency(settings, s3.get_client())
     store.claim_images(settings.images)
     erased = finished(store)
@@ -47,6 +48,6 @@ def raw_images(
 
 
 def other_files(names: list[str]) -> dict[str, object]:
-    """Returns the metadata on the files of a folder that are no photos."""
+    """Returns the metadata about the files of a folder that are not photos."""
     shown = ", ".join(names[:REJECTED_SHOWN]) + (", ..." if len(names) > REJECTED_SHOWN else "")
     return {"other_files": len(names), **({"other_files_named": shown} if names else {})}

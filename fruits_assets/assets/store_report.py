@@ -1,4 +1,4 @@
-"""The store as a whole, told where people look first."""
+"""The asset ``store_report``, whose metadata summarise the whole store in the UI."""
 
 import dagster as dg
 
@@ -22,8 +22,8 @@ _WITH_COSTS = [asset.key for asset in (raw_images, mobilenet_model, mobilenet_fe
 def store_report(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
     """All folders together: photos, rejected ones, labels, PCA model, variance kept, cost so far, folders to reduce.
 
-    The other assets show the numbers of one folder at a time; those here plot over time. It is read from the files of
-    the three tables, as ``fruits report`` reads them, and needs no Spark.
+    The other assets show the figures of one folder at a time; the UI plots these figures over time. They are read from
+    the files of the three tables, as ``fruits report`` reads them, without Spark.
     """
     model = model_store.load(store.pca_models)
     cost = cost_so_far(context.instance, context.asset_key, _WITH_COSTS)

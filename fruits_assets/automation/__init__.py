@@ -1,4 +1,5 @@
-"""What automation does next: pure decisions, a survey of a store, and the sensors that start runs.
+"""Automation: decisions on what is due, a survey of a store, and the sensors that request runs.
 
-``decisions`` takes numbers and returns what is due; ``survey`` reads the numbers; ``sensors`` ask Dagster for runs.
+``survey`` reads figures from listings and footers; ``decisions`` are pure functions of such figures; ``sensors``
+request runs from Dagster.
 """

@@ -1,4 +1,4 @@
-"""What automation does next: decisions from numbers alone, apart from Dagster and from any store."""
+"""Decisions of automation, as pure functions of numbers; they use neither Dagster nor a store."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ from spark_steps.tables.totals import Totals, sum_of
 
 @dataclass(frozen=True)
 class RefitLimits:
-    """From where on a PCA model no longer stands for the photos.
+    """Changes from which on a PCA model no longer represents the photos.
 
     Attributes:
-        share: Photos more or fewer than it was fitted on, as a share of those.
-        drift: See ``drift``.
+        share: Change of the number of photos, as a share of those that the model was fitted on.
+        drift: Drift of the mean, as the function ``drift`` computes it.
     """
 
     share: float
@@ -26,11 +26,11 @@ class RefitLimits:
 
 @dataclass(frozen=True)
 class Refit:
-    """Whether the PCA is to be fitted again.
+    """A decision on whether to fit the PCA again.
 
     Attributes:
-        due: Whether it is.
-        because: The figures, as a sentence.
+        due: Whether it is to be fitted again.
+        because: The reason with its figures, as a sentence.
     """
 
     due: bool
@@ -43,16 +43,17 @@ def folders_to_featurise(
     partitions: Sequence[str],
     network: str | None = None,
 ) -> list[str]:
-    """Returns the folders whose photos are not those of their rows, in the order of the partitions.
+    """Returns the folders whose photos differ from their rows in mobilenet_features, in the order of the partitions.
 
-    Number, bytes and newest time are compared: a photo that is only renamed, or replaced by an older one of the same
-    length, goes unnoticed until the folder changes otherwise or somebody materializes it.
+    The number of photos, their total bytes and the newest modification time are compared. So a photo that is only
+    renamed, or is replaced by an older one of the same length, is not noticed until the folder changes in another way
+    or is materialized.
 
     Args:
-        listed: What lies in each folder.
+        listed: Contents of each folder.
         features: Totals of mobilenet_features, by folder.
         partitions: The folders that are partitions.
-        network: The network that all features are to be of, None where they are of one.
+        network: The network that all features should have, None where they are all of one network.
     """
 
     def of_rows(folder: str) -> FolderContents:
@@ -67,16 +68,16 @@ def folders_to_featurise(
 
 
 def is_of_another(totals: Totals | None, network: str | None) -> bool:
-    """Returns whether some rows of a folder were made by another network than the one asked for."""
+    """Returns whether some rows of a folder were computed by another network than ``network``."""
     return network is not None and totals is not None and bool(totals.made_by - {network})
 
 
 def new_photos(listed: FolderContents, features: Totals | None, network: str | None = None) -> int:
-    """Returns about how many photos of a folder that has changed are to be run through the network: at least one.
+    """Returns about how many photos of a changed folder are to be run through the network, at least one.
 
     Args:
-        listed: What lies in the folder.
-        features: Totals of its features, None where it has none.
+        listed: Contents of the folder.
+        features: Totals of the folder's features, None where it has none.
         network: See ``folders_to_featurise``.
     """
     if features is None or is_of_another(features, network):
@@ -85,12 +86,12 @@ def new_photos(listed: FolderContents, features: Totals | None, network: str | N
 
 
 def first_part(folders: Sequence[str], photos: Mapping[str, int], parts: int) -> list[str]:
-    """Returns the first folders that hold at most one of so many equal parts of the photos; one folder at least.
+    """Returns the first folders that together hold at most 1 / ``parts`` of the photos; at least one folder.
 
     Args:
-        folders: All of them, in order.
-        photos: Of each.
-        parts: Into how many the work is to be cut.
+        folders: All folders, in order.
+        photos: Number of photos, by folder.
+        parts: Number of parts that the work is to be cut into.
     """
     most = sum(photos[folder] for folder in folders) / parts
     sums = itertools.accumulate(photos[folder] for folder in folders)
@@ -111,9 +112,9 @@ def refit(model: PcaModel | None, by_folder: Mapping[str, Totals], limits: Refit
     """Decides whether the PCA is to be fitted again.
 
     Args:
-        model: The current one, None before there is one.
-        by_folder: Totals of mobilenet_features.
-        limits: From where on it is.
+        model: The current model, None before there is one.
+        by_folder: Totals of mobilenet_features, by folder.
+        limits: Changes from which on it is fitted again.
     """
     features = sum_of(by_folder.values())
     if features.vectors < 2:

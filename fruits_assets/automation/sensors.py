@@ -1,4 +1,4 @@
-"""Sensors, shipped stopped: automation starts when somebody starts it."""
+"""The sensors of automation, stopped by default, and the sensor that marks runs of killed processes as failed."""
 
 import itertools
 import json
@@ -27,22 +27,23 @@ from spark_steps.errors import FruitsError
 from spark_steps.photos.listing import list_image_folders
 from spark_steps.store.store import Store
 
-# After so many automatic runs of a job that failed, one after the other, the next one is a person's to start.
+# After so many consecutive failures of automatic runs of a job, no more are requested until a run that a person starts
+# succeeds.
 FAILURES_IN_A_ROW = 3
 _RUNS_LOOKED_AT = 50
 
 
 def automation_sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """Returns the sensors.
+    """Returns the sensors of automation.
 
     Args:
-        settings: How often they look.
+        settings: The interval of their evaluations.
     """
     return [image_folders_sensor(settings), keep_up_to_date_sensor(settings)]
 
 
 def image_folders_sensor(settings: Settings) -> dg.SensorDefinition:
-    """Returns the sensor that keeps the partitions those of the folders."""
+    """Returns the sensor that keeps the partitions in step with the folders."""
 
     @dg.sensor(
         name="image_folders_sensor",
@@ -64,13 +65,13 @@ def image_folders_sensor(settings: Settings) -> dg.SensorDefinition:
 
 @dg.sensor(
     minimum_interval_seconds=30,
-    # Running from the start, unlike all automation: it starts nothing, and without it a run whose process was killed
-    # would hold up the queue.
+    # Running by default, unlike the sensors of automation: it starts no run, and without it a run whose process was
+    # killed would block the queue.
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Marks runs as failed whose process was killed, so that the next run in the queue begins.",
 )
 def killed_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Looks for the processes of unfinished runs that ``fruits run`` and ``whole_pipeline`` have started."""
+    """Checks whether the processes of unfinished runs are alive that ``fruits run`` and ``whole_pipeline`` started."""
     ended = end_runs_of_killed_processes(context.instance)
     return dg.SkipReason(
         f"Marked as failed, because their processes were killed: {', '.join(run_id[:8] for run_id in ended)}."
@@ -80,7 +81,7 @@ def killed_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 
 def _folders(instance: dg.DagsterInstance, settings: Settings, store: Store) -> dg.RunRequest | dg.SkipReason:
-    """Compares the folders with the partitions; a listing that fails changes nothing."""
+    """Compares the folders with the partitions; where the listing fails, no run is requested."""
     check_residency(settings)
     refuse_while_erasing(store)
     found = list_image_folders(settings.images)
@@ -93,7 +94,7 @@ def _folders(instance: dg.DagsterInstance, settings: Settings, store: Store) -> 
     if not changes.add and not changes.drop:
         kept = f" Gone, but kept while a run works on them: {', '.join(changes.kept)}." if changes.kept else ""
         return dg.SkipReason(f"The {len(registered):,} partitions are those of the folders.{kept}")
-    # Not a run key: a folder that comes, goes and comes again is the same change twice.
+    # No run key: it would stop the second of two equal changes, as when a folder is added, removed and added again.
     if any(run.job_name == SYNC_JOB for run in unfinished_runs(instance)):
         return dg.SkipReason("A run of sync_image_folders is under way.")
     if failing := _failing(instance, SYNC_JOB):
@@ -103,7 +104,7 @@ def _folders(instance: dg.DagsterInstance, settings: Settings, store: Store) -> 
 
 
 def keep_up_to_date_sensor(settings: Settings) -> dg.SensorDefinition:
-    """Returns the sensor that has features, PCA model and reduced features follow the photos."""
+    """Returns the sensor that keeps features, PCA model and reduced features up to date with the photos."""
 
     @dg.sensor(
         name="keep_up_to_date_sensor",
@@ -126,7 +127,7 @@ def keep_up_to_date_sensor(settings: Settings) -> dg.SensorDefinition:
 
 
 def _next_run(context: dg.SensorEvaluationContext, settings: Settings, store: Store) -> dg.RunRequest | dg.SkipReason:
-    """Asks for the first step that is due; looks no further than listings where nothing has changed since it looked."""
+    """Requests the first step that is due; reads only listings where nothing has changed since the last evaluation."""
     instance = context.instance
     if busy := what_is_under_way(instance):
         return dg.SkipReason(busy)
@@ -151,7 +152,7 @@ def _next_run(context: dg.SensorEvaluationContext, settings: Settings, store: St
 
 
 def _last_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Returns the ids of the last runs: where somebody has started or deleted one, there is reason to look again."""
+    """Returns the ids of the last runs: a change means that a run was started or deleted, so the store is read anew."""
     return [run.run_id for run in instance.get_runs(limit=FAILURES_IN_A_ROW)]
 
 
@@ -175,7 +176,7 @@ def _request(step: Step, key: str, look: StoreSurvey, settings: Settings) -> dg.
 
 
 def _asked_in_vain(instance: dg.DagsterInstance, job: str, key: str) -> str | None:
-    """Returns why a step is not asked for again, as a sentence; None where it may be."""
+    """Returns why a step is not requested again, as a sentence; None where it may be requested."""
     asked = instance.get_runs(dg.RunsFilter(tags={AUTOMATIC_KEY_TAG: key}, statuses=FINISHED_STATUSES), limit=1)
     if asked:
         return (
@@ -186,7 +187,7 @@ def _asked_in_vain(instance: dg.DagsterInstance, job: str, key: str) -> str | No
 
 
 def _failing(instance: dg.DagsterInstance, job: str) -> str | None:
-    """Returns that a job has failed too often to be started by itself, as a sentence; None where it has not."""
+    """Returns a sentence where a job has failed too often for another automatic run; None where it has not."""
     last = instance.get_runs(dg.RunsFilter(job_name=job, statuses=FINISHED_STATUSES), limit=_RUNS_LOOKED_AT)
     since = itertools.takewhile(lambda run: run.status != dg.DagsterRunStatus.SUCCESS, last)
     failed = [run for run in since if run.status == dg.DagsterRunStatus.FAILURE and AUTOMATIC_TAG in run.tags]

@@ -1,4 +1,4 @@
-"""What would bring a store up to date, found by a look at it: listings and footers, no photo and no row is read."""
+"""The steps that would bring a store up to date, found from listings and footers; no photo and no row is read."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -28,14 +28,14 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Step:
-    """One run that brings a store nearer to its photos.
+    """A run that brings a part of a store up to date.
 
     Attributes:
-        job: Its job.
-        because: Why, as a sentence.
-        folders: The folders that it is for, with the photos of each to be run through the network, about; none for a
+        job: Name of the run's job.
+        because: The reason, as a sentence.
+        folders: The run's folders, each with the approximate number of photos to run through the network; empty for a
             job without partitions.
-        photo_bytes: Of a photo, on average.
+        photo_bytes: Average bytes of a photo.
     """
 
     job: str
@@ -45,18 +45,18 @@ class Step:
 
     @property
     def new_photos(self) -> int:
-        """Photos to be run through the network, about."""
+        """Approximate number of photos to run through the network."""
         return sum(self.folders.values())
 
 
 class StoreSurvey:
-    """A store and its photos as listings show them at one moment; footers are read where they are asked for.
+    """A snapshot of a store and its photos from listings; footers of table files are read only when they are needed.
 
     Attributes:
-        photos: What lies in each image folder.
-        partitions: The folders that are partitions, in their order.
-        version: Of the current PCA model, None before there is one.
-        limits: From where on the PCA is fitted again.
+        photos: Contents of each image folder.
+        partitions: The folders that are partitions, in the order of registration.
+        version: Version of the current PCA model, None before there is one.
+        limits: Changes from which on the PCA is fitted again.
     """
 
     def __init__(self, settings: Settings, store: Store, instance: dg.DagsterInstance) -> None:
@@ -70,7 +70,7 @@ class StoreSurvey:
 
     @cached_property
     def digest(self) -> str:
-        """A name that is the same where nothing has changed that a step follows from."""
+        """A hash of everything that the steps depend on: equal where nothing of it has changed."""
         files = [*self._features.values(), *self._reduced.values()]
         seen = repr((self.photos, self.partitions, self.version, self.limits, files))
         return hashlib.sha256(seen.encode()).hexdigest()[:16]
@@ -86,14 +86,14 @@ class StoreSurvey:
 
     @cached_property
     def _network(self) -> str | None:
-        """The network that all features are to be of where they are of several, None where they are of one."""
+        """The current network where the features are of several networks, None where they are of one."""
         return current_model(self._store.mobilenet_models).fingerprint if len(self._made_by) > 1 else None
 
     def steps(self, report: Report) -> Iterator[Step]:
-        """Yields the steps that are due, each before those that its outcome may change.
+        """Yields the steps that are due, in order: the outcome of a step may change the steps after it.
 
         Args:
-            report: Takes what is found, a sentence at a time.
+            report: Takes the findings, a sentence at a time.
         """
         for look in (self._featurise, self._fit, self._reduce):
             if step := look(report):

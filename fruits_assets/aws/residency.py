@@ -1,4 +1,4 @@
-"""Photos stay in the European Union: the region of every bucket is asked for before anything is read or written."""
+"""A check that photos stay in the European Union: the region of each bucket is read before the bucket is used."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,17 +9,18 @@ from spark_steps.errors import FruitsError
 from spark_steps.storage.locations import normalise
 from spark_steps.storage.s3_address import bucket_and_key, is_s3
 
-# What GetBucketLocation says of the two oldest regions.
+# The responses of GetBucketLocation for the two oldest regions.
 _OLD_NAMES = {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}
 
 
 def check_residency(settings: Settings, s3_client: Any = None, locations: Sequence[str] | None = None) -> None:
-    """Raises a FruitsError unless the photos, the store and the weights that lie in S3 lie in the European Union.
+    """Raises a FruitsError where images, store or weights are in a bucket outside of the settings' region or the EU.
 
     Args:
-        settings: Where they lie, and the region.
-        s3_client: boto3's client of S3, such as that of an ``S3Resource``; by default one of the settings' region.
-        locations: Those that are used, where it is not all three.
+        settings: The locations and the region.
+        s3_client: boto3's client of S3, such as that of an ``S3Resource``; by default a client for the settings'
+            region.
+        locations: The locations to check; None for images, store and weights.
     """
     used = s3_places(settings) if locations is None else [location for location in locations if is_s3(location)]
     buckets = {bucket_and_key(location)[0]: location for location in map(normalise, used)}
@@ -36,7 +37,7 @@ def check_residency(settings: Settings, s3_client: Any = None, locations: Sequen
 
 
 def s3_places(settings: Settings) -> list[str]:
-    """Returns those of images, store and weights that lie in S3."""
+    """Returns the locations in S3 among images, store and weights."""
     return [location for location in (settings.images, settings.store, settings.weights or "") if is_s3(location)]
 
 
@@ -48,7 +49,7 @@ def check_bucket_region(location: str, s3_client: Any) -> str:
         s3_client: boto3's client of S3.
 
     Raises:
-        FruitsError: The bucket lies outside the European Union, does not exist, or does not say where it lies.
+        FruitsError: The bucket is outside the European Union, does not exist, or its region cannot be read.
     """
     bucket, _ = bucket_and_key(location)
     with translate_errors(f"ask where the bucket {bucket} lies"):

@@ -1,4 +1,4 @@
-"""Clients of AWS, with patience for throttling, and their errors as sentences."""
+"""Clients of AWS that retry throttled requests, and their errors as sentences with a remedy."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -27,14 +27,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _ATTEMPTS = 6
-# Adaptive: once throttled, the client slows down for all its calls, which a fixed number of retries does not.
+# Adaptive: after a throttled request, the client slows down all its requests. Retries in another mode do not slow down
+# other requests.
 PATIENT = Config(
     retries={"mode": "adaptive", "total_max_attempts": _ATTEMPTS},
     connect_timeout=10,
     read_timeout=30,
     user_agent_extra="fruits",
 )
-# For calls that do something each time they arrive, whether or not their answer comes back.
+# Without retries, for requests that are not idempotent: such a request may have been carried out though its response
+# was lost.
 NEVER_TWICE = PATIENT.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
 THROTTLED = {"Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown", "TooManyRequestsException"}
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
@@ -47,16 +49,16 @@ def client(service: Any, region: str, config: Config = PATIENT) -> Any:
     """Returns a boto3 client; ``AWS_ENDPOINT_URL`` and the profile come from the environment, as boto3 reads it.
 
     Args:
-        service: Its name, such as ``emr``.
+        service: Name of the service, such as ``emr``.
         region: An AWS region.
-        config: How often it tries, and how long it waits.
+        config: Retries and timeouts.
     """
     with translate_errors(f"open a client of {service}"):
         return boto3.client(service, region_name=region, config=config)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Returns whether an error of AWS may pass by itself: too many requests, a fault of AWS, a network that is away."""
+    """Returns whether an error is transient: throttling, a server error of AWS, or a network failure."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return error_code(error) in THROTTLED or status >= 500
@@ -64,14 +66,14 @@ def is_transient(error: BaseException) -> bool:
 
 
 def call_at_most_once(call: Callable[[], T], look: Callable[[], T | None]) -> T:
-    """Makes a call that must not be made twice, with a client that is ``NEVER_TWICE``, and returns what it gives.
+    """Makes a request that must not be carried out twice, and returns its result.
 
     Args:
-        call: The call.
-        look: Returns what the call would have given, if it has been carried out though its answer was lost.
+        call: The request, with a client that has ``NEVER_TWICE``.
+        look: Returns the result of the request if it was carried out although its response was lost, else None.
 
     Raises:
-        BotoCoreError: (or ClientError) It was not carried out.
+        BotoCoreError: (or ClientError) The request was not carried out.
     """
     for wait in (1, 2, 5, 10, 20, 0):
         try:
@@ -86,18 +88,18 @@ def call_at_most_once(call: Callable[[], T], look: Callable[[], T | None]) -> T:
 
 
 def s3_resource(region: str) -> "S3Resource":
-    """Returns dagster-aws' resource for what of S3 is not Spark's: staging, locks, and where a bucket lies."""
-    # Here: it brings Dagster, which the small commands do without.
+    """Returns dagster-aws' resource of S3, for staging, locks and regions of buckets; Spark does not use it."""
+    # Imported here: it imports Dagster, which the small commands do not need.
     from dagster_aws.s3 import S3Resource
 
     return S3Resource(region_name=region, max_attempts=_ATTEMPTS)
 
 
 def read_object(s3: Any, bucket: str, key: str) -> bytes | None:
-    """Returns an object of S3, None where there is none.
+    """Returns the bytes of an object in S3, None where there is no such object.
 
     Raises:
-        ClientError: It cannot be read.
+        ClientError: The object cannot be read.
     """
     try:
         return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
@@ -108,10 +110,10 @@ def read_object(s3: Any, bucket: str, key: str) -> bytes | None:
 
 
 def object_exists(s3: Any, bucket: str, key: str) -> bool:
-    """Returns whether there is an object.
+    """Returns whether an object exists in S3.
 
     Raises:
-        ClientError: S3 does not say.
+        ClientError: S3 refuses the request.
     """
     try:
         s3.head_object(Bucket=bucket, Key=key)
@@ -123,16 +125,16 @@ def object_exists(s3: Any, bucket: str, key: str) -> bool:
 
 
 def console_link(region: str, cluster_id: str) -> str:
-    """Returns where EMR's console shows a cluster."""
+    """Returns the URL of a cluster in EMR's console."""
     return f"https://{region}.console.aws.amazon.com/emr/home?region={region}#/clusterDetails/{cluster_id}"
 
 
 @contextmanager
 def translate_errors(what: str) -> Iterator[None]:
-    """Turns an error of AWS into a FruitsError that names what was tried, what it met, and the remedy.
+    """Turns an error of AWS into a FruitsError that names the action, the error and the remedy.
 
     Args:
-        what: What is tried, to stand after "to".
+        what: The action, as a phrase that follows "to".
     """
     try:
         yield
@@ -141,7 +143,7 @@ def translate_errors(what: str) -> Iterator[None]:
 
 
 def error_code(error: BaseException) -> str:
-    """Returns the code of an AWS error, such as ``AccessDenied``; nothing for other errors."""
+    """Returns the code of an AWS error, such as ``AccessDenied``; an empty text for any other error."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
@@ -149,8 +151,8 @@ def explain(error: BotoCoreError | ClientError, what: str) -> str:
     """Returns an AWS error as a sentence with a remedy.
 
     Args:
-        error: Of boto3.
-        what: What was tried, to stand after "to".
+        error: The error that boto3 raised.
+        what: The action, as a phrase that follows "to".
     """
     code, detail = error_code(error), str(error)
     if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):

@@ -1,4 +1,4 @@
-"""The command ``fruits``: thin commands, each imported when it is called, over the same assets and jobs."""
+"""The command ``fruits``: thin commands over the same assets and jobs as the UI, each imported when it is called."""
 
 import os
 from importlib import import_module
@@ -6,8 +6,8 @@ from importlib import import_module
 import click
 from click.shell_completion import CompletionItem
 
-# Module, command in it, and what --help says of it: the first sentence of the command's own help, repeated here
-# because to ask the commands would import all of them, with Dagster and Spark.
+# Module and command, and the text in the help of ``fruits``: the first sentence of the command's own help. It is
+# repeated here because reading it from the commands would import all of them, with Dagster and Spark.
 COMMANDS = {
     "run": (
         "fruits_assets.commands.run:run_command",
@@ -72,7 +72,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported one at a time: all of them together take seconds."""
+    """A group that imports only the command that is called: importing all of them takes seconds."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Returns the names of the commands, the everyday ones first."""
@@ -87,7 +87,7 @@ class LazyGroup(click.Group):
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Completes the commands without importing them."""
+        """Returns completions of the commands' names without importing the commands."""
         named = [
             CompletionItem(name, help=help_text)
             for name, (_, help_text) in COMMANDS.items()
@@ -107,8 +107,8 @@ class LazyGroup(click.Group):
 def main(context: click.Context) -> None:
     """Folders of fruit photos to compact feature tables, as a Dagster asset graph on Spark.
 
-    Ends with 0 when it is done, 1 when it failed and says why, 2 when it was called wrongly.
+    Exit code 0 after success, 1 after a failure with a message, 2 where the command was called wrongly.
     """
-    # https://no-color.org; that there is none away from a terminal, click sees to.
+    # https://no-color.org. Where the output is not a terminal, click removes colours itself.
     if os.environ.get("NO_COLOR"):
         context.color = False

@@ -1,4 +1,4 @@
-"""``fruits completion``: what a shell needs to complete the command, and what there is to complete."""
+"""``fruits completion``: the script with which a shell completes the command, and completions of option values."""
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
@@ -25,16 +25,16 @@ def completion_command(context: click.Context, shell: str) -> None:
 
 
 def folders(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Completes a folder."""
+    """Returns completions of a folder's path."""
     return [CompletionItem(incomplete, type="dir")]
 
 
 def files(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Completes a file."""
+    """Returns completions of a file's path."""
     return [CompletionItem(incomplete, type="file")]
 
 
 def weights_sources(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Completes a weights source: a word for one, or a file."""
+    """Returns completions of a source of weights: a keyword or a file's path."""
     words = [word for word in ("imagenet", "random:0") if word.startswith(incomplete)]
     return [CompletionItem(word) for word in words] or [CompletionItem(incomplete, type="file")]

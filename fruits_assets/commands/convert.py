@@ -1,4 +1,4 @@
-"""The command ``fruits convert``: a store of an earlier release made into Delta tables."""
+"""The command ``fruits convert``: conversion of a store of an earlier release to Delta tables."""
 
 import click
 
@@ -14,7 +14,7 @@ from fruits_assets.terminal.problems import reports_problems
 def convert_command(store: str | None) -> None:
     """Convert a store of an earlier release in place; no photo is run through the network again.
 
-    What is interrupted can be repeated.
+    A conversion that was interrupted can be repeated.
 
     \b
     Example:

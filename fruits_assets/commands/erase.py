@@ -1,4 +1,4 @@
-"""The command ``fruits erase``: photos and all that was derived from them, for good."""
+"""The command ``fruits erase``: permanent erasure of photos and of all that was derived from them."""
 
 import sys
 
@@ -43,10 +43,9 @@ def erase_command(
 ) -> None:
     """Erase photos for good: their files with all versions, their rows in every table, and what Dagster noted of them.
 
-    Copies of the same bytes that a run has seen go too. The bytes do not come back: a later run refuses them
-    under any name. What is left is a hash, and a receipt that names no photo. An erasure that was interrupted
-    is finished first; without a photo named, that is all. Ends with code 1 where there is nothing under a path
-    that is named.
+    Copies of the same bytes that a run has seen are erased too, and later runs refuse these bytes under any name. A
+    hash of the bytes remains, and a receipt that names no photo. An erasure that was interrupted is finished first;
+    if no photo is named, nothing else is done. Exit code 1 where a named path has nothing to erase.
 
     \b
     Examples:
@@ -54,7 +53,7 @@ def erase_command(
       fruits erase --images s3://bucket/Test --store s3://bucket --from-file list.txt --yes
       find photos/Banana -mtime +365 | fruits erase --images photos --store results --from-file - --dry-run
     """
-    # Here: they bring Dagster, which --help does without.
+    # Imported here: they import Dagster, which --help does not need.
     import dagster as dg
 
     from fruits_assets.instance.home import ensure_dagster_home
@@ -94,7 +93,7 @@ def _standard_input(*, can_ask: bool) -> str:
 
 
 def refuse_absent(plan: Plan) -> None:
-    """Raises a FruitsError where paths were named under which there is nothing: one that is mistyped is not erased."""
+    """Raises a FruitsError where a named path has nothing to erase: it may be mistyped, and its photo still there."""
     if plan.absent:
         raise FruitsError(
             f"{len(plan.absent):,} of the paths have nothing to erase under them, such as {plan.absent[0]}: mistyped, "
@@ -107,8 +106,8 @@ def describe(plan: Plan, *, all_of_it: bool = False) -> str:
     """Returns a plan for people.
 
     Args:
-        plan: What would go.
-        all_of_it: Name every file, and not the first ones alone.
+        plan: What an erasure would delete.
+        all_of_it: Whether to name every file, not only the first ones.
     """
     lines = [f"Nothing is there under {path}" for path in plan.absent]
     if plan.erased_before:

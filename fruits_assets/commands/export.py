@@ -83,7 +83,7 @@ def export_command(
         raise click.UsageError(
             f"Only a CSV is text for a terminal. Give a file, or send it on: --{kind} - > fruits.{kind}"
         )
-    # By way of a file: whoever reads gets all of it, or nothing and the reason.
+    # Written to a file first: the reader of the pipe gets the complete export, or nothing and an error message.
     with tempfile.TemporaryDirectory(prefix="fruits-export-") as scratch:
         whole = Path(scratch) / "export"
         rows = export(opened, whole)

@@ -1,4 +1,4 @@
-"""The command ``fruits history``: what changed when in a store."""
+"""The command ``fruits history``: the commits of the tables of a store."""
 
 import json
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ _OF_NUMBERS = range(2, 7)
 def history_command(store: str | None, as_json: bool, limit: int | None) -> None:
     """List what changed when in the tables of a store, the newest first.
 
-    Rows added are those that are new or have changed, rows removed those that are gone or have changed. A row that
-    stays is neither, also where its file was written anew: a compaction adds and removes none. A dash is what another
-    program has written and does not tell of.
+    Rows added are new or changed rows, rows removed are deleted or changed rows. A row that stays the same is not
+    counted, even if its file was rewritten: a compaction adds and removes no rows. A dash stands for a number that a
+    commit of another program does not record.
 
-    What is listed can be read: --as-of of report, identify and export takes a time or TABLE@VERSION.
+    Every listed version can be read: --as-of of report, identify and export takes a time or TABLE@VERSION.
 
     \b
     Examples:
@@ -44,7 +44,7 @@ def history_command(store: str | None, as_json: bool, limit: int | None) -> None
 
 
 def as_text(changes: Sequence[Change]) -> str:
-    """Returns changes for people: a line each, below headings."""
+    """Returns changes as a text table with headings, a line for each change."""
     rows = [_HEADINGS, *map(_cells, changes)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     aligned = (
@@ -68,7 +68,7 @@ def _cells(change: Change) -> tuple[str, ...]:
         _number(commit.files_added),
         _number(commit.files_removed),
         printable(commit.about.get("run_id", "")[:8]),
-        # The last: it may be long.
+        # The last column, because it may be long.
         printable(change.what),
     )
 
@@ -78,7 +78,7 @@ def _number(number: int | None) -> str:
 
 
 def as_document(change: Change) -> dict[str, Any]:
-    """Returns a change as JSON takes it."""
+    """Returns a change as a JSON document."""
     commit = change.commit
     return {
         "time": f"{commit.at:%Y-%m-%dT%H:%M:%SZ}",

@@ -1,4 +1,4 @@
-"""The command ``fruits identify``: which labels a photo is nearest to."""
+"""The command ``fruits identify``: the labels that a photo is nearest to."""
 
 import json
 from dataclasses import asdict
@@ -30,10 +30,10 @@ def identify_command(
 ) -> None:
     """Name the labels that photos are nearest to in a store; the photos need not be in it.
 
-    The distance is that of a label's nearest photo, in the reduced features. All photos of the store are compared
-    with. A label is known where its nearest photo is much nearer than those of all other labels; a photo whose label
-    is unknown is no failure. Ends with code 1 if a photo cannot be read, after the others; or if the store has
-    features of two networks, which cannot be compared.
+    The distance to a label is the distance to its nearest photo, in the reduced features. A photo is compared with
+    all photos of the store. A label is known where its nearest photo is much nearer than those of all other labels; a
+    photo whose label is unknown is no failure. Exit code 1 if a photo cannot be read, after the other photos, or if
+    the store has features of two networks, which cannot be compared.
 
     \b
     Examples:
@@ -65,7 +65,7 @@ def identify_command(
 
 
 def as_text(identified: Identified) -> str:
-    """Returns what is near to a photo for people: a verdict, and a line for each label."""
+    """Returns the labels near a photo as text: a verdict, and a line for each label."""
     labels = labels_of(identified.near)
     width = max(len(one.label) for one in labels)
     lines = [f"  {'label':<{width}}  distance  neighbours  nearest photo"]
@@ -76,7 +76,7 @@ def as_text(identified: Identified) -> str:
 
 
 def as_sentence(verdict: Verdict) -> str:
-    """Returns a verdict for people."""
+    """Returns a verdict as a sentence."""
     if verdict.threshold is None:
         return f"Unknown: all photos of the store are of one label, {verdict.candidates[0]}."
     if verdict.threshold == 0:
@@ -88,7 +88,7 @@ def as_sentence(verdict: Verdict) -> str:
 
 
 def as_document(answer: Identification) -> dict[str, Any]:
-    """Returns an identification as JSON takes it."""
+    """Returns an identification as a JSON document."""
     photos = [
         {
             "photo": one.photo.photo,

@@ -1,4 +1,4 @@
-"""The command ``fruits report``: what a store holds."""
+"""The command ``fruits report``: the content of a store, and what of it is stale."""
 
 import json
 

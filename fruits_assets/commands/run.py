@@ -91,10 +91,10 @@ def run_command(
 
 
 def split_patterns(given: Sequence[str]) -> list[str]:
-    """Returns the patterns of an option that may be given several times and takes commas.
+    """Returns the patterns of an option that may be given several times, each with patterns separated by commas.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no pattern.
     """
     patterns = [pattern.strip() for one in given for pattern in one.split(",") if pattern.strip()]
     if not patterns:
@@ -105,7 +105,7 @@ def split_patterns(given: Sequence[str]) -> list[str]:
 def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes: bool) -> None:
     home = dagster_home(settings.store)
     if settings.deployment == "local":
-        # Here: it brings Spark's Python side.
+        # Imported here: it imports PySpark.
         from spark_steps.photos.listing import check_images_root
 
         check_images_root(settings.images)
@@ -115,7 +115,7 @@ def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes
         start_in_background(settings.spark_config, home / "storage" / "spark.err")
     else:
         INTERRUPTS.let_the_cluster_be_ended()
-    # Here: Dagster takes seconds to import, and --help does without.
+    # Imported here: Dagster takes seconds to import, and --help does not need it.
     from fruits_assets.commands.support.report_text import as_text
     from fruits_assets.definitions import build_definitions
     from fruits_assets.jobs.pipeline import run_pipeline
@@ -151,7 +151,7 @@ def demo_command(weights: str | None) -> None:
     from fruits_assets.sample_photos import write_sample
 
     images, store = Path("sample/photos"), Path("sample/store")
-    # Before any work: a wrong path should not come to light after it.
+    # Check the weights before any work: a wrong path should fail at once.
     settings = read_settings(images=str(images), store=str(store), weights=weights)
     if settings.weights is not None:
         check_source(settings.weights)
@@ -166,7 +166,7 @@ def demo_command(weights: str | None) -> None:
 
 def _weights_for_demonstration(store: Store) -> str | None:
     cache = store.mobilenet_models
-    # What --weights gave before stays; random weights only until there are better ones.
+    # Keep the store's network, unless it has random weights: imagenet replaces those as soon as it can be downloaded.
     if has_current_model(cache) and current_model(cache).source != RANDOM_WEIGHTS:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The command ``fruits sample``: photos to try things on."""
+"""The command ``fruits sample``: generated photos for trials."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The commands ``fruits ui`` and ``fruits env``: Dagster's own ways in, with our settings."""
+"""The commands ``fruits ui`` and ``fruits env``: Dagster's UI and Dagster's own commands, with our settings."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def ui_command(images: str | None, store: str | None, port: int, verbose: bool) 
       fruits ui                                  # with the images and the store of the last run
       fruits ui --images photos --store results --port 3001
     """
-    # Here: it is for this command alone.
+    # Imported here: only this command needs it.
     from fruits_assets.instance.ui_process import serve
 
     if store is None and "FRUITS_STORE" not in os.environ:
@@ -46,7 +46,7 @@ def ui_command(images: str | None, store: str | None, port: int, verbose: bool) 
 
 
 def _images_of_last_run() -> str | None:
-    # Here: Dagster takes seconds to import, and is asked only where nobody names the images.
+    # Imported here: Dagster takes seconds to import, and is needed only where the images are not given.
     import dagster as dg
 
     from fruits_assets.instance.tags import IMAGES_TAG

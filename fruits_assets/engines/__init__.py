@@ -1,5 +1,6 @@
-"""Where steps run, other than in the launching process: a step is described as JSON, sent, run and its events relayed.
+"""Steps on a cluster: a step is described as JSON, sent to the cluster and run there, and its events come back.
 
-``launcher`` is Dagster's step launcher; ``remote`` runs on the cluster; ``relay`` passes its events on;
-``step_failures`` says why a step failed; ``guards`` see that no cluster is forgotten. ``emr`` has the clusters.
+``launcher`` is Dagster's step launcher; ``remote`` runs on the cluster; ``relay`` stores the events of a step in the
+launching instance; ``step_failures`` explains why a step failed; ``guards`` end idle clusters; ``emr`` has the
+clusters.
 """

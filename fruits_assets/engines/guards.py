@@ -1,8 +1,8 @@
-"""Guards against a forgotten cluster and a forgotten step.
+"""Guards against clusters and steps that run although no run needs them.
 
-There are three against a cluster, and none needs another: EMR's own idle limit, the sensor here together with the end
-of each run (``launcher.FruitsEmrStepLauncher.release``), and the switch that ``infra/bootstrap.sh`` sets on the cluster
-itself, which ends it at its greatest age even if every laptop is off.
+Three guards end a cluster, each independent of the others: EMR's own idle limit; the sensor of this module, together
+with the end of each run (``launcher.FruitsEmrStepLauncher.release``); and a timer that ``infra/bootstrap.sh`` sets on
+the cluster itself. The timer ends the cluster at its maximum age, even if every launching machine is off.
 """
 
 import time
@@ -20,11 +20,12 @@ from spark_steps.errors import FruitsError
 
 
 def orphans(steps: Collection[Step], runs: Mapping[str, dg.DagsterRunStatus]) -> list[str]:
-    """Returns the ids of steps that nobody waits for any more, because their run is over.
+    """Returns the ids of unfinished steps whose run is over.
 
     Args:
-        steps: Of a cluster.
-        runs: State of the runs of this Dagster instance; steps of other runs are somebody else's.
+        steps: The steps of a cluster.
+        runs: States of the runs of this Dagster instance, by run id. Steps of other runs belong to other instances and
+            are not returned.
     """
     return [
         step.id for step in steps if step.state in UNFINISHED_STEPS and runs.get(step.run_id or "") in FINISHED_STATUSES
@@ -33,12 +34,12 @@ def orphans(steps: Collection[Step], runs: Mapping[str, dg.DagsterRunStatus]) ->
 
 @dg.sensor(
     minimum_interval_seconds=30,
-    # Running from the start, unlike all other automation: this one only ever ends things.
+    # Running by default, unlike the automation sensors: it only ends clusters and steps, and starts nothing.
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Cancels steps whose run is over, and ends clusters that have nothing to do.",
 )
 def cluster_guard_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SkipReason:
-    """Looks at the stack's clusters; a cluster of other people's runs is idle only when EMR says so."""
+    """Looks at the stack's clusters; a cluster used last by another instance is left to EMR's idle limit."""
     actions: list[str] = []
     try:
         clusters = Clusters(settings)
@@ -56,13 +57,13 @@ def cluster_guard_sensor(context: dg.SensorEvaluationContext, settings: dg.Resou
 
 
 def states_of_runs(steps: Collection[Step], instance: dg.DagsterInstance) -> dict[str, dg.DagsterRunStatus]:
-    """Returns the states of the runs of unfinished steps, as far as this instance knows them."""
+    """Returns the states of the runs of unfinished steps, for the runs that this instance has records of."""
     ids = {step.run_id for step in steps if step.run_id and step.state in UNFINISHED_STEPS}
     known = (instance.get_run_by_id(run_id) for run_id in ids)
     return {run.run_id: run.status for run in known if run}
 
 
-# A step says that it is done some seconds before EMR does.
+# A step sends its last event some seconds before EMR reports it as completed.
 _PATIENCE_AT_END = 60.0
 
 
@@ -70,12 +71,12 @@ _PATIENCE_AT_END = 60.0
 def one_cluster_for_all(
     settings: Settings, instance: dg.DagsterInstance, report: Callable[[str], None]
 ) -> Iterator[dict[str, str]]:
-    """Keeps the cluster between runs that follow each other, and ends it after the last.
+    """Keeps the cluster between consecutive runs, and ends it after the last of them.
 
     Args:
-        settings: The platform's; nothing is done in other deployments than ``emr``.
-        instance: Where the runs are.
-        report: Takes what happens, a line at a time.
+        settings: The settings; in deployments other than ``emr`` nothing is done.
+        instance: The Dagster instance of the runs.
+        report: Takes progress messages, a line at a time.
 
     Yields:
         Tags for the runs.

@@ -1,4 +1,4 @@
-"""The step launcher: Dagster's own for EMR, with the cures of what a bill or a lost night would teach otherwise."""
+"""The step launcher: Dagster's launcher for EMR with retries, deadlines, cancellation and explained failures."""
 
 import gzip
 import json
@@ -30,24 +30,27 @@ from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 from spark_steps.spark.session import SESSION_CONFIG
 
-# Seconds between two looks at a step: short at first, when most failures come, and never so long that news is old.
+# Seconds between two requests for the state of a step: short at first, when most failures happen, and never so long
+# that messages arrive late.
 _SHORTEST_WAIT, _LONGEST_WAIT = 1.0, 5.0
-# A step of a dead cluster may stay as it is for minutes: the cluster is asked too, every so many looks.
+# EMR may report a step of a dead cluster as running for minutes, so the state of the cluster is requested too, once in
+# so many requests.
 _LOOKS_PER_CLUSTER = 5
-# EMR writes a step's log to S3 every few minutes; where nothing else says why it failed, it is waited for.
+# EMR writes a step's log to S3 every few minutes. Seconds to wait for the log where nothing else explains the failure.
 _LOG_PATIENCE = 120.0
-# A laptop changes its network, AWS has a bad minute: a step that works on is not given up for that.
+# Seconds for which transient errors are tolerated, such as a change of network or a fault of AWS: the step runs on
+# meanwhile.
 _AWAY_PATIENCE = 600.0
 # The process of a step ends a moment after its last event.
 _PROCESS_PATIENCE = 30.0
 _LOG_CHARACTERS = 20_000
 _SECONDS_TO_RETRY = 10
-# Runs that belong together, such as those of fruits run, keep the cluster from one to the next.
+# Tag of runs that follow each other, such as those of fruits run: the cluster is kept between them.
 KEEP_CLUSTER_TAG = "fruits/keep-cluster"
 
 
 def links(region: str, cluster_id: str, step_id: str, log_uri: str) -> dict[str, dg.MetadataValue]:
-    """Returns where a person can look at a step: EMR's console, Spark's history, and the log."""
+    """Returns metadata that link to a step: EMR's console, Spark's history server, and the log."""
     console = console_link(region, cluster_id)
     return {
         "emr_cluster": dg.MetadataValue.text(cluster_id),
@@ -59,19 +62,18 @@ def links(region: str, cluster_id: str, step_id: str, log_uri: str) -> dict[str,
 
 
 class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
-    """Runs a step of an asset on the stack's cluster, which it creates if there is none.
+    """Runs a step of an asset on the stack's cluster, and creates the cluster if there is none.
 
-    Nothing of AWS is touched before a step is launched: Dagster makes this resource on the cluster too, where there is
-    nothing to launch.
+    The constructor makes no request to AWS: Dagster makes this resource on the cluster too, where no step is launched.
     """
 
     def __init__(self, settings: Settings, jobs: Sequence[str] = ()) -> None:
         with warnings.catch_warnings():
-            # Dagster says that launchers are superseded by Pipes, where the body of an asset is no longer the asset's.
+            # The warning: Pipes supersedes step launchers. Pipes would move the code of an asset into another script.
             warnings.simplefilter("ignore")
             super().__init__(  # type: ignore[no-untyped-call]
                 region_name=settings.region,
-                # Bucket and cluster are those of the stack, looked up when there is a step to launch.
+                # Bucket and cluster are those of the stack, which are looked up when a step is launched.
                 staging_bucket="",
                 staging_prefix="steps",
                 wait_for_logs=False,
@@ -94,8 +96,8 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
         """Runs a step on the cluster, and yields its events.
 
         Raises:
-            dg.RetryRequested: The step was lost in a way that may not happen again.
-            dg.Failure: It cannot be run, or has failed for a reason that will stay.
+            dg.RetryRequested: The step failed for a transient reason.
+            dg.Failure: The step cannot be run, or failed for a permanent reason.
         """
         with sentence_first(allow_retries=False):
             try:
@@ -116,7 +118,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
         attempt = step_context.previous_attempt_count
         staging = StepStaging(clusters.s3, bucket, run_id, step_key, attempt)
 
-        # Before the step: what its inputs are now is what it was made from.
+        # Before the step starts: its data version comes from the versions that its inputs have now.
         step_context.fetch_external_input_asset_version_info()
 
         def prepare(cluster_id: str) -> dict[str, Any]:
@@ -138,7 +140,8 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
         try:
             yield from self._follow(relay, log, staging, cluster_id, step_id)
         finally:
-            # An interrupt, an error of ours, a caller that wants no more: nothing shall run that nobody waits for.
+            # After an interrupt, an error here, or a generator closed by its caller: cancel the step, for no run waits
+            # for it.
             if step_id not in self._finished_steps and not relay.ended:
                 self._finished_steps[step_id] = cluster_id
                 try:
@@ -147,13 +150,13 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
                     log.warning(f"Step {step_id} is not cancelled: {error} It ends with its cluster.")
 
     def _command(self, staging: StepStaging, step_key: str) -> list[str]:
-        """Returns the spark-submit command of a step; partition keys travel in the document, however many they are."""
+        """Returns the spark-submit command of a step; any number of partition keys is passed in the step's document."""
         conf = {
             "spark.app.name": step_key,
             "spark.pyspark.python": ENVIRONMENT_PYTHON,
             "spark.pyspark.driver.python": ENVIRONMENT_PYTHON,
             "spark.executor.cores": str(self._settings.executor_cores),
-            # Else YARN has Spark plan for the two cores that it knows before there are executors.
+            # Without it, Spark on YARN plans for two cores, because it plans before the executors register.
             "spark.default.parallelism": str(self._settings.executor_cores * self._settings.core_nodes),
             "spark.dynamicAllocation.initialExecutors": str(self._settings.core_nodes),
             "spark.executor.memory": self._settings.executor_memory,
@@ -176,10 +179,10 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
     def _follow(
         self, relay: EventRelay, log: Any, staging: StepStaging, cluster_id: str, step_id: str
     ) -> Iterator[DagsterEvent]:
-        """Yields the events of a step until it has said how it ended.
+        """Yields the events of a step until its success, failure or retry event.
 
         Raises:
-            StepError: It ended without saying so, was broken by its cluster, or took too long.
+            StepError: The step ended without such an event, the cluster made it fail, or it took too long.
         """
         where = f"Step {step_id} of cluster {cluster_id}"
         wait, looks, started = _SHORTEST_WAIT, 0, time.monotonic()
@@ -193,7 +196,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
             try:
                 state = self._describe(cluster_id, step_id)["State"]
                 over = state not in UNFINISHED_STEPS or (looks % _LOOKS_PER_CLUSTER == 0 and self._is_over(cluster_id))
-                # After the state, so that the last events of a step that has ended are there.
+                # Read the events after the state: the events of a step that has ended are then complete.
                 events = staging.new_events()
             except FruitsError as error:
                 away_since = away_since or time.monotonic()
@@ -236,7 +239,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
     def _cause(self, staging: StepStaging, cluster_id: str, step_id: str) -> Cause:
         status = self._describe(cluster_id, step_id)
         cluster, reason = self._clusters.describe(cluster_id)
-        # By EMR's record, not by what was seen: a step may begin and end between two looks.
+        # By EMR's timeline: a step may start and end between two requests for its state.
         waiting = "StartDateTime" not in status.get("Timeline", {})
         aged = cluster.ends_by is not None and datetime.now(UTC) > cluster.ends_by
         outcome = staging.outcome()
@@ -244,7 +247,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
         known = error or status.get("FailureDetails", {}).get("Message")
         patience = 0.0 if known or cluster.state.startswith("TERMINAT") else _LOG_PATIENCE
         folder = f"logs/{cluster_id}/steps/{step_id}"
-        # The controller knows the exit code. In client mode spark-submit sends Python's stderr to its own stdout.
+        # The controller's log has the exit code. In client mode spark-submit sends Python's stderr to its own stdout.
         logs = [self._log(staging.bucket, f"{folder}/controller.gz", patience)]
         logs += [self._log(staging.bucket, f"{folder}/{name}.gz", 0.0) for name in ("stdout", "stderr")]
         log = "\n".join(logs)
@@ -252,7 +255,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
         return explain(Evidence(status["State"], details, cluster.state, reason, error, log, waiting, aged))
 
     def _log(self, bucket: str, key: str, patience: float) -> str:
-        """Returns the end of a log, empty if EMR does not write it in time."""
+        """Returns the end of a log, or an empty text if EMR does not write the log in time."""
         deadline = time.monotonic() + patience
         while True:
             if (packed := read_object(self._clusters.s3, bucket, key)) is not None:
@@ -263,7 +266,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
                 time.sleep(1)
 
     def release(self, instance: dg.DagsterInstance, run: dg.DagsterRun, log: Any) -> None:
-        """Ends the cluster if this launcher has used it and no run or backfill of this instance may want it still."""
+        """Ends the cluster if this launcher has used it and no other run or backfill of the instance may need it."""
         if not self._launched or KEEP_CLUSTER_TAG in run.tags:
             return
         if not others_in_flight(instance, timedelta(minutes=self._settings.max_age_minutes), run.run_id):
@@ -271,7 +274,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
             self._clusters.end_idle(log.info, is_ours=runs_of(instance), ignored=self._finished_steps)
 
     def _wait_for_processes(self) -> None:
-        """Waits for the processes of finished steps, so that EMR does not call a step that succeeded cancelled."""
+        """Waits for the processes of finished steps: else EMR would report a step that succeeded as cancelled."""
         deadline = time.monotonic() + _PROCESS_PATIENCE
         for step_id, cluster_id in self._finished_steps.items():
             while self._describe(cluster_id, step_id)["State"] in UNFINISHED_STEPS and time.monotonic() < deadline:
@@ -279,19 +282,19 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
 
 
 def runs_of(instance: dg.DagsterInstance) -> Callable[[str], bool]:
-    """Returns what tells whether a run is of an instance."""
+    """Returns a function that tests whether the run of an id belongs to an instance."""
     return lambda run_id: instance.get_run_by_id(run_id) is not None
 
 
 def others_in_flight(instance: dg.DagsterInstance, longest: timedelta, run_id: str | None = None) -> bool:
-    """Returns whether an instance has runs that are not finished and may need a cluster, or backfills.
+    """Returns whether an instance has unfinished backfills, or unfinished runs that may need a cluster.
 
-    A run of whole_pipeline needs none: the runs that it starts do.
+    A run of whole_pipeline needs no cluster itself; the runs that it starts do.
 
     Args:
-        instance: Of Dagster.
-        longest: A run of which nothing was heard for longer has lost its process, and Dagster does not know it.
-        run_id: A run that does not count.
+        instance: The Dagster instance.
+        longest: A run without an update for longer does not count: its process is gone, which Dagster has not noticed.
+        run_id: The id of a run that does not count.
     """
     since = datetime.now(UTC) - longest
     unfinished = instance.get_runs(dg.RunsFilter(statuses=list(NOT_FINISHED_STATUSES), updated_after=since))
@@ -302,10 +305,10 @@ def others_in_flight(instance: dg.DagsterInstance, longest: timedelta, run_id: s
 
 
 def emr_step_launcher(settings: Settings, jobs: Sequence[str]) -> dg.ResourceDefinition:
-    """Returns the launcher as a resource, which looks after the cluster when a run is over.
+    """Returns the launcher as a resource, which ends an idle cluster at the end of a run.
 
     Args:
-        settings: Which stack, and what a cluster is to be.
+        settings: The stack, and the size and limits of a cluster.
         jobs: Names of the jobs of the code location.
     """
 
@@ -318,7 +321,7 @@ def emr_step_launcher(settings: Settings, jobs: Sequence[str]) -> dg.ResourceDef
                 try:
                     made.release(context.instance, context.run, context.log)
                 except FruitsError as error:
-                    # The run is over, and what it made is made; EMR's idle limit ends the cluster.
+                    # Only a warning: the results of the run are committed, and EMR's idle limit ends the cluster.
                     (context.log or dg.get_dagster_logger()).warning(f"The cluster is not ended now: {error}")
 
     return dg.ResourceDefinition(resource_fn=launcher, description="Runs steps on EMR.")

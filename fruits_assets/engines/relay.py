@@ -1,4 +1,4 @@
-"""The events of a step on the cluster, passed on to this instance: completed, and none that a retry repeats."""
+"""Events of a step on the cluster, stored in the launching instance with data versions and links, and none twice."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -32,13 +32,13 @@ _ENDS = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEv
 
 
 class EventRelay:
-    """Passes a step's events on, and keeps back its records until it is known how the step ended.
+    """Stores the events of a step, its materializations and other records only when the step has ended.
 
-    An attempt that died half way must not leave materializations that the next attempt makes again.
+    An attempt that was lost half way must leave no materializations, because the next attempt makes them again.
 
     Attributes:
-        ended: Whether the step has said how it ended.
-        cause: What the cluster did to it, where that is why it failed.
+        ended: Whether the step's success, failure or retry event has come.
+        cause: Why the step failed, where the cluster is the cause.
     """
 
     def __init__(self, step_context: dg.StepExecutionContext, links: Mapping[str, Any]) -> None:
@@ -50,7 +50,7 @@ class EventRelay:
         self.cause: Cause | None = None
 
     def forward(self, events: list[str]) -> Iterator[DagsterEvent]:
-        """Stores serialized events in this instance, and yields those that are Dagster's own."""
+        """Stores serialized events in this instance, and yields the DagsterEvents among them; the rest are logs."""
         for text in events:
             event = self._event(text)
             kind = event.dagster_event.event_type if event.dagster_event else None
@@ -61,7 +61,7 @@ class EventRelay:
                 self.ended = True
                 self.cause = _cause(event.get_dagster_event()) if kind == DagsterEventType.STEP_FAILURE else None
                 if self.cause:
-                    # The launcher fails or retries the step in its own words; records of this attempt are no more.
+                    # The launcher reports the failure or requests the retry. The records of this attempt are dropped.
                     return
                 if kind != DagsterEventType.STEP_UP_FOR_RETRY:
                     yield from self._store(self._kept)
@@ -69,10 +69,10 @@ class EventRelay:
             yield from self._pass_on(event)
 
     def _event(self, text: str) -> dg.EventLogEntry:
-        """Returns an event of this run.
+        """Returns the event of this run that a text describes.
 
-        JSON that can name Dagster's own records and nothing else: whoever writes in the staging bucket runs no code
-        here, and puts nothing into the records of other runs.
+        Dagster's deserialization of JSON makes only Dagster's own record types. So a foreign object in the staging
+        bucket can neither run code here nor add events to another run.
         """
         try:
             event = dg.deserialize_value(text, dg.EventLogEntry)
@@ -89,13 +89,13 @@ class EventRelay:
 
     def _pass_on(self, event: dg.EventLogEntry) -> Iterator[DagsterEvent]:
         if event.dagster_event is None:
-            # Through the log of this run, which also tells people at a terminal.
+            # By the run's log manager, so that the message also appears at the terminal.
             self._step_context.log.log(event.level, event.user_message)
         else:
             yield from self._store([event])
 
     def _store(self, events: Sequence[dg.EventLogEntry]) -> list[DagsterEvent]:
-        """Stores Dagster's own events, as one batch: thousands of folders have a materialization each."""
+        """Stores events as one batch: with thousands of folders there are thousands of materializations."""
         completed, batch = [self._completed(event) for event in events], generate_event_batch_id()  # type: ignore[no-untyped-call]
         for number, event in enumerate(completed, 1):
             is_last = DagsterEventBatchMetadata(batch, number == len(completed))
@@ -103,7 +103,7 @@ class EventRelay:
         return [event.get_dagster_event() for event in completed]
 
     def _completed(self, entry: dg.EventLogEntry) -> dg.EventLogEntry:
-        """Returns an event; a materialization with links, and with the versions of its inputs."""
+        """Returns the event; adds links and the versions of its inputs to a materialization."""
         event = entry.dagster_event
         if event is None or event.event_type != DagsterEventType.ASSET_MATERIALIZATION:
             return entry
@@ -115,7 +115,7 @@ class EventRelay:
         return entry._replace(dagster_event=event)
 
     def _versions(self, asset_key: dg.AssetKey) -> dict[str, str]:
-        """Returns what Dagster tells fresh from stale by: the cluster's own instance knows nothing of the inputs."""
+        """Returns the tags by which Dagster finds stale assets: the cluster's own instance has no records of inputs."""
         if asset_key not in self._versions_of_asset:
             self._versions_of_asset[asset_key] = self._find_versions(asset_key)
         return self._versions_of_asset[asset_key]
@@ -128,13 +128,13 @@ class EventRelay:
 
 
 def _given_version(made: dg.AssetMaterialization) -> Mapping[str, str]:
-    """Returns the data version that an asset gave itself, such as a fingerprint: it holds here as it does there."""
+    """Returns the data version that the asset itself set, such as a fingerprint: it is valid in any instance."""
     tags = made.tags or {}
     return {DATA_VERSION_TAG: tags[DATA_VERSION_TAG]} if DATA_VERSION_IS_USER_PROVIDED_TAG in tags else {}
 
 
 def _cause(event: DagsterEvent) -> Cause | None:
-    """Returns what the cluster did to a step that failed, None where the failure is one of ours or of the code."""
+    """Returns why a step failed where the cluster is the cause; None for a Failure of ours or an error of the code."""
     failure = event.step_failure_data
     if failure.user_failure_data:
         return None

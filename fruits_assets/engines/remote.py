@@ -1,4 +1,4 @@
-"""A Dagster step on the cluster: rebuilt from its document, run, and its events sent back as JSON."""
+"""A Dagster step on the cluster: rebuilt from a JSON document and run there; its events are sent back as JSON."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -17,17 +17,19 @@ from fruits_assets.instance.partitions import IMAGE_FOLDERS
 
 ENTRY_POINT = "fruits_assets.engines.remote:run_step"
 CODE_LOCATION = "fruits_assets.definitions"
-# All assets and checks; a job that is not part of the code location, such as that of dg.materialize, is a part of it.
+# Dagster's implicit job of all assets and checks. It has the steps of any job of assets, also of a job that is not in
+# the code location, such as that of dg.materialize.
 ALL_ASSETS_JOB = "__ASSET_JOB"
 
 
 def describe_step(step_context: dg.StepExecutionContext, jobs: Collection[str]) -> dict[str, Any]:
-    """Returns what the cluster must know to run a step, as JSON takes it.
+    """Returns the JSON document from which the cluster rebuilds and runs a step.
 
-    Not a pickle, as of the stock launcher: unpickling what lies in a bucket runs code of whoever can write there.
+    Dagster's own launcher sends a pickle. JSON is safer: with write access to the bucket, anyone could replace a pickle
+    by one that runs their code.
 
     Args:
-        step_context: Of the launching process.
+        step_context: The step's context in the launching process.
         jobs: Names of the jobs of the code location.
     """
     run = step_context.dagster_run
@@ -39,7 +41,7 @@ def describe_step(step_context: dg.StepExecutionContext, jobs: Collection[str]) 
         "step_key": step_context.step.key,
         "retry_mode": step_context.retry_mode.value,
         "known_state": dg.serialize_value(step_context.get_known_state()),
-        # The cluster's own Dagster instance is empty: a range of partitions would mean nothing there.
+        # The cluster's own Dagster instance has no partitions, so it could not resolve a range of them.
         "image_folders": list(step_context.instance.get_dynamic_partitions(IMAGE_FOLDERS)),
     }
 
@@ -52,7 +54,7 @@ def run_step(document: Mapping[str, Any], publish: Callable[[str], None]) -> boo
         publish: Takes each event, serialized.
 
     Returns:
-        Whether the step succeeded; why it did not is among the events.
+        Whether the step succeeded; the events contain the reason of a failure.
     """
     reference = step_reference(document)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -71,7 +73,7 @@ def step_reference(document: Mapping[str, Any]) -> dg.StepRunRef:
     """Returns Dagster's own reference to the described step."""
     run = dg.deserialize_value(document["run"], dg.DagsterRun)
     if run.asset_check_selection:
-        # Dagster would rebuild the job from the selected assets alone, without the checks of others.
+        # With a selection, Dagster would rebuild the job from the selected assets only, without the checks of others.
         run = run._replace(asset_selection=None, asset_check_selection=None)
     repository = ReconstructableRepository(ModuleCodePointer(CODE_LOCATION, "defs", working_directory=None))
     return dg.StepRunRef(

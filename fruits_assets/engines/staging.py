@@ -1,4 +1,4 @@
-"""The folder in S3 that a step and its launcher share: what is sent, and what comes back."""
+"""The prefix in S3 by which launcher and step exchange files: document and code one way, events and outcome back."""
 
 import io
 import json
@@ -20,7 +20,7 @@ _CODE_SUFFIXES = (".py", ".yaml", ".properties")
 
 
 def code_zip() -> bytes:
-    """Returns the project's two packages as a zip for ``--py-files``: their code, and nothing beside it."""
+    """Returns a zip of the project's two packages for ``--py-files``, with code and configuration files only."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for package in _PACKAGES:
@@ -38,11 +38,11 @@ def _folders(file: Path, root: Path) -> tuple[str, ...]:
 
 
 class StepStaging:
-    """What one attempt of a step sends and gets back.
+    """The files of one attempt of a step in the staging bucket.
 
     Attributes:
         bucket: The staging bucket.
-        prefix: Of this attempt: a retry must not read the events of the attempt before.
+        prefix: The prefix of this attempt. Each has its own, so that a retry reads no events of the attempt before.
     """
 
     def __init__(self, s3: Any, bucket: str, run_id: str, step_key: str, attempt: int) -> None:
@@ -52,7 +52,7 @@ class StepStaging:
         self._files_read = 0
 
     def uri(self, name: str) -> str:
-        """Returns where one of its files lies."""
+        """Returns the URI of one of the attempt's files."""
         return f"s3://{self.bucket}/{self.prefix}/{name}"
 
     @property
@@ -72,20 +72,21 @@ class StepStaging:
                 self._s3.put_object(Bucket=self.bucket, Key=f"{self.prefix}/{name}", Body=content)
 
     def new_events(self) -> list[str]:
-        """Returns the events that have come since the last call, serialized."""
+        """Returns the serialized events that have arrived since the last call."""
         events: list[str] = []
         try:
             while (more := self._read(f"{EVENTS}/{self._files_read + 1:06}.json")) is not None:
                 self._files_read += 1
                 events += more
         except FruitsError:
-            # What has been read is not read again; the next call meets the same error, if it stays.
+            # Events that were read before the error are returned, because they are not read again. An error that
+            # persists is raised by the next call.
             if not events:
                 raise
         return events
 
     def outcome(self) -> dict[str, Any] | None:
-        """Returns what the step says of its end, None if it did not come to that."""
+        """Returns the outcome that the step wrote at its end, None if it has not written one."""
         outcome: dict[str, Any] | None = self._read(OUTCOME)
         return outcome
 

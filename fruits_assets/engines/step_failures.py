@@ -1,4 +1,7 @@
-"""Why a step on EMR has failed, in a sentence with the remedy: a pure reading of what is left of it."""
+"""Why a step on EMR failed, as a sentence with a remedy, derived from EMR's states and the step's error and log.
+
+The functions are pure: ``launcher`` collects the evidence.
+"""
 
 import re
 from collections.abc import Mapping
@@ -7,24 +10,24 @@ from typing import Any
 
 from spark_steps.errors import FruitsError
 
-# Of the log, at the end of the message.
+# Lines of the log at the end of the message.
 _LINES_SHOWN = 12
 _LONGEST_TEXT = 8000
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is left of a step that has not succeeded.
+    """What is known about a step that has not succeeded.
 
     Attributes:
-        step: Its state, such as ``FAILED``.
+        step: The step's state, such as ``FAILED``.
         details: FailureDetails of DescribeStep.
         cluster: The cluster's state.
         cluster_reason: StateChangeReason of DescribeCluster.
-        error: The error that the step itself wrote, None if it did not come to that.
+        error: The error that the step itself wrote, None if it wrote none.
         log: The ends of the step's controller log, stdout and stderr, as far as EMR has written them.
-        waiting: Whether the step never began.
-        aged: Whether the cluster has reached its greatest age.
+        waiting: Whether the step never started.
+        aged: Whether the cluster has reached its maximum age.
     """
 
     step: str
@@ -42,8 +45,8 @@ class Cause:
     """Why a step failed.
 
     Attributes:
-        message: What happened and what to do.
-        is_transient: Whether another attempt may go better.
+        message: What happened, and the remedy.
+        is_transient: Whether a retry may succeed.
     """
 
     message: str
@@ -54,7 +57,7 @@ class StepError(FruitsError):
     """A step on EMR that did not succeed.
 
     Attributes:
-        cause: Why.
+        cause: Why the step failed.
     """
 
     def __init__(self, where: str, cause: Cause) -> None:
@@ -77,28 +80,29 @@ _LOST_EXECUTOR = re.compile(r"ExecutorLostFailure|Lost executor|Slave lost|worke
 _LOST_WORKER = re.compile(r"Python worker exited unexpectedly")
 _DENIED = re.compile(r"AccessDenied|Status Code: 403|not authorized to perform")
 _OF_THE_CLUSTER = (_MEMORY, _NO_PYTHON, _NO_MODULE, _THROTTLED, _LOST_EXECUTOR, _LOST_WORKER, _DENIED)
-# 128 and the number of the signal: 9 is what the kernel and YARN kill with when memory runs out.
+# 128 and the number of the signal: when memory runs out, the kernel and YARN kill with signal 9.
 _KILLED = re.compile(r"(exited with|exit code|exit code is|exit status):? 137", re.IGNORECASE)
 
 
 def explain(evidence: Evidence) -> Cause:
-    """Returns the cause that explains the evidence best: what the step itself said goes before what its log says."""
+    """Returns the most likely cause of a failure: the step's own error takes precedence over its log."""
     lost = _of_cluster(evidence)
     if lost:
         return lost
     if evidence.step in ("CANCELLED", "CANCEL_PENDING", "INTERRUPTED"):
         return Cause("the step was cancelled. Start the run again if that was not intended.")
     message = f"{evidence.error['type']}: {evidence.error['message']}" if evidence.error else ""
-    # The trace names the modules of the stack too, so it is searched only for what it cannot name by accident.
+    # The log may contain a stack trace, whose lines name modules. So an import error is searched in the message where
+    # there is one, and the log is searched for patterns that no line of a trace matches by accident.
     text = "\n".join([message, evidence.details.get("Message", ""), evidence.log])
     return _of_text(message, text, evidence)
 
 
 def explain_error(text: str) -> Cause | None:
-    """Returns what the cluster did to a step that could still tell its error; None for an error of its own.
+    """Returns why a step failed that reported an error caused by the cluster; None for any other error.
 
     Args:
-        text: Messages of the error and of its causes.
+        text: The messages of the error and of its causes.
     """
     if "FruitsError" in text or not any(pattern.search(text) for pattern in _OF_THE_CLUSTER):
         return None

@@ -1,8 +1,8 @@
-"""Dagster's events in SQLite, those of a range of folders in one transaction.
+"""An event storage for SQLite that writes the events of a range of folders in one transaction.
 
 Dagster's own storage opens a connection, compiles its statements and waits for the disk for each event in each of two
-databases; a run of thousands of folders has two events a folder and asset. ``dagster.yaml`` names this storage; the
-files and tables are those of Dagster's own, and each reads what the other has written.
+databases. A run of thousands of folders has two events for each folder and asset. ``dagster.yaml`` names this storage.
+Files and tables are the same as those of Dagster's own storage, so each of the two can read what the other has written.
 """
 
 import threading
@@ -17,18 +17,18 @@ from dagster import EventLogEntry
 from fruits_assets.instance.internals import ConfigurableClassData, SqliteEventLogStorage
 from spark_steps.environment import export_default
 
-# Dagster hands over this many events of a range at a time, and one at a time where it is not set.
+# The number of events of a range that Dagster stores at a time; without the variable, one.
 _BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
 _EVENTS_AT_A_TIME = 512
 
 
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
-    """Dagster's storage, in which a batch of events takes one transaction in each database that it touches."""
+    """Dagster's storage for SQLite, with one transaction for a batch of events in each database that it touches."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._batch = threading.local()
         super().__init__(base_dir, inst_data)
-        # Of a batch one connection is opened while another is.
+        # Reentrant: a batch opens the connection to its second database while it holds the lock for the first.
         self._db_lock = threading.RLock()  # type: ignore[assignment]
         export_default(_BATCH_SIZE, str(_EVENTS_AT_A_TIME))
 
@@ -36,7 +36,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "BatchedSqliteEventLogStorage":
-        """Returns the storage of a Dagster home, ``base_dir``, where Dagster's own would lie in it."""
+        """Returns the storage of the Dagster home ``base_dir``, in the directory that Dagster's own storage uses."""
         return cls(str(Path(config_value["base_dir"]) / "history" / "runs"), inst_data)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:

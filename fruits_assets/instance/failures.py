@@ -1,4 +1,4 @@
-"""Why a step failed: the sentence first, the stack trace after it, in the UI and at the terminal alike."""
+"""Failures of steps as one sentence, shown before the stack trace, in the UI and at the terminal."""
 
 import functools
 import inspect
@@ -16,28 +16,28 @@ from spark_steps.errors import FruitsError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# What a call into a Java process that has ended raises.
+# The errors of a call into a Java process that has ended.
 _SPARK_IS_GONE = re.compile(r"\s*(?:py4j\.protocol\.Py4JNetworkError|ConnectionRefusedError|ConnectionResetError)\b")
-# An error of ours inside the text of one of Spark's: it was raised in a worker.
+# An error of this project that a Spark worker raised: Spark puts it into the text of its own error.
 _OURS = re.compile(r"(?:FruitsError|TableChangedError): (.+)")
 _OF_THE_SYSTEM = re.compile(r"\w+Error: (?P<said>\[Errno (?P<number>\d+)\] .+)")
-# In the words of pyarrow, and of Spark.
+# The messages of pyarrow and of Spark about a file that is not Parquet.
 _NO_PARQUET = re.compile(r"ArrowInvalid: (.*Parquet.*)|RuntimeException: (?:file:)?(.+ is not a Parquet file.*)")
 _OF_A_STEP = re.compile(r"StepError: (.+)", re.DOTALL)
 
 
 class Failure(dg.Failure):
-    """A failure that has its sentence."""
+    """A failure of a step, described by one sentence."""
 
-    # Else Python, and with it the UI, puts "fruits_assets.instance.failures." before the sentence.
+    # With its real module, Python and the UI would print "fruits_assets.instance.failures." before the sentence.
     __module__ = "builtins"
 
 
 def reports_failures(function: Callable[P, R]) -> Callable[P, R]:
-    """Returns a function of an asset, a check, an op or an IO manager that fails in a sentence.
+    """Returns the function of an asset, a check, an op or an IO manager with its errors as a Failure with one sentence.
 
-    Dagster shows the outermost error first, and wraps one that it does not know in "Error occurred while executing op".
-    A Failure it shows as it is.
+    Dagster shows the outermost error first, and wraps an error that it does not know in "Error occurred while executing
+    op". It does not wrap a Failure.
     """
     if inspect.isgeneratorfunction(function):
 
@@ -58,7 +58,7 @@ def reports_failures(function: Callable[P, R]) -> Callable[P, R]:
 
 @contextmanager
 def sentence_first(*, allow_retries: bool = True) -> Iterator[None]:
-    """Raises a Failure in the place of an error that has a sentence of ours, with its stack trace and its cause.
+    """Replaces an error for which there is a sentence by a Failure, with the error's stack trace and its cause.
 
     Args:
         allow_retries: Whether Dagster may try the step again.
@@ -78,10 +78,10 @@ def _sentence_of(error: Exception) -> str | None:
 
 
 def own_sentence(message: str) -> str | None:
-    """Returns the sentence that an error of ours has, None where it is an error of others.
+    """Returns the message of an error of this project, or of a lost Spark process; None for any other error.
 
     Args:
-        message: As Dagster keeps it, ``module.Name: text``.
+        message: The error as Dagster records it, ``module.Name: text``.
     """
     if own := _OURS.search(message) or _OF_A_STEP.search(message):
         return own.group(1).strip()
@@ -94,10 +94,10 @@ def own_sentence(message: str) -> str | None:
 
 
 def reason(events: Sequence[dg.DagsterEvent]) -> str:
-    """Returns why the first step that failed has failed.
+    """Returns why a run failed: the reason of the first step that did.
 
     Args:
-        events: Of a run.
+        events: The events of the run.
     """
     for event in events:
         if event.is_step_failure:
@@ -116,10 +116,11 @@ def _chain(error: Any) -> list[str]:
 
 
 def readable(message: str) -> str:
-    """Returns what an error says, without the names of exceptions that wrap ours and without a stack trace.
+    """Returns the message of an error, without the names of exceptions that wrap it and without a stack trace.
 
     Args:
-        message: As Dagster keeps it, ``module.Name: text``; Java's causes and traces follow on lines of their own.
+        message: The error as Dagster records it, ``module.Name: text``; Java's causes and traces follow on lines of
+            their own.
     """
     if own := own_sentence(message):
         return own

@@ -1,4 +1,4 @@
-"""Where Dagster keeps its runs: a home for each store, made and set up where it is missing."""
+"""The Dagster home of each store, in which Dagster keeps its runs; created and configured where it is missing."""
 
 import hashlib
 import os
@@ -16,10 +16,11 @@ from spark_steps.storage.s3_address import is_s3
 if TYPE_CHECKING:
     import dagster as dg
 
-# The checkout, or where the package is installed.
+# The checkout, or the directory in which the package is installed.
 PACKAGES = Path(__file__).parent.parent.parent
 WORKSPACE = PACKAGES / "workspace.yaml"
-# sha256 of each dagster.yaml that was copied into homes before the present one. Whoever has edited theirs keeps it.
+# sha256 of each former dagster.yaml of this project. A home's file with one of these hashes was never edited, and is
+# replaced by the current one; a file with any other hash stays.
 _EARLIER_CONFIGURATIONS = {
     "a36bdfff1e6c0bc81715bb91dbea553e80743c53bd90e97a4181f5f5c384c943",
     "f2acb2b3155253001118f7cd201db0fdf79e4605ad5fcb89213390001ecd65d1",
@@ -30,10 +31,10 @@ _EARLIER_CONFIGURATIONS = {
 
 
 def ensure_dagster_home(store: str) -> Path:
-    """Returns the Dagster home of a store, with databases, set in the environment for this process and its children.
+    """Returns the Dagster home of a store with its databases, and sets ``DAGSTER_HOME`` for this process and children.
 
     Args:
-        store: A normalised location.
+        store: The store's normalised location.
 
     Raises:
         FruitsError: The home has a ``dagster.yaml`` of its own that lets Dagster send telemetry.
@@ -44,15 +45,17 @@ def ensure_dagster_home(store: str) -> Path:
 
 
 def dagster_home(store: str) -> Path:
-    """Returns the same without databases, for which Dagster has to be imported.
+    """Returns the Dagster home of a store as ``ensure_dagster_home`` does, but makes no databases.
 
-    It is that of ``DAGSTER_HOME``, else one below ``.dagster`` of the checkout, else one below ``~/.fruits``. Each
-    store has its own, because a home has one set of partitions, and the folders of one store would replace those of
-    another.
-    A home without a ``dagster.yaml`` gets ours: Dagster's default sends telemetry to the United States.
+    Dagster has to be imported to make databases, which takes seconds.
+
+    The home is ``DAGSTER_HOME``, else a directory below ``.dagster`` of the checkout, else one below ``~/.fruits``.
+    Each store has its own home: a home has one set of partitions, so the folders of one store would replace those of
+    another. A home without a ``dagster.yaml`` gets the project's: Dagster's default sends telemetry to the United
+    States.
 
     Args:
-        store: A normalised location.
+        store: The store's normalised location.
 
     Raises:
         FruitsError: The home has a ``dagster.yaml`` of its own that lets Dagster send telemetry.
@@ -62,23 +65,23 @@ def dagster_home(store: str) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     _bring_configuration(home / "dagster.yaml")
     _refuse_telemetry(home / "dagster.yaml")
-    # For last_store: which store was worked on, and by the file's time when.
+    # For last_store: the text names the store, and the file's modification time is when it was last used.
     (home / "store.txt").write_text(store)
     export("DAGSTER_HOME", str(home))
     return home
 
 
 def _bring_configuration(file: Path) -> None:
-    """Writes our ``dagster.yaml`` where there is none, or where an earlier one of ours lies unchanged."""
+    """Writes the project's ``dagster.yaml`` where there is none, or where there is an unedited earlier version."""
     if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() in _EARLIER_CONFIGURATIONS:
         shutil.copyfile(Path(__file__).parent / "dagster.yaml", file)
 
 
 def instance_at_the_terminal(home: Path) -> "dg.DagsterInstance":
-    """Returns the instance of a home that leaves standard output and standard error of its runs to the terminal.
+    """Returns the instance of a home, configured not to capture standard output and standard error of steps.
 
-    Dagster's own takes both into files during a step, from which other processes copy them to the terminal: no bar
-    could be drawn there, and Ctrl-C would have each of those processes write a stack trace.
+    By default Dagster captures both into files during a step, and other processes copy those files to the terminal. No
+    progress bar could be drawn then, and at Ctrl-C each of those processes would write a stack trace.
     """
     import dagster as dg
 
@@ -89,7 +92,7 @@ def instance_at_the_terminal(home: Path) -> "dg.DagsterInstance":
 
 
 def _refuse_telemetry(file: Path) -> None:
-    # Dagster sends it unless it is told not to, and asks nobody where to.
+    # Dagster sends telemetry unless its configuration turns it off, and the destination cannot be configured.
     document = yaml.safe_load(file.read_text()) or {}
     if (document.get("telemetry") or {}).get("enabled", True):
         raise FruitsError(
@@ -101,13 +104,13 @@ def _refuse_telemetry(file: Path) -> None:
 def _make_databases(home: Path) -> None:
     """Makes Dagster's databases in a home that has none yet, one process at a time.
 
-    Dagster makes them in whichever process comes first, and two that come together (the UI, and a command in another
-    terminal) can leave one with two schema versions, which nothing opens again.
+    Dagster makes them at first use, without a lock. Two processes that start together (the UI, and a command in another
+    terminal) can leave a database with two schema versions, which Dagster cannot open again.
     """
     made = home / ".databases"
     with FileLock(home / ".databases.lock"):
         if not made.exists():
-            # Here: Dagster takes seconds to import, and is needed for a new home only.
+            # Imported here: Dagster takes seconds to import, and only a new home needs it.
             import dagster as dg
 
             dg.DagsterInstance.get().dispose()
@@ -115,9 +118,9 @@ def _make_databases(home: Path) -> None:
 
 
 def last_store() -> str | None:
-    """Returns the store that was worked on last, None where there is none yet or it is no more.
+    """Returns the store that was used last and still exists, None where there is none.
 
-    One in S3 counts as being there: to ask takes credentials, and who opens it is told.
+    A store in S3 is assumed to exist: a check would need credentials, and opening the store reports a missing one.
     """
     given = os.environ.get("DAGSTER_HOME")
     notes = [Path(given) / "store.txt"] if given else list(_homes().glob("*/store.txt"))

@@ -1,4 +1,4 @@
-"""What is under way in a Dagster instance: nothing is dropped from under a run, and automation waits its turn."""
+"""Unfinished runs and backfills of a Dagster instance: their folders are not dropped, and automation waits for them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,29 +16,29 @@ from fruits_assets.instance.internals import (
 )
 from fruits_assets.instance.tags import tagged_folders
 
-# max_runtime_seconds of dagster.yaml: a run of which nothing was heard for longer has lost its process.
+# max_runtime_seconds of dagster.yaml: the process of a run without an update for longer is gone.
 _LONGEST_RUN = timedelta(days=1)
 _UNFINISHED_BACKFILLS = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
 
 
 def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Returns the runs that are queued or at work, the newest first."""
+    """Returns the runs that are queued or running, the newest first."""
     since = datetime.now(UTC) - _LONGEST_RUN
     unfinished = dg.RunsFilter(statuses=list(NOT_FINISHED_STATUSES), updated_after=since)
     return [record.dagster_run for record in instance.get_run_records(unfinished)]
 
 
 def unfinished_backfills(instance: dg.DagsterInstance) -> list[PartitionBackfill]:
-    """Returns the backfills that still start runs, or wait for some."""
+    """Returns the backfills that still start runs or wait for runs to end."""
     return list(instance.get_backfills(BulkActionsFilter(statuses=_UNFINISHED_BACKFILLS)))
 
 
 def what_is_under_way(instance: dg.DagsterInstance, without: str | None = None) -> str | None:
-    """Returns a run or a backfill that is not finished, as a sentence; None where there is none.
+    """Returns a sentence that names a run or a backfill that is not finished; None where there is none.
 
     Args:
-        instance: Of Dagster.
-        without: A run that does not count.
+        instance: The Dagster instance.
+        without: The id of a run that does not count.
     """
     if runs := [run for run in unfinished_runs(instance) if run.run_id != without]:
         return f"Run {runs[0].run_id[:8]} of {runs[0].job_name} is under way; end it in the UI if its process is gone."
@@ -53,7 +53,7 @@ def partitions_in_flight(
     """Returns the partitions that an unfinished run or backfill works on.
 
     Args:
-        instance: Of Dagster.
+        instance: The Dagster instance.
         partitions: All partitions, in the order of their registration.
         without: Jobs whose runs do not count.
     """
@@ -67,7 +67,7 @@ def partitions_in_flight(
 
 
 def partitions_of_tags(tags: Mapping[str, str], partitions: Sequence[str]) -> set[str]:
-    """Returns the partitions that a run with some tags works on; all where it has none, as a fit reads all folders."""
+    """Returns the partitions that a run's tags name; all where they name none, because a PCA fit reads all folders."""
     if (listed := tagged_folders(tags)) is not None:
         return set(listed)
     if key := tags.get(PARTITION_NAME_TAG):

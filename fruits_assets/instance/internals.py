@@ -1,7 +1,7 @@
 """Every name of Dagster that is not public, and why it is used: the one module that imports from ``dagster._``.
 
-Checked on Dagster 1.13.27, which ``pyproject.toml`` pins. ``REASONS`` says for each name what needs it, and so what
-breaks without it; a test asks an upgraded Dagster for each of them and names those that are missing.
+Checked on Dagster 1.13.27, which ``pyproject.toml`` pins. ``REASONS`` states for each name what needs it, and so what
+breaks without it. After an upgrade of Dagster, a test lists the names that are missing.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Runs whose process was killed: they are ended, because nobody else would, and they stand in the way of what comes."""
+"""Runs whose process was killed: Dagster leaves them unfinished, and they block later runs, so they are ended here."""
 
 import socket
 import uuid
@@ -16,9 +16,10 @@ PROCESS_TAG = "fruits/process"
 
 @contextmanager
 def tagged_as_alive(instance: dg.DagsterInstance) -> Iterator[dict[str, str]]:
-    """Gives the tags of the runs of this process, by which others tell whether it lives.
+    """Yields tags for the runs of this process, by which other processes can check whether it is alive.
 
-    It holds a lock on a file, which the operating system frees however the process ends.
+    This process holds a lock on a file while the block runs. The operating system frees the lock however the process
+    ends.
 
     Args:
         instance: The Dagster instance that keeps the runs.
@@ -31,7 +32,7 @@ def tagged_as_alive(instance: dg.DagsterInstance) -> Iterator[dict[str, str]]:
 
 
 def end_runs_of_killed_processes(instance: dg.DagsterInstance) -> list[str]:
-    """Marks the runs as failed whose process, on this machine, has ended without a word, and returns their ids.
+    """Marks unfinished runs as failed whose process on this machine no longer exists, and returns their ids.
 
     Args:
         instance: The Dagster instance that keeps the runs.
@@ -40,7 +41,7 @@ def end_runs_of_killed_processes(instance: dg.DagsterInstance) -> list[str]:
     for run in unfinished_runs(instance):
         host, _, name = run.tags.get(PROCESS_TAG, "").partition(" ")
         if name and host == socket.gethostname() and not _is_alive(_lock_file(instance, name)):
-            # It may have ended well since it was listed; now that its process is gone it ends no more.
+            # Read the run again: it may have finished since it was listed. Its process is gone, so its state is final.
             now = instance.get_run_by_id(run.run_id)
             if now is None or now.is_finished:
                 continue

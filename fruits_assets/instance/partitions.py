@@ -1,4 +1,4 @@
-"""Image folders as partitions: which to add, which to drop, and the runs of neighbours among them."""
+"""Image folders as partitions: which to add, which to drop, and the tags of a run that works on some of them."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,21 +21,21 @@ from spark_steps.store.store import Store
 IMAGE_FOLDERS = "image_folders"
 SYNC_JOB = "sync_image_folders"
 WHOLE_PIPELINE_JOB = "whole_pipeline"
-# Jobs that change no folder's rows by themselves; the runs that whole_pipeline starts name their own folders.
+# Jobs that change no folder's rows themselves. The runs that whole_pipeline starts have tags with their own folders.
 JOBS_WITHOUT_FOLDERS = (SYNC_JOB, WHOLE_PIPELINE_JOB)
 image_folders = dg.DynamicPartitionsDefinition(name=IMAGE_FOLDERS)
 
 
 @dataclass(frozen=True)
 class FolderChanges:
-    """What makes the partitions those of the folders found.
+    """The changes after which the partitions are the folders that were found.
 
     Attributes:
         add: Folders that are new, sorted.
-        drop: Partitions whose folder is gone, sorted.
-        refused: Folders whose name can be no partition key, sorted.
-        kept: Partitions whose folder is gone, and which a run or a backfill still works on, sorted.
-        moved: A sentence on a move of all photos to a new place, None where there was none.
+        drop: Partitions whose folder no longer exists, sorted.
+        refused: Folders whose name cannot be a partition key, sorted.
+        kept: Partitions whose folder no longer exists, but on which a run or a backfill still works, sorted.
+        moved: A sentence about a move of all photos to a new location, None where there was none.
     """
 
     add: list[str] = field(default_factory=list)
@@ -46,10 +46,10 @@ class FolderChanges:
 
 
 def is_partition_key(folder: str) -> bool:
-    """Returns whether a folder can be a partition: whether Dagster can work with its name.
+    """Returns whether Dagster accepts a folder's name as a partition key.
 
-    The rule is that of its static partitions. Dynamic ones take any name, and then fail where it is used: ``...``
-    separates the ends of a range, and a line break those of a list.
+    The rule is Dagster's rule for static partitions. It accepts any name for a dynamic partition, and fails later where
+    the name is used: ``...`` separates the ends of a range, and a line break separates the items of a list.
     """
     return not any(forbidden in folder for forbidden in INVALID_PARTITION_SUBSTRINGS)
 
@@ -57,12 +57,12 @@ def is_partition_key(folder: str) -> bool:
 def folder_changes(
     found: Iterable[str], registered: Iterable[str], in_flight: Collection[str] = frozenset()
 ) -> FolderChanges:
-    """Compares the folders found with the partitions there are.
+    """Compares the folders found with the registered partitions.
 
     Args:
         found: Folders that hold photos.
         registered: The partition keys so far.
-        in_flight: Partitions that are being worked on, and are not dropped now.
+        in_flight: Partitions on which a run or a backfill works; they are not dropped now.
     """
     usable = {folder for folder in found if is_partition_key(folder)}
     gone = set(registered) - usable
@@ -75,7 +75,7 @@ def folder_changes(
 
 
 def contiguous_ranges(wanted: Collection[str], registered: Sequence[str]) -> list[tuple[str, str]]:
-    """Returns the wanted partitions as (first, last) of groups of neighbours in the order of registration."""
+    """Returns the wanted partitions as contiguous ranges, (first, last), in the order of registration."""
     ranges: list[tuple[str, str]] = []
     previous_wanted = False
     for key in registered:
@@ -86,10 +86,10 @@ def contiguous_ranges(wanted: Collection[str], registered: Sequence[str]) -> lis
 
 
 def partition_tags(folders: Collection[str], registered: Sequence[str]) -> dict[str, str]:
-    """Returns the tags of one run that works on some partitions and on no other.
+    """Returns the tags of one run that works on the given partitions only.
 
-    Dagster's own tags name one range of neighbours, whose materializations it records at once; those of the other
-    folders are logged one by one. So the range is the longest one.
+    Dagster's own tags can name one contiguous range. Its materializations are recorded as a batch, those of the other
+    folders one by one; so the tags name the longest range.
 
     Args:
         folders: The partitions, one at least.
@@ -103,9 +103,9 @@ def partition_tags(folders: Collection[str], registered: Sequence[str]) -> dict[
 
 
 def refuse_to_empty(found: ImageFolders, registered: Sequence[str], images: str) -> None:
-    """Raises a FruitsError where not one photo is found and there are partitions.
+    """Raises a FruitsError where no photo is found although partitions are registered.
 
-    An images root without photos is more often a disk that is not mounted than photos that are all gone.
+    An images root without photos is more often a disk that is not mounted than a deletion of all photos.
     """
     if not found.photos and registered:
         raise FruitsError(
@@ -115,18 +115,18 @@ def refuse_to_empty(found: ImageFolders, registered: Sequence[str], images: str)
 
 
 def synchronise(instance: dg.DagsterInstance, store: Store, images: str, found: ImageFolders) -> FolderChanges:
-    """Registers new folders as partitions, and drops those that are gone together with their rows in every table.
+    """Registers new folders as partitions, and drops partitions without a folder, with their rows in every table.
 
-    One that a run or a backfill still works on is kept until the next time.
+    A partition on which a run or a backfill still works is kept until the next synchronisation.
 
     Args:
         instance: The Dagster instance.
         store: The store.
-        images: The images root, to name it.
-        found: What lies below it.
+        images: The images root.
+        found: The folders below the images root.
 
     Raises:
-        FruitsError: No photo is found at all, though folders are registered, the store holds other photos, or photos
+        FruitsError: No photo is found although folders are registered, or the store holds other photos, or photos
             are being erased.
     """
     end_runs_of_killed_processes(instance)
@@ -136,7 +136,7 @@ def synchronise(instance: dg.DagsterInstance, store: Store, images: str, found: 
     moved = store.use_images(images)
     in_flight = partitions_in_flight(instance, registered, without=JOBS_WITHOUT_FOLDERS)
     changes = folder_changes(found.photos, registered, in_flight)
-    # Folders of the store that are no partitions here were registered with another Dagster instance.
+    # Folders of the store that are not partitions of this Dagster instance were registered with another one.
     elsewhere = set(store.raw_images.folders()) - set(registered) - set(found.photos)
     gone = sorted({*changes.drop, *elsewhere})
     for table in store.tables.values():

@@ -1,8 +1,8 @@
-"""Texts taken out of what Dagster has recorded: its databases, and the captured output of steps.
+"""Removal of texts from Dagster's records: from its databases, and from the captured output of steps.
 
-The metadata of a materialization name the first rejected photos, and the configuration of a run that erases may name
-some. Dagster can delete a whole run, which would leave the folders of that run unmaterialized; so the texts alone are
-replaced, in every text of every row.
+The metadata of a materialization name the first rejected photos, and the configuration of an erasing run may name the
+photos to erase. Dagster can only delete a whole run, which would leave the folders of that run unmaterialized. So the
+runs stay, and the texts are replaced in every text column of every row.
 """
 
 import json
@@ -33,10 +33,10 @@ Replace = Callable[[str], str]
 
 
 def forget(instance: dg.DagsterInstance, texts: Collection[str], alone: Collection[str] = ()) -> int:
-    """Replaces texts wherever Dagster's records have them, and returns how many records that were.
+    """Replaces texts in all records of a Dagster instance, and returns how many records have changed.
 
     Args:
-        instance: Whose records.
+        instance: The Dagster instance.
         texts: Paths from the root, and image ids.
         alone: Other names of the same photos, as ``replacement`` takes them.
 
@@ -55,12 +55,12 @@ def forget(instance: dg.DagsterInstance, texts: Collection[str], alone: Collecti
 
 
 def replacement(texts: Collection[str], alone: Collection[str] = ()) -> Replace:
-    """Returns what replaces texts in another, as they are or as JSON writes them, once or twice.
+    """Returns a function that replaces texts in a string, also where they are encoded as JSON once or twice.
 
     Args:
-        texts: Replaced wherever they stand; image ids in small letters and in capitals.
-        alone: Replaced where they are all of a text, of a line, or of what is quoted, as it is in a run's
-            configuration: a short path such as ``1.jpg`` or ``Fig/1.jpg`` is the end of other photos' paths as well.
+        texts: Replaced at any position; image ids in lower case and in upper case.
+        alone: Replaced only where they are a whole string, a whole line, or a whole quoted string, as in a run's
+            configuration: a short path such as ``1.jpg`` or ``Fig/1.jpg`` is also the end of other photos' paths.
     """
     given = {text.strip() for text in (*texts, *alone)}
     hashes = {text.lower() for text in given if _HASH.fullmatch(text)}
@@ -81,7 +81,7 @@ def replacement(texts: Collection[str], alone: Collection[str] = ()) -> Replace:
 
 def _alternatives(texts: Collection[str]) -> Iterator[str]:
     others = sorted((text for text in set(texts) if text and not _HASH.fullmatch(text)), key=len, reverse=True)
-    # One for each way to write them, whose alternatives then begin with the same folders, which is fast.
+    # One pattern for each encoding: its alternatives begin with the same folders, so that a match is fast.
     ways = {
         tuple(map(way, others)) for way in (str, _json, partial(_json, ascii_only=False), lambda t: _json(_json(t)))
     }
@@ -111,7 +111,7 @@ def _forget_in(connect: Connect, tables: list[db.Table], replace: Replace) -> in
         changed = sum(_forget_in_table(connection, table, replace) for table in tables if table.name in there)
         is_sqlite = connection.dialect.name == "sqlite"
     if changed and is_sqlite:
-        # Else the texts would stay in unused pages, and in the log of the last writes.
+        # Without these, the texts would stay in unused pages and in the write-ahead log.
         with connect() as connection:
             connection.exec_driver_sql("VACUUM")
         with connect() as connection:

@@ -1,4 +1,4 @@
-"""The processes of Dagster's UI, started and ended by ``fruits ui``, and no more said of them than its user needs."""
+"""The processes of Dagster's UI, which ``fruits ui`` starts and ends; by default it shows only their warnings."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from fruits_assets.terminal.interrupts import INTERRUPTS
 from spark_steps.errors import FruitsError
 
 HOST = "127.0.0.1"
-# Webserver, daemon and code server end one after the other.
+# Time for webserver, daemon and code server to end, one after the other.
 _SECONDS_TO_END = 15
 
 
@@ -24,11 +24,11 @@ def serve(port: int, *, verbose: bool = False) -> None:
     """Runs the UI until it is interrupted.
 
     Args:
-        port: On which it listens to this machine.
-        verbose: Whether what Dagster says of its work is shown; errors and warnings always are.
+        port: The port of this machine on which it listens.
+        verbose: Whether Dagster's messages of level info are shown; errors and warnings always are.
 
     Raises:
-        FruitsError: Something else listens there, or Dagster has ended by itself.
+        FruitsError: Another program listens on the port, or Dagster has ended by itself.
     """
     if listens(port):
         raise FruitsError(f"Port {port} is in use, by another UI perhaps. Give another one: --port {port + 1}.")
@@ -54,17 +54,17 @@ def listens(port: int) -> bool:
 
 
 def _start(port: int, verbose: bool) -> subprocess.Popen[bytes]:
-    # A shell starts what is in the background with interrupts ignored; Dagster would then ignore every request to end.
+    # A shell starts background processes with SIGINT ignored, and children inherit that: Dagster could not be ended.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     where = ["-m", "fruits_assets.definitions", "-d", str(PACKAGES), "-h", HOST, "-p", str(port)]
     levels = ["--log-level", "info" if verbose else "warning"]
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "fruits_assets.instance.ui_server", "dev", *where, *levels],
-        # Dagster, and all that it starts, would else import what lies in the current folder.
+        # Without it, Dagster and its child processes would import modules from the current folder.
         env={**os.environ, "PYTHONSAFEPATH": "1"},
-        # A group of its own, which the terminal does not interrupt: what is still being imported would write a stack
-        # trace. The pipes tell it that this process has ended, and this process what it says.
+        # A process group of its own, so that Ctrl-C does not interrupt it: during its imports it would write a stack
+        # trace. Its standard input closes when this process ends; its output comes back by the other pipe.
         process_group=0,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -76,14 +76,14 @@ def _start(port: int, verbose: bool) -> subprocess.Popen[bytes]:
 
 
 def _pass_on(words: IO[bytes]) -> None:
-    # Line by line, and after an interrupt to nowhere.
+    # Line by line. After an interrupt, standard error is /dev/null.
     for line in words:
         with suppress(OSError):
             os.write(2, line)
 
 
 def _end(process: subprocess.Popen[bytes], *, gently: bool) -> None:
-    """Ends Dagster's processes; before they listen there is nothing that would have to be put in order."""
+    """Ends Dagster's processes: gently once they listen, at once before, when there is nothing to clean up."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGINT if gently else signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):

@@ -1,11 +1,11 @@
-"""The Dagster UI, for pages of its own alone.
+"""The Dagster UI behind a guard that refuses requests from pages of other sites.
 
-``python -m fruits_assets.instance.ui_server dev ...`` is ``dagster dev ...``.
+``python -m fruits_assets.instance.ui_server dev ...`` is ``dagster dev ...`` with this guard.
 
-Dagster's webserver asks nobody who they are, and takes commands from any page that is open in a browser on this
-machine: ``http://127.0.0.1:3000/graphql?query=mutation...`` in somebody's link or form starts a run, which may erase
-photos or cost money. Here it answers only what the browser says comes from its own pages, and what comes from no
-browser.
+Dagster's webserver has no authentication, and accepts commands from any page that is open in a browser on this
+machine: ``http://127.0.0.1:3000/graphql?query=mutation...`` in a link or a form of another site starts a run, which may
+erase photos or cost money. Behind the guard it answers only requests that, by the browser's headers, come from its own
+pages, and requests of programs other than browsers.
 """
 
 import os
@@ -33,14 +33,14 @@ _OURS = "fruits_assets.instance.ui_server"
 
 
 def is_of_another_site(headers: Mapping[str, str], path: str) -> bool:
-    """Returns whether a request was made by a page of another site, or to a name that only claims to be this machine.
+    """Returns whether a request comes from a page of another site, or its host name is not a name of this machine.
 
-    What a browser says of a request, pages cannot change: ``Host``, ``Origin`` and, of the Fetch standard,
-    ``Sec-Fetch-Site``. Programs other than browsers send neither of the last two.
+    Pages cannot change the headers ``Host``, ``Origin`` and ``Sec-Fetch-Site`` (Fetch standard), which the browser
+    sets. Programs other than browsers send neither of the last two.
 
     Args:
-        headers: Of the request, names in small letters.
-        path: Of the request; a link from elsewhere to a page of the UI is let through.
+        headers: The request's headers, with names in lower case.
+        path: The request's path; a link of another site to a page of the UI is allowed.
     """
     host = headers.get("host", "")
     if urlsplit(f"//{host}").hostname not in _HERE:
@@ -53,13 +53,13 @@ def is_of_another_site(headers: Mapping[str, str], path: str) -> bool:
 
 
 class OwnPagesOnly:
-    """Refuses, before Dagster sees them, requests of other sites' pages."""
+    """Middleware that refuses requests from pages of other sites."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on, or answers it with 403; a websocket is closed."""
+        """Passes a request on to Dagster, or answers it with 403; a refused websocket is closed."""
         if scope["type"] == "lifespan" or not is_of_another_site(Headers(scope=scope), scope["path"]):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -74,19 +74,19 @@ def dev(arguments: Sequence[str]) -> None:
     started = dagster.open_ipc_subprocess
 
     def start(command: Sequence[str], **options: Any) -> Any:
-        # Dagster has no setting for it. Its version is locked, and a test sees that the UI refuses.
+        # Dagster has no setting for its webserver. Its version is locked, and a test checks that the UI refuses.
         guarded = [*command[:2], _OURS, "webserver", *command[3:]] if "dagster_webserver" in command else command
         return started(guarded, **options)
 
     dagster.open_ipc_subprocess = start
     threading.Thread(target=_end_with_the_command, daemon=True).start()
-    # It says that dg dev is newer.
+    # The warning: dg dev supersedes dagster dev.
     warnings.simplefilter("ignore", dg.SupersessionWarning)
     dagster.dev_command(list(arguments))
 
 
 def _end_with_the_command() -> None:
-    # fruits ui holds the other end of the pipe, which closes however that process ends.
+    # fruits ui holds the other end of standard input, which closes however that process ends.
     sys.stdin.buffer.read()
     os.killpg(0, signal.SIGTERM)
 

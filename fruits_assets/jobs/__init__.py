@@ -1,4 +1,5 @@
-"""What people and sensors start: jobs, the whole pipeline, and erasures.
+"""The jobs that people and sensors start, the whole pipeline, and erasures.
 
-``jobs`` defines the jobs; ``pipeline`` runs three of them in turn; ``erasure_service`` erases while no run works.
+``jobs`` defines the jobs; ``pipeline`` runs three of them in turn; ``erasure_service`` erases photos while no run is
+under way.
 """

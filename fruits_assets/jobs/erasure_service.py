@@ -1,4 +1,4 @@
-"""Photos erased, as ``fruits erase`` and the job do it: one at a time, and with no run under way."""
+"""Erasure of photos, for ``fruits erase`` and the job: one erasure at a time, and only while no run is under way."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,14 +31,14 @@ from spark_steps.tables.row_removal import check_nobody_writes
 
 @dataclass(frozen=True)
 class ErasureRequest:
-    """Which photos somebody wants erased, as they are named by people.
+    """Which photos to erase, as the user names them.
 
     Attributes:
-        image_ids: By the sha256 of their bytes.
-        paths: By their files.
+        image_ids: Image ids, the sha256 of the photos' bytes.
+        paths: Paths of the photos.
         listed: A file, on this machine or in S3, with an image id or a path on each line.
-        lines: The same as a text.
-        older_than: Days that they have not been changed for.
+        lines: The content of such a file.
+        older_than: Least number of days since the photos were last changed.
     """
 
     image_ids: list[str] = field(default_factory=list)
@@ -49,14 +49,15 @@ class ErasureRequest:
 
     @property
     def given(self) -> list[str]:
-        """What a run's configuration has of them, as it was written: relative, as a URI, in capitals."""
+        """Ids and paths exactly as the user wrote them: a run's configuration contains them in this form."""
         return [*self.image_ids, *self.paths]
 
     def request(self, store: Store, settings: Settings) -> Request:
-        """Returns what that means.
+        """Returns the request with normalised image ids and paths, the lists read.
 
         Raises:
-            FruitsError: There is no such list, it cannot be read, or names what is no photo of the images root.
+            FruitsError: A list is missing or cannot be read, or an entry is neither an image id nor a path below the
+                images root.
         """
         request = read_request(self.image_ids, self.paths, settings.images) | read_lines(self.lines, settings.images)
         if self.listed:
@@ -73,10 +74,10 @@ _PATIENCE_SECONDS = 10.0
 
 
 def preview(settings: Settings, wanted: ErasureRequest) -> Plan:
-    """Returns what an erasure would take away, and changes nothing.
+    """Returns what an erasure would delete, and changes nothing.
 
     Raises:
-        FruitsError: Something cannot be erased.
+        FruitsError: A photo cannot be erased.
     """
     store = _opened(settings)
     return _plan(store, wanted.request(store, settings), settings)
@@ -90,24 +91,25 @@ def erase(
     report: Report,
     own_run: str | None = None,
 ) -> None:
-    """Finishes what was interrupted, then erases what is asked for.
+    """Finishes erasures that were interrupted, then erases the photos of a request.
 
     Args:
-        settings: Where the photos and the store are.
-        instance: Of Dagster, whose records are searched too.
-        wanted: What is asked for; nothing, to finish what was interrupted.
-        agreed: Is shown what would go, and says whether it is to go.
-        report: Takes progress, a line at a time; no line names a photo.
-        own_run: The run that erases, if it is one.
+        settings: The locations of the photos and the store.
+        instance: The Dagster instance, whose records are searched too.
+        wanted: The photos to erase; none, to finish interrupted erasures only.
+        agreed: Takes the plan, and returns whether it is to be carried out.
+        report: Takes progress messages, a line at a time; no line names a photo.
+        own_run: The id of the run that erases, None where it is not a run.
 
     Raises:
-        FruitsError: A run is under way, or something cannot be erased.
+        FruitsError: A run is under way, or a photo cannot be erased.
     """
     store = _opened(settings)
     request = wanted.request(store, settings)
     end_runs_of_killed_processes(instance)
     _refuse_while_running(instance, store, own_run)
-    # Not where the lock lies: the launcher role may delete the lock there, and nothing else.
+    # Checked at a table's root, not beside the lock: there the launcher role may delete the lock only, and not the
+    # object that the check writes.
     check_conditional_writes(store.raw_images.root)
     lock, what = f"{store.erasures}/unfinished/lock", f"erases photos of {store.root}"
     with one_at_a_time(lock, what, _PATIENCE_SECONDS) as check_alone:
@@ -116,15 +118,16 @@ def erase(
         if not agreed(plan):
             return
         if plan.is_empty:
-            # Of what was erased before, a run that was to erase it again has the name in its configuration.
+            # A run that was to erase photos erased before has their names in its configuration: replace them there.
             if wanted.given:
                 forget(instance, plan.absent, wanted.given)
             return
-        # Whoever was asked may have taken a day.
+        # Check the lock again: the answer to the question may have taken a day.
         check_alone()
         erasure = decide(store, plan, wanted.given)
         try:
-            # Again: a run that began since has not seen the note, and one that begins from now on will.
+            # Check again: a run that started since the first check has not seen the note that ``decide`` writes. A run
+            # that starts from now on sees it and refuses.
             _refuse_while_running(instance, store, own_run)
         except FruitsError:
             withdraw(store, erasure)
@@ -156,7 +159,7 @@ def _opened(settings: Settings) -> Store:
 
 
 def _without(request: Request, begun: list[Erasure]) -> Request:
-    """Returns a request without what has just been finished, so that the same command again meets nothing unknown."""
+    """Returns a request without the photos of erasures just finished: a repeated command would find them absent."""
     ids = {image_id for erasure in begun for image_id in erasure.image_ids}
     paths = {path for erasure in begun for path in erasure.paths}
     return Request(request.image_ids - ids, request.paths - paths)

@@ -1,4 +1,4 @@
-"""The jobs: the whole pipeline, its three stages, and the upkeep of the partitions."""
+"""The jobs: the whole pipeline, its three stages, synchronisation of the partitions, and erasure."""
 
 from dataclasses import asdict
 from typing import Any
@@ -27,7 +27,7 @@ from spark_steps.erasure.plan import Plan
 from spark_steps.photos.listing import list_image_folders
 from spark_steps.store.store import Store
 
-# To filter the runs by in the UI.
+# A tag by which the UI can filter runs.
 STAGE_TAG = "fruits/stage"
 
 extract_features = dg.define_asset_job(
@@ -53,7 +53,7 @@ reduce_folders = dg.define_asset_job(
 @dg.op(required_resource_keys={"settings", "store"})
 @reports_failures
 def compare_folders_with_partitions(context: dg.OpExecutionContext) -> None:
-    """Registers folders that are new; drops those that are gone, tables included."""
+    """Registers new folders as partitions, and drops folders that no longer exist, with their rows in the tables."""
     settings: Settings = context.resources.settings
     store: Store = context.resources.store
     check_residency(settings)
@@ -77,7 +77,7 @@ def compare_folders_with_partitions(context: dg.OpExecutionContext) -> None:
     tags={STAGE_TAG: "folders"},
 )
 def sync_image_folders() -> None:
-    """Compares once."""
+    """Compares folders and partitions once."""
     compare_folders_with_partitions()
 
 
@@ -113,13 +113,14 @@ def run_all_stages(context: dg.OpExecutionContext, config: PipelineConfig) -> No
 def whole_pipeline() -> None:
     """Runs all stages once.
 
-    Not a job of the assets: Dagster would split folders that are no neighbours into a run each, with a PCA in each.
+    It is not a job of assets: Dagster would split folders that are not contiguous into a run each, and each of those
+    runs would fit a PCA.
     """
     run_all_stages()
 
 
 class EraseConfig(dg.Config):
-    """Which photos are erased; nothing, to finish an erasure that was interrupted."""
+    """Which photos to erase; none, to finish an erasure that was interrupted."""
 
     image_ids: list[str] = Field([], description="Photos by the sha256 of their bytes.")
     paths: list[str] = Field([], description="Photos by their files, as the tables name them.")
@@ -133,7 +134,7 @@ class EraseConfig(dg.Config):
 @dg.op(required_resource_keys={"settings", "store"})
 @reports_failures
 def erase_what_is_named(context: dg.OpExecutionContext, config: EraseConfig) -> None:
-    """Erases, and says how many photos, files and rows that were; which, it does not say."""
+    """Erases the photos, and records the number of photos, files and rows, but no name of a photo."""
     wanted = ErasureRequest(config.image_ids, config.paths, config.from_file, config.older_than_days)
     plans: list[Plan] = []
 
@@ -160,7 +161,7 @@ def erase_what_is_named(context: dg.OpExecutionContext, config: EraseConfig) -> 
     tags={STAGE_TAG: "erasure"},
 )
 def erase_photos() -> None:
-    """Erases once."""
+    """Erases photos once."""
     erase_what_is_named()
 
 

@@ -1,4 +1,4 @@
-"""The whole way from folders to reduced features, as runs of the same jobs that the UI starts."""
+"""The whole pipeline from folders to reduced features, as runs of the same jobs that the UI starts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,9 +29,9 @@ class Stage:
     """One job of the pipeline.
 
     Attributes:
-        job: Its name.
-        title: What it does.
-        per_folder: Whether it runs on ranges of folders.
+        job: Name of the job.
+        title: What the job does, for people.
+        per_folder: Whether its runs have folders as partitions.
     """
 
     job: str
@@ -49,9 +49,9 @@ class Runs:
     """How the runs of a pipeline are started.
 
     Attributes:
-        tags: Of each of them, besides those that say what it works on.
-        config: Run configuration of each of them.
-        full_refresh: Run every photo through the network again, new or not.
+        tags: Tags of each run, besides those with its locations and folders.
+        config: Run configuration of each run.
+        full_refresh: Whether to run every photo through the network again, new or not.
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Runs:
         return {**self.config, "ops": {"mobilenet_features": {"config": {"full_refresh": True}}}}
 
 
-# What the steps have to say goes to the terminal.
+# Messages of the steps are printed to the terminal.
 AT_A_TERMINAL = Runs(config={"loggers": {PROGRESS_LOGGER: {}}})
 
 
@@ -79,43 +79,43 @@ def run_pipeline(
 ) -> None:
     """Registers the folders, featurises those that match, refits the PCA and projects all folders that have features.
 
-    That is one run for the features of all folders that match, one for the PCA and one for the projection.
+    There are three runs: one for the features of all folders that match, one for the PCA, and one for the projection.
 
     Args:
-        settings: Where the photos and the store are, which weights, how many components.
+        settings: The locations of photos and store, the weights and the number of components.
         instance: The Dagster instance that keeps the runs.
         definitions_for: Returns the code location for some settings.
-        patterns: Shell patterns of the folders to featurise; a folder that matches one of them is.
-        report: Takes progress, a line at a time.
+        patterns: Shell patterns of the folders to featurise; a folder has to match one of them.
+        report: Takes progress messages, a line at a time.
         runs: How the runs are started.
 
     Raises:
-        FruitsError: There is nothing to do, or a run has failed; the message says why.
+        FruitsError: There is nothing to do, or a run has failed; the message has the reason.
     """
     check_residency(settings)
     refuse_while_erasing(Store(settings.store))
-    # Before any work: a wrong path should not come to light after the listing of a million photos.
+    # Check the path of the weights first: else a wrong path would fail only after the listing of a million photos.
     if settings.weights is not None:
         check_source(settings.weights)
     wanted = register_folders(settings, instance, patterns, report)
-    # And what cannot be downloaded, not after the start of Spark.
+    # Download the weights before Spark starts, so that a failed download does not cost the start of Spark.
     fetch_weights(settings.weights, Store(settings.store).mobilenet_models)
     definitions = definitions_for(settings)
     with tagged_as_alive(instance) as own_tags, one_cluster_for_all(settings, instance, report) as cluster_tags:
         runs = replace(runs, tags={**runs.tags, **locations(settings), **cluster_tags, **own_tags})
         _run_stage(EXTRACT, wanted, definitions, runs, instance, report)
         _run_stage(FIT, [], definitions, runs, instance, report)
-        # All of them, not only those that match: numbers of different PCA models do not compare.
+        # All folders, not only those that match: features reduced by different PCA models cannot be compared.
         _run_stage(REDUCE, Store(settings.store).mobilenet_features.folders(), definitions, runs, instance, report)
 
 
 def register_folders(
     settings: Settings, instance: dg.DagsterInstance, patterns: Sequence[str], report: Callable[[str], None]
 ) -> list[str]:
-    """Makes the partitions those of the folders, and returns the folders that match one of some patterns.
+    """Synchronises the partitions with the folders, and returns the folders that match at least one pattern.
 
     Raises:
-        FruitsError: There is no photo, or none in a folder that matches.
+        FruitsError: No folder has a photo, or no folder with photos matches.
     """
     found = list_image_folders(settings.images)
     if not found.photos:
@@ -184,7 +184,7 @@ def _tags_of(folders: Sequence[str], instance: dg.DagsterInstance) -> dict[str, 
     """Returns the tags of one run of some folders.
 
     Raises:
-        FruitsError: A folder is no partition.
+        FruitsError: A folder is not a partition.
     """
     registered = list(instance.get_dynamic_partitions(IMAGE_FOLDERS))
     if missing := sorted(set(folders) - set(registered)):

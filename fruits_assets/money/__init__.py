@@ -1,4 +1,5 @@
-"""Money: prices, what a run has cost, what a month has cost, and what a run may cost at most.
+"""Prices, costs of runs and of months, the budget, and estimates.
 
-``costs`` turns seconds into euros; ``budget`` refuses; ``estimate`` says beforehand.
+``prices`` reads the price of a node; ``costs`` turns seconds into euros; ``spend`` adds up a month; ``budget`` refuses
+a cluster that the budget does not allow; ``estimate`` computes time and cost before a run.
 """

@@ -1,23 +1,24 @@
-"""Whether the month's budget allows one more cluster; decided before it is asked for."""
+"""Whether the month's budget allows one more cluster; checked before the cluster is requested."""
 
 from fruits_assets.money.prices import Prices
 from fruits_assets.money.spend import ClusterSpend, Spend
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 
-# A cluster of others has no end that is known. It is looked at again before every new cluster, so an hour is enough.
+# Hours that a cluster of others is assumed to run on, because its end is unknown. One is enough: the check is repeated
+# before every new cluster.
 _HOURS_OF_OTHERS = 1.0
-# Nodes count from their creation. The switch that ends them is set when they have booted, 3 to 5 minutes later; its
-# timer may be a minute late; and the end takes minutes, 5 where EMR does not hear and the machine shuts itself down.
+# Nodes cost from their creation. The timer that ends them starts at their boot, 3 to 5 minutes later, and may be a
+# minute late. Ending takes minutes: 5 where EMR cannot be reached and the machine shuts itself down.
 MINUTES_BEYOND_AGE = 10
 
 
 def worst_case_eur(settings: Settings, prices: Prices) -> float:
-    """Returns the most that a cluster may cost: the master and the most core nodes for the greatest age, boot and end.
+    """Returns the most that a cluster may cost: master and maximum core nodes, for the maximum age, boot and end.
 
     Args:
-        settings: Nodes and age.
-        prices: Of their type.
+        settings: Maximum number of nodes and maximum age.
+        prices: Prices, those of the instance type among them.
     """
     nodes = 1 + settings.max_core_nodes
     return nodes * (settings.max_age_minutes + MINUTES_BEYOND_AGE) / 60 * prices.node_hour_eur(settings.instance_type)
@@ -26,12 +27,12 @@ def worst_case_eur(settings: Settings, prices: Prices) -> float:
 def rest_eur(cluster: ClusterSpend, worst_case_eur: float) -> float:
     """Returns the most that a cluster may still cost.
 
-    One of ours reaches the worst case at most, if it was started with the settings of now. One of others may run
-    for ever; an hour of it is counted.
+    A cluster of this platform costs at most the worst case, if it was started with the present settings. A cluster of
+    others may run forever; one hour of it is counted.
 
     Args:
-        cluster: Of the month.
-        worst_case_eur: Of one of ours, from its creation to its end.
+        cluster: A cluster that lived in this month.
+        worst_case_eur: The most that a cluster of this platform costs from its creation to its end.
     """
     if not cluster.running:
         return 0.0
@@ -46,14 +47,15 @@ def check_budget(spend: Spend, worst_case_eur: float, budget_eur: float) -> None
     Args:
         spend: What clusters have cost in the month.
         worst_case_eur: The most that the new one may cost.
-        budget_eur: For the month.
+        budget_eur: The month's budget.
 
     Raises:
-        FruitsError: What was spent, what running clusters may still cost and the new one do not fit together.
+        FruitsError: What was spent, what running clusters may still cost and the new cluster together exceed the
+            budget.
     """
     rest = sum(rest_eur(cluster, worst_case_eur) for cluster in spend.clusters)
     needed = spend.total_eur + rest + worst_case_eur
-    # Cents are what is shown and what is compared: a budget that looks sufficient is.
+    # Compared in cents, as the message shows them: a budget that looks sufficient there is sufficient.
     if round(needed, 2) <= round(budget_eur, 2):
         return
     running = sum(cluster.running for cluster in spend.clusters)

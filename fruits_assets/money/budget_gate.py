@@ -1,4 +1,4 @@
-"""Whether the month's budget allows what nobody is looking at: asked by automation before it starts a run."""
+"""Whether the month's budget allows an automatic run; automation checks it before it starts the run."""
 
 from datetime import UTC, datetime
 
@@ -12,18 +12,18 @@ from spark_steps.errors import FruitsError
 
 
 def check_automatic_run(settings: Settings, images: int = 0, image_bytes: float = 0.0) -> Estimate | None:
-    """Refuses a run on the cluster that the month's budget may not allow; elsewhere than on EMR nothing is asked.
+    """Refuses a run on EMR that could exceed the month's budget; other deployments are not checked.
 
     Args:
-        settings: The platform's.
+        settings: The platform's settings.
         images: Photos that the run is to featurise.
-        image_bytes: Of each.
+        image_bytes: Average bytes of a photo.
 
     Returns:
-        What the photos are expected to take, None where there are none or nothing is paid for.
+        Expected time and cost of the photos; None without photos, or where the deployment costs nothing.
 
     Raises:
-        FruitsError: The budget could be exceeded, or AWS does not say what was spent.
+        FruitsError: The budget could be exceeded, or what was spent cannot be read from AWS.
     """
     if settings.deployment != "emr":
         return None

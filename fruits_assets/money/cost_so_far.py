@@ -1,4 +1,4 @@
-"""What a store has cost so far, added up from what each materialization says of its own cost."""
+"""What a store has cost so far: the sum of the costs in the metadata of its materializations."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ _EVENTS_AT_A_TIME = 1000
 
 @dataclass(frozen=True)
 class CostSoFar:
-    """Costs of all work that has come to an end, as far as this Dagster instance knows it.
+    """Costs of all completed steps that this Dagster instance has records of.
 
     Attributes:
-        paid: Euros paid for steps on clusters; their start-up and idle time, and steps that failed, are not in it.
+        paid: Euros paid for steps on clusters, without the clusters' start-up and idle time and without failed steps.
         equivalent: What the work done on this machine would have cost on a cluster.
     """
 
@@ -26,14 +26,14 @@ class CostSoFar:
 
 
 def cost_so_far(instance: dg.DagsterInstance, report: dg.AssetKey, assets: Sequence[dg.AssetKey]) -> CostSoFar:
-    """Returns the sum that the last report had, and what has been materialized since.
+    """Returns the sum in the last report plus the costs of all materializations since.
 
-    So each event is read once, and not by each report again.
+    So each event is read only once, not again for each report.
 
     Args:
-        instance: Of Dagster.
-        report: The asset whose materializations say ``cost_so_far_eur``.
-        assets: Those that say ``run_cost_eur``.
+        instance: The Dagster instance.
+        report: The asset whose materializations have ``cost_so_far_eur`` in their metadata.
+        assets: The assets whose materializations have ``run_cost_eur`` in their metadata.
     """
     last = instance.fetch_materializations(report, limit=1).records
     total = _cost_of(last[0], PAID, EQUIVALENT) if last else CostSoFar()

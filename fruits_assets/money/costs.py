@@ -1,4 +1,4 @@
-"""What work costs: on the cluster what its nodes cost for that time, here nothing, and what it would cost there."""
+"""The cost of a step: on a cluster, its nodes for that time; on this machine nothing, and what a cluster would cost."""
 
 import json
 import os
@@ -10,19 +10,19 @@ from typing import Any
 from fruits_assets.money.price_table import EC2_USD_PER_HOUR, EMR_USD_PER_HOUR, PRICES_DATE
 
 CORES_PER_NODE = 4
-# Carries the cost model of the cluster to a step that runs there.
+# The environment variable with the cost model of the cluster, for a step that runs there.
 COST_VARIABLE = "FRUITS_CLUSTER_COST"
 NOT_IN_A_STEP = "the cluster's start-up and idle time are not in it; fruits clusters shows them"
 
 
 @dataclass(frozen=True)
 class Euros:
-    """An amount, by what it is paid for.
+    """An amount of euros in three parts.
 
     Attributes:
-        ec2: The machines.
-        emr: EMR's own fee on them.
-        ebs: Their disks.
+        ec2: For the machines.
+        emr: For EMR's fee on the machines.
+        ebs: For the machines' disks.
     """
 
     ec2: float = 0.0
@@ -31,7 +31,7 @@ class Euros:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """The sum of the parts."""
         return self.ec2 + self.emr + self.ebs
 
     def __add__(self, other: "Euros") -> "Euros":
@@ -46,12 +46,12 @@ class Cost:
     """The cost of a step.
 
     Attributes:
-        seconds: Time it took.
+        seconds: Duration of the step.
         paid: What is paid for it; nothing on this machine.
-        computed_from: A sentence with the numbers it was computed from.
-        cluster_seconds: For work on this machine: time that the core nodes of the cluster would take, were their
-            cores as fast and all busy.
-        equivalent_eur: For work on this machine: what the whole cluster would cost for that time, start-up left out.
+        computed_from: A sentence with the numbers that the cost was computed from.
+        cluster_seconds: For work on this machine: the time that the core nodes of the cluster would take, if their
+            cores were as fast and all busy.
+        equivalent_eur: For work on this machine: what the whole cluster would cost for that time, without start-up.
     """
 
     seconds: float
@@ -62,25 +62,25 @@ class Cost:
 
 
 class CostModel(ABC):
-    """What turns seconds of work into money, wherever the work is done."""
+    """Computes the cost of a duration, on this machine or on a cluster."""
 
     @abstractmethod
     def of_seconds(self, seconds: float) -> Cost:
-        """Returns the cost of so many seconds of work."""
+        """Returns the cost of a number of seconds of work."""
 
     @staticmethod
     def of(cores: str, core_nodes: int, usd_to_eur: float) -> "LocalCostModel":
-        """Returns the model of this machine, for Spark's notation of cores, a number or ``*``."""
+        """Returns the model of this machine; ``cores`` is Spark's notation, a number or ``*``."""
         return LocalCostModel((os.cpu_count() or 1) if cores == "*" else int(cores), core_nodes, usd_to_eur)
 
 
 @dataclass(frozen=True)
 class LocalCostModel(CostModel):
-    """The model of this machine.
+    """The cost model of this machine.
 
     Attributes:
         cores: Cores of this machine that Spark uses.
-        core_nodes: Core nodes of the cluster that costs are estimated for.
+        core_nodes: Core nodes of the cluster that the equivalent cost is computed for.
         usd_to_eur: Euros for a dollar.
     """
 
@@ -89,20 +89,20 @@ class LocalCostModel(CostModel):
     usd_to_eur: float
 
     def of_seconds(self, seconds: float) -> Cost:
-        """Returns no cost, and what a cluster would have cost."""
+        """Returns a cost with nothing paid, and with what a cluster would have cost."""
         return local_cost(seconds, self.cores, self.core_nodes, self.usd_to_eur)
 
 
 @dataclass(frozen=True)
 class ClusterCostModel(CostModel):
-    """The model of a cluster, shipped with each step as JSON.
+    """The cost model of a cluster, sent with each step as JSON.
 
     Attributes:
         cluster_id: ``j-...``.
-        nodes: How many there are of each kind when the step is submitted: ``{"master": 1, "core": 2}``.
-        instance_type: Of all of them.
-        eur_per_node_hour: Price of one for an hour.
-        prices: Where the prices come from, with their date.
+        nodes: Number of nodes of each kind when the step is submitted: ``{"master": 1, "core": 2}``.
+        instance_type: Instance type of all nodes.
+        eur_per_node_hour: Price of one node for an hour.
+        prices: The source of the prices, with their date.
     """
 
     cluster_id: str
@@ -122,7 +122,7 @@ class ClusterCostModel(CostModel):
         return Cost(seconds, self.eur_per_node_hour * (nodes * seconds / 3600), computed_from)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the model as JSON takes it."""
+        """Returns the model as a JSON document."""
         price = self.eur_per_node_hour
         return {
             "cluster_id": self.cluster_id,
@@ -134,13 +134,13 @@ class ClusterCostModel(CostModel):
 
     @classmethod
     def of_this_step(cls) -> "ClusterCostModel | None":
-        """Returns the model that this process was started with, None where it is no step of a cluster."""
+        """Returns the model in this process's environment; None where the process is not a step on a cluster."""
         given = os.environ.get(COST_VARIABLE)
         return cls.from_json(json.loads(given)) if given else None
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> "ClusterCostModel":
-        """Returns the model that ``to_json`` gave."""
+        """Returns the model from the document that ``to_json`` returned."""
         return cls(**{**given, "eur_per_node_hour": Euros(**given["eur_per_node_hour"])})
 
 
@@ -148,8 +148,8 @@ def local_cost(seconds: float, cores: int, core_nodes: int, usd_to_eur: float) -
     """Estimates what local work would have cost on a cluster of one master and some core nodes.
 
     Args:
-        seconds: Time it took here.
-        cores: Cores it ran on here.
+        seconds: Duration on this machine.
+        cores: Cores of this machine that it used.
         core_nodes: Core nodes of the cluster.
         usd_to_eur: Euros for a dollar.
     """
@@ -169,9 +169,9 @@ def entries(cost: Cost, share: float = 1.0, images: int = 0) -> dict[str, Any]:
     """Returns the metadata of a cost, or of a folder's share of it.
 
     Args:
-        cost: Of the step.
-        share: The folder's share of it, 1 for all.
-        images: Photos worked on for that share; with none there is no cost per photo.
+        cost: The cost of the step.
+        share: The folder's share of the cost, 1 for all of it.
+        images: Photos worked on for that share; without any there is no cost per photo.
     """
     paid = cost.paid * share
     described: dict[str, Any] = {
@@ -190,6 +190,6 @@ def entries(cost: Cost, share: float = 1.0, images: int = 0) -> dict[str, Any]:
 
 
 def shares(weights: Mapping[str, int]) -> dict[str, float]:
-    """Returns the share of the whole that each folder bears, in proportion to its weight; equal if all weigh 0."""
+    """Returns each folder's share of the whole, in proportion to its weight; equal shares if all weights are 0."""
     total = sum(weights.values())
     return {folder: weight / total if total else 1 / len(weights) for folder, weight in weights.items()}

@@ -1,4 +1,4 @@
-"""How long so many photos take on the cluster and what they cost, with every assumption said."""
+"""Estimated time and cost of a number of photos on the cluster, with a list of all assumptions."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -23,47 +23,48 @@ PCA_CORE_SECONDS_PER_IMAGE = 1.6e-4
 START_UP_SECONDS = 7 * 60.0
 ENDING_SECONDS = 60.0
 STEP_OVERHEAD_SECONDS = 30.0
-# An answer of S3 takes 20 to 50 ms; LISTs of one location come one after the other, requests for files 16 at a time.
+# A request to S3 takes 20 to 50 ms. LISTs of one location follow each other; 16 requests for files run at a time.
 SECONDS_PER_REQUEST, REQUESTS_AT_A_TIME = 0.03, 16
-# An m5.xlarge has 1.25 Gbit/s for as long as it likes, and more only for bursts.
+# An m5.xlarge has 1.25 Gbit/s sustained, and more only in bursts.
 NODE_BYTES_PER_SECOND = 156e6
-# Assumed: what each folder of a run takes besides its photos and requests, nearly all of it Dagster's records.
+# Assumed: time for each folder of a run besides its photos and requests, nearly all of it for Dagster's records.
 SECONDS_PER_FOLDER = 0.03
 IMAGES_PER_FOLDER = 500
 # As commonly quoted for eu-west-3 in 2026-09, not read from the Price List API.
 S3_USD_PER_GIGABYTE_MONTH = 0.024
 TABLE_BYTES_PER_IMAGE = 1280 * 4 + 600
 MOST_CORE_NODES = 4
-# Dagster's documentation gives 100,000 partitions of an asset as the most.
+# Dagster's documentation recommends at most 100,000 partitions of an asset.
 PRACTICAL_FOLDERS = 100_000
-# raw_images, mobilenet_features and the check of the features; pca_model and reduced_features.
+# Steps of each range of folders: raw_images, mobilenet_features and the check of the features. Steps of the whole
+# store: pca_model and reduced_features.
 _PARTS_OF_FOLDERS = 3
 _WHOLE_STEPS = 2
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What so many photos take.
+    """Estimated time and cost of a number of photos.
 
     Attributes:
-        images: Photos.
-        folders: They lie in.
-        megapixels: Of each.
-        nodes: Master and core nodes.
-        instance_type: Of all nodes.
-        images_per_second: Of all core nodes together, in mobilenet_features.
-        seconds: By what they are spent on.
-        sessions: Clusters that are needed one after the other, because each ends at its greatest age.
+        images: Number of photos.
+        folders: Number of folders with photos.
+        megapixels: Megapixels of each photo.
+        nodes: Number of nodes, the master included.
+        instance_type: Instance type of all nodes.
+        images_per_second: Rate of all core nodes together in mobilenet_features.
+        seconds: Durations, by kind of work.
+        sessions: Clusters that are needed one after the other, because each ends at its maximum age.
         parts: Ranges of folders that raw_images and mobilenet_features are to be run in.
-        cluster_eur: Nodes, from their creation to their end.
+        cluster_eur: Cost of the nodes, from their creation to their end.
         work_eur: The same without start-up and end.
         requests: Requests to S3.
-        requests_eur: What they cost.
-        table_gigabytes: Of the tables.
-        storage_eur_per_month: Photos and tables in S3.
-        worst_case_eur: What one cluster could cost at most, which must be free in the budget.
-        budget_eur: For the month.
-        assumptions: All that this rests on.
+        requests_eur: Cost of the requests.
+        table_gigabytes: Size of the tables.
+        storage_eur_per_month: Cost of photos and tables in S3.
+        worst_case_eur: The most that one cluster could cost, which must be left in the budget.
+        budget_eur: The month's budget.
+        assumptions: All assumptions of the estimate.
     """
 
     images: int
@@ -92,18 +93,19 @@ class Estimate:
 
     @property
     def total_eur(self) -> float:
-        """All but storage."""
+        """Cost of clusters and requests, without storage."""
         return self.cluster_eur + self.requests_eur
 
     @property
     def fits(self) -> bool:
-        """Whether the month's budget, untouched, allows it all; what the last cluster could cost at most included."""
-        # What is counted of the last session is its worst case, so all before it and that must fit.
+        """Whether a month's whole budget is enough, with the last cluster counted at its worst case."""
+        # Before a cluster is created, its worst case must be left in the budget. So the cost of all sessions but the
+        # last plus one worst case must not exceed the budget.
         before = self.cluster_eur * (self.sessions - 1) / self.sessions
         return max(self.cluster_eur, before + self.worst_case_eur) <= self.budget_eur
 
     def as_json(self) -> dict[str, Any]:
-        """Returns it for scripts."""
+        """Returns the estimate as a JSON document for scripts."""
         return {
             **asdict(self),
             "total_seconds": self.total_seconds,
@@ -125,13 +127,14 @@ def estimate(
     """Estimates time and cost of the whole pipeline on a new cluster, for photos that are all new.
 
     Args:
-        images: Photos.
+        images: Number of photos.
         core_nodes: Core nodes of the cluster; managed scaling may add more.
-        prices: Of the region.
-        settings: Instance type, limits of time, and the budget.
-        megapixels: Of each photo.
-        images_per_second_per_core: Rate of the network with decoding, where it is known; else from ours.
-        folders: Folders that they lie in; left out, one for 500 photos.
+        prices: Prices of the region.
+        settings: Instance type, time limits, and the budget.
+        megapixels: Megapixels of each photo.
+        images_per_second_per_core: Rate of decoding and network, where it was measured; None for this project's
+            measurement.
+        folders: Number of folders; None for one for 500 photos.
 
     Raises:
         FruitsError: The price of the instance type is not known.
@@ -179,10 +182,10 @@ class _Pace:
     """How fast a cluster works.
 
     Attributes:
-        cores: Of all core nodes.
-        photo_bytes: Of a photo.
+        cores: Cores of all core nodes.
+        photo_bytes: Bytes of a photo.
         per_core: Photos a second that a core decodes and runs through the network.
-        rate: Photos a second of all core nodes.
+        rate: Photos a second of all core nodes together.
     """
 
     cores: float
@@ -192,7 +195,7 @@ class _Pace:
 
     @property
     def is_bound_by_network(self) -> bool:
-        """Whether the nodes' connections are what limits the rate."""
+        """Whether the nodes' network bandwidth limits the rate."""
         return self.rate < self.per_core * self.cores
 
 
@@ -207,18 +210,18 @@ def _pace(core_nodes: int, settings: Settings, megapixels: float, given: float |
 
 
 def _listing_seconds(images: int, folders: int, requests: Requests) -> float:
-    # The requests of the driver: all but those for photos, which the workers make while they compute.
+    # The requests of the driver: all requests but those for photos, which the workers make while they compute.
     others = requests.gets - images + requests.puts + requests.lists - requests.lists_in_turn
     waiting = (requests.lists_in_turn + others / REQUESTS_AT_A_TIME) * SECONDS_PER_REQUEST
     return waiting + folders * SECONDS_PER_FOLDER
 
 
 def _sessions(work: float, parts: int, session: float) -> tuple[int, float]:
-    """Returns how many clusters the work takes, and the seconds that its steps need besides.
+    """Returns how many clusters the work takes, and the overhead of its steps in seconds.
 
     Args:
         work: Seconds of work.
-        parts: Ranges of folders that it is at least cut into.
+        parts: Least number of ranges of folders that the work is cut into.
         session: Seconds that a cluster has for steps.
     """
     sessions = 1
@@ -227,7 +230,8 @@ def _sessions(work: float, parts: int, session: float) -> tuple[int, float]:
         overhead = steps * STEP_OVERHEAD_SECONDS
         if work + overhead <= sessions * session:
             return sessions, overhead
-        # With each session come three steps more, which a session of the shortest age (15 minutes) still gains on.
+        # Each session adds three steps. Even a session of the shortest age (15 minutes) is longer than their overhead,
+        # so the loop ends.
         sessions += max(1, math.ceil((work + overhead) / session) - sessions)
 
 

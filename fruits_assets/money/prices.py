@@ -1,6 +1,6 @@
-"""What a node costs an hour: from AWS's Price List API, and where that cannot be read, from a dated table.
+"""The price of a node for an hour: from AWS's Price List API, or from a dated table where that cannot be read.
 
-Spot has no price that is known beforehand: Spot nodes are priced as on demand, which is an upper bound.
+Spot prices are not known in advance, so Spot nodes have the price of on-demand nodes, which is an upper bound.
 """
 
 import json
@@ -26,7 +26,7 @@ from fruits_assets.money.price_table import (
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 
-# The API is the same everywhere, and answers for every region; this is the only one of its three places in the EU.
+# The Price List API has three endpoints, each with the prices of all regions; this is the only one in the EU.
 PRICING_REGION = "eu-central-1"
 API, TABLE = "Price List API", f"table of {PRICES_DATE}"
 HOURS_PER_MONTH = 730
@@ -37,7 +37,7 @@ _ROOT_GIGABYTES = 15
 _EBS_GIGABYTES_PER_XLARGE = 64
 _LARGEST = 24.0
 
-# A budget guard that waits minutes for a price helps nobody: the table is there.
+# Short timeouts: the budget check should not wait minutes for a price, because the table can replace it.
 _HASTY = PATIENT.merge(
     Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=10)
 )
@@ -48,9 +48,9 @@ class NodePrice:
     """The price of an instance type.
 
     Attributes:
-        ec2_usd_per_hour: On demand, Linux.
-        emr_usd_per_hour: EMR's fee on it.
-        ebs_gigabytes: Disks that EMR attaches to it, the root volume included.
+        ec2_usd_per_hour: EC2's price on demand, for Linux.
+        emr_usd_per_hour: EMR's fee.
+        ebs_gigabytes: Size of the disks that EMR attaches, the root volume included.
     """
 
     ec2_usd_per_hour: float
@@ -64,12 +64,12 @@ class Prices:
 
     Attributes:
         source: ``Price List API``, or ``table of 2026-09``.
-        date: Day the API was asked, or month of the table.
+        date: Day of the request to the API, or month of the table.
         region: An AWS region.
         usd_to_eur: Euros for a dollar.
         ebs_usd_per_gigabyte_month: Price of disks.
-        nodes: By instance type.
-        note: What else is to be known of them, such as why the API was not read.
+        nodes: Prices by instance type.
+        note: A note for people, such as why the API was not read.
         address_usd_per_hour: Price of a node's public address.
     """
 
@@ -84,12 +84,12 @@ class Prices:
 
     @property
     def computed_from(self) -> str:
-        """Where the prices come from, in a line."""
+        """The source of the prices, in one line."""
         dated = self.source if self.source == TABLE else f"{self.source}, {self.date}"
         return f"{dated}, {self.region}, {self.usd_to_eur} EUR/USD{f'; {self.note}' if self.note else ''}"
 
     def node_hour(self, instance_type: str) -> Euros:
-        """Returns what an hour of one node costs, by part.
+        """Returns the price of one node for an hour, in parts.
 
         Raises:
             FruitsError: The price of this type is not known.
@@ -102,7 +102,7 @@ class Prices:
         return Euros(ec2, price.emr_usd_per_hour, disks) * self.usd_to_eur
 
     def node_hour_eur(self, instance_type: str) -> float:
-        """Returns what an hour of one node costs.
+        """Returns the price of one node for an hour, in euros.
 
         Raises:
             FruitsError: The price of this type is not known.
@@ -110,10 +110,10 @@ class Prices:
         return self.node_hour(instance_type).total
 
     def including(self, instance_types: Collection[str]) -> "Prices":
-        """Returns the same prices with those of more types, read where these were read.
+        """Returns these prices with those of more instance types, from the same source.
 
         Raises:
-            FruitsError: The price of one is not known.
+            FruitsError: The price of one of the types is not known.
         """
         missing = sorted(set(instance_types) - set(self.nodes))
         if missing and self.source == TABLE:
@@ -132,10 +132,10 @@ class Prices:
 
 
 def read_prices(settings: Settings) -> Prices:
-    """Returns the prices of the platform's region, asked for once a day in a process.
+    """Returns the prices of the platform's region, which a process requests once a day.
 
     Args:
-        settings: Region, instance type and the rate of the euro.
+        settings: Region, instance type and the exchange rate.
 
     Raises:
         FruitsError: The price of the instance type is not known.
@@ -148,12 +148,12 @@ def read_prices(settings: Settings) -> Prices:
 
 
 def table_prices(usd_to_eur: float, region: str = TABLE_REGION, note: str = "as commonly quoted") -> Prices:
-    """Returns the prices of the table, whatever the API says.
+    """Returns the prices of the table, without a request to the API.
 
     Args:
         usd_to_eur: Euros for a dollar.
-        region: Where they are to stand for; they are those of eu-west-3.
-        note: Why they are taken.
+        region: The region for which the prices are used, although they are those of eu-west-3.
+        note: Why the table is used.
     """
     nodes = {name: NodePrice(ec2, emr, ebs_gigabytes(name)) for name, (ec2, emr) in INSTANCE_PRICES.items()}
     elsewhere = "" if region == TABLE_REGION else f"; they are those of {TABLE_REGION}"
@@ -163,7 +163,7 @@ def table_prices(usd_to_eur: float, region: str = TABLE_REGION, note: str = "as 
 
 
 def xlarges(instance_type: str) -> float:
-    """Returns how many times the ``xlarge`` of its family an instance type is; without a number, as the largest is."""
+    """Returns the size of an instance type in ``xlarge`` of its family; without a number, that of the largest one."""
     size = instance_type.partition(".")[2]
     if size in ("large", "xlarge"):
         return 0.5 if size == "large" else 1.0
@@ -172,7 +172,7 @@ def xlarges(instance_type: str) -> float:
 
 
 def ebs_gigabytes(instance_type: str) -> float:
-    """Returns the disks that EMR attaches to an instance without disks of its own, the root volume included."""
+    """Returns the gigabytes that EMR attaches to an instance without disks of its own, the root volume included."""
     return _ROOT_GIGABYTES + _EBS_GIGABYTES_PER_XLARGE * xlarges(instance_type)
 
 
@@ -194,10 +194,10 @@ def _of_the_day(region: str, instance_type: str, today: str) -> Prices:
 
 @cache
 def _live_node(region: str, instance_type: str, day: str) -> NodePrice:
-    """Reads the price of a type; the day is there to be asked for again on the next.
+    """Reads the price of an instance type; ``day`` is part of the cache key, so that it is read again the next day.
 
     Raises:
-        FruitsError: The API knows no such type in this region.
+        FruitsError: The API has no price of this type in this region.
     """
     where = {"regionCode": region, "instanceType": instance_type}
     linux = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
@@ -223,18 +223,18 @@ def _products(service: str, fields: Mapping[str, str]) -> Iterator[str]:
 
 
 def highest_usd(price_list: Iterable[str], unit: str) -> float | None:
-    """Returns the highest price on demand among products of the Price List API; None where there is none.
+    """Returns the highest on-demand price among products of the Price List API; None where there is none.
 
     Args:
-        price_list: Products as the API gives them, each a JSON text.
-        unit: Of the price: ``Hrs`` or ``GB-Mo``.
+        price_list: Products as the API returns them, each a JSON text.
+        unit: Unit of the price: ``Hrs`` or ``GB-Mo``.
     """
     found = [
         float(dimension["pricePerUnit"]["USD"])
         for product in map(json.loads, price_list)
         for term in product["terms"].get("OnDemand", {}).values()
         for dimension in term["priceDimensions"].values()
-        # Capacity reservations and such are listed as products of their own, at 0.
+        # The highest, because capacity reservations and the like are listed as separate products with the price 0.
         if dimension["unit"].lower() == unit.lower() and "USD" in dimension["pricePerUnit"]
     ]
     return max(found, default=0.0) or None

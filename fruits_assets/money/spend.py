@@ -1,7 +1,7 @@
-"""What clusters have cost this month, added up from EMR's own record of them.
+"""What clusters have cost this month, added up from EMR's records of their instances.
 
-AWS's own figures lag by hours, so that a guard cannot rest on them. Here every cluster of the account and region
-counts, whoever started it and whatever it is called; clusters of other accounts and regions cannot be seen.
+AWS's own billing figures are hours late, which is too late for a budget check. Every cluster of the account and region
+is counted, also those that this platform did not start. Clusters of other accounts and regions cannot be seen.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,10 +16,10 @@ from fruits_assets.money.prices import Prices
 
 ENDED_STATES = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 LIVING_STATES = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING", "TERMINATING")
-# Asked for, not there yet: nobody pays for it.
+# The state of an instance that was requested and does not exist yet: it costs nothing.
 _NOT_THERE = "AWAITING_FULFILLMENT"
 _LEAST_SECONDS = 60.0
-# EMR ends no cluster that somebody started by hand and left: those created well before the month count as well.
+# A cluster that was started by hand may run for months, so clusters created before the month are read too.
 _LOOK_BACK = timedelta(days=62)
 
 
@@ -29,14 +29,14 @@ class ClusterSpend:
 
     Attributes:
         id: ``j-...``.
-        name: Whatever it is called.
-        state: EMR's.
-        stack: The stack it belongs to, None for clusters of others.
-        created: When it was asked for.
+        name: The cluster's name.
+        state: EMR's state of the cluster.
+        stack: The stack that it belongs to, None for clusters of others.
+        created: When it was requested.
         ended: When it ended, None before.
-        nodes: Nodes it has now; those it had, once it has ended.
-        cost: In the month, by part.
-        hourly: What its nodes cost an hour from now on, by part.
+        nodes: Number of its present nodes; for a cluster that has ended, of all nodes that it had.
+        cost: Cost in the month, in parts.
+        hourly: What its present nodes cost for an hour, in parts.
     """
 
     id: str
@@ -51,7 +51,7 @@ class ClusterSpend:
 
     @property
     def eur(self) -> float:
-        """What it has cost in the month."""
+        """Cost in the month, in euros."""
         return self.cost.total
 
     @property
@@ -61,11 +61,11 @@ class ClusterSpend:
 
     @property
     def running(self) -> bool:
-        """Whether it costs something from now on; one that is terminating no longer does."""
+        """Whether it will cost more; a cluster that is terminating counts as ended."""
         return self.state not in (*ENDED_STATES, "TERMINATING")
 
     def age(self, now: datetime) -> timedelta:
-        """Returns how long it has lived, or lived."""
+        """Returns its age; for a cluster that has ended, its age at the end."""
         return (self.ended or now) - self.created
 
 
@@ -74,10 +74,10 @@ class Spend:
     """What all clusters have cost in a month.
 
     Attributes:
-        month: Its first moment, UTC.
-        until: When it was added up.
-        clusters: Those that lived in it, the newest first.
-        prices: Where the prices come from.
+        month: First moment of the month, UTC.
+        until: Time at which the costs were added up.
+        clusters: The clusters that lived in the month, the newest first.
+        prices: The source of the prices.
     """
 
     month: datetime
@@ -87,31 +87,31 @@ class Spend:
 
     @property
     def cost(self) -> Euros:
-        """All of it, by part."""
+        """Cost of all clusters, in parts."""
         return sum((cluster.cost for cluster in self.clusters), Euros())
 
     @property
     def total_eur(self) -> float:
-        """All of it."""
+        """Cost of all clusters, in euros."""
         return self.cost.total
 
 
 def month_start(now: datetime) -> datetime:
-    """Returns the first moment of a month, UTC, as AWS bills it."""
+    """Returns the first moment of the month in UTC, by which AWS bills."""
     return now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def cost_of_instances(instances: Iterable[Mapping[str, Any]], prices: Prices, start: datetime, now: datetime) -> Euros:
-    """Returns what instances have cost within a time.
+    """Returns what instances have cost within a period, as an upper bound.
 
-    An upper bound: each second counts from the instance's creation, when EMR asks for it, though EC2 bills from when
-    it runs and EMR from when the cluster is ready; Spot counts as on demand; and one minute is the least.
+    Each second counts from the request of the instance by EMR, although EC2 bills from the start of the instance and
+    EMR from when the cluster is ready. Spot has the price of on demand. One minute is the least.
 
     Args:
-        instances: As ListInstances gives them.
-        prices: Of their types.
-        start: Only what comes after counts.
-        now: Only what comes before counts; instances without an end have lived until then.
+        instances: Instances as ListInstances returns them.
+        prices: Prices of their types.
+        start: Begin of the period.
+        now: End of the period; instances without an end have lived until then.
 
     Raises:
         FruitsError: The price of a type is not known.
@@ -137,12 +137,12 @@ def month_spend(emr_client: Any, prices: Prices, now: datetime) -> Spend:
     """Adds up what all clusters of the account and region have cost in the month so far.
 
     Args:
-        emr_client: Of boto3.
-        prices: Of the region; those of other types that are found are read too.
-        now: With a time zone.
+        emr_client: boto3's client of EMR.
+        prices: Prices of the region; those of other instance types are read where clusters use them.
+        now: The present time, with a time zone.
 
     Raises:
-        FruitsError: EMR or the price of a type that was found cannot be read.
+        FruitsError: EMR, or the price of an instance type that a cluster uses, cannot be read.
     """
     month = month_start(now)
     with translate_errors("add up what EMR clusters cost this month"):
@@ -156,7 +156,7 @@ def month_spend(emr_client: Any, prices: Prices, now: datetime) -> Spend:
 
 
 def _clusters(emr_client: Any, month: datetime) -> list[Mapping[str, Any]]:
-    """Returns the clusters that lived in a month: those that live, whenever they began, and those that ended in it."""
+    """Returns the clusters that lived in a month: those that still live, of any age, and those that ended in it."""
     paginator = emr_client.get_paginator("list_clusters")
     questions: list[dict[str, Any]] = [{"CreatedAfter": month - _LOOK_BACK}, {"ClusterStates": list(LIVING_STATES)}]
     found = {
@@ -202,7 +202,7 @@ def _cluster(
         created=summary["Status"]["Timeline"]["CreationDateTime"],
         ended=ended,
         nodes=len(instances) if over else len(alive),
-        # No instance outlives its cluster, whatever EMR still says of it.
+        # Up to the cluster's end: EMR may list instances without an end, but none outlives its cluster.
         cost=cost_of_instances(instances, prices, month, min(ended or now, now)),
         hourly=hourly,
     )

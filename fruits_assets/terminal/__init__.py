@@ -1,4 +1,4 @@
-"""What a person at a terminal sees besides a command's own output.
+"""Output at a terminal besides a command's own: interrupts, error messages, and progress.
 
-``interrupts`` is Ctrl-C; ``problems`` turns errors into a message and an exit code; ``progress`` draws the bar.
+``interrupts`` handles Ctrl-C; ``problems`` turns errors into a message and an exit code; ``progress`` draws the bar.
 """

@@ -1,10 +1,11 @@
-"""Ctrl-C at any moment of a command: one line, nothing after it, and the exit code that shells give it.
+"""Ctrl-C at any moment of a command: one line of output, nothing after it, and the exit code of shells for a signal.
 
-Python raises KeyboardInterrupt wherever the main thread happens to be. Raised in a callback of the garbage collector it
-is lost; code in C delays it; Dagster, py4j and click each write something of their own about it. So a thread waits for
-the signal: it writes the line, silences the process, and ends it where the main thread does not do so in time.
+Python raises KeyboardInterrupt at whatever line the main thread executes. In a callback of the garbage collector the
+exception is lost; C code delays it; Dagster, py4j and click each print a message of their own about it. So a thread
+waits for the signal. It prints the line, redirects all later output to /dev/null, and ends the process if the main
+thread does not end it in time.
 
-This module imports little: what comes before it cannot be interrupted well.
+This module imports little, because an interrupt during its imports is not handled yet.
 """
 
 import os
@@ -20,9 +21,11 @@ from typing import Any
 from spark_steps import at_exit
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# To mark Dagster's run, cancel Spark's jobs and delete unfinished files takes less than a second, measured.
+# Marking Dagster's run as failed, cancelling Spark's jobs and deleting unfinished files takes less than a second,
+# measured.
 _GRACE_SECONDS = 5.0
-# Programs such as uv pass an interrupt on that the terminal has given to all of them.
+# Programs such as uv pass on an interrupt that the terminal sends to the whole process group, so one Ctrl-C may arrive
+# twice.
 _SAME_PRESS_SECONDS = 0.5
 _SECONDS_TO_THE_NEXT_TRY = 0.05
 
@@ -36,32 +39,32 @@ class Interrupts:
         self._command = ""
         self._patient = False
         self._grace = _GRACE_SECONDS
-        # Not a Lock: the handler of a second signal runs within that of the first.
+        # Reentrant: the handler of a second signal may run inside the handler of the first.
         self._announcing = threading.RLock()
 
     def watch(self, command: str) -> None:
-        """Ends the process at Ctrl-C from here on; called once, from the main thread.
+        """Starts to handle interrupts; called once, from the main thread.
 
         Args:
-            command: What to run again, as it is typed.
+            command: The command line that the message proposes to run again.
         """
         self._command = command
-        # A process that a shell starts in the background ignores interrupts.
+        # A shell starts background processes with SIGINT ignored; leave it so.
         if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
             signal.signal(signal.SIGINT, self._raise)
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
-        # Whose handler is called, ours or Dagster's, the number of the signal is written to this pipe first.
+        # Python writes the signal's number to this pipe before it calls a handler, be it this module's or Dagster's.
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         threading.Thread(target=self._end, args=(reading,), name="interrupts", daemon=True).start()
         sys.unraisablehook = self._not_raised
 
     def let_the_cluster_be_ended(self) -> None:
-        """Leaves the main thread all the time it takes, and its words: what runs on a cluster costs money."""
+        """Gives the main thread unlimited time and keeps its output: a step left on a cluster would cost money."""
         self._patient = True
 
     def give_time(self, seconds: float) -> None:
-        """Has the main thread end in so many seconds, instead of a few, before the process is ended."""
+        """Sets the seconds that the main thread has after an interrupt before the process is ended."""
         self._grace = seconds
 
     @property
@@ -75,7 +78,7 @@ class Interrupts:
 
     def _raise(self, number: int, _: FrameType | None) -> None:
         self._announce(number)
-        # Once: a second one would break off what the first has begun to put in order.
+        # Only once: a second KeyboardInterrupt would stop the cleanup that the first has started.
         if not self._raised:
             self._raised = True
             raise KeyboardInterrupt
@@ -84,7 +87,8 @@ class Interrupts:
         if issubclass(unraisable.exc_type, Exception | SystemExit | GeneratorExit):
             sys.__unraisablehook__(unraisable)
             return
-        # An interrupt, Python's or Dagster's, in a callback that nothing can be raised in: it comes again.
+        # An interrupt, of Python or of Dagster, that was lost in a callback from which nothing can be raised: repeat
+        # it.
         threading.Timer(_SECONDS_TO_THE_NEXT_TRY, self._again).start()
 
     def _again(self) -> None:
@@ -98,7 +102,7 @@ class Interrupts:
                 return
             self._came = number
             what = " What runs on the cluster is being ended." if self._patient else ""
-            # The terminal has written ^C, behind a bar perhaps.
+            # Begin a new line: the terminal has printed ^C, perhaps after a progress bar.
             line = f"{os.linesep if os.isatty(2) else ''}Interrupted.{what} Run again: {self._command}{os.linesep}"
             with suppress(OSError):
                 os.write(2, line.encode(errors="backslashreplace"))
@@ -118,7 +122,7 @@ class Interrupts:
 
 
 def _signal_from(reading: int, seconds: float | None) -> int | None:
-    """Returns the next signal that is to end the process, None where none comes in time."""
+    """Returns the next signal that ends the process, None where none arrives in time."""
     while select.select([reading], [], [], seconds)[0]:
         if (number := os.read(reading, 1)[0]) in _SIGNALS:
             return number

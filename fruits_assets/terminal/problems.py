@@ -1,4 +1,4 @@
-"""What the commands have in common at a terminal."""
+"""Errors of commands as messages with a remedy, with an exit code and without a stack trace."""
 
 import errno
 import re
@@ -17,12 +17,12 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def printable(text: str) -> str:
-    """Returns a text that may have been written by anybody as one that a terminal shows and does not obey."""
+    """Returns a text with its control characters escaped, so that a terminal prints them and does not execute them."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def reports_problems(command: Callable[P, None]) -> Callable[P, None]:
-    """Shows a FruitsError as its message, in place of a stack trace; exit code 1, or 2 where a value is wrong."""
+    """Returns the command with a FruitsError shown as its message; exit code 1, or 2 where an argument is wrong."""
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -32,7 +32,7 @@ def reports_problems(command: Callable[P, None]) -> Callable[P, None]:
             raise click.UsageError(str(error), click.get_current_context()) from error
         except FruitsError as error:
             if INTERRUPTS.has_come:
-                # The run that was interrupted has failed; the line has been written.
+                # The error is the failure of the interrupted run, and the interrupt's message was printed.
                 raise click.exceptions.Exit(INTERRUPTS.exit_code(1)) from error
             raise click.ClickException(str(error)) from error
         except Exception as error:
@@ -44,7 +44,7 @@ def reports_problems(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def message_of(error: BaseException) -> str | None:
-    """Returns a sentence about an error that the system or a damaged file has caused; None about any other."""
+    """Returns a sentence about an error of the operating system or of a damaged file; None for any other error."""
     if (full := disk_is_full(error)) is not None:
         return full
     if isinstance(error, OSError) and error.filename is not None:
@@ -55,11 +55,11 @@ def message_of(error: BaseException) -> str | None:
 
 
 def of_the_system(number: int | None, message: str) -> str:
-    """Returns what the system said, with the remedy.
+    """Returns an error message of the operating system with a remedy.
 
     Args:
-        number: Its number of the error.
-        message: Its words, with the name of the file.
+        number: The error number, as in ``errno``.
+        message: The message, with the name of the file.
     """
     if number in _NO_ROOM:
         return f"A disk is full, of the store, of DAGSTER_HOME or of /tmp: {message}. Make room, and run again."
@@ -67,7 +67,7 @@ def of_the_system(number: int | None, message: str) -> str:
 
 
 def damaged(message: str) -> str:
-    """Returns what pyarrow said of a file that is no Parquet, with the remedy."""
+    """Returns pyarrow's message about a file that is not Parquet, with a remedy."""
     return (
         f"{message.splitlines()[0].strip()} Put the file back from a copy; or delete it and run again, and what it "
         "held is made again."
@@ -75,10 +75,10 @@ def damaged(message: str) -> str:
 
 
 def disk_is_full(error: BaseException | None) -> str | None:
-    """Returns, where an error or one of its causes says that a disk is full, a sentence about it."""
+    """Returns a sentence where an error or one of its causes is a full disk; None where it is not."""
     while error is not None:
         no_room = isinstance(error, OSError) and error.errno in _NO_ROOM
-        # What SQLite says, in which Dagster keeps its runs.
+        # The messages of SQLite, in which Dagster stores its runs.
         if no_room or (isinstance(error, sqlite3.Error) and re.search("disk is full|disk I/O error", str(error))):
             return of_the_system(errno.ENOSPC, str(error))
         error = error.__cause__ or error.__context__

@@ -1,4 +1,4 @@
-"""The progress of a run for people at a terminal: one line a step, and how many photos are done."""
+"""The progress of a run at a terminal: one line for each step, and the number of photos that are done."""
 
 import logging
 import sys
@@ -16,10 +16,10 @@ _SECONDS_BETWEEN_DRAWINGS = 0.5
 
 class _OwnMessagesOnly(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        # After a failure Dagster names every step that is not reached; the failure itself is what matters.
+        # Left out: after a failure, Dagster logs a message for every step that is skipped.
         if "Dependencies for step" in record.getMessage():
             return False
-        # Dagster's own events carry this; there are a dozen of them for each step.
+        # Left out too: Dagster's own events, a dozen for each step, which have one of these attributes.
         return getattr(record, "dagster_event", None) is None and not getattr(record, "dagster_meta", {}).get(
             "dagster_event"
         )
@@ -34,13 +34,14 @@ class _Line(logging.Formatter):
 
 class _StandardError(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        # As it is at this moment: while a bar is drawn it is one that writes above the bar.
+        # Look up sys.stderr at each message: while a bar is drawn, it is replaced by a stream that writes above the
+        # bar.
         print(self.format(record), file=sys.stderr, flush=True)
 
 
 @dg.logger
 def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
-    """Prints what the steps themselves have to say."""
+    """Prints the messages of the steps to standard error, without Dagster's own events."""
     logger = logging.Logger("fruits.progress", level=logging.INFO)
     handler = _StandardError()
     handler.setFormatter(_Line())
@@ -53,13 +54,13 @@ def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
 def photos_counted(
     done: Callable[[], int], total: int, report: Callable[[str], None], *, bar: bool, every: float = 30.0
 ) -> Iterator[None]:
-    """Tells, while the block runs, how many photos are done: as a bar at a terminal, else as a line now and then.
+    """Reports, while the block runs, how many photos are done: by a bar at a terminal, else by lines at intervals.
 
     Args:
-        done: Returns how many are, from another thread.
-        total: Photos in all.
+        done: Returns the number of photos done; called from another thread.
+        total: Number of all photos.
         report: Takes a line.
-        bar: Whether standard error is somebody's to draw on, if it is a terminal.
+        bar: Whether a bar may be drawn on standard error, if that is a terminal.
         every: Seconds between two lines.
     """
     over = threading.Event()
@@ -83,7 +84,7 @@ def _show_now_and_then(
 
 
 def _lines(total: int, report: Callable[[str], None]) -> Callable[[int], None]:
-    # Here, as below: the command starts sooner without it.
+    # Imported here, as below, so that the command starts sooner.
     from tqdm import tqdm
 
     started = time.monotonic()
@@ -101,8 +102,8 @@ def _bar(total: int) -> Iterator[Callable[[int], None]]:
     from tqdm import tqdm
     from tqdm.contrib import DummyTqdmFile
 
-    # The least width of a terminal shows what comes first. The rate is that of all photos so far: Spark counts those of
-    # a task when the task has ended.
+    # The bar comes last, so that a narrow terminal still shows the numbers. No smoothing of the rate: Spark counts the
+    # photos of a task only when the task has ended, so the rate is that of all photos so far.
     drawn = tqdm(
         total=total,
         file=sys.stderr,
@@ -118,7 +119,7 @@ def _bar(total: int) -> Iterator[Callable[[int], None]]:
         drawn.n = photos
         drawn.refresh()
 
-    # What others write meanwhile comes above the bar.
+    # Other output to standard error is printed above the bar.
     above: Any = DummyTqdmFile(sys.stderr)
     with drawn, redirect_stderr(above):
         yield show

@@ -1,5 +1,5 @@
 """Pictures for the metadata of assets, drawn with matplotlib or as a few hundred bytes of SVG.
 
-``drawing`` draws curves and bars; ``photo_map`` the photos as points; ``variance_sketch`` the curve that the UI shows
-in its place.
+``drawing`` draws curves and bars; ``photo_map`` draws the photos as points; ``variance_sketch`` draws a curve that is
+small enough for the UI to show it inline.
 """

@@ -1,4 +1,4 @@
-"""Colours for labels: as many as there are labels, each as unlike the others as can be."""
+"""Colours for labels: one for each label, as different from each other as possible."""
 
 from functools import cache
 
@@ -7,26 +7,26 @@ from numpy.typing import NDArray
 
 from spark_steps.pca.moments import Matrix
 
-# Of the cube of all colours, so many steps along each edge are to choose from.
+# Steps along each edge of the RGB cube; the colours are chosen from this grid.
 STEPS = 18
-# Lightness on white paper: neither so pale nor so dark that the hue is lost. Chroma: no greys.
+# Range of lightness on a white background, in which the hue is visible; least chroma, which excludes greys.
 _LIGHTNESS, _LEAST_CHROMA = (0.4, 0.75), 0.07
 
 
 def palette(count: int) -> list[tuple[float, float, float]]:
-    """Returns different colours, each the farthest from those before it; fewer are the first of more.
+    """Returns different colours, each the farthest from those before it, so that a shorter palette begins a longer one.
 
-    Of Glasbey, van der Heijden, Toh and Gray (2007), "Colour displays for categorical images", Color Research and
-    Application 32(4), with distances in OKLab.
+    The method of Glasbey, van der Heijden, Toh and Gray (2007), "Colour displays for categorical images", Color
+    Research and Application 32(4), with distances in OKLab.
 
     Args:
-        count: Colours, at most 1,000.
+        count: Number of colours, at most 1,000.
 
     Returns:
-        Red, green and blue of each, from 0 to 1.
+        Red, green and blue of each colour, from 0 to 1.
     """
     colours, places = _candidates()
-    # The first is a strong blue, which the rest follow from.
+    # The first colour is a strong blue, which determines the rest.
     chosen = [int(np.square(colours - (0.12, 0.35, 0.7)).sum(axis=1).argmin())]
     nearest = np.full(len(colours), np.inf)
     while len(chosen) < count:
@@ -37,7 +37,7 @@ def palette(count: int) -> list[tuple[float, float, float]]:
 
 @cache
 def _candidates() -> tuple[Matrix, Matrix]:
-    """Returns colours to choose from, and their places in OKLab."""
+    """Returns the colours to choose from, and their coordinates in OKLab."""
     edge = np.linspace(0, 1, STEPS)
     colours = np.stack(np.meshgrid(edge, edge, edge), axis=-1).reshape(-1, 3)
     places = oklab(colours)
@@ -47,7 +47,7 @@ def _candidates() -> tuple[Matrix, Matrix]:
 
 
 def oklab(colours: NDArray[np.floating]) -> Matrix:
-    """Returns lightness, a and b of sRGB colours, in a space where distances are those that people see.
+    """Returns sRGB colours in OKLab (lightness, a, b), of shape (N, 3): distances there match perceived differences.
 
     The matrices are those of Ottosson (2020), https://bottosson.github.io/posts/oklab.
 

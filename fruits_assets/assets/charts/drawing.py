@@ -1,7 +1,8 @@
 """Charts as pictures in metadata, drawn from numbers alone: no photo is ever embedded.
 
-Dagster keeps metadata in its event log, so a picture is a few kilobytes, and a run has one of each kind, not one of
-each folder. Matplotlib is imported where a chart is drawn: it takes half as long as Dagster, and most steps draw none.
+Dagster stores metadata in its event log. So a picture has only a few kilobytes, and a run has one of each kind, not one
+for each folder. Matplotlib is imported where a chart is drawn: its import takes half as long as Dagster's, and most
+steps draw no chart.
 """
 
 import base64
@@ -34,20 +35,21 @@ _GREYS, _NEARLY_GREY = 6, 45
 def picture(draw: Callable[[], "Figure"], alternative_text: str) -> dg.MarkdownMetadataValue:
     """Returns a figure as metadata that the Dagster UI shows as a picture.
 
-    A picture that cannot be drawn says so in its place: the numbers it is of are made, and a step does not fail for it.
+    Where drawing fails, the metadata have the error in place of the picture. The step does not fail, because its
+    results are already computed.
 
     Args:
         draw: Makes the figure.
-        alternative_text: What it shows.
+        alternative_text: What the figure shows.
     """
     try:
         import matplotlib as mpl
 
-        # Labels are names of folders, and a dollar sign in one begins no formula.
+        # Labels are names of folders: a dollar sign in a name must not begin a formula.
         with mpl.rc_context({"text.parse_math": False}):
             encoded = base64.b64encode(_as_png(draw())).decode()
     except Exception as error:
-        # Labels are names of folders, and one with a backtick in it ends no code here and begins no link.
+        # The error may contain names of folders: a backtick in a name would end the code span, and a link could follow.
         message = repr(error).replace("`", "'")
         return dg.MetadataValue.md(f"{alternative_text}: could not be drawn: `{message}`")
     return dg.MetadataValue.md(f"![{alternative_text}](data:image/png;base64,{encoded})")
@@ -57,7 +59,7 @@ def _as_png(figure: "Figure") -> bytes:
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=_DOTS_PER_INCH)
     image = Image.fromarray(few_colours(np.asarray(Image.open(drawn).convert("RGB"))))
-    # Not a palette that Pillow makes of all: it mixes hues, and labels of different colours get the same.
+    # Not the palette that Pillow computes: it mixes hues, so that labels of different colours would get the same.
     counted = sorted(image.getcolors(image.width * image.height) or [], key=lambda counted: -counted[0])
     palette = Image.new("P", (1, 1))
     palette.putpalette(np.array([colour for _, colour in counted[:_COLOURS]], np.uint8).tobytes())
@@ -66,7 +68,7 @@ def _as_png(figure: "Figure") -> bytes:
 
 
 def few_colours(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Returns a picture whose colours are rounded: soft edges of letters are most of what a chart's bytes are.
+    """Returns a picture with rounded colours: most bytes of a chart come from the soft edges of its letters.
 
     Args:
         pixels: Red, green and blue, of shape (height, width, 3); colours of ``palette`` stay as they are.
@@ -83,9 +85,9 @@ def _rounded(parts: NDArray[np.floating | np.uint8], steps: int) -> Matrix:
 
 
 def variance_curve(model: PcaModel) -> "Figure":
-    """Draws the share of variance kept against the number of components, until 99 % are kept, or to 350 at least.
+    """Draws the share of variance kept against the number of components, up to 99 % and to at least 350 components.
 
-    What 90, 95 and 99 % need stands beside their lines.
+    Beside the lines at 90, 95 and 99 % stand the numbers of components that these shares need.
     """
     needed = {share: model.components_for(share / 100) for share in (90, 95, 99)}
     kept = 100 * np.cumsum(model.explained_variance_ratio[: max(ANALYSED_COMPONENTS, needed[99])])
@@ -113,7 +115,7 @@ def variance_curve(model: PcaModel) -> "Figure":
 
 
 def rejected_by_reason(counts: Mapping[str, int]) -> "Figure":
-    """Draws how many photos are rejected for each reason, the commonest first."""
+    """Draws the number of rejected photos for each reason, the most common first."""
     from matplotlib.ticker import MaxNLocator
 
     ordered = sorted(counts.items(), key=lambda counted: -counted[1])

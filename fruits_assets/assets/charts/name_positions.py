@@ -1,26 +1,26 @@
-"""Where names stand in a picture: near their points, and not on top of each other."""
+"""Positions of names in a picture: near their points, without overlap where possible."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spark_steps.pca.moments import Matrix
 
-# Around the point in turn, a step further out each time round.
+# Candidates are on rings around the point: directions of each ring, number of rings, and distance between them.
 _DIRECTIONS, _ROUNDS, _STEP = 16, 40, 6.0
 
 
 def places_for_names(
     points: NDArray[np.floating], sizes: NDArray[np.floating], area: tuple[float, float, float, float]
 ) -> Matrix:
-    """Returns the middle of each name: its point, or the nearest free place to it.
+    """Returns the centre of each name, of shape (N, 2): its point, or the nearest free position.
 
-    Names are placed in turn, those of the most crowded points last, because there a free place is far from any point.
-    A name that finds no free place stands where it covers the least of others.
+    Names are placed one after the other, those of the most crowded points last, because around these points a free
+    position is far away in any case. A name without a free position is placed where it covers the least of other names.
 
     Args:
-        points: What the names belong to, of shape (N, 2).
+        points: The points that the names belong to, of shape (N, 2).
         sizes: Width and height of each name, of shape (N, 2).
-        area: Left, bottom, right and top of where names may stand. All in the same unit, such as pixels.
+        area: Left, bottom, right and top of the area for names. All in the same unit, such as pixels.
     """
     places = points.astype(np.float64)
     offsets = _spiral()
@@ -36,7 +36,7 @@ def places_for_names(
 
 
 def _spiral() -> Matrix:
-    """Returns places around (0, 0), the nearest first; twice as far apart across as up, because names are wide."""
+    """Returns positions around (0, 0), the nearest first; twice as far apart in x as in y, because names are wide."""
     angles = 2 * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS
     ring = np.stack([2 * np.cos(angles), np.sin(angles)], axis=1)
     rings = _STEP * np.arange(1, _ROUNDS + 1)[:, np.newaxis, np.newaxis] * ring
@@ -50,7 +50,7 @@ def _least_crowded_first(points: NDArray[np.floating]) -> list[int]:
 
 
 def _covered(candidates: Matrix, size: NDArray[np.floating], places: Matrix, sizes: NDArray[np.floating]) -> Matrix:
-    """Returns how much of the names that are placed a name would cover at each of some candidates."""
+    """Returns the area of the names already placed that a name would cover, for each candidate position."""
     reach = (size + sizes) / 2
     overlap = (reach - np.abs(candidates[:, np.newaxis] - places)).clip(min=0)
     covered: Matrix = overlap.prod(axis=2).sum(axis=1)

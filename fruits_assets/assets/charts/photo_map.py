@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Colours that people tell apart; after so many the mark is another.
+# Number of colours that people can distinguish; after so many labels the shape of the mark changes.
 _COLOURS_A_MARK = 20
 _MARKS = "os^DvP<X>p"
-# Characters of a name, where there are few labels and where there are many.
+# Most characters of a name, with few labels and with many.
 _LONGEST_NAME, _LONGEST_OF_MANY = 24, 20
 _INK = "#222222"
 _WIDTH, _HEIGHTS = 8.4, (4.8, 7.6)
-# Labels for which the picture has its full height.
+# Number of labels from which the picture has its full height.
 _MANY_LABELS = 100
 
 
 def photo_map(sample: PhotoMap, model: PcaModel) -> "Figure":
-    """Draws photos by their first two components, and on the two axes that tell their labels apart."""
+    """Draws photos by their first two components, and by the two axes that best separate their labels."""
     from matplotlib.figure import Figure
 
     labels = sorted(set(sample.labels.tolist()))
@@ -48,7 +48,7 @@ def photo_map(sample: PhotoMap, model: PcaModel) -> "Figure":
         drawn.append((second, sample.separated))
     for axes, points in drawn:
         _draw_points(axes, points, sample.labels, labels)
-    # The places of names depend on where the axes come to lie.
+    # The positions of names depend on the layout of the axes, which is computed here.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes, points in drawn:
@@ -72,7 +72,7 @@ def _draw_points(axes: "Axes", points: NDArray[np.floating], of_photo: NDArray[n
     colours = np.array(palette(len(labels))).reshape(-1, 3)
     for mark, shape in enumerate(_MARKS):
         here = number // _COLOURS_A_MARK % len(_MARKS) == mark
-        # A colour for each point, though they may be the same: matplotlib draws points of one colour with soft edges.
+        # A colour for each point, even if all are equal: matplotlib draws points with a common colour with soft edges.
         first, second = points[here].T
         axes.scatter(first, second, size, colours[number[here]], marker=shape, linewidths=0, antialiased=False)
 
@@ -101,7 +101,7 @@ def _draw_names(axes: "Axes", points: NDArray[np.floating], of_photo: NDArray[np
     sizes = np.array([(box.width + 6, box.height + 2) for box in boxes]).reshape(-1, 2)
     at = axes.transData.transform(centres)
     places = places_for_names(at, sizes, axes.bbox.extents)
-    # Lines to names would else move the edges, and with them all points.
+    # Without this, the lines to names would change the limits of the axes, and so the position of all points.
     axes.autoscale(enable=False)
     for name, place, here, extent in zip(names, places, at, sizes, strict=True):
         line = axes.transData.inverted().transform([here, place])
@@ -111,7 +111,7 @@ def _draw_names(axes: "Axes", points: NDArray[np.floating], of_photo: NDArray[np
 
 
 def shortened(name: str, longest: int) -> str:
-    """Returns a name, without its middle where it is longer than so many characters: names often differ at the end."""
+    """Returns a name, without its middle where it exceeds ``longest`` characters: names often differ at the end."""
     if len(name) <= longest:
         return name
     end = longest // 3

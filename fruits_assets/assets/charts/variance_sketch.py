@@ -1,4 +1,4 @@
-"""A picture of a few hundred bytes, which the Dagster UI shows in its place: larger ones are behind a button."""
+"""A picture of a few hundred bytes, which the Dagster UI shows inline; larger pictures are behind a button."""
 
 import base64
 
@@ -7,20 +7,20 @@ import numpy as np
 
 from spark_steps.pca.model import ANALYSED_COMPONENTS, PcaModel
 
-# The UI shows Markdown in its place up to 999 characters (MetadataEntry.tsx of Dagster 1.13).
+# The UI shows Markdown inline up to 999 characters (MetadataEntry.tsx of Dagster 1.13).
 SHOWN_IN_PLACE = 999
-# Grey is seen on the UI's light and on its dark background.
+# This grey is visible on the UI's light and dark backgrounds.
 _CURVE, _WORDS = "#4a90e2", "#888"
 _WIDTH, _HEIGHT, _POINTS = 320, 80, 25
 
 
 def variance_sketch(model: PcaModel) -> dg.MarkdownMetadataValue:
-    """Returns the share of variance kept against the number of components, and a mark at those that are kept."""
+    """Returns a curve of the variance kept against the number of components, with a mark at the model's number."""
     kept = np.cumsum(model.explained_variance_ratio[: max(ANALYSED_COMPONENTS, model.k)])
     counts = np.unique(np.linspace(1, len(kept), _POINTS).round().astype(int))
     line = "L".join(f"{_x(count, len(kept))} {_y(kept[count - 1])}" for count in counts)
     at = f"{_x(model.k, len(kept))} {_y(model.explained_at(model.k))}"
-    # Behind the mark where there is room for words, else before it.
+    # The text stands to the right of the mark where there is room, else to its left.
     anchor = "start" if model.k < len(kept) / 2 else "end"
     words = f"{model.k} components keep {model.explained_at(model.k):.1%}"
     svg = (

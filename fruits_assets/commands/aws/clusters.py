@@ -1,4 +1,4 @@
-"""The command ``fruits clusters``: what runs, what it has cost, and how to end it."""
+"""The command ``fruits clusters``: lists clusters with their costs, and ends clusters."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -26,8 +26,8 @@ class Running:
 
     Attributes:
         id: ``j-...``.
-        name: Whatever it is called.
-        state: EMR's.
+        name: The cluster's name.
+        state: EMR's state of the cluster.
         stack: The stack it belongs to, None for clusters of others.
     """
 
@@ -42,7 +42,7 @@ class Running:
 
 
 def duration(time: timedelta) -> str:
-    """Returns a time as a person says it: ``2 h 05 min``, or ``3 d 4 h``."""
+    """Returns a duration as text: ``2 h 05 min``, or ``3 d 4 h``."""
     minutes = int(time.total_seconds()) // 60
     if minutes >= 48 * 60:
         return f"{minutes // 1440} d {minutes % 1440 // 60} h"
@@ -50,11 +50,11 @@ def duration(time: timedelta) -> str:
 
 
 def details(emr: Any, cluster: ClusterSpend) -> dict[str, str]:
-    """Returns the JupyterHub of a cluster, if it has one, and since when it is idle, if it is.
+    """Returns the URL of a cluster's JupyterHub, if it has one, and since when the cluster is idle, if it is.
 
     Args:
-        emr: Client of boto3.
-        cluster: One that runs.
+        emr: boto3's client of EMR.
+        cluster: A running cluster.
     """
     with translate_errors(f"look at {cluster.id}"):
         described = emr.describe_cluster(ClusterId=cluster.id)["Cluster"]
@@ -69,13 +69,13 @@ def details(emr: Any, cluster: ClusterSpend) -> dict[str, str]:
 
 
 def describe(emr: Any, spend: Spend, region: str, everything: bool) -> list[dict[str, Any]]:
-    """Returns the clusters to show, as JSON takes them.
+    """Returns the clusters to show, as JSON documents.
 
     Args:
-        emr: Client of boto3.
-        spend: Of the month.
-        region: Of the clusters.
-        everything: Those that have ended too.
+        emr: boto3's client of EMR.
+        spend: The month's costs.
+        region: Region of the clusters.
+        everything: Whether to include clusters that have ended.
     """
     return [
         {
@@ -100,8 +100,8 @@ def as_text(shown: Sequence[dict[str, Any]], spend: Spend, settings: Settings) -
     """Returns the listing as the command prints it.
 
     Args:
-        shown: As ``describe`` gives them.
-        spend: Of the month.
+        shown: The clusters, as ``describe`` returns them.
+        spend: The month's costs.
         settings: Region and budget.
     """
     lines: list[str] = []
@@ -131,9 +131,9 @@ def as_text(shown: Sequence[dict[str, Any]], spend: Spend, settings: Settings) -
 
 
 def running_clusters(emr: Any) -> list[Running]:
-    """Returns the clusters of the region that run and are not being ended, whoever started them.
+    """Returns all clusters of the region that run and are not being ended, also those that fruits did not start.
 
-    Nothing of this asks for prices: a cluster can be ended when they are not known.
+    No prices are read, so that a cluster can be ended even where prices are not known.
     """
     states = [state for state in LIVING_STATES if state != _ENDING]
     with translate_errors("list the clusters"):
@@ -143,12 +143,12 @@ def running_clusters(emr: Any) -> list[Running]:
 
 
 def choose(running: Sequence[Running], wanted: Sequence[str], stack: str) -> tuple[list[Running], list[Running]]:
-    """Returns the clusters to end, and those of others that are left alone.
+    """Returns the clusters to end, and the clusters of others that are not to be ended.
 
     Args:
-        running: All that run.
-        wanted: Ids that were given; those are ended whoever started them. Without any, those of the stack.
-        stack: Our stack.
+        running: All running clusters.
+        wanted: Ids of clusters to end, of any stack or none; if empty, the clusters of the stack are ended.
+        stack: Name of the stack.
     """
     if wanted:
         return [one for one in running if one.id in wanted], []
@@ -156,10 +156,10 @@ def choose(running: Sequence[Running], wanted: Sequence[str], stack: str) -> tup
 
 
 def check_exist(emr: Any, ids: Iterable[str], region: str) -> None:
-    """Checks that there are or were clusters of these ids.
+    """Checks that clusters with these ids exist or have existed.
 
     Raises:
-        FruitsError: There is no such cluster.
+        FruitsError: There is no cluster with one of the ids.
     """
     for cluster_id in ids:
         with translate_errors(f"describe the cluster {cluster_id}"):
@@ -218,7 +218,8 @@ def _terminate(emr: Any, wanted: Sequence[str], settings: Settings, yes: bool, a
         click.echo("\n".join(str(one) for one in chosen), err=True)
         question = "End this cluster" if len(chosen) == 1 else f"End these {len(chosen)} clusters"
         click.confirm(f"{question}, and what runs there", abort=True, err=True)
-    # One at a time: a refusal of one, such as for protection against termination, must not spare the others.
+    # One request for each cluster: EMR's refusal to end one, such as for its termination protection, must not keep the
+    # others running.
     ended, problems = [], []
     for one in chosen:
         try:

@@ -18,15 +18,16 @@ from spark_steps.errors import FruitsError
 TEMPLATE = PROJECT / "infra" / "fruits.yaml"
 # CloudFormation has AWS::Budgets::Budget in these of the EU's regions; the template's condition is the same.
 BUDGET_REGIONS = ("eu-west-3", "eu-west-1", "eu-central-1")
-# EMR and Spot make these roles when first used, with rights that the launcher role does not have.
+# EMR and Spot create these roles at their first use, which takes permissions that the launcher role does not have. So
+# they are created here.
 _SERVICE_LINKED_ROLES = ("elasticmapreduce.amazonaws.com", "spot.amazonaws.com")
-# Ten minutes, in looks of five seconds.
+# Ten minutes, with a request every five seconds.
 _PATIENCE = {"Delay": 5, "MaxAttempts": 120}
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What there is after a deployment.
+    """The result of a deployment.
 
     Attributes:
         infrastructure: The stack's outputs.
@@ -39,11 +40,11 @@ class Deployed:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who is working.
+    """The identity of the AWS credentials.
 
     Attributes:
         account: The AWS account.
-        arn: Of the user, or of the assumed role's session.
+        arn: ARN of the user, or of the session of an assumed role.
     """
 
     account: str
@@ -51,7 +52,7 @@ class Identity:
 
     @property
     def principals(self) -> list[str]:
-        """What a policy sees in ``aws:PrincipalArn``: for a session its role, whose path the session does not tell."""
+        """Patterns for ``aws:PrincipalArn``, for a session those of its role: a session's ARN lacks the role's path."""
         if ":assumed-role/" not in self.arn:
             return [self.arn]
         role = self.arn.split("/")[1]
@@ -59,13 +60,13 @@ class Identity:
 
 
 def who(region: str) -> Identity:
-    """Returns whose credentials are used.
+    """Returns the identity of the credentials in use.
 
     Args:
         region: An AWS region.
 
     Raises:
-        FruitsError: There are none, or AWS does not accept them.
+        FruitsError: There are no credentials, or AWS does not accept them.
     """
     with translate_errors("work on AWS"):
         found = client("sts", region).get_caller_identity()
@@ -79,19 +80,19 @@ def deploy(
     requirements: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Deployed:
-    """Creates or updates the stack, and uploads the environment where it is not there yet.
+    """Creates or updates the stack, and uploads the environment unless it is there already.
 
     Args:
         settings: Stack, region, budget.
-        email: Address of the budget alarm; None leaves it as it is.
-        environment_only: Leave the stack as it is, which takes no rights but the launcher role's.
-        requirements: Locked requirements in place of those of uv.lock.
-        report: Is told what is being done.
+        email: Address of the budget alarm; None keeps the present one.
+        environment_only: Whether to leave the stack as it is; the permissions of the launcher role are then enough.
+        requirements: Locked requirements, None for those of uv.lock.
+        report: Takes progress messages, a line at a time.
 
     Raises:
-        FruitsError: Something stands in the way; the message names it.
+        FruitsError: The stack or the environment cannot be made; the message has the reason.
     """
-    # First: an answer that needs no AWS, and would come after minutes otherwise.
+    # Read first, without AWS: else an error in uv.lock would be reported only after minutes.
     requirements = read_requirements() if requirements is None else requirements
     if not environment_only:
         identity = who(settings.region)
@@ -120,7 +121,7 @@ def _put_stack(settings: Settings, identity: Identity, email: str | None, report
             "TemplateBody": TEMPLATE.read_text(),
             "Capabilities": ["CAPABILITY_NAMED_IAM"],
             "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
-            # They reach every resource of the stack; Project is there for cost allocation.
+            # CloudFormation adds these tags to every resource of the stack; Project is for cost allocation.
             "Tags": [{"Key": "Project", "Value": "fruits"}, {"Key": STACK_TAG, "Value": settings.stack}],
         }
         if standing is None:
@@ -194,10 +195,11 @@ def _wait(cloudformation: Any, what: str, stack_id: str, stack: str) -> None:
     try:
         cloudformation.get_waiter(what).wait(StackName=stack_id, WaiterConfig=_PATIENCE)
     except WaiterError as error:
-        # By its id: the events of a stack that has been deleted are still there.
+        # By the stack's id: the events of a deleted stack can be read by id, not by name.
         events = cloudformation.describe_stack_events(StackName=stack_id)["StackEvents"]
         failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
-        # Newest first; what failed first is the cause, what was cancelled after it is not.
+        # The newest event comes first. The earliest failure is the cause; later ones are cancellations that followed
+        # it.
         reasons = [f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}" for event in failed]
         raise FruitsError(
             f"The stack {stack} could not be made. {reasons[-1] if reasons else error}. Mend that, and run fruits "
@@ -211,7 +213,7 @@ def _make_service_linked_roles(region: str, report: Callable[[str], None]) -> No
         try:
             iam.create_service_linked_role(AWSServiceName=service)
         except ClientError as error:
-            # Made before, by this or by anything else in the account.
+            # The role exists already, made by fruits deploy or by something else in the account.
             if error_code(error) in ("InvalidInput", "InvalidInputException", "EntityAlreadyExists"):
                 continue
             report(
@@ -220,7 +222,7 @@ def _make_service_linked_roles(region: str, report: Callable[[str], None]) -> No
 
 
 def exports(settings: Settings, infrastructure: Infrastructure) -> dict[str, str]:
-    """Returns the settings of the emr deployment, by the names of their environment variables."""
+    """Returns the settings of the emr deployment, by environment variable."""
     return {
         "FRUITS_DEPLOYMENT": "emr",
         "FRUITS_REGION": settings.region,
@@ -231,7 +233,7 @@ def exports(settings: Settings, infrastructure: Infrastructure) -> dict[str, str
 
 
 def launcher_profile(settings: Settings, infrastructure: Infrastructure) -> str:
-    """Returns the entry of ``~/.aws/config`` with which work is done under the launcher role."""
+    """Returns the profile for ``~/.aws/config`` that assumes the launcher role."""
     return "\n".join(
         [
             f"[profile {settings.stack}]",
@@ -252,8 +254,8 @@ def launcher_profile(settings: Settings, infrastructure: Infrastructure) -> str:
 def deploy_command(email: str | None, environment_only: bool, yes: bool) -> None:
     """Create or update what runs on AWS need, and upload the clusters' Python packages.
 
-    FRUITS_STACK and FRUITS_REGION say which; FRUITS_BUDGET_EUR is the alarm's budget. What is printed can be evaluated
-    by a shell.
+    FRUITS_STACK and FRUITS_REGION name the stack and its region; FRUITS_BUDGET_EUR is the budget of the alarm. A
+    shell can evaluate the output.
 
     \b
     Example:
@@ -261,7 +263,8 @@ def deploy_command(email: str | None, environment_only: bool, yes: bool) -> None
     """
     if email is not None and "@" not in email:
         raise click.UsageError(f"{email!r} is no e-mail address.")
-    # Whatever FRUITS_DEPLOYMENT says: the buckets that the emr deployment needs are made here.
+    # As for the local deployment, independent of FRUITS_DEPLOYMENT: the emr deployment requires locations in buckets
+    # that do not exist before this command has made them.
     settings = read_settings(deployment="local")
     if not (yes or environment_only):
         account = who(settings.region).account

@@ -1,4 +1,4 @@
-"""``fruits doctor``: is everything there that a run needs, and what to do about what is not."""
+"""``fruits doctor``: checks everything that a run needs, with a remedy for each failed check."""
 
 import json
 import sys
@@ -29,23 +29,23 @@ from spark_steps.store.store import Store
 State = Literal["ok", "warning", "failed", "not checked"]
 MARKS: dict[State, str] = {"ok": "✓", "warning": "!", "failed": "✗", "not checked": "-"}
 COLOURS: dict[State, str] = {"ok": "green", "warning": "yellow", "failed": "red", "not checked": "bright_black"}
-# CloudFormation sees no change in its template, and so repairs nothing.
+# The remedy for changes by hand: CloudFormation compares templates only, so an update does not repair them.
 _BY_HAND = "Somebody has changed that by hand, which fruits deploy does not undo: mend it in the console"
 _MAY_NOT_LOOK = "unknown, these credentials may not look"
-# Of the infrastructure, each looked at by itself.
+# The checks of the stack's resources, each of its own.
 _OF_THE_STACK = ("data bucket", "staging bucket", "service role", "instance profile", "launcher role", "environment")
 _OF_AWS = ("region", "stack", *_OF_THE_STACK, "locations", "conditional writes", "weights", "budget")
 
 
 @dataclass(frozen=True)
 class Check:
-    """What has been found out about one thing.
+    """The outcome of one check.
 
     Attributes:
-        name: Of the thing.
-        state: How it is.
-        detail: What was seen.
-        remedy: What to do, where something is to be done that the detail does not say.
+        name: Name of what was checked.
+        state: Outcome of the check.
+        detail: What was found.
+        remedy: What to do, where there is something to do that the detail does not contain.
     """
 
     name: str
@@ -55,12 +55,12 @@ class Check:
 
 
 def examine(settings: Settings) -> Iterator[Check]:
-    """Yields one check after another: credentials, everything on AWS, and this machine.
+    """Yields the checks in order: credentials, everything on AWS, and this machine.
 
-    Without credentials, and without a stack, what needs them is not checked.
+    Without credentials or without a stack, the checks that need them have the state "not checked".
 
     Args:
-        settings: What is to be used.
+        settings: The settings to check.
     """
     credentials = _checked("credentials", lambda: _credentials(settings))
     yield credentials
@@ -72,7 +72,7 @@ def examine(settings: Settings) -> Iterator[Check]:
 
 
 def _examine_aws(settings: Settings) -> Iterator[Check]:
-    # Settings of another region than those of the EU do not come this far.
+    # Always ok: settings with a region outside of the EU are refused when they are read.
     yield Check("region", "ok", f"{settings.region}, in the European Union")
     try:
         infrastructure = Infrastructure.of_stack(settings.stack, settings.region)
@@ -110,7 +110,7 @@ def _examine_stack(infrastructure: Infrastructure, settings: Settings) -> Iterat
 
 
 def examine_this_machine() -> Iterator[Check]:
-    """Yields the checks of what is installed here."""
+    """Yields the checks of Python, Java and Spark on this machine."""
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     if here == PYTHON:
         yield Check("python", "ok", f"{here}, as on the cluster")
@@ -211,7 +211,7 @@ def _places(settings: Settings, infrastructure: Infrastructure | None) -> Check:
     locations = s3_places(settings)
     if not locations:
         return Check("locations", "ok", f"images {settings.images}, store {settings.store}")
-    # Runs on this machine have its credentials, which may reach what the roles of the stack do not.
+    # Only for emr: runs on this machine have its credentials, which may permit more than the roles of the stack.
     if infrastructure is not None and settings.deployment == "emr":
         check_places(settings, infrastructure.data_bucket)
     check_residency(settings)
@@ -231,8 +231,8 @@ def check_places(settings: Settings, data_bucket: str) -> None:
     """Raises a FruitsError unless the roles of the stack may read the photos and the weights, and write the store.
 
     Args:
-        settings: Where they lie.
-        data_bucket: Of the stack.
+        settings: The locations of photos, weights and store.
+        data_bucket: The stack's data bucket.
     """
     root = f"s3://{data_bucket}"
     if settings.store != root:
@@ -244,7 +244,7 @@ def check_places(settings: Settings, data_bucket: str) -> None:
         ("photos", "IMAGES", settings.images, f"{root}/Test"),
         ("weights", "WEIGHTS", settings.weights or "", f"{root}/weights"),
     ):
-        # Weights that do not lie in S3 are read on this machine.
+        # Weights that are not in S3 are read on this machine, not by the roles of the stack.
         if is_s3(location) and not f"{location}/".startswith(f"{root}/"):
             raise FruitsError(
                 f"The {what} lie in {location}, which the roles of the stack cannot read. Copy them below {here} and "
@@ -274,7 +274,7 @@ def _weights(settings: Settings) -> Check:
 
 
 def _budget(settings: Settings) -> Check:
-    # Imported here: they bring more of the platform than any other check needs.
+    # Imported here: they import more of the platform than any other check needs.
     from fruits_assets.money.budget import check_budget, worst_case_eur
     from fruits_assets.money.prices import read_prices
     from fruits_assets.money.spend import month_spend
@@ -294,14 +294,15 @@ def _budget(settings: Settings) -> Check:
 
 
 def all_checks() -> list[Check]:
-    """Returns every check, of the settings of the environment; wrong settings are one of them."""
+    """Returns all checks for the settings of the environment; the settings themselves are one of the checks."""
     try:
         settings = read_settings()
         found = Check("settings", "ok", f"the {settings.deployment} deployment")
     except FruitsError as error:
         found = Check("settings", "failed", str(error))
         try:
-            # The buckets that the emr deployment must name may not be there yet; the rest can still be looked at.
+            # Read them as for the local deployment: the emr deployment needs locations in buckets that may not exist
+            # yet, and the other checks do not need these.
             settings = read_settings(deployment="local")
         except FruitsError:
             skipped = [Check(name, "not checked", "needs the settings") for name in ("credentials", *_OF_AWS)]

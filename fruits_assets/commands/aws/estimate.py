@@ -1,4 +1,4 @@
-"""The command ``fruits estimate``: time and cost of so many photos on the cluster."""
+"""The command ``fruits estimate``: time and cost of a number of photos on the cluster."""
 
 import json
 import math
@@ -16,8 +16,8 @@ def as_text(estimated: Estimate, settings: Settings) -> str:
     """Returns an estimate as the command prints it.
 
     Args:
-        estimated: What to tell.
-        settings: That it was made with.
+        estimated: The estimate.
+        settings: The settings that it was made with.
     """
     hourly = estimated.cluster_eur / estimated.total_seconds * 3600
     requests = estimated.requests
@@ -74,7 +74,7 @@ def _limits(estimated: Estimate, settings: Settings) -> list[str]:
 
 
 def _more_nodes(estimated: Estimate, settings: Settings) -> str:
-    # The network is what nodes make faster, and nearly all of the time.
+    # Computed from the time in mobilenet_features: it is nearly all of the time, and the part that more nodes shorten.
     wanted = math.ceil((estimated.nodes - 1) * estimated.seconds["mobilenet_features"] / (settings.step_minutes * 60))
     if not estimated.nodes - 1 < wanted <= MOST_CORE_NODES:
         return ""

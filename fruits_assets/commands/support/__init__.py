@@ -1,1 +1,1 @@
-"""What several commands share: options, how a store is opened, and questions before anything is replaced."""
+"""Helpers of the commands: options, opening a store, locations, the report's text, and questions to the user."""

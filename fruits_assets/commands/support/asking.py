@@ -1,4 +1,4 @@
-"""What ``fruits run`` asks before it begins."""
+"""The question of ``fruits run`` before other weights replace the features of a store."""
 
 import sys
 
@@ -12,20 +12,20 @@ from spark_steps.store.store import Store
 
 
 def agree_to_other_weights(settings: Settings, *, yes: bool) -> None:
-    """Asks whether other weights than those of the store are really to replace all of its features.
+    """Asks whether weights other than those of the store should replace all of its features.
 
     Args:
-        settings: The store, and the weights that are asked for.
-        yes: Whether somebody has agreed already.
+        settings: The store, and the requested weights.
+        yes: Whether the user has agreed already.
 
     Raises:
-        FruitsError: There is nobody to ask, or the weights are not there.
+        FruitsError: Standard input is not a terminal, so that nobody can be asked, or the weights do not exist.
         click.Abort: The answer is no.
     """
     if settings.weights is None or yes:
         return
     if is_s3(settings.store) or is_s3(settings.weights):
-        # Here: it brings Dagster's clients of AWS, which take seconds to import.
+        # Imported here: it imports clients of AWS and Dagster, which takes seconds.
         from fruits_assets.aws.residency import check_residency
 
         check_residency(settings, locations=[settings.store, settings.weights])
@@ -44,7 +44,7 @@ def agree_to_other_weights(settings: Settings, *, yes: bool) -> None:
 
 
 def _photos_with_features(store: Store) -> int:
-    # Here: it brings pandas.
+    # Imported here: it imports pandas.
     from spark_steps.store.summaries import summarise, total
 
     return total(summarise(store.mobilenet_features)).usable.count

@@ -1,4 +1,4 @@
-"""Where the photos and the store are, for those who did not name them, and locations that do not go together."""
+"""Messages about locations that no option gave, and about locations that do not go together."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from spark_steps.storage.s3_address import is_s3
 
 
 def origin(settings: Settings, name: str) -> str:
-    """Returns where a setting comes from that no option gave: its variable, the file ``.env``, or the default."""
+    """Returns the source of a setting that no option gave: its variable, the file ``.env``, or the default."""
     variable = f"FRUITS_{name.upper()}"
     if name not in settings.model_fields_set:
         return "the default"
@@ -19,7 +19,7 @@ def origin(settings: Settings, name: str) -> str:
 
 
 def check_that_photos_are_named(settings: Settings) -> None:
-    """Raises a FruitsError where nothing says where the photos are, and the default does not exist."""
+    """Raises a FruitsError where the images are not set and the default folder does not exist."""
     if "images" not in settings.model_fields_set and not is_s3(settings.images) and not Path(settings.images).exists():
         raise FruitsError(
             f"Nothing says where the photos are, and the default {settings.images} does not exist. Give the folder, "
@@ -28,10 +28,10 @@ def check_that_photos_are_named(settings: Settings) -> None:
 
 
 def make_store(settings: Settings) -> None:
-    """Makes the store's folder: that it cannot be made, or written to, should not come to light after all the work.
+    """Makes the store's folder before any work, so that a folder without write permission is reported at once.
 
     Raises:
-        OSError: It cannot be.
+        OSError: The folder cannot be made or written to.
     """
     if not is_s3(settings.store):
         Path(settings.store).mkdir(parents=True, exist_ok=True)
@@ -44,8 +44,8 @@ def messages(settings: Settings, images: str | None, store: str | None) -> Itera
 
     Args:
         settings: The locations.
-        images: What the option gave, None for nothing.
-        store: The same of the store.
+        images: Value of the option for the images, None where it was not given.
+        store: Value of the option for the store, None where it was not given.
     """
     for name, given in (("images", images), ("store", store)):
         if given is None:

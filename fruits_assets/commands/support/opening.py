@@ -9,20 +9,21 @@ from spark_steps.store.versions import as_it_was
 
 
 def open_store(settings: Settings, as_of: str | None = None) -> Store:
-    """Returns the store, which in S3 has to lie in the European Union; one that nobody has named is told.
+    """Returns the store, and prints the default location where no store was named.
 
     Args:
         settings: The settings.
-        as_of: The moment as which it is read, as ``as_it_was`` takes it; None for now.
+        as_of: The time or version at which the store is read, as ``as_it_was`` takes it; None for the present state.
 
     Raises:
-        CalledWronglyError: That is no moment.
-        FruitsError: It does not lie there, or cannot be asked; or it cannot be read as it was then.
+        CalledWronglyError: ``as_of`` is neither a time nor a version.
+        FruitsError: The store's bucket is not in the European Union, or its region cannot be read; or the store cannot
+            be read at that time or version.
     """
     if "store" not in settings.model_fields_set:
         click.echo(f"Store {settings.store} (the default)", err=True)
     if is_s3(settings.store):
-        # Here: it brings Dagster's clients of AWS, which take seconds to import.
+        # Imported here: it imports clients of AWS and Dagster, which takes seconds.
         from fruits_assets.aws.residency import check_residency
 
         check_residency(settings, locations=[settings.store])

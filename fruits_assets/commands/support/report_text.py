@@ -1,4 +1,4 @@
-"""What a store holds, as text for people at a terminal."""
+"""The report on a store as text for a terminal."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ _REJECTED_NAMED = 5
 
 
 def as_text(report: StoreReport) -> str:
-    """Returns the report for people."""
+    """Returns the report as text."""
     lines = [
         f"Store       {report.store}",
         *_moment(report),
@@ -51,7 +51,7 @@ def _first_rejected(report: StoreReport) -> list[str]:
 
 
 def rejected_lines(photos: Sequence[Mapping[str, str]], separator: str = "\t") -> list[str]:
-    """Returns the path of each photo and why it is rejected, a line each, whatever characters a name has."""
+    """Returns a line for each rejected photo with its path and the reason; control characters in names are escaped."""
     return [printable(photo["path"]) + separator + printable(photo["error"]) for photo in photos]
 
 

@@ -1,4 +1,4 @@
-"""Clusters of EMR: what is asked for, found, created and ended.
+"""Clusters of EMR: how they are requested, found again, created and ended.
 
-``cluster`` has ``Clusters``; ``cluster_request`` is what a new one is to be.
+``cluster`` has ``Clusters``; ``cluster_request`` makes the request for a new cluster.
 """

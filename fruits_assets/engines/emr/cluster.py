@@ -1,4 +1,4 @@
-"""The life of a cluster: how one is asked for, found again, created when there is none, and ended when idle."""
+"""The life cycle of a cluster: found if one is active, created if there is none, given steps, and ended when idle."""
 
 import re
 import time
@@ -31,11 +31,11 @@ ACTIVE_STATES = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
 UNFINISHED_STEPS = ("PENDING", "RUNNING", "CANCEL_PENDING")
 LOCK = "locks/cluster.json"
 ENVIRONMENT_PYTHON = "/opt/fruits/environment/bin/python"
-# A cluster this near to its greatest age takes no new work.
+# Share of the maximum age that must be left for a cluster to get new work.
 _LEAST_LIFE_LEFT = 0.25
-# The runs of somebody else's fruits run follow each other within seconds.
+# Seconds pass between two runs of one fruits run: a cluster that is idle for less time may be between such runs.
 IDLE_GRACE = timedelta(seconds=30)
-# Longer than the lock of a killed process lasts.
+# Longer than it takes for the lock of a killed process to become stale.
 LOCK_PATIENCE = s3_lock.STALE_SECONDS + 30.0
 _SECONDS_TO_BE_ENDING = 30.0
 _IS_ENDING = re.compile(r"shutting down|terminat|not active|may not be modified", re.IGNORECASE)
@@ -47,9 +47,9 @@ class Step:
 
     Attributes:
         id: ``s-...``.
-        name: As ``step_name`` makes it, for steps of ours.
-        state: EMR's.
-        ended: When, None before.
+        name: The name that ``step_name`` makes, for steps of this platform.
+        state: EMR's state of the step.
+        ended: When it ended, None before.
     """
 
     id: str
@@ -59,7 +59,7 @@ class Step:
 
     @property
     def run_id(self) -> str | None:
-        """The Dagster run it belongs to, None for steps of others."""
+        """The id of the Dagster run that it belongs to, None for steps that this platform did not start."""
         words = self.name.split()
         return words[2] if len(words) >= 3 and words[1] == "run" else None
 
@@ -70,10 +70,10 @@ class Cluster:
 
     Attributes:
         id: ``j-...``.
-        state: EMR's.
-        created: When it was asked for.
-        ready: When it could take steps, None before.
-        tags: Of the cluster.
+        state: EMR's state of the cluster.
+        created: When it was requested.
+        ready: When it was ready to take steps, None before.
+        tags: Tags of the cluster.
         release: EMR release.
     """
 
@@ -86,7 +86,7 @@ class Cluster:
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> "Cluster":
-        """Returns a cluster as DescribeCluster tells of it."""
+        """Returns the cluster that a response of DescribeCluster describes."""
         timeline = described["Status"]["Timeline"]
         return cls(
             id=described["Id"],
@@ -99,18 +99,18 @@ class Cluster:
 
     @property
     def ends_by(self) -> datetime | None:
-        """When the switch on the cluster ends it at the latest, None where it has none."""
+        """When the timer on the cluster ends it at the latest, None where it has no such timer."""
         age = self.tags.get(MAX_AGE_TAG)
         return self.created + timedelta(minutes=int(age)) if age else None
 
 
 def step_name(step_key: str, run_id: str, attempt: int) -> str:
-    """Returns a step's name, from which its run can be told."""
+    """Returns a step's name, which contains the id of its run."""
     return f"{step_key} run {run_id} attempt {attempt + 1}"
 
 
 def steps_of(emr: Any, cluster_id: str) -> list[Step]:
-    """Returns all steps of a cluster, by a client of boto3."""
+    """Returns all steps of a cluster, read with boto3's client of EMR."""
     with translate_errors(f"list the steps of {cluster_id}"):
         pages = emr.get_paginator("list_steps").paginate(ClusterId=cluster_id)
         listed = [(one, one["Status"]) for page in pages for one in page["Steps"]]
@@ -123,10 +123,10 @@ def steps_of(emr: Any, cluster_id: str) -> list[Step]:
 def reusable(
     clusters: Iterable[Cluster], settings: Settings, environment: Environment, now: datetime
 ) -> Cluster | None:
-    """Returns the oldest cluster that may take more work, None where there is none.
+    """Returns the oldest cluster that can take more steps, None where there is none.
 
-    One of another release, with other instances or another environment, or with less than a quarter of its greatest age
-    left, takes none.
+    A cluster with another release, another instance type or another environment is not used, nor one with less than a
+    quarter of its maximum age left.
     """
     asked = {ENVIRONMENT_TAG: environment.archive, INSTANCE_TYPE_TAG: settings.instance_type}
     fit = [
@@ -142,13 +142,14 @@ def reusable(
 
 
 def idle_since(cluster: Cluster, steps: Collection[Step], ignored: Collection[str] = ()) -> datetime | None:
-    """Returns since when a cluster has had nothing to do; None while it has a step to do.
+    """Returns since when a cluster has been idle; None while it has an unfinished step.
 
-    One that starts without a step has been abandoned: clusters are created and given their first step under one lock.
+    A cluster without any step counts as idle even while it starts: a cluster is created and gets its first step under
+    one lock, so the process that created it has failed in between.
 
     Args:
         cluster: The cluster.
-        steps: Its steps.
+        steps: The cluster's steps.
         ignored: Ids of steps that are being cancelled.
     """
     if any(step.state in UNFINISHED_STEPS and step.id not in ignored for step in steps):
@@ -158,7 +159,7 @@ def idle_since(cluster: Cluster, steps: Collection[Step], ignored: Collection[st
 
 
 def last_run(steps: Collection[Step]) -> str | None:
-    """Returns the run of the step that ended last, None where there is none or it is no run's."""
+    """Returns the id of the run whose step ended last; None where no step has ended or the step belongs to no run."""
     ended = [step for step in steps if step.ended]
     return max(ended, key=lambda step: step.ended or datetime.min).run_id if ended else None
 
@@ -167,8 +168,8 @@ class Clusters:
     """The clusters of a stack.
 
     Attributes:
-        settings: The platform's.
-        infrastructure: Of the stack.
+        settings: The platform's settings.
+        infrastructure: The outputs of the stack.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -180,17 +181,18 @@ class Clusters:
         self._emr_once = client("emr", settings.region, NEVER_TWICE)
 
     def active(self) -> list[Cluster]:
-        """Returns the stack's clusters that are not ended."""
+        """Returns the stack's clusters that have not ended and are not ending."""
         with translate_errors("list the clusters"):
             pages = self.emr.get_paginator("list_clusters").paginate(ClusterStates=list(ACTIVE_STATES))
             listed = [one for page in pages for one in page["Clusters"]]
-            # Any may have any name, so the tag decides; the name only spares a call for each.
+            # A cluster that is not the stack's may have the same name, so the tag decides. The filter by name saves a
+            # DescribeCluster for each of the other clusters.
             named = [one["Id"] for one in listed if one["Name"] == cluster_name(self.settings.stack)]
             found = [self.describe(cluster_id)[0] for cluster_id in named]
         return [one for one in found if one.tags.get(STACK_TAG) == self.settings.stack and one.state in ACTIVE_STATES]
 
     def describe(self, cluster_id: str) -> tuple[Cluster, dict[str, str]]:
-        """Returns a cluster, and why it is in its state: EMR's Code and Message."""
+        """Returns a cluster and the reason of its state: EMR's Code and Message."""
         with translate_errors(f"describe the cluster {cluster_id}"):
             described = self.emr.describe_cluster(ClusterId=cluster_id)["Cluster"]
         return Cluster.of(described), described["Status"].get("StateChangeReason", {})
@@ -206,21 +208,21 @@ class Clusters:
     def submit(
         self, environment: Environment, prepare: Callable[[str], dict[str, Any]], report: Callable[[str], None]
     ) -> tuple[str, str]:
-        """Adds a step to the cluster that is there, or to a new one.
+        """Adds a step to an active cluster, or to a new one where there is none.
 
-        All under one lock: two runs that start together take one cluster, and nobody ends a cluster between
-        its being found and its being used.
+        One lock covers all of it: two runs that start together use one cluster, and no process ends a cluster that
+        another has just found and not yet used.
 
         Args:
-            environment: That the cluster's nodes must have.
+            environment: The environment that the cluster's nodes must have.
             prepare: Takes the cluster's id, stages the step, and returns its StepConfig for AddJobFlowSteps.
-            report: Takes what happens, a line at a time.
+            report: Takes progress messages, a line at a time.
 
         Returns:
             Ids of the cluster and of the step.
 
         Raises:
-            FruitsError: The budget does not allow a cluster, or AWS does not.
+            FruitsError: The budget does not allow another cluster, or AWS refuses a request.
         """
         with self.locked():
             ending: set[str] = set()
@@ -237,7 +239,7 @@ class Clusters:
                 ending.add(cluster_id)
 
     def _add(self, cluster_id: str, step: dict[str, Any]) -> str | None:
-        """Adds a step, and returns its id; None if the cluster takes no more, because it is ending."""
+        """Adds a step and returns its id; None if the cluster takes no more steps because it is ending."""
 
         def add() -> str:
             return str(self._emr_once.add_job_flow_steps(JobFlowId=cluster_id, Steps=[step])["StepIds"][0])
@@ -275,7 +277,7 @@ class Clusters:
         return cluster_id
 
     def cost_model(self, cluster_id: str) -> ClusterCostModel:
-        """Returns what a second of a cluster costs, with the nodes that it has or, before it has any, will have."""
+        """Returns the cost model of a cluster: with its running core nodes, or the requested ones before any runs."""
         with translate_errors(f"list the nodes of {cluster_id}"):
             pages = self.emr.get_paginator("list_instances").paginate(
                 ClusterId=cluster_id, InstanceGroupTypes=["CORE"], InstanceStates=["RUNNING"]
@@ -314,15 +316,15 @@ class Clusters:
         ignored: Collection[str] = (),
         patience: float = LOCK_PATIENCE,
     ) -> None:
-        """Ends the stack's clusters that have nothing to do, and whose last step was of a run of ours.
+        """Ends the stack's clusters that are idle and whose last step belongs to a run of this Dagster instance.
 
-        Somebody else may be between two steps; when they are not, EMR's idle limit ends their cluster.
+        An idle cluster of another Dagster instance may be between two steps. EMR's idle limit ends it if it is not.
 
         Args:
-            report: Takes what happens, a line at a time.
-            is_ours: Tells whether a run is of this Dagster instance.
-            grace: How long a cluster may have nothing to do.
-            ignored: Ids of steps that have said they are done, or are being cancelled.
+            report: Takes progress messages, a line at a time.
+            is_ours: Returns whether the run of an id belongs to this Dagster instance.
+            grace: How long a cluster may be idle.
+            ignored: Ids of steps that have sent their last event, or are being cancelled.
             patience: Seconds to wait for the lock.
         """
         with self.locked(patience):
@@ -344,7 +346,7 @@ class Clusters:
         return not finished or is_ours(last_run(steps) or "")
 
     def _wait_until_ending(self, cluster_ids: list[str]) -> None:
-        """Waits, under the lock, until EMR says so too: else the next one to look would take such a cluster."""
+        """Waits under the lock until EMR lists the clusters as ending: else the next process would use one of them."""
         deadline = time.monotonic() + _SECONDS_TO_BE_ENDING
         while {one.id for one in self.active()} & set(cluster_ids) and time.monotonic() < deadline:
             time.sleep(1)

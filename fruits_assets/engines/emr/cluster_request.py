@@ -1,4 +1,4 @@
-"""What EMR is asked for when a cluster is created."""
+"""The request with which EMR creates a cluster."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from fruits_assets.aws.environment import Environment
 from fruits_assets.aws.infrastructure import MANAGED_POLICIES_TAG, STACK_TAG, Infrastructure
 from fruits_assets.settings import Settings
 
-# What a cluster was made with, for those who may use it again with other settings.
+# Tags with the settings that a cluster was created with: a process with other settings does not use it.
 ENVIRONMENT_TAG, MAX_AGE_TAG, INSTANCE_TYPE_TAG = "fruits-environment", "fruits-max-age-minutes", "fruits-instance-type"
 
 
@@ -16,12 +16,12 @@ def cluster_name(stack: str) -> str:
 
 
 def cluster_request(settings: Settings, infrastructure: Infrastructure, environment: Environment) -> dict[str, Any]:
-    """Returns what EMR is asked for: the arguments of RunJobFlow.
+    """Returns the arguments of RunJobFlow for a new cluster.
 
     Args:
         settings: Size, release, time limits.
-        infrastructure: Of the stack.
-        environment: What the nodes install.
+        infrastructure: The outputs of the stack.
+        environment: The Python environment that the nodes install.
     """
     staging = f"s3://{infrastructure.staging_bucket}"
     master = _instance_group("MASTER", settings.instance_type, 1, "ON_DEMAND")
@@ -48,7 +48,7 @@ def cluster_request(settings: Settings, infrastructure: Infrastructure, environm
             "EmrManagedMasterSecurityGroup": infrastructure.primary_security_group,
             "EmrManagedSlaveSecurityGroup": infrastructure.core_security_group,
             "KeepJobFlowAliveWhenNoSteps": True,
-            # Protection would outlive every guard.
+            # Termination protection would keep the guards from ending the cluster.
             "TerminationProtected": False,
         },
         "ManagedScalingPolicy": {"ComputeLimits": _scaling(settings)},
