@@ -14,6 +14,7 @@ from fruits_assets.money.costs import ClusterCostModel, CostModel
 from fruits_assets.settings import Settings
 from spark_steps.environment import export
 from spark_steps.spark.session import SESSION_CONFIG, use_local_runtimes
+from spark_steps.storage import parallel
 from spark_steps.store.store import Store
 
 
@@ -47,6 +48,7 @@ def emr_resources(settings: Settings) -> dict[str, Any]:
 def _resources(settings: Settings, pyspark: LazyPySparkResource) -> dict[str, Any]:
     # S3 is reached from Spark's workers too, which know the environment and no settings.
     export("FRUITS_REGION", settings.region)
+    export(parallel.VARIABLE, str(settings.files_at_a_time))
     store = Store(settings.store)
     costs = ClusterCostModel.of_this_step() or CostModel.of(settings.cores, settings.core_nodes, settings.usd_to_eur)
     return {

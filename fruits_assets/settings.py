@@ -11,7 +11,7 @@ from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.pca.model import PcaSettings
 from spark_steps.photos.limits import DecodeLimits, FetchLimits
 from spark_steps.spark.session import local_spark_config
-from spark_steps.storage import locations
+from spark_steps.storage import locations, parallel
 from spark_steps.tables.maintenance import MaintenanceLimits
 
 MEBIBYTE = 1024 * 1024
@@ -26,7 +26,7 @@ def _place(location: str) -> str:
         location = locations.normalise(location)
     except FruitsError as error:
         raise ValueError(str(error)) from error
-    if "://" in location and not location.startswith("s3://"):
+    if not locations.can_hold_a_store(location):
         raise ValueError(f"{location} is neither a folder nor in S3. Give a path, or s3://bucket/prefix.")
     return location
 
@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     )
     small_files: int = Field(
         20, ge=1, le=10_000, description="Small files of a folder in a table; where there are more, they are merged."
+    )
+    files_at_a_time: int = Field(
+        parallel.DEFAULT, ge=parallel.LEAST, le=parallel.MOST, description="Files read or written at a time."
     )
 
     # Spark

@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -15,14 +15,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fruits_assets.aws.sessions import MISSING, error_code, read_object, translate_errors
 from spark_steps.errors import FruitsError
-from spark_steps.storage.s3 import check_conditional_writes
 from spark_steps.storage.s3_address import SCHEME
+from spark_steps.storage.s3_client import THERE_ALREADY, check_conditional_writes
 
 # Several renewals, so that one which S3 throttles loses no lock.
 STALE_SECONDS = 300
 RENEWED_AFTER_SECONDS = 60
 # Missing: the lock has just been freed.
-_HELD_BY_ANOTHER = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409", *MISSING}
+_HELD_BY_ANOTHER = {*THERE_ALREADY, *MISSING}
 
 
 @contextmanager
@@ -74,7 +74,9 @@ def _renew(s3: Any, bucket: str, key: str, owner: str, ended: threading.Event) -
         # One that fails is tried again; a lock that is another's by now stays that.
         with suppress(BotoCoreError, ClientError):
             standing = s3.get_object(Bucket=bucket, Key=key)
-            if json.loads(standing["Body"].read())["owner"] == owner:
+            with closing(standing["Body"]) as body:
+                holder = json.loads(body.read())["owner"]
+            if holder == owner:
                 _put(s3, bucket, key, _body(owner), IfMatch=standing["ETag"])
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
@@ -102,7 +102,8 @@ def read_object(s3: Any, bucket: str, key: str) -> bytes | None:
         ClientError: The object cannot be read.
     """
     try:
-        return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        with closing(s3.get_object(Bucket=bucket, Key=key)["Body"]) as body:
+            return bytes(body.read())
     except ClientError as error:
         if error_code(error) in MISSING:
             return None
@@ -132,6 +133,9 @@ def console_link(region: str, cluster_id: str) -> str:
 @contextmanager
 def translate_errors(what: str) -> Iterator[None]:
     """Turns an error of AWS into a FruitsError that names the action, the error and the remedy.
+
+    Not by ``s3_errors.translate_errors``: that finds codes in the texts of four libraries, of S3 alone, and names a
+    location; this has boto3's codes of every service, and remedies of its stack. Of the sentences none is the same.
 
     Args:
         what: The action, as a phrase that follows "to".

@@ -29,6 +29,7 @@ from fruits_assets.money.costs import COST_VARIABLE
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 from spark_steps.spark.session import SESSION_CONFIG
+from spark_steps.storage import parallel
 
 # Seconds between two requests for the state of a step: short at first, when most failures happen, and never so long
 # that messages arrive late.
@@ -162,6 +163,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
             "spark.executor.memory": self._settings.executor_memory,
             "spark.executor.memoryOverhead": self._settings.executor_overhead,
             "spark.executorEnv.FRUITS_REGION": self._settings.region,
+            f"spark.executorEnv.{parallel.VARIABLE}": str(self._settings.files_at_a_time),
             "spark.executorEnv.LC_ALL": "C.UTF-8",
             **SESSION_CONFIG,
         }

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from spark_steps.environment import export
 from spark_steps.errors import FruitsError
-from spark_steps.storage.s3_address import is_s3
+from spark_steps.storage.locations import is_remote
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -125,7 +125,7 @@ def last_store() -> str | None:
     given = os.environ.get("DAGSTER_HOME")
     notes = [Path(given) / "store.txt"] if given else list(_homes().glob("*/store.txt"))
     stores = [note.read_text() for note in sorted(notes, key=_modified, reverse=True) if note.exists()]
-    return next((store for store in stores if is_s3(store) or Path(store).is_dir()), None)
+    return next((store for store in stores if is_remote(store) or Path(store).is_dir()), None)
 
 
 def _homes() -> Path:

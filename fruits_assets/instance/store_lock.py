@@ -8,7 +8,7 @@ from filelock import FileLock, Timeout
 
 from fruits_assets.aws.s3_lock import held
 from spark_steps.errors import FruitsError
-from spark_steps.storage import s3, s3_address
+from spark_steps.storage import locations, s3_address, s3_client
 
 
 @contextmanager
@@ -24,10 +24,10 @@ def one_at_a_time(location: str, what: str, patience: float) -> Iterator[Callabl
         FruitsError: Another process holds the lock for longer than that.
     """
     if s3_address.is_s3(location):
-        with held(s3.client(), *s3_address.bucket_and_key(location), patience) as check_held:
+        with held(s3_client.client(), *s3_address.bucket_and_key(location), patience) as check_held:
             yield check_held
         return
-    Path(location).parent.mkdir(parents=True, exist_ok=True)
+    locations.create_directory(str(Path(location).parent))
     lock = FileLock(location, timeout=patience)
     try:
         lock.acquire()

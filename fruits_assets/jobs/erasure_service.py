@@ -24,7 +24,6 @@ from spark_steps.erasure.plan import (
 )
 from spark_steps.errors import FruitsError
 from spark_steps.storage import locations
-from spark_steps.storage.s3 import check_conditional_writes
 from spark_steps.store.store import Store
 from spark_steps.tables.row_removal import check_nobody_writes
 
@@ -110,7 +109,7 @@ def erase(
     _refuse_while_running(instance, store, own_run)
     # Checked at a table's root, not beside the lock: there the launcher role may delete the lock only, and not the
     # object that the check writes.
-    check_conditional_writes(store.raw_images.root)
+    locations.check_exclusive_writes(store.raw_images.root)
     lock, what = f"{store.erasures}/unfinished/lock", f"erases photos of {store.root}"
     with one_at_a_time(lock, what, _PATIENCE_SECONDS) as check_alone:
         begun = _finish_interrupted(store, settings, instance, report, check_alone)

@@ -6,26 +6,22 @@ paths and image ids. While it stands no run writes (``refuse_while_erasing``). W
 of each, and a receipt.
 """
 
-import hashlib
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from spark_steps.erasure.plan import IMAGE_ID, Plan, check_below, paths_below
 from spark_steps.errors import FruitsError
 from spark_steps.photos.tombstones import set_tombstones
-from spark_steps.storage import locations, s3, s3_address, s3_errors
-from spark_steps.storage.s3_versions import delete_versions, versions_of
+from spark_steps.storage import locations
+from spark_steps.storage.parallel import for_each
 from spark_steps.store.store import Store
-from spark_steps.tables.row_removal import RowPredicate, delete_former_versions, find_rows, remove_rows
+from spark_steps.tables.row_removal import RowPredicate, find_rows, remove_rows
 
 Forget = Callable[[Collection[str]], int]
-_FILES_AT_A_TIME, _FILES_A_STEP = 16, 256
+_FILES_A_STEP = 256
 
 
 @dataclass(frozen=True)
@@ -171,7 +167,7 @@ def what_to_do(plan: Plan) -> str:
 
 def withdraw(store: Store, erasure: Erasure) -> None:
     """Takes back an erasure of which nothing has been done yet."""
-    _delete_for_good(_note(store, erasure))
+    locations.delete_for_good(_note(store, erasure))
 
 
 def carry_out(store: Store, erasure: Erasure, images: str, forget: Forget) -> Iterator[str]:
@@ -192,14 +188,13 @@ def carry_out(store: Store, erasure: Erasure, images: str, forget: Forget) -> It
     image_ids = frozenset(erasure.image_ids)
     for start in range(0, len(erasure.paths), _FILES_A_STEP):
         part = erasure.paths[start : start + _FILES_A_STEP]
-        with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-            list(pool.map(lambda path: erase_file(path, image_ids), part))
+        for_each(lambda path: erase_file(path, image_ids), part)
         yield f"{start + len(part):,} of {len(erasure.paths):,} files are gone"
     for name, table in store.tables.items():
         remove_rows(table, erasure.doomed(images))
         yield f"{name} has no rows of them"
     for name, table in store.tables.items():
-        delete_former_versions(table.root)
+        locations.delete_former_versions(table.root)
         yield f"{name} has no former versions"
     records = forget([*erasure.paths, *erasure.image_ids])
     yield f"{records:,} records of Dagster named them"
@@ -207,7 +202,7 @@ def carry_out(store: Store, erasure: Erasure, images: str, forget: Forget) -> It
     ended = datetime.now(UTC).isoformat(timespec="seconds")
     locations.write_json(receipt_place(store, erasure), {"erasure": erasure.name, **erasure.receipt, "finished": ended})
     yield f"the receipt is written: {receipt_place(store, erasure)}"
-    _delete_for_good(_note(store, erasure))
+    locations.delete_for_good(_note(store, erasure))
 
 
 def receipt_place(store: Store, erasure: Erasure) -> str:
@@ -230,10 +225,7 @@ def erase_file(path: str, image_ids: Collection[str]) -> None:
         FruitsError: It cannot be deleted.
     """
     try:
-        if s3_address.is_s3(path):
-            _erase_versions(path, image_ids)
-        else:
-            _unlink(Path(path), image_ids)
+        locations.delete_if(path, lambda sha256: _goes(sha256, image_ids))
     except NotADirectoryError:
         return
     except OSError as error:
@@ -243,53 +235,9 @@ def erase_file(path: str, image_ids: Collection[str]) -> None:
         ) from error
 
 
-def _erase_versions(path: str, image_ids: Collection[str]) -> None:
-    bucket, key = s3_address.bucket_and_key(path)
-    # In this order: all that is listed is what is hashed then, or older.
-    listed = versions_of(path)
-    latest, sha256 = _latest(bucket, key)
-    delete_versions(path, [version for version in listed if version.version_id != latest])
-    if latest is not None and _goes(sha256, image_ids):
-        s3.delete_objects(bucket, [{"Key": key, "VersionId": latest}])
-
-
-def _latest(bucket: str, key: str) -> tuple[str | None, str | None]:
-    """Returns the version that a reader gets, None without one, and the sha256 of its bytes, None without any."""
-    digest, length = hashlib.sha256(), 0
-    location = f"{s3_address.SCHEME}{bucket}/{key}"
-    try:
-        with s3_errors.translate_errors(location):
-            # Both from one answer: what is put in the meantime is another version.
-            answer = s3.client().get_object(Bucket=bucket, Key=key)
-            for piece in answer["Body"].iter_chunks(1 << 20):
-                digest.update(piece)
-                length += len(piece)
-    except FileNotFoundError:
-        return None, None
-    return answer.get("VersionId", "null"), digest.hexdigest() if length else None
-
-
-def _unlink(file: Path, image_ids: Collection[str]) -> None:
-    seen = None
-    # Until nobody has put another there while the bytes were read.
-    while seen is None or seen != _state(file):
-        seen = _state(file)
-        if not _goes(locations.sha256_of(str(file)), image_ids):
-            return
-    file.unlink(missing_ok=True)
-
-
 def _goes(sha256: str | None, image_ids: Collection[str]) -> bool:
     # A file without bytes is no photo that somebody has put there.
     return sha256 is None or sha256 in image_ids
-
-
-def _state(file: Path) -> tuple[int, ...]:
-    try:
-        now = file.lstat()
-    except FileNotFoundError:
-        return ()
-    return now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns
 
 
 def _check_gone(store: Store, doomed: RowPredicate) -> None:
@@ -312,11 +260,3 @@ def _note(store: Store, erasure: Erasure) -> str:
 
 def _notes(store: Store) -> list[str]:
     return sorted(info.base_name for info in locations.list_files(_directory(store)) if info.extension == "json")
-
-
-def _delete_for_good(location: str) -> None:
-    if s3_address.is_s3(location):
-        delete_versions(location, versions_of(location))
-        return
-    with suppress(FileNotFoundError):
-        Path(location).unlink()

@@ -9,7 +9,7 @@ from pyarrow import fs
 
 from spark_steps.pca import model_store
 from spark_steps.pca.moments import version_of
-from spark_steps.storage import locations, s3_errors
+from spark_steps.storage import locations
 from spark_steps.store.store import Store
 from spark_steps.tables.totals import digest_of
 
@@ -105,9 +105,9 @@ def photos_with_features(store: Store, image_ids: Collection[str]) -> tuple[Phot
     """Returns all photos that have features, and those of them that are among some."""
     wanted, table = frozenset(image_ids), store.mobilenet_features
     present, asked = Photos(), Photos()
-    with s3_errors.translate_errors(table.root):
+    with locations.translate_errors(table.root):
         for file in table.files():
-            with table.open(file) as opened:
+            with table.reading(file) as opened:
                 for rows in opened.iter_batches(_ROWS_AT_A_TIME, columns=["image_id", "error"]):
                     ids = rows.filter(pc.is_null(rows["error"]))["image_id"].to_pylist()
                     present = _with(present, ids, file.folder)

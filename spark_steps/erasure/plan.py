@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -13,13 +12,12 @@ from pyarrow import fs
 from spark_steps.erasure.model_photos import SeenBy, models_that_saw
 from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.photos.tombstones import read_tombstones, tombstone_of
-from spark_steps.storage import locations, s3_address
-from spark_steps.storage.s3_versions import versions_of
+from spark_steps.storage import locations
+from spark_steps.storage.parallel import for_each
 from spark_steps.store.store import Store
 from spark_steps.tables.row_removal import Matches, RowPredicate, find_rows
 
 IMAGE_ID = re.compile("[0-9a-f]{64}")
-_FILES_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ def path_below(path: str, images: str) -> str:
     """
     location = locations.normalise(path)
     if not location.startswith(f"{images}/") and "://" not in path and not Path(path).is_absolute():
-        location = f"{images}/{path}" if s3_address.is_s3(images) else locations.normalise(f"{images}/{path}")
+        location = locations.below(images, path)
     if not location.startswith(f"{images}/") or ".." in location.split("/"):
         raise FruitsError(
             f"{path} does not lie below {images}, and nothing else is erased. Give the path that the tables have, or "
@@ -170,14 +168,14 @@ def check_below(paths: Collection[str], images: str, source: str) -> None:
                 f"{source} names {path}, which does not lie below {images}, and nothing else is erased. Find out who "
                 "has written there."
             )
-    if not s3_address.is_s3(images):
+    if not locations.is_remote(images):
         _check_links(paths, Path(images).resolve())
 
 
 def _check_links(paths: Collection[str], root: Path) -> None:
     for folder, of_folder in groupby(paths, key=lambda path: Path(path).parent):
         location = folder.resolve()
-        if not location.is_relative_to(root) and (there := next(filter(_is_there, of_folder), None)):
+        if not location.is_relative_to(root) and (there := next(filter(locations.count_versions, of_folder), None)):
             raise FruitsError(
                 f"{there} lies in {location}, where a link leads, and only files of the images folder are erased. "
                 "Delete it there, or the link; then erase it again."
@@ -198,8 +196,7 @@ def older_than(store: Store, moment: datetime, images: str) -> Request:
 
     rows = store.raw_images.arrow(["path"], where=ds.field("modification_time") < moment)
     paths = [f"{images}/{path}" for path in rows["path"].to_pylist()]
-    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        changed = pool.map(locations.modified, paths)
+    changed = for_each(locations.modified, paths)
     return Request(paths=frozenset(path for path, at in zip(paths, changed, strict=True) if at is None or at < moment))
 
 
@@ -277,8 +274,7 @@ def _image_ids(found: Iterable[Matches]) -> frozenset[str]:
 
 
 def _look_at(paths: Sequence[str], request: Request, image_ids: Collection[str]) -> list[Source]:
-    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        return list(pool.map(lambda path: _source(path, path in request.paths, image_ids), paths))
+    return for_each(lambda path: _source(path, path in request.paths, image_ids), paths)
 
 
 def _source(path: str, asked: bool, image_ids: Collection[str]) -> Source:
@@ -288,20 +284,11 @@ def _source(path: str, asked: bool, image_ids: Collection[str]) -> Source:
     except OSError as error:
         raise FruitsError(f"{path} cannot be read ({error.strerror or error}). Check its permissions.") from error
     replaced = not asked and image_id is not None and image_id not in image_ids
-    if s3_address.is_s3(path):
-        versions = sum(version.former or not replaced for version in versions_of(path))
-    else:
-        versions = int(not replaced and _is_there(path))
-    return Source(path, image_id, replaced, versions)
-
-
-def _is_there(path: str) -> bool:
-    # A link to nothing is a file to unlink too.
-    return Path(path).is_symlink() or Path(path).exists()
+    return Source(path, image_id, replaced, locations.count_versions(path, only_former=replaced))
 
 
 def _check_file(path: str) -> None:
-    if s3_address.is_s3(path):
+    if locations.is_remote(path):
         return
     kind = locations.file_type(path)
     if kind == fs.FileType.Unknown:

@@ -4,7 +4,6 @@ import hashlib
 import io
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from itertools import groupby
@@ -23,6 +22,7 @@ from spark_steps.photos.decoding import ERASED, TRANSIENT_REASONS, decode
 from spark_steps.photos.fetching import fetch
 from spark_steps.photos.limits import PHOTOS_PER_TASK, DecodeLimits
 from spark_steps.photos.tombstones import tombstone_of
+from spark_steps.storage.parallel import for_each
 from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange
 from spark_steps.tables.partitions import contiguous_partitions, deferred_rows
 from spark_steps.tables.row_ranges import FileRows, compare, split, task_sizes
@@ -30,7 +30,6 @@ from spark_steps.tables.schemas import FEATURES_SCHEMA, by_folder, with_folder
 
 _ARROW_SCHEMA = with_folder(FEATURES_SCHEMA)
 Value = TypeVar("Value")
-_FILES_AT_A_TIME = 16
 _ROWS_AT_A_TIME = 65_536
 
 
@@ -139,8 +138,7 @@ def plan_features(
     def plan(folder: str) -> _FolderPlan:
         return _plan_folder(raw, photos[folder], features, existing[folder], model, full_refresh)
 
-    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        plans = dict(zip(folders, pool.map(plan, folders), strict=True))
+    plans = dict(zip(folders, for_each(plan, folders), strict=True))
     computed = [one for plan in plans.values() for one in plan.computed]
     rewritten = [one for plan in plans.values() for one in plan.rewritten]
     shares = _shared_out(computed, rewritten, context.defaultParallelism)

@@ -58,14 +58,15 @@ def feature_quality(spark: SparkSession, features: FolderTable, folders: Sequenc
         rows = wrong_length = not_finite = 0
         least, most = np.full(FEATURES, np.inf, np.float32), np.full(FEATURES, -np.inf, np.float32)
         for file in share:
-            for batch in features.open(file).iter_batches(_ROWS_AT_A_TIME, columns=["features"]):
-                column = batch["features"].filter(batch["features"].is_valid())
-                right = column.filter(pc.equal(pc.list_value_length(column), FEATURES))
-                rows, wrong_length = rows + len(column), wrong_length + len(column) - len(right)
-                if len(right):
-                    matrix = right.flatten().to_numpy(zero_copy_only=False).reshape(-1, FEATURES)
-                    not_finite += int((~np.isfinite(matrix).all(axis=1)).sum())
-                    least, most = np.fmin(least, matrix.min(axis=0)), np.fmax(most, matrix.max(axis=0))
+            with features.reading(file) as opened:
+                for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=["features"]):
+                    column = batch["features"].filter(batch["features"].is_valid())
+                    right = column.filter(pc.equal(pc.list_value_length(column), FEATURES))
+                    rows, wrong_length = rows + len(column), wrong_length + len(column) - len(right)
+                    if len(right):
+                        matrix = right.flatten().to_numpy(zero_copy_only=False).reshape(-1, FEATURES)
+                        not_finite += int((~np.isfinite(matrix).all(axis=1)).sum())
+                        least, most = np.fmin(least, matrix.min(axis=0)), np.fmax(most, matrix.max(axis=0))
         yield pa.RecordBatch.from_pydict(
             {
                 "rows": [rows],

@@ -183,11 +183,12 @@ def _fold(spark: "SparkSession", features: FolderTable, files: Sequence[DataFile
 def _blocks(features: FolderTable, file: DataFile) -> Iterator[tuple[str, NDArray[np.float32], list[str]]]:
     """Yields (model, features of shape (N, 1280), image ids) of a features file, rows with an error left out."""
     columns = ["features", "model", "image_id"]
-    for batch in features.open(file).iter_batches(_ROWS_AT_A_TIME, columns=columns):
-        good = batch.filter(batch["features"].is_valid())
-        for model in good["model"].unique().to_pylist():
-            of_model = good.filter(pa.compute.equal(good["model"], model))
-            yield model, feature_matrix(of_model["features"]), of_model["image_id"].to_pylist()
+    with features.reading(file) as opened:
+        for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=columns):
+            good = batch.filter(batch["features"].is_valid())
+            for model in good["model"].unique().to_pylist():
+                of_model = good.filter(pa.compute.equal(good["model"], model))
+                yield model, feature_matrix(of_model["features"]), of_model["image_id"].to_pylist()
 
 
 def feature_matrix(column: pa.ListArray) -> NDArray[np.float32]:

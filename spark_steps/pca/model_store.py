@@ -112,7 +112,9 @@ def load(root: str, version: str | None = None) -> PcaModel:
             f"There is no PCA model {version or ''} under {root}. Fit one first (fruits run, or the job fit_pca)."
         )
     document = locations.read_json(f"{root}/{version}/model.json")
-    table = pq.ParquetFile(pa.BufferReader(locations.read_bytes(f"{root}/{version}/components.parquet"))).read()
+    data = locations.read_bytes(f"{root}/{version}/components.parquet")
+    with pa.BufferReader(data) as stream, pq.ParquetFile(stream) as opened:
+        table = opened.read()
     return PcaModel(
         version=document["version"],
         features_model=document["features_model"],

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -13,14 +12,15 @@ from numpy.typing import NDArray
 
 from spark_steps.pca.discriminants import separated
 from spark_steps.pca.model import PcaModel, feature_matrix
-from spark_steps.storage import s3_errors
+from spark_steps.storage import locations
+from spark_steps.storage.parallel import for_each
 from spark_steps.tables.folder_table import DataFile, FolderTable
 
 # Names of more labels than that are not read in one picture.
 MOST_LABELS = 150
 MOST_FOLDERS = 300
 MOST_PHOTOS = 2000
-_FILES_AT_A_TIME = 8
+_MOST_FILES_AT_A_TIME = 8
 _ROWS_AT_A_TIME = 100
 # Pages are read as they are needed, not all rows of a file's first 40 MB.
 _BUFFER_BYTES = 1 << 20
@@ -53,8 +53,8 @@ def sample_map(features: FolderTable, model: PcaModel) -> PhotoMap:
     folders = folders_of_labels(model.folders)
     each = MOST_PHOTOS // max(1, len(folders))
     paths = [list(of_folder) for _, of_folder in groupby(features.files(folders), key=attrgetter("folder"))]
-    with s3_errors.translate_errors(features.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        parts = list(pool.map(lambda files: _first_rows(features, files, each), paths))
+    with locations.translate_errors(features.root):
+        parts = for_each(lambda files: _first_rows(features, files, each), paths, _MOST_FILES_AT_A_TIME)
     labels = np.array([label for part in parts for label in part["label"].to_pylist()], dtype=np.str_)
     matrices = [feature_matrix(part["features"].combine_chunks()) for part in parts if part.num_rows]
     reduced = model.project(np.concatenate(matrices)) if matrices else np.zeros((0, model.k), np.float32)

@@ -1,7 +1,6 @@
 """From 1280 features to k: the projection of mobilenet_features on a PCA model."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from operator import itemgetter
 
@@ -10,6 +9,7 @@ from pyspark.sql import SparkSession
 
 from spark_steps.errors import FruitsError
 from spark_steps.pca.model import PcaModel, feature_matrix
+from spark_steps.storage.parallel import for_each
 from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange
 from spark_steps.tables.footers import table_totals
 from spark_steps.tables.partitions import deferred_rows
@@ -18,7 +18,6 @@ from spark_steps.tables.schemas import REDUCED_SCHEMA, by_folder, with_folder
 from spark_steps.tables.totals import Totals, folders_to_reduce, of_others
 
 _SCHEMA = with_folder(REDUCED_SCHEMA)
-_FILES_AT_A_TIME = 16
 # 40 MB of features.
 _MOST_ROWS = 8192
 
@@ -53,8 +52,7 @@ def plan_reduced(
             return [FileRows.all_of(file) for file in sources[folder]], [FileRows(one, []) for one in existing[folder]]
         return _difference(features, sources[folder], reduced, existing[folder])
 
-    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        planned = list(pool.map(plan, behind))
+    planned = for_each(plan, behind)
     computed, rewritten = ([one for plan in planned for one in plan[part]] for part in (0, 1))
     gone = [one.file for one in rewritten]
     # A file of features is about as large as its rows are many.

@@ -7,7 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.photos.limits import FetchLimits
 from spark_steps.storage import locations
-from spark_steps.storage.s3_address import is_s3
 
 # Of the photos and of the bytes that may be ahead a thread is given these parts at a time.
 _READ_AHEAD, _SMALL_PART = 4, 64
@@ -52,7 +51,8 @@ def _together(photos: Iterable[tuple[str, int]], limits: FetchLimits) -> Iterato
     for path, length in photos:
         paths.append(path)
         together += length
-        if is_s3(path) or len(paths) >= limits.photos // _READ_AHEAD or together >= limits.total_bytes // _SMALL_PART:
+        enough = len(paths) >= limits.photos // _READ_AHEAD or together >= limits.total_bytes // _SMALL_PART
+        if enough or locations.is_remote(path):
             yield paths, together
             paths, together = [], 0
     if paths:

@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -15,15 +14,14 @@ from spark_steps.errors import FruitsError
 from spark_steps.photos.folder_tree import broken_links
 from spark_steps.photos.other_files import PassedOver, ending_of
 from spark_steps.spark.interruptible import collect
-from spark_steps.storage import locations, s3_address
+from spark_steps.storage import locations
+from spark_steps.storage.parallel import for_each
 from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange
 from spark_steps.tables.row_ranges import compare
 from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA
 
 PHOTO_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff")
-
-_LISTERS = 16
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def list_image_folders(images: str) -> ImageFolders:
         FruitsError: There is no such folder, it is a file, or it cannot be listed.
     """
     check_images_root(images)
-    broken = () if s3_address.is_s3(images) else _broken_photos(images)
+    broken = () if locations.is_remote(images) else _broken_photos(images)
     _, root = locations.filesystem_of(images)
     contents: dict[str, FolderContents] = {}
     passed_over: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -149,8 +147,7 @@ def count_photos(images: str, folders: Iterable[str]) -> dict[str, int]:
 
     names = list(folders)
     check_below_root(names)
-    with ThreadPoolExecutor(_LISTERS) as pool:
-        return dict(zip(names, pool.map(count, names), strict=True))
+    return dict(zip(names, for_each(count, names), strict=True))
 
 
 def check_images_root(images: str) -> None:
@@ -195,7 +192,7 @@ def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_by
             f"{len(missing)} of the folders are no longer under {images}, the first is {missing[0]!r}. "
             "Run the job sync_image_folders to drop them."
         )
-    if s3_address.is_s3(images):
+    if locations.is_remote(images):
         listed = [
             (folder, info.base_name, info.size, _milliseconds(info.mtime_ns // 1000), info.type == fs.FileType.File)
             for folder, infos in files.items()
@@ -302,8 +299,7 @@ def plan_raw_images(raw: FolderTable, found: Mapping[str, pa.Table]) -> TableCha
         kept = sum(rows.num_rows for _, rows in changed)
         return [part for part in parts if part.num_rows], [file for file, _ in changed], kept
 
-    with ThreadPoolExecutor(_LISTERS) as pool:
-        planned = dict(zip(found, pool.map(plan, found), strict=True))
+    planned = dict(zip(found, for_each(plan, found), strict=True))
     parts = {folder: parts for folder, (parts, _, _) in planned.items() if parts}
     removed = [file for _, gone, _ in planned.values() for file in gone]
     changed = frozenset(parts) | {file.folder for file in removed}
@@ -356,8 +352,7 @@ def _files_of(images: str, folders: Sequence[str]) -> dict[str, list[fs.FileInfo
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    with ThreadPoolExecutor(_LISTERS) as pool:
-        return dict(zip(folders, pool.map(files, folders), strict=True))
+    return dict(zip(folders, for_each(files, folders), strict=True))
 
 
 @contextmanager

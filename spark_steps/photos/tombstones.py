@@ -8,13 +8,12 @@ beside the tombstones and hide nothing, and with a key that is lost the photos w
 import hashlib
 import re
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 from spark_steps.storage import locations
+from spark_steps.storage.parallel import for_each
 
 _PURPOSE = b"fruits: erased photo\0"
 _NAME = re.compile("[0-9a-f]{64}")
-_FILES_AT_A_TIME = 16
 
 
 def tombstone_of(image_id: str) -> str:
@@ -40,5 +39,4 @@ def set_tombstones(directory: str, image_ids: Iterable[str]) -> None:
         image_ids: The photos.
     """
     files = [f"{directory}/{tombstone_of(image_id)}" for image_id in image_ids]
-    with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        list(pool.map(lambda file: locations.write_bytes(file, b""), files))
+    for_each(lambda file: locations.write_bytes(file, b""), files)

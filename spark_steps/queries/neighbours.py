@@ -2,7 +2,6 @@
 
 import heapq
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -11,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from spark_steps.queries.comparable import ComparableFile, Numbers
+from spark_steps.storage import parallel
 
 # A file of features is 60 MB as it is read and projected.
-_FILES_AT_A_TIME = {"reduced": 16, "features": 4}
+_MOST_FILES_AT_A_TIME = 4
 # The ratio of distances by which Lowe (2004), "Distinctive image features from scale-invariant keypoints", section 7.1,
 # tells a match from none, there 0.8. What it gives here: docs/exploring.md, measured by benchmarks/studies/unknown.py.
 KNOWN_BELOW = 0.75
@@ -111,8 +111,8 @@ def find_neighbours(files: Sequence[ComparableFile], reduced: Numbers, count: in
         found = ([_nearest(batch, rows, one, count) for one in reduced] for batch, rows in file.batches() if len(rows))
         return _merge(found, len(reduced), count)
 
-    with ThreadPoolExecutor(min(_FILES_AT_A_TIME[file.column] for file in files)) as pool:
-        return _merge(pool.map(search, files), len(reduced), count)
+    at_most = _MOST_FILES_AT_A_TIME if any(file.column == "features" for file in files) else parallel.MOST
+    return _merge(parallel.results(search, files, at_most), len(reduced), count)
 
 
 def _nearest(batch: pa.RecordBatch, rows: Numbers, reduced: Numbers, count: int) -> Near:

@@ -1,4 +1,5 @@
 """Locations, a folder of this machine or a prefix in S3: what lies there is listed, read, written and deleted.
 
-``locations`` is what the other rooms call; the modules named ``s3_...`` and ``object_store`` know S3.
+``locations`` is what the other rooms call. It finds the backend of a location by its scheme in ``registry``; a further
+kind is a module with a class that has what ``backend.Backend`` names, and an entry there.
 """

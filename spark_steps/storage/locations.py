@@ -1,13 +1,13 @@
-"""Where things lie: one notation for locations (an absolute path or a URI) and small files read and written there."""
+"""Where things lie: one notation for locations (an absolute path or a URI), and what can be done there.
 
-import hashlib
+Whatever the kind of a location: each function hands on to its backend (``registry``).
+"""
+
 import json
 import os
 import re
-import shutil
-import uuid
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from spark_steps.errors import FruitsError
-from spark_steps.storage import s3, s3_address, s3_errors, s3_reader
+from spark_steps.storage.registry import backend_of, has_backend
 
 # Option of Spark's readers (DataSource.GLOB_PATHS_KEY of Spark 3.5): take paths as they are, not as patterns. Escaping
 # the patterns' characters instead fails where a name holds a colon too: Hadoop's Globber cannot parse it.
@@ -77,6 +77,24 @@ def _file_uri(uri: str) -> tuple[str, str]:
     return host, unquote(slash + path)
 
 
+def can_hold_a_store(location: str) -> bool:
+    """Returns whether a location is of a kind in which tables can be kept, as far as its scheme tells."""
+    return has_backend(location)
+
+
+def is_remote(location: str) -> bool:
+    """Returns whether each request to a location crosses a network; else it is a path of this machine.
+
+    There, few large requests are better than many small ones, and there are no links, pipes and permissions.
+    """
+    return backend_of(location).is_remote
+
+
+def below(directory: str, path: str) -> str:
+    """Returns the location of a path below a directory; a URI is continued by it as it stands."""
+    return f"{directory}/{path}" if is_remote(directory) else normalise(f"{directory}/{path}")
+
+
 def filesystem_of(location: str) -> tuple[fs.FileSystem, str]:
     """Returns the pyarrow filesystem of a normalised location, and the location's path on it.
 
@@ -85,33 +103,26 @@ def filesystem_of(location: str) -> tuple[fs.FileSystem, str]:
     Raises:
         FruitsError: The URI's scheme is none that pyarrow can read, or there are no credentials for it.
     """
-    if "://" not in location:
-        return fs.LocalFileSystem(), location
-    if s3_address.is_s3(location):
-        # Not from_uri, which decodes %20 and takes # and ? for what they are in a URL: keys may hold them.
-        return s3.filesystem(), location.removeprefix(s3_address.SCHEME)
-    try:
-        filesystem, path = fs.FileSystem.from_uri(location)
-    except (OSError, ValueError) as error:
-        raise FruitsError(
-            f"{location} cannot be opened: {error}. Give a folder, or a URI that pyarrow reads."
-        ) from error
-    return filesystem, path
+    return backend_of(location).filesystem(location)
+
+
+def translate_errors(location: str) -> AbstractContextManager[None]:
+    """Turns what a remote location answers into a FruitsError that names it and the remedy; a missing file stays one.
+
+    Args:
+        location: What is read or written; errors of a folder on this machine pass as they are.
+    """
+    return backend_of(location).translate_errors(location)
 
 
 def file_type(location: str) -> fs.FileType:
     """Returns whether a location is a file, a directory or nothing at all."""
-    filesystem, path = filesystem_of(location)
-    with s3_errors.translate_errors(location):
-        return filesystem.get_file_info(path).type
+    return backend_of(location).kind(location)
 
 
 def modified(location: str) -> datetime | None:
     """Returns when a file was last changed, in S3 when it was put; None where there is none."""
-    filesystem, path = filesystem_of(location)
-    with s3_errors.translate_errors(location):
-        changed: datetime | None = filesystem.get_file_info(path).mtime
-    return changed
+    return backend_of(location).modified(location)
 
 
 def read_bytes(location: str, most_bytes: int | None = None) -> bytes:
@@ -124,42 +135,42 @@ def read_bytes(location: str, most_bytes: int | None = None) -> bytes:
     Raises:
         FileNotFoundError: There is no such file.
     """
-    if s3_address.is_s3(location):
-        return s3_reader.read(location, most_bytes)
-    with _input_stream(location) as stream:
-        return bytes(stream.read(most_bytes))
-
-
-def _input_stream(location: str) -> pa.NativeFile:
-    filesystem, path = filesystem_of(location)
-    # A pipe or a device, which nothing might ever be written to; S3 has none.
-    if not s3_address.is_s3(location) and filesystem.get_file_info(path).type == fs.FileType.Unknown:
-        raise OSError(f"{location} is no regular file")
-    return filesystem.open_input_stream(path)
+    return backend_of(location).read(location, most_bytes)
 
 
 def sha256_of(location: str) -> str | None:
     """Returns the sha256 of a file, hexadecimal, read piece by piece; None where there is none, or it has no bytes."""
-    digest, length = hashlib.sha256(), 0
-    try:
-        with s3_errors.translate_errors(location), _input_stream(location) as stream:
-            while piece := stream.read(1 << 20):
-                digest.update(piece)
-                length += len(piece)
-    except FileNotFoundError:
-        return None
-    return digest.hexdigest() if length else None
+    return backend_of(location).sha256(location)
+
+
+def open_output(location: str) -> pa.NativeFile:
+    """Returns a new file to write to, in a directory that is made where one is needed; the caller closes it."""
+    return backend_of(location).open_output(location)
 
 
 def write_bytes(location: str, data: bytes) -> None:
     """Writes a whole small file, so that a reader sees the old one or the new one and never a part."""
-    # A put to an object store is atomic by itself; only a local file needs the detour over another name.
-    filesystem, path = filesystem_of(location)
-    partial = f".{uuid.uuid4().hex}.partial" if isinstance(filesystem, fs.LocalFileSystem) else ""
-    with s3_errors.translate_errors(location), open_output(location + partial) as stream:
-        stream.write(data)
-    if partial:
-        filesystem.move(path + partial, path)
+    backend_of(location).write(location, data)
+
+
+def write_new(location: str, data: bytes) -> None:
+    """Writes a whole small file where there is none; of several processes one succeeds.
+
+    Raises:
+        FileExistsError: There is one, in S3 perhaps this very one, of a request whose answer was lost.
+        FruitsError: S3 refused; or there is no such write there.
+    """
+    backend_of(location).write_new(location, data)
+
+
+def check_exclusive_writes(location: str) -> None:
+    """Raises a FruitsError where two processes may write a file of one name and none fails; what is known is not asked.
+
+    Args:
+        location: A directory where files may be written and deleted. Before ``create_table_directory`` a directory of
+            this machine is not looked at.
+    """
+    backend_of(location).check_exclusive_writes(location)
 
 
 def create_directory(location: str) -> None:
@@ -168,47 +179,16 @@ def create_directory(location: str) -> None:
     Raises:
         FruitsError: It cannot be made.
     """
-    try:
-        if not s3_address.is_s3(location):
-            Path(location).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FruitsError(f"{location} cannot be made ({error.strerror}). Check the permissions there.") from error
+    backend_of(location).create_directory(location)
 
 
-def check_hard_links(location: str) -> None:
-    """Raises a FruitsError where a directory of this machine can hold no hard links.
+def create_table_directory(location: str) -> None:
+    """Makes the directory of a table, where one is needed.
 
-    Tables need them: of two processes that give a file the same name by a link, one fails; by a rename, none does.
-
-    Args:
-        location: The directory, which may be written to.
+    Raises:
+        FruitsError: It cannot be made; or two processes may write a file of one name there, and none fails.
     """
-    probe = Path(location, f"_hard_link_{uuid.uuid4().hex}")
-    try:
-        probe.touch()
-    except OSError as error:
-        raise FruitsError(
-            f"{location} cannot be written to ({error.strerror}). Check the permissions there."
-        ) from error
-    try:
-        Path(f"{probe}_2").hardlink_to(probe)
-    except OSError as error:
-        raise FruitsError(
-            f"The file system of {location} makes no hard links ({error.strerror}), without which two runs at once "
-            "would lose rows: exFAT, FAT and some network shares have none. Put the store on another disk, or into S3."
-        ) from error
-    finally:
-        for file in (probe, Path(f"{probe}_2")):
-            file.unlink(missing_ok=True)
-
-
-def open_output(location: str) -> pa.NativeFile:
-    """Returns a new file to write to, in a directory that is made where one is needed."""
-    filesystem, path = filesystem_of(location)
-    # An object store has no directories; to make one would leave an empty object.
-    if isinstance(filesystem, fs.LocalFileSystem):
-        filesystem.create_dir(str(Path(path).parent), recursive=True)
-    return filesystem.open_output_stream(path)
+    backend_of(location).create_table_directory(location)
 
 
 def read_json(location: str) -> dict[str, Any]:
@@ -226,23 +206,6 @@ def write_json(location: str, document: dict[str, Any]) -> None:
     write_bytes(location, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def delete_directory(location: str) -> None:
-    """Deletes a directory and all in it; what is not there, or goes in the meantime, is no error."""
-    if s3_address.is_s3(location):
-        s3.delete_below(location)
-        return
-    filesystem, path = filesystem_of(location)
-    if isinstance(filesystem, fs.LocalFileSystem):
-        shutil.rmtree(path, onerror=_unless_gone)
-    elif filesystem.get_file_info(path).type == fs.FileType.Directory:
-        filesystem.delete_dir(path)
-
-
-def _unless_gone(function: Any, path: str, raised: tuple[Any, BaseException, Any]) -> None:
-    if not isinstance(raised[1], FileNotFoundError):
-        raise raised[1]
-
-
 def list_files(location: str, *, recursive: bool = False, must_exist: bool = False) -> list[fs.FileInfo]:
     """Returns what lies in a directory and is not a directory.
 
@@ -255,23 +218,31 @@ def list_files(location: str, *, recursive: bool = False, must_exist: bool = Fal
         FileNotFoundError: There is no such directory.
         FruitsError: It cannot be listed, or holds a name that is not UTF-8.
     """
-    return [info for info in _list(location, recursive, must_exist) if info.type != fs.FileType.Directory]
+    found = backend_of(location).entries(location, recursive, must_exist)
+    return [info for info in found if info.type != fs.FileType.Directory]
 
 
 def list_own_files(location: str) -> list[fs.FileInfo]:
     """Returns all files below a directory, but neither links nor what lies behind one: what may be deleted there."""
-    if "://" in location:
-        return list_files(location, recursive=True)
-    found, directories = [], [location]
-    while directories:
-        for info in _list(directories.pop(), False, False):
-            if Path(info.path).is_symlink():
-                continue
-            if info.type == fs.FileType.Directory:
-                directories.append(info.path)
-            else:
-                found.append(info)
-    return found
+    return backend_of(location).list_own(location)
+
+
+def list_directories(location: str) -> list[str]:
+    """Returns the names of the directories in a directory; none where there is no such directory."""
+    found = backend_of(location).entries(location, recursive=False, must_exist=False)
+    return [info.base_name for info in found if info.type == fs.FileType.Directory]
+
+
+def tags_after(directory: str, path: str) -> dict[str, str]:
+    """Returns a tag, which changes with the content, of each file that follows another in its directory, by name.
+
+    By one request where the location is remote, so that of very many files some may be left out, never the first.
+
+    Args:
+        directory: A normalised location.
+        path: The path below it of a file that need not be there.
+    """
+    return backend_of(directory).tags_after(directory, path)
 
 
 def leads_elsewhere(directory: str, path: str) -> bool:
@@ -281,42 +252,70 @@ def leads_elsewhere(directory: str, path: str) -> bool:
         directory: The directory, a normalised location; it may be a link itself.
         path: The file's path below it.
     """
-    if "://" in directory:
-        return False
-    parts = path.split("/")
-    return any(Path(directory, *parts[: length + 1]).is_symlink() for length in range(len(parts)))
-
-
-def list_directories(location: str) -> list[str]:
-    """Returns the names of the directories in a directory; none where there is no such directory."""
-    return [info.base_name for info in _list(location, False, False) if info.type == fs.FileType.Directory]
-
-
-def _list(location: str, recursive: bool, must_exist: bool) -> list[fs.FileInfo]:
-    filesystem, path = filesystem_of(location)
-    wanted = fs.FileSelector(path, recursive=recursive, allow_not_found=not must_exist)
-    try:
-        with s3_errors.translate_errors(location):
-            found: list[fs.FileInfo] = filesystem.get_file_info(wanted)
-        # Decoded as they are asked for, and used by whoever does not expect that they cannot be.
-        for info in found:
-            info.path  # noqa: B018
-    except UnicodeDecodeError as error:
-        name = error.object.decode(errors="backslashreplace")
-        raise FruitsError(
-            f"Below {location} the name {name} is not UTF-8. Rename it; convmv -r -f latin1 -t utf8 --notest renames "
-            "all of a folder."
-        ) from error
-    return found
+    return backend_of(directory).leads_elsewhere(directory, path)
 
 
 def delete_files(directory: str, names: Iterable[str]) -> None:
     """Deletes files of a directory; one that is not there is no error."""
-    if s3_address.is_s3(directory):
-        bucket, key = s3_address.bucket_and_key(directory)
-        s3.delete_keys(bucket, [f"{key}/{name}" for name in names])
-        return
-    filesystem, path = filesystem_of(directory)
-    for name in names:
-        with suppress(FileNotFoundError):
-            filesystem.delete_file(f"{path}/{name}")
+    backend_of(directory).delete_files(directory, names)
+
+
+def delete_directory(location: str) -> None:
+    """Deletes a directory and all in it; what is not there, or goes in the meantime, is no error."""
+    backend_of(location).delete_directory(location)
+
+
+def delete_files_for_good(directory: str, names: Iterable[str]) -> None:
+    """Deletes files of a directory, in S3 with all versions where the role may do that, as a cluster's may not."""
+    backend_of(directory).delete_files_for_good(directory, names)
+
+
+def delete_for_good(location: str) -> None:
+    """Deletes a file, in S3 with all versions and delete markers; one that is not there is no error."""
+    backend_of(location).delete_for_good(location)
+
+
+def delete_if(location: str, goes: Callable[[str | None], bool]) -> None:
+    """Deletes a file for good if its bytes say so; former versions go in any case.
+
+    What is put in its place meanwhile stays, but for a bucket without versions and a folder on this machine: there
+    between the last look and the deletion, which follows at once.
+
+    Args:
+        location: The file; one that is not there is no error.
+        goes: Tells of its sha256, None for a file without bytes or none at all, whether it goes.
+    """
+    backend_of(location).delete_if(location, goes)
+
+
+def delete_former_versions(directory: str) -> int:
+    """Deletes what a bucket with versions keeps of files that are no more, and returns how many versions that were.
+
+    Args:
+        directory: A directory of derived files; elsewhere than in S3 there are no versions.
+    """
+    return backend_of(directory).delete_former_versions(directory)
+
+
+def count_versions(location: str, *, only_former: bool = False) -> int:
+    """Returns how many versions there are of a file, delete markers among them; elsewhere than in S3 at most one.
+
+    Args:
+        location: The file.
+        only_former: The one that a reader gets is not counted.
+    """
+    return backend_of(location).count_versions(location, only_former)
+
+
+def object_store_uri(location: str) -> str:
+    """Returns how Rust's object_store, and with it deltalake, is told of a location."""
+    return backend_of(location).object_store_uri(location)
+
+
+def object_store_options(location: str) -> dict[str, str]:
+    """Returns what Rust's object_store, and with it deltalake, needs to reach a location; good for some minutes.
+
+    Raises:
+        FruitsError: There are no credentials.
+    """
+    return backend_of(location).object_store_options(location)

@@ -1,189 +1,108 @@
-"""S3 by pyarrow and boto3: a filesystem, conditional writes, and deletions."""
+"""Objects in S3."""
 
-import time
-import uuid
-from collections.abc import Iterable
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, suppress
+from urllib.parse import quote
 
+import pyarrow as pa
 from pyarrow import fs
 
 from spark_steps.errors import FruitsError
-from spark_steps.storage import s3_address
-from spark_steps.storage.s3_address import (
-    SCHEME,
-    bucket_and_key,
-    endpoint,
-    environment,
-    is_s3,
-    region,
-)
-from spark_steps.storage.s3_credentials import SEARCH, credentials, session
-from spark_steps.storage.s3_errors import sentence_of, translate_errors
-
-_CONNECTIONS = 16
-# What S3 says of single keys in an answer that it gives with 200, which no SDK tries again.
-_TRANSIENT_ERRORS = {"InternalError", "ServiceUnavailable", "SlowDown"}
-_PAUSES_SECONDS = (0.5, 1, 2, 4)
-_THERE_ALREADY = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
-_KEYS_PER_DELETION = 1000
-# Buckets and endpoints of which this process knows that they have conditional writes.
-_CONDITIONAL: set[tuple[str, str]] = set()
+from spark_steps.storage import object_store, s3_address, s3_client, s3_errors, s3_reader, s3_versions
+from spark_steps.storage.pyarrow_backend import PyarrowBackend
 
 
-def filesystem() -> fs.S3FileSystem:
-    """Returns the filesystem of S3, with credentials that last for minutes: ask again rather than keep it.
+class S3Objects(PyarrowBackend):
+    """Locations that begin with ``s3://``."""
 
-    Raises:
-        FruitsError: There are no credentials.
-    """
-    return _filesystem_of_minute(int(time.monotonic() // 60), environment(), region())
+    is_remote = True
 
+    def filesystem(self, location: str) -> tuple[fs.FileSystem, str]:
+        """Returns the filesystem of S3, and bucket and key of a location.
 
-@lru_cache(maxsize=1)
-def _filesystem_of_minute(minute: int, environment: tuple[tuple[str, str], ...], region: str) -> fs.S3FileSystem:
-    # pyarrow's own search for credentials passes over profiles that assume a role, and never renews what it is given.
-    # boto3 finds whatever the aws command finds, and renews it; a new filesystem is made only when it has. Not asked
-    # for each photo: in its last 15 minutes boto3 tries to renew a session at every question.
-    frozen = credentials().get_frozen_credentials()
-    return _filesystem(frozen.access_key, frozen.secret_key, frozen.token, region, endpoint())
+        Raises:
+            FruitsError: There are no credentials.
+        """
+        # Not from_uri, which decodes %20 and takes # and ? for what they are in a URL: keys may hold them.
+        return s3_client.filesystem(), location.removeprefix(s3_address.SCHEME)
 
+    def translate_errors(self, location: str) -> AbstractContextManager[None]:
+        """Turns what S3 answers into a FruitsError that names the location and the remedy."""
+        return s3_errors.translate_errors(location)
 
-@lru_cache(maxsize=2)
-def _filesystem(
-    access_key: str, secret_key: str, token: str | None, region: str, endpoint: str | None
-) -> fs.S3FileSystem:
-    return fs.S3FileSystem(
-        access_key=access_key,
-        secret_key=secret_key,
-        session_token=token,
-        region=region,
-        endpoint_override=endpoint,
-        # A small file then takes one request and not three.
-        allow_delayed_open=True,
-        # pyarrow's own are 1 second and 3.
-        connect_timeout=s3_address.CONNECT_SECONDS,
-        request_timeout=s3_address.ANSWER_SECONDS,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=s3_address.ATTEMPTS),
-    )
+    def tags_after(self, directory: str, path: str) -> dict[str, str]:
+        """Returns the ETags of objects whose keys follow another, by name; the first 1,000."""
+        bucket, key = s3_address.bucket_and_key(directory)
+        start = f"{key}/{path}".removeprefix("/")
+        prefix = start.removesuffix(path.rpartition("/")[2])
+        with self.translate_errors(directory):
+            listed = s3_client.client().list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=start)
+        return {one["Key"].rpartition("/")[2]: one["ETag"] for one in listed.get("Contents", [])}
 
+    def read(self, location: str, most_bytes: int | None) -> bytes:
+        """Returns the first bytes of an object, by one request."""
+        return s3_reader.read(location, most_bytes)
 
-@lru_cache(maxsize=2)
-def _client(environment: tuple[tuple[str, str], ...], region: str) -> Any:
-    from botocore.config import Config
+    def open_input(self, location: str) -> pa.NativeFile:
+        """Opens an object, which is no pipe and no device: nobody asks first."""
+        filesystem, path = self.filesystem(location)
+        return filesystem.open_input_stream(path)
 
-    patient = Config(
-        retries={"mode": "adaptive", "total_max_attempts": s3_address.ATTEMPTS},
-        max_pool_connections=_CONNECTIONS,
-        connect_timeout=s3_address.CONNECT_SECONDS,
-        read_timeout=s3_address.ANSWER_SECONDS,
-    )
-    return session(environment, region).client("s3", region_name=region, config=patient)
+    def write_new(self, location: str, data: bytes) -> None:
+        """Writes an object where there is none, by a conditional put."""
+        s3_client.put_new(location, data)
 
+    def check_exclusive_writes(self, location: str) -> None:
+        """Raises a FruitsError where S3 is not AWS's own and ignores ``If-None-Match``; asked once of each bucket."""
+        s3_client.check_conditional_writes(location)
 
-def client() -> Any:
-    """Returns boto3's client of S3, for what pyarrow does not do.
+    def delete_files(self, directory: str, names: Iterable[str]) -> None:
+        """Deletes objects, 1,000 with a request."""
+        bucket, key = s3_address.bucket_and_key(directory)
+        s3_client.delete_keys(bucket, [f"{key}/{name}" for name in names])
 
-    Raises:
-        FruitsError: There are no credentials.
-    """
-    credentials()
-    with SEARCH:
-        return _client(environment(), region())
+    def delete_directory(self, location: str) -> None:
+        """Deletes every object below a prefix."""
+        s3_client.delete_below(location)
 
+    def delete_files_for_good(self, directory: str, names: Iterable[str]) -> None:
+        """Deletes objects, with all versions where the role may do that, as a cluster's may not."""
+        named = list(names)
+        self.delete_files(directory, named)
+        with suppress(FruitsError):
+            for name in named:
+                self.delete_for_good(f"{directory}/{name}")
 
-def put_new(location: str, data: bytes) -> None:
-    """Writes an object where there is none, by a conditional put.
+    def delete_for_good(self, location: str) -> None:
+        """Deletes all versions and delete markers of an object."""
+        s3_versions.delete_versions(location, s3_versions.versions_of(location))
 
-    Raises:
-        FileExistsError: There is one, perhaps this very one, of a request whose answer was lost.
-        FruitsError: S3 refused.
-    """
-    from botocore.exceptions import ClientError
+    def delete_if(self, location: str, goes: Callable[[str | None], bool]) -> None:
+        """Deletes an object's versions, the one that a reader gets if its sha256 says so.
 
-    bucket, key = bucket_and_key(location)
-    with translate_errors(location):
-        try:
-            client().put_object(Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _THERE_ALREADY:
-                raise FileExistsError(location) from error
-            raise
+        In a bucket with versions, whatever is put in its place meanwhile stays.
+        """
+        # In this order: all that is listed is what is hashed then, or older.
+        listed = s3_versions.versions_of(location)
+        latest, sha256 = s3_versions.latest_of(location)
+        s3_versions.delete_versions(location, [version for version in listed if version.version_id != latest])
+        if latest is not None and goes(sha256):
+            bucket, key = s3_address.bucket_and_key(location)
+            s3_client.delete_objects(bucket, [{"Key": key, "VersionId": latest}])
 
+    def delete_former_versions(self, directory: str) -> int:
+        """Deletes what a bucket with versions keeps of objects that are no more."""
+        former = (version for version in s3_versions.versions_below(directory) if version.former)
+        return s3_versions.delete_versions(directory, former)
 
-def check_conditional_writes(location: str) -> None:
-    """Raises a FruitsError where an S3 that is not AWS's own ignores ``If-None-Match``; asked once of each bucket.
+    def count_versions(self, location: str, only_former: bool) -> int:
+        """Returns how many versions and delete markers there are of an object."""
+        return sum(version.former or not only_former for version in s3_versions.versions_of(location))
 
-    Tables and locks need it: of two processes that write an object of one name, one has to fail. AWS documents that for
-    all of its buckets.
+    def object_store_uri(self, location: str) -> str:
+        """Returns the location as a URI: a key may hold # and ?, which there mean something else."""
+        return quote(location, safe="/:")
 
-    Args:
-        location: A directory where objects may be written and deleted, a normalised location.
-    """
-    if not is_s3(location) or (address := endpoint()) is None:
-        return
-    bucket, key = bucket_and_key(location)
-    if (bucket, address) in _CONDITIONAL:
-        return
-    probe = f"{key}/_conditional_write_{uuid.uuid4().hex}".removeprefix("/")
-    put_new(f"{SCHEME}{bucket}/{probe}", b"")
-    try:
-        put_new(f"{SCHEME}{bucket}/{probe}", b"")
-    except FileExistsError:
-        _CONDITIONAL.add((bucket, address))
-    else:
-        raise FruitsError(
-            f"The S3 at {address} writes an object although there is one already (it ignores If-None-Match), so two "
-            "runs at once would lose rows. Use an S3 that has conditional writes, as those of AWS, MinIO and Ceph have."
-        )
-    finally:
-        delete_keys(bucket, [probe])
-
-
-def delete_below(location: str) -> None:
-    """Deletes every object below a prefix, and the markers that consoles make of it; none is no error."""
-    # Not pyarrow: it leaves an empty object in place of the parent directory of what it deletes.
-    bucket, key = bucket_and_key(location)
-    with translate_errors(location):
-        pages = client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{key}/")
-        delete_keys(bucket, (item["Key"] for page in pages for item in page.get("Contents", [])))
-
-
-def delete_keys(bucket: str, keys: Iterable[str]) -> None:
-    """Deletes objects; one that is not there is no error.
-
-    Raises:
-        FruitsError: S3 refused.
-    """
-    delete_objects(bucket, ({"Key": key} for key in keys))
-
-
-def delete_objects(bucket: str, objects: Iterable[dict[str, str]]) -> None:
-    """Deletes objects, or versions of them; one that is not there is no error.
-
-    Args:
-        bucket: Where they lie.
-        objects: ``Key``, and ``VersionId`` where a version is meant, of each.
-
-    Raises:
-        FruitsError: S3 refused.
-    """
-    named = list(objects)
-    for start in range(0, len(named), _KEYS_PER_DELETION):
-        refused = _refused_deletions(bucket, named[start : start + _KEYS_PER_DELETION])
-        for pause in _PAUSES_SECONDS:
-            if not refused or any(one["Code"] not in _TRANSIENT_ERRORS for one in refused):
-                break
-            time.sleep(pause)
-            again = [{name: one[name] for name in ("Key", "VersionId") if one.get(name)} for one in refused]
-            refused = _refused_deletions(bucket, again)
-        if refused:
-            first = refused[0]
-            raise FruitsError(sentence_of(f"{SCHEME}{bucket}/{first['Key']}", f"{first['Code']}: {first['Message']}"))
-
-
-def _refused_deletions(bucket: str, objects: list[dict[str, str]]) -> list[dict[str, str]]:
-    with translate_errors(f"{SCHEME}{bucket}"):
-        answer = client().delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
-    refused: list[dict[str, str]] = answer.get("Errors", [])
-    return refused
+    def object_store_options(self, location: str) -> dict[str, str]:
+        """Returns the endpoint, and credentials that are in memory alone."""
+        return object_store.object_store_options(location)

@@ -13,6 +13,9 @@ from spark_steps.storage.s3_address import is_s3
 def translate_errors(location: str) -> Iterator[None]:
     """Turns what S3 answers into a FruitsError that names the location and the remedy; a missing file stays one.
 
+    Calls of other services, by boto3 alone, have a translation of their own, ``fruits_assets.aws.sessions``: it reads
+    codes where this one searches texts, and says what was tried where this one names a location.
+
     Args:
         location: What is read or written; errors of a folder on this machine pass as they are.
     """

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import obstore
 from obstore.store import S3Store
 
-from spark_steps.storage import object_store, s3, s3_address, s3_credentials, s3_errors
+from spark_steps.storage import object_store, s3_address, s3_client, s3_credentials, s3_errors
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -104,7 +104,7 @@ def _is_plain(key: str) -> bool:
 def _read_odd_key(bucket: str, key: str, most_bytes: int | None) -> bytes:
     from botocore.exceptions import IncompleteReadError
 
-    answer = s3.client().get_object(Bucket=bucket, Key=key)
+    answer = s3_client.client().get_object(Bucket=bucket, Key=key)
     with closing(answer["Body"]) as body:
         data = bytes(body.read(most_bytes))
     length: int = answer["ContentLength"]

@@ -1,11 +1,11 @@
 """The versions of objects in S3: in a bucket that keeps them, what is deleted or replaced is still there."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
-from spark_steps.errors import FruitsError
-from spark_steps.storage import locations, s3, s3_address, s3_errors
+from spark_steps.storage import s3_address, s3_client, s3_errors
 
 
 @dataclass(frozen=True)
@@ -59,25 +59,33 @@ def delete_versions(location: str, versions: Iterable[Version]) -> int:
     # S3 deletes them one by one, and perhaps not all: what hides a former version goes when that is surely gone, or
     # readers would get it.
     for hides in (False, True):
-        s3.delete_objects(
+        s3_client.delete_objects(
             bucket, [{"Key": one.key, "VersionId": one.version_id} for one in named if one.hides_others == hides]
         )
     return len(named)
 
 
-def delete_files_for_good(directory: str, names: Sequence[str]) -> None:
-    """Deletes files of a directory, in S3 with all versions where the role may do that, as a cluster's may not."""
-    locations.delete_files(directory, names)
-    if s3_address.is_s3(directory):
-        with suppress(FruitsError):
-            for name in names:
-                delete_versions(directory, versions_of(f"{directory}/{name}"))
+def latest_of(location: str) -> tuple[str | None, str | None]:
+    """Returns the version of an object that a reader gets, None without one, and its sha256, None without bytes."""
+    bucket, key = s3_address.bucket_and_key(location)
+    digest, length = hashlib.sha256(), 0
+    try:
+        with s3_errors.translate_errors(location):
+            # Both from one answer: what is put in the meantime is another version.
+            answer = s3_client.client().get_object(Bucket=bucket, Key=key)
+            with closing(answer["Body"]) as body:
+                for piece in body.iter_chunks(1 << 20):
+                    digest.update(piece)
+                    length += len(piece)
+    except FileNotFoundError:
+        return None, None
+    return answer.get("VersionId", "null"), digest.hexdigest() if length else None
 
 
 def _listed(prefix: str) -> Iterator[Version]:
     bucket, key = s3_address.bucket_and_key(prefix)
     with s3_errors.translate_errors(prefix):
-        for page in s3.client().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+        for page in s3_client.client().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
             for kind in ("Versions", "DeleteMarkers"):
                 for one in page.get(kind, []):
                     yield Version(one["Key"], one["VersionId"], one["IsLatest"], kind == "DeleteMarkers")

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_steps.errors import FruitsError
-from spark_steps.storage import locations, s3_errors
+from spark_steps.storage import locations
 from spark_steps.store.store import IMAGES_PROPERTY, Store
 from spark_steps.tables.deferred_rows import write_file
 from spark_steps.tables.folder_table import FolderTable, TableChange, is_of_earlier_release
@@ -51,7 +51,7 @@ def convert(store: Store, report: Callable[[str], None]) -> bool:
     """
     tables = {name: table for name, table in store.tables.items() if _old_directories(table)}
     for name, table in tables.items():
-        with s3_errors.translate_errors(table.root):
+        with locations.translate_errors(table.root):
             # An interrupted conversion may have got as far as this.
             if not table.log.snapshot().files:
                 rows = _convert_table(store, table)

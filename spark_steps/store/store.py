@@ -156,7 +156,10 @@ class Store:
     def _last_reduced_by(self) -> str | None:
         table = self.reduced_features
         newest = max(table.files(), key=lambda file: file.added, default=None)
-        return max(read_totals(table.open(newest)).made_by, default=None) if newest else None
+        if newest is None:
+            return None
+        with table.reading(newest) as opened:
+            return max(read_totals(opened).made_by, default=None)
 
     @property
     def remedy(self) -> str:

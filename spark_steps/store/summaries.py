@@ -7,7 +7,6 @@ stays in memory.
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -15,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_steps.photos.decoding import reasons
-from spark_steps.storage import s3_errors
+from spark_steps.storage import locations
+from spark_steps.storage.parallel import for_each
 from spark_steps.tables.folder_table import DataFile, FolderTable
 from spark_steps.tables.footers import remember
 
 REJECTED_SHOWN = 20
-_FILES_AT_A_TIME = 16
 _ROWS_AT_A_TIME = 65_536
 _FILES_REMEMBERED = 100_000
 
@@ -112,8 +111,8 @@ def _summarise(table: FolderTable, named: list[str] | None) -> dict[str, Summary
 
 def of_files(table: FolderTable, files: Sequence[DataFile]) -> list[Summary]:
     """Returns what each file of a table holds, several opened at a time, none that this process has seen before."""
-    with s3_errors.translate_errors(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        return list(pool.map(lambda file: _of_file(table, file), files))
+    with locations.translate_errors(table.root):
+        return for_each(lambda file: _of_file(table, file), files)
 
 
 def rejected_photos(table: FolderTable) -> list[tuple[str, str]]:

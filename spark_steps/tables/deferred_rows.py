@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import chain, groupby
 from operator import itemgetter
@@ -12,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_steps.spark.interruptible import collect
-from spark_steps.storage import locations, s3_errors
+from spark_steps.storage import locations
+from spark_steps.storage.parallel import for_each
 from spark_steps.tables.snapshots import DataFile
 from spark_steps.tables.totals import Totals
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Compute = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 _FILES = pa.schema([("path", pa.string()), ("folder", pa.string()), ("size", pa.int64()), ("rows", pa.int64())])
-_FILES_AT_A_TIME = 16
 # 40 MB of features.
 _ROWS_OF_ROW_GROUP = 8192
 
@@ -57,8 +56,7 @@ class DriverRows:
                 directory, folder, (part for one in self.tables[folder] for part in one.to_batches()), name
             )
 
-        with ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-            return list(pool.map(write, self.tables))
+        return for_each(write, self.tables)
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ def write_file(directory: str, folder: str, parts: Iterable[pa.RecordBatch], nam
     first = next(tables)
     # Features hardly repeat: looking for those that do takes half of the time of the write.
     repeating = [field.name for field in first.schema if not pa.types.is_list(field.type)]
-    with s3_errors.translate_errors(directory), locations.open_output(f"{directory}/{path}") as stream:
+    with locations.translate_errors(directory), locations.open_output(f"{directory}/{path}") as stream:
         with pq.ParquetWriter(stream, first.schema, use_dictionary=repeating) as writer:
             totals = Totals()
             for table in chain([first], tables):

@@ -11,7 +11,6 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,9 +19,10 @@ from typing import TYPE_CHECKING, TypeVar
 import pyarrow as pa
 
 from spark_steps.errors import FruitsError
-from spark_steps.storage import locations, object_store, s3, s3_address, s3_errors
+from spark_steps.storage import locations, object_store, s3_address, s3_errors
+from spark_steps.storage.parallel import for_each
 from spark_steps.tables.log_entries import COMMIT_ID, commit_of, snapshot_of
-from spark_steps.tables.open_tables import COMMIT_NAME, LOG, SHARED, open_table, options_of, uri_of
+from spark_steps.tables.open_tables import COMMIT_NAME, LOG, SHARED, open_table
 from spark_steps.tables.schemas import FOLDER, with_folder
 from spark_steps.tables.snapshots import Commit, FileChange, Snapshot, TableChangedError
 from spark_steps.tables.transactions import PLANNED_SINCE, at_version, commit_properties, is_outdated, transact_change
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 _TRIES = 50
-_COMMITS_AT_A_TIME = 16
 _LONGEST_PAUSE_SECONDS = 5.0
 _PROPERTIES = {
     # No least and greatest value of any column: paths and ids of photos are in no log, checkpoint or statistic.
@@ -88,7 +87,7 @@ class DeltaLog:
         added = sum(file.rows for file in change.added) - change.kept
         identity = uuid.uuid4().hex
         metadata = {**about, "rows_added": str(added), "rows_removed": str(removed), COMMIT_ID: identity}
-        s3.check_conditional_writes(self.root)
+        locations.check_exclusive_writes(self.root)
         for _ in range(_TRIES):
             table, now = self._ask(lambda: self._look(None))
             if table is None:
@@ -121,16 +120,13 @@ class DeltaLog:
                 f"{self.root!r} has a percent sign before two hexadecimal digits, or a control character, in its name: "
                 "no table can be kept there. Give the store another name."
             )
-        s3.check_conditional_writes(self.root)
-        if not s3_address.is_s3(self.root):
-            locations.create_directory(self.root)
-            locations.check_hard_links(self.root)
+        locations.create_table_directory(self.root)
 
         def create() -> None:
-            options = options_of(self.root)
+            options = locations.object_store_options(self.root)
             with object_store.settings_from_outside_hidden(options):
                 create_table_with_add_actions(
-                    uri_of(self.root),
+                    locations.object_store_uri(self.root),
                     Schema.from_arrow(with_folder(self.schema)),
                     [],
                     partition_by=[FOLDER],
@@ -154,7 +150,7 @@ class DeltaLog:
         Returns:
             Whether it has the new value.
         """
-        s3.check_conditional_writes(self.root)
+        locations.check_exclusive_writes(self.root)
         for _ in range(_TRIES):
             table, now = self._opened()
             if now.property(name) == value:
@@ -220,8 +216,8 @@ class DeltaLog:
         """
         names = (info.base_name for info in locations.list_files(f"{self.root}/{LOG}"))
         versions = sorted((int(match[1]) for name in names if (match := COMMIT_NAME.fullmatch(name))), reverse=True)
-        with self._errors("read"), ThreadPoolExecutor(_COMMITS_AT_A_TIME) as pool:
-            return [commit for commit in pool.map(self._commit, versions[:limit]) if commit]
+        with self._errors("read"):
+            return [commit for commit in for_each(self._commit, versions[:limit]) if commit]
 
     def _location(self, version: int) -> str:
         return f"{self.root}/{LOG}/{version:020}.json"
@@ -237,7 +233,7 @@ class DeltaLog:
         from deltalake.exceptions import TableNotFoundError
 
         try:
-            with SHARED if s3_address.is_s3(self.root) else nullcontext():
+            with SHARED if locations.is_remote(self.root) else nullcontext():
                 table = open_table(self.root, version)
                 return table, snapshot_of(self.root, table)
         except TableNotFoundError:
@@ -303,7 +299,7 @@ class DeltaLog:
         from deltalake.exceptions import DeltaError
 
         try:
-            with s3_errors.translate_errors(self.root):
+            with locations.translate_errors(self.root):
                 yield
         except FileNotFoundError:
             raise

@@ -17,8 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_steps.errors import FruitsError
-from spark_steps.storage import locations, s3, s3_address, s3_errors
-from spark_steps.storage.s3_versions import delete_files_for_good
+from spark_steps.storage import locations
 from spark_steps.tables.deferred_rows import DeferredRows, DriverRows, RowSource, rows_as_they_are
 from spark_steps.tables.delta_log import DeltaLog
 from spark_steps.tables.open_tables import LOG
@@ -119,8 +118,9 @@ class FolderTable:
         wanted = None if folders is None else set(folders)
         return [file for file in self.snapshot().files if wanted is None or file.folder in wanted]
 
-    def open(self, file: DataFile, buffer_bytes: int = 0) -> pq.ParquetFile:
-        """Opens a file of the table: a small one in S3 by one request, where footer and columns would take three.
+    @contextmanager
+    def reading(self, file: DataFile, buffer_bytes: int = 0) -> Iterator[pq.ParquetFile]:
+        """Opens a file of the table, and closes it: a small one in S3 takes one request, where it would take three.
 
         Args:
             file: The file.
@@ -132,15 +132,18 @@ class FolderTable:
             FruitsError: It belongs to a former version, and was vacuumed or held photos that were erased; or it lies
                 behind a link.
         """
-        with self._as_it_was_looked_up(file.path):
-            self._check_no_link(file)
-            location = f"{self.root}/{file.path}"
-            if s3_address.is_s3(self.root) and file.size <= _SMALL_BYTES:
-                # No more of it than the log says that there is.
-                return pq.ParquetFile(pa.BufferReader(locations.read_bytes(location, file.size)))
-            # Asked for anew each time: a filesystem that is kept, or sent to a task, keeps its credentials.
-            filesystem, path = locations.filesystem_of(location)
-            return pq.ParquetFile(path, filesystem=filesystem, pre_buffer=not buffer_bytes, buffer_size=buffer_bytes)
+        with self._as_it_was_looked_up(file.path), self._opened(file, buffer_bytes) as opened:
+            yield opened
+
+    def _opened(self, file: DataFile, buffer_bytes: int) -> pq.ParquetFile:
+        self._check_no_link(file)
+        location = f"{self.root}/{file.path}"
+        if locations.is_remote(self.root) and file.size <= _SMALL_BYTES:
+            # No more of it than the log says that there is.
+            return pq.ParquetFile(pa.BufferReader(locations.read_bytes(location, file.size)))
+        # Asked for anew each time: a filesystem that is kept, or sent to a task, keeps its credentials.
+        filesystem, path = locations.filesystem_of(location)
+        return pq.ParquetFile(path, filesystem=filesystem, pre_buffer=not buffer_bytes, buffer_size=buffer_bytes)
 
     def _check_no_link(self, file: DataFile) -> None:
         if locations.leads_elsewhere(self.root, file.path):
@@ -153,7 +156,7 @@ class FolderTable:
     def _as_it_was_looked_up(self, path: str = "") -> Iterator[None]:
         try:
             with (
-                s3_errors.translate_errors(self.root),
+                locations.translate_errors(self.root),
                 _translate_damage(f"{self.root}/{path}" if path else f"A file of {self.root}"),
             ):
                 yield
@@ -180,17 +183,6 @@ class FolderTable:
                 return look()
         return look()
 
-    @contextmanager
-    def reading(self, file: DataFile, buffer_bytes: int = 0) -> Iterator[pq.ParquetFile]:
-        """Opens a file of the table, as ``open`` does, and closes it.
-
-        Raises:
-            TableChangedError: It has been vacuumed since it was looked up.
-            FruitsError: S3 refused.
-        """
-        with self._as_it_was_looked_up(file.path), self.open(file, buffer_bytes) as opened:
-            yield opened
-
     def scan(self, spark: "SparkSession", folders: Iterable[str] | None = None) -> "DataFrame":
         """Returns the rows of the named folders, or of all, as tasks read them with pyarrow: all columns, always.
 
@@ -201,9 +193,10 @@ class FolderTable:
 
         def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
             for file in share:
-                for batch in self.open(file).iter_batches(_ROWS_AT_A_TIME, columns=self.schema.names):
-                    rows = pa.Table.from_batches([with_folder_column(batch, file.folder)])
-                    yield from rows.select(schema.names).cast(schema).to_batches()
+                with self.reading(file) as opened:
+                    for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=self.schema.names):
+                        rows = pa.Table.from_batches([with_folder_column(batch, file.folder)])
+                        yield from rows.select(schema.names).cast(schema).to_batches()
 
         shares = contiguous_partitions(self.files(folders), spark.sparkContext.defaultParallelism)
         return map_partitions(spark, shares, run, to_spark(schema))
@@ -270,7 +263,7 @@ class FolderTable:
         added: list[DataFile] = []
         if change.rows:
             # Before any file is written, and not only with the commit.
-            s3.check_conditional_writes(self.root)
+            locations.check_exclusive_writes(self.root)
             writer = f"part-{uuid.uuid4().hex[:12]}"
             try:
                 if change.base.version < 0:
@@ -324,7 +317,7 @@ class FolderTable:
 
     def _discard(self, paths: Iterable[str]) -> None:
         # For good: among these rows may be those of photos that were erased meanwhile.
-        delete_files_for_good(self.root, list(paths))
+        locations.delete_files_for_good(self.root, list(paths))
 
     def _as_row_source(self, rows: "DataFrame | DeferredRows | DriverRows") -> RowSource:
         if isinstance(rows, (DeferredRows, DriverRows)):

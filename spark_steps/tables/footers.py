@@ -1,16 +1,15 @@
 """Totals of tables, from the footers of their files: no row is read, and no file is opened twice in a process."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow.parquet as pq
 
-from spark_steps.storage import s3_errors
+from spark_steps.storage import locations
+from spark_steps.storage.parallel import for_each
 from spark_steps.tables.folder_table import DataFile, FolderTable
 from spark_steps.tables.totals import Totals, read_totals, sum_of
 
 FilesByFolder = Mapping[str, Sequence[DataFile]]
-_FILES_AT_A_TIME = 16
 # Of features a file's take 10 kB.
 _MOST_KNOWN = 20_000
 _KNOWN: dict[tuple[str, str], Totals] = {}
@@ -30,8 +29,8 @@ def table_totals(table: FolderTable, files: FilesByFolder) -> dict[str, Totals]:
     def of_files(of_folder: Sequence[DataFile]) -> Totals:
         return sum_of(_of_file(table, file) for file in of_folder)
 
-    with s3_errors.translate_errors(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        return dict(zip(files, pool.map(of_files, files.values()), strict=True))
+    with locations.translate_errors(table.root):
+        return dict(zip(files, for_each(of_files, files.values()), strict=True))
 
 
 def _of_file(table: FolderTable, file: DataFile) -> Totals:

@@ -9,9 +9,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
 
-from spark_steps.storage import object_store, s3, s3_address, s3_errors
+from spark_steps.storage import locations, object_store
 
 # Imported where it is used: the commands that read no table do without.
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class _OpenTable:
     Attributes:
         table: The table, at some version.
         options: What it was opened with.
-        newest: The ETag of that version's commit, None where it is not known yet.
+        newest: The tag of that version's commit, None where it is not known yet.
         made: What ``once_a_version`` has made of it, and of which version.
     """
 
@@ -45,21 +44,6 @@ _KEPT: dict[str, _OpenTable] = {}
 SHARED = threading.RLock()
 
 
-def uri_of(root: str) -> str:
-    """Returns how deltalake is told where a table lies."""
-    # On S3 a key may hold # and ?, which in a URI mean something else.
-    return quote(root, safe="/:") if s3_address.is_s3(root) else root
-
-
-def options_of(root: str) -> dict[str, str]:
-    """Returns what deltalake needs to reach a table; the credentials are in memory alone.
-
-    Raises:
-        FruitsError: There are no credentials.
-    """
-    return object_store.object_store_options(root) if s3_address.is_s3(root) else {}
-
-
 def open_table(root: str, version: int | None = None) -> "DeltaTable":
     """Opens a table.
 
@@ -71,9 +55,9 @@ def open_table(root: str, version: int | None = None) -> "DeltaTable":
         TableNotFoundError: (of deltalake) There is none.
         FruitsError: There are no credentials.
     """
-    options = options_of(root)
+    options = locations.object_store_options(root)
     # Not kept on this machine: a folder may be deleted, and another store made in its place.
-    return _newest(root, options) if s3_address.is_s3(root) and version is None else _opened(root, version, options)
+    return _newest(root, options) if locations.is_remote(root) and version is None else _opened(root, version, options)
 
 
 def once_a_version(root: str, table: "DeltaTable", make: Callable[[], Made]) -> Made:
@@ -97,7 +81,7 @@ def _opened(root: str, version: int | None, options: dict[str, str]) -> "DeltaTa
     from deltalake import DeltaTable
 
     with object_store.settings_from_outside_hidden(options):
-        return DeltaTable(uri_of(root), version, storage_options=options)
+        return DeltaTable(locations.object_store_uri(root), version, storage_options=options)
 
 
 def _newest(root: str, options: dict[str, str]) -> "DeltaTable":
@@ -124,10 +108,6 @@ def _brought_up_to_date(root: str, kept: _OpenTable) -> bool:
 
 
 def _commits_since(root: str, version: int) -> dict[int, str]:
-    """Returns the ETags of a version and of some that came after it, by version."""
-    bucket, key = s3_address.bucket_and_key(root)
-    start = f"{key}/{LOG}/".removeprefix("/")
-    with s3_errors.translate_errors(root):
-        listed = s3.client().list_objects_v2(Bucket=bucket, Prefix=start, StartAfter=f"{start}{version:020}.")
-    found = ((COMMIT_NAME.fullmatch(one["Key"].rpartition("/")[2]), one["ETag"]) for one in listed.get("Contents", []))
-    return {int(match[1]): etag for match, etag in found if match}
+    """Returns the tags of a version and of some that came after it, by version."""
+    found = locations.tags_after(root, f"{LOG}/{version:020}.")
+    return {int(match[1]): tag for name, tag in found.items() if (match := COMMIT_NAME.fullmatch(name))}

@@ -3,7 +3,6 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -13,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_steps.errors import FruitsError
-from spark_steps.storage import locations, s3_address, s3_errors
-from spark_steps.storage.s3_versions import delete_versions, versions_below
+from spark_steps.storage import locations
+from spark_steps.storage.parallel import for_each
 from spark_steps.tables.deferred_rows import write_file
 from spark_steps.tables.folder_table import DamagedFileError, DataFile, FolderTable, TableChange, TableChangedError
 from spark_steps.tables.maintenance import delete_uncommitted, uncommitted_files
@@ -22,7 +21,8 @@ from spark_steps.tables.maintenance import delete_uncommitted, uncommitted_files
 _NAME = "part-erasing"
 # The tasks of a write finish a file each some minutes.
 _STILL_WRITTEN_TO = timedelta(minutes=15)
-_FILES_AT_A_TIME = 8
+# A file that is written again is in memory, features among its columns.
+_MOST_FILES_AT_A_TIME = 8
 _ROWS_AT_A_TIME = 4096
 # Of a file that the log does not name: so that it is not read whole, however large it is.
 _UNKNOWN_SIZE = sys.maxsize
@@ -106,9 +106,10 @@ def _find_rows(table: FolderTable, doomed: RowPredicate) -> Matches:
     # In this order: what is committed after the listing is then among the table's files.
     listed, files = table.listing(), table.files()
     others = [DataFile(path, "", _UNKNOWN_SIZE, 0) for path in sorted(listed.keys() - {file.path for file in files})]
-    with s3_errors.translate_errors(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        of_files = [(file, rows) for file, rows in zip(files, pool.map(look, files), strict=True) if rows.num_rows]
-        of_others = list(zip(others, pool.map(look_if_readable, others), strict=True))
+    with locations.translate_errors(table.root):
+        looked = for_each(look, files, _MOST_FILES_AT_A_TIME)
+        of_others = list(zip(others, for_each(look_if_readable, others, _MOST_FILES_AT_A_TIME), strict=True))
+    of_files = [(file, rows) for file, rows in zip(files, looked, strict=True) if rows.num_rows]
     of_former = [(file, rows) for file, rows in of_others if rows is not None and rows.num_rows]
     folders: Counter[str] = Counter()
     for file, rows in of_files:
@@ -173,8 +174,8 @@ def _remove_rows(table: FolderTable, doomed: RowPredicate) -> None:
         first = next(parts, None)
         return [] if first is None else [write_file(table.root, file.folder, chain([first], parts), _NAME)]
 
-    with s3_errors.translate_errors(table.root), ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        written = [new for some in pool.map(rewrite, files) for new in some]
+    with locations.translate_errors(table.root):
+        written = [new for some in for_each(rewrite, files, _MOST_FILES_AT_A_TIME) for new in some]
     change = TableChange(base, None, files, folders, kept=sum(file.rows for file in written))
     table.commit(written, change, {"change": "erase"})
 
@@ -186,14 +187,3 @@ def _kept(table: FolderTable, file: DataFile, doomed: RowPredicate) -> Iterator[
             if kept.num_rows:
                 # The old file's totals are among the schema's metadata, and those are sums with the rows that go.
                 yield kept.replace_schema_metadata(None)
-
-
-def delete_former_versions(location: str) -> int:
-    """Deletes what a bucket with versions keeps of files that are no more, and returns how many versions that were.
-
-    Args:
-        location: A directory of derived files; elsewhere than in S3 there are no versions.
-    """
-    if not s3_address.is_s3(location):
-        return 0
-    return delete_versions(location, (version for version in versions_below(location) if version.former))

@@ -10,7 +10,8 @@ from spark_steps.erasure.carry_out import decide, erase_file
 from spark_steps.erasure.plan import plan_erasure, read_request
 from spark_steps.errors import FruitsError
 from spark_steps.storage import locations
-from spark_steps.storage.s3 import client
+from spark_steps.storage.local import LocalFiles
+from spark_steps.storage.s3_client import client
 from spark_steps.store.store import Store
 from tests.support.erasing import all_versions, erase_all
 from tests.support.s3_server import S3
@@ -106,15 +107,15 @@ def test_in_s3_what_was_put_today_does_not_go_by_its_age(s3: S3, instance: dg.Da
 def test_a_photo_that_is_put_in_place_while_the_old_one_is_read_stays(
     images: str, some: list[Photo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sha256_of = locations.sha256_of
+    sha256 = LocalFiles.sha256
 
-    def slow(location: str) -> str | None:
-        found = sha256_of(location)
+    def slow(files: LocalFiles, location: str) -> str | None:
+        found = sha256(files, location)
         if found == some[0].image_id:
             Path(location).write_bytes(b"put in place")
         return found
 
-    monkeypatch.setattr(locations, "sha256_of", slow)
+    monkeypatch.setattr(LocalFiles, "sha256", slow)
     erase_file(some[0].location, [some[0].image_id])
     assert Path(some[0].location).read_bytes() == b"put in place"
 

@@ -23,7 +23,7 @@ from spark_steps.queries.report import read_report
 from spark_steps.spark.connector import connector_config
 from spark_steps.spark.session import hadoop_version, local_spark_config
 from spark_steps.storage import locations, s3_errors
-from spark_steps.storage import s3 as s3_module
+from spark_steps.storage import s3_client as s3_module
 from spark_steps.store.store import Store
 from spark_steps.tables.folder_table import FolderTable
 from tests.emr_emulator.spark import s3_jars

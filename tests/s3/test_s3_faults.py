@@ -20,11 +20,10 @@ from spark_steps.photos.fetching import fetch
 from spark_steps.photos.limits import FetchLimits
 from spark_steps.photos.listing import list_image_folders
 from spark_steps.storage import locations, s3_address
-from spark_steps.storage import s3 as s3_module
+from spark_steps.storage import s3_client as s3_module
 from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.folder_table import FolderTable
 from spark_steps.tables.maintenance import vacuum
-from spark_steps.tables.row_removal import delete_former_versions
 from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA
 from tests.chaos.faulty_s3 import KINDS, BadDay, FaultyS3, faulty_s3
 from tests.support.s3_server import S3
@@ -212,9 +211,9 @@ def test_an_old_file_of_which_s3_does_not_delete_a_version_just_then_does_not_co
     with LatencyServer(all_but_one) as server, monkeypatch.context() as proxied:
         proxied.setenv("AWS_ENDPOINT_URL", server.address)
         with pytest.raises(FruitsError, match=rf"{old.path}: S3 refused\. InternalError"):
-            delete_former_versions(table.root)
+            locations.delete_former_versions(table.root)
     assert data_files(s3) == present
-    delete_former_versions(table.root)
+    locations.delete_former_versions(table.root)
     assert data_files(s3) == present
     assert paths(table) == ["A/new.jpg"]
     left = s3.client.list_object_versions(Bucket=bucket)

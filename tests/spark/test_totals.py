@@ -66,7 +66,8 @@ def test_a_file_without_totals_in_its_footer_gives_the_same_from_its_rows(table:
             plain = tmp_path / "plain.parquet"
             pq.write_table(rows.replace_schema_metadata(None), plain)
             assert FOOTER_KEY.encode() in (pq.read_metadata(f"{table.root}/{file.path}").metadata or {})
-            kept, read = read_totals(table.open(file)), read_totals(pq.ParquetFile(plain))
+            with table.reading(file) as opened:
+                kept, read = read_totals(opened), read_totals(pq.ParquetFile(plain))
             assert replace(read, sum=None) == replace(kept, sum=None)
             assert read.sum == pytest.approx(kept.sum, rel=1e-12)
 

@@ -224,8 +224,8 @@ def test_in_s3_no_more_of_a_file_is_read_than_its_log_says_that_there_is(s3: S3)
     table.log.create()
     s3.put("Results/raw_images/huge.parquet", b"PAR1" * 100_000)
     s3.put(f"Results/raw_images/{LOG}/{1:020}.json", json.dumps(add("huge.parquet", size=8)).encode())
-    with pytest.raises(FruitsError, match="Parquet file size is 8 bytes"):
-        table.open(table.files()[0])
+    with pytest.raises(FruitsError, match="Parquet file size is 8 bytes"), table.reading(table.files()[0]):
+        pass
 
 
 def test_a_folder_of_any_name_is_no_place_outside_of_its_table(store: Store, precious: Path) -> None:

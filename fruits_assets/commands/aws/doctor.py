@@ -22,8 +22,8 @@ from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
 from spark_steps.features.weights import IMAGENET, RANDOM_PREFIX, check_source
 from spark_steps.spark.session import find_java_home
-from spark_steps.storage.s3 import check_conditional_writes
 from spark_steps.storage.s3_address import bucket_and_key, endpoint, is_s3
+from spark_steps.storage.s3_client import check_conditional_writes
 from spark_steps.store.store import Store
 
 State = Literal["ok", "warning", "failed", "not checked"]

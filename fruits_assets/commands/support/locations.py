@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
-from spark_steps.storage.s3_address import is_s3
+from spark_steps.storage.locations import is_remote
 
 
 def origin(settings: Settings, name: str) -> str:
@@ -20,7 +20,11 @@ def origin(settings: Settings, name: str) -> str:
 
 def check_that_photos_are_named(settings: Settings) -> None:
     """Raises a FruitsError where the images are not set and the default folder does not exist."""
-    if "images" not in settings.model_fields_set and not is_s3(settings.images) and not Path(settings.images).exists():
+    if (
+        "images" not in settings.model_fields_set
+        and not is_remote(settings.images)
+        and not Path(settings.images).exists()
+    ):
         raise FruitsError(
             f"Nothing says where the photos are, and the default {settings.images} does not exist. Give the folder, "
             "--images FOLDER, or try it on generated photos: fruits demo."
@@ -33,7 +37,7 @@ def make_store(settings: Settings) -> None:
     Raises:
         OSError: The folder cannot be made or written to.
     """
-    if not is_s3(settings.store):
+    if not is_remote(settings.store):
         Path(settings.store).mkdir(parents=True, exist_ok=True)
         if not os.access(settings.store, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), settings.store)
@@ -59,6 +63,6 @@ def messages(settings: Settings, images: str | None, store: str | None) -> Itera
 
 def lies_within(location: str, folder: str) -> bool:
     """Returns whether a location is a folder or lies below it, both normalised; links are followed."""
-    if not is_s3(location):
-        location, folder = os.path.realpath(location), folder if is_s3(folder) else os.path.realpath(folder)
+    if not is_remote(location):
+        location, folder = os.path.realpath(location), folder if is_remote(folder) else os.path.realpath(folder)
     return location == folder or location.startswith(f"{folder}/")

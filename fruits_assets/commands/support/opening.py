@@ -3,6 +3,8 @@
 import click
 
 from fruits_assets.settings import Settings
+from spark_steps.environment import export
+from spark_steps.storage import parallel
 from spark_steps.storage.s3_address import is_s3
 from spark_steps.store.store import Store
 from spark_steps.store.versions import as_it_was
@@ -27,5 +29,7 @@ def open_store(settings: Settings, as_of: str | None = None) -> Store:
         from fruits_assets.aws.residency import check_residency
 
         check_residency(settings, locations=[settings.store])
+    # It may be in .env alone, which what reads the tables does not know.
+    export(parallel.VARIABLE, str(settings.files_at_a_time))
     store = Store(settings.store)
     return store if as_of is None else as_it_was(store, as_of)
