@@ -1,6 +1,6 @@
-"""Pure PySpark and numpy, from folders of photos to feature tables; it travels to a cluster, and imports no Dagster.
+"""The steps from folders of photos to feature tables, in PySpark and numpy; runs on clusters, and imports no Dagster.
 
-Its rooms, each of which imports only those below it: ``queries`` and ``erasure``; ``store``; ``pca``; ``features``;
-``photos``; ``tables``; ``spark``; ``storage``. ``errors`` and ``environment`` are below all of them. ``step_main`` and
-``python_daemon`` are programs that a cluster and Spark start.
+Its packages, each of which imports only those below it: ``queries`` and ``erasure``; ``store``; ``pca``; ``features``;
+``photos``; ``tables``; ``spark``; ``storage``. ``errors`` and ``environment`` are below all of them. ``step_main`` is
+the program that a cluster starts, and ``python_daemon`` the one that Spark starts.
 """

@@ -1,7 +1,7 @@
-"""What is done when this process ends, also where it ends by ``os._exit``, which runs nothing of ``atexit``.
+"""Functions to call when this process ends, also before ``os._exit``, which skips ``atexit``.
 
-The command ends so, because the teardown of C++ libraries has aborted runs that had done their work. To run all of
-``atexit`` before that would run their part of it too.
+The command ends by ``os._exit``, because the teardown of C++ libraries has aborted runs whose work was done. Running
+all ``atexit`` handlers before it would run the teardown of these libraries too.
 """
 
 import atexit
@@ -12,14 +12,14 @@ _CALLS: list[Callable[[], object]] = []
 
 
 def call(function: Callable[[], object]) -> None:
-    """Has a function called once when the process ends; an error of it is passed over."""
+    """Registers a function to be called once when the process ends; its errors are ignored."""
     if not _CALLS:
         atexit.register(run)
     _CALLS.append(function)
 
 
 def run() -> None:
-    """Calls what is to be called, the last one first, and each only once."""
+    """Calls each registered function once, the last one first."""
     while _CALLS:
         with suppress(Exception):
             _CALLS.pop()()

@@ -1,7 +1,7 @@
-"""The environment of this process: the one module that writes it.
+"""Sets the environment variables of this process; no other module does.
 
-Spark's workers, Java, Dagster's own processes and libraries in Rust read no settings of ours, but their environment.
-(``step_main`` writes it too: it stands alone on the cluster until the project's code is there.)
+Spark's workers, Java, Dagster's processes and libraries in Rust are configured by environment variables. ``step_main``
+sets them too: on a cluster it runs before the project's code can be imported.
 """
 
 import os
@@ -13,23 +13,24 @@ _HIDING = threading.RLock()
 
 
 def export(name: str, value: str) -> None:
-    """Sets a variable, for this process and for those that it starts."""
+    """Sets a variable for this process and for the processes that it starts."""
     os.environ[name] = value
 
 
 def export_default(name: str, value: str) -> None:
-    """Sets a variable that is not set."""
+    """Sets a variable unless it is set already."""
     os.environ.setdefault(name, value)
 
 
 @contextmanager
 def hidden(is_hidden: Callable[[str], bool]) -> Iterator[None]:
-    """Hides variables from libraries in C and Rust; Python sees the environment as it is.
+    """Hides variables from libraries in C and Rust inside the block; ``os.environ`` does not change.
 
-    One thread at a time. A process that is started meanwhile without an environment of its own lacks them too.
+    One thread at a time can hide variables. A process that is started in the block, without an explicit environment,
+    lacks the variables too.
 
     Args:
-        is_hidden: Tells of a variable's name whether it is.
+        is_hidden: Returns for the name of a variable whether to hide it.
     """
     with _HIDING:
         found = {name: value for name, value in os.environ.items() if is_hidden(name)}

@@ -1,19 +1,19 @@
-"""What goes wrong: in a way that the person at the keyboard can mend, or with one photo alone."""
+"""Errors: those that the user can fix, and those of a single photo."""
 
 
 class FruitsError(Exception):
-    """A problem whose message names the thing and the remedy; shown as it is, without a stack trace."""
+    """A problem whose message names its subject and the remedy; it is shown without a stack trace."""
 
 
 class CalledWronglyError(FruitsError):
-    """A value of an option or a setting that is out of range or malformed: to try again cannot help."""
+    """A value of an option or a setting that is out of range or malformed: a retry cannot help."""
 
 
 class UnusablePhotoError(Exception):
-    """Why a photo has no features: a reason, of a few kinds, and what was seen."""
+    """A photo that cannot be used: the reason, one of a few words, and the details."""
 
     def __init__(self, reason: str, detail: str) -> None:
         self.reason = reason
-        # Pillow's messages may hold an object's address, which would make two runs differ.
+        # Pillow's messages may contain the address of an object. Cut it, so that two runs give the same message.
         self.detail = " ".join(detail.split(" <_io.BytesIO", 1)[0].split())
         super().__init__(f"{reason}: {self.detail}")

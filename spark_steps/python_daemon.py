@@ -1,6 +1,6 @@
-"""The process from which Spark forks its Python workers, with all that they need imported once and shared.
+"""The process from which Spark forks its Python workers; it imports their modules once, and the workers share them.
 
-Spark's own daemon imports nothing of it: each worker then took 1.5 seconds and its own memory for the same modules.
+Spark's own daemon does not import these modules: each worker would take 1.5 seconds and its own memory for them.
 """
 
 import gc
@@ -24,6 +24,7 @@ PRELOADED = (
 )
 
 if __name__ == "__main__":
-    # What is here stays until the end: collecting would touch, and so copy, the pages shared with the workers.
+    # Exclude the imported objects from garbage collection, which would write to, and so copy, the pages shared with
+    # the workers. These objects are needed until the end anyway.
     gc.freeze()
     pyspark.daemon.manager()  # type: ignore[no-untyped-call]

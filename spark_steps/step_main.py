@@ -1,7 +1,7 @@
-"""What spark-submit runs on the cluster: a step staged as a document, its events and its outcome sent back through S3.
+"""The program that spark-submit runs on a cluster: runs the step of a staged document, and reports through S3.
 
-It stands alone until the document's entry point is called: what goes wrong before that, a missing module or a wrong
-Python, must be told too.
+It sends back the events and the outcome of the step. It imports no other module of the project before it calls the
+document's entry point, so that it can report earlier errors too, such as a missing module or a wrong Python.
 """
 
 import importlib
@@ -20,12 +20,12 @@ EVENTS = "events"
 OUTCOME = "outcome.json"
 PUBLISH_SECONDS = 1.0
 _LAST_ATTEMPTS = 5
-# Of a stack trace, from its end; enough for a person, and small beside an event.
+# Characters kept from the end of a stack trace: enough for a reader, and small compared with an event.
 _TRACE_CHARACTERS = 8000
 
 
 class Staging:
-    """The folder in S3 that a step and its launcher share.
+    """The prefix in S3 through which a step and its launcher exchange files.
 
     Attributes:
         bucket: Its bucket.
@@ -53,7 +53,7 @@ class Staging:
 
 
 class Publisher:
-    """Sends events as they come, in numbered files of those that are new: each is sent once."""
+    """Sends events about once a second: writes the new ones to the next numbered file, each event once."""
 
     def __init__(self, write: Callable[[str, Any], None]) -> None:
         self._write = write
@@ -65,14 +65,14 @@ class Publisher:
         self._thread.start()
 
     def put(self, event: str) -> None:
-        """Takes an event to be sent within about a second."""
+        """Queues an event, which is sent within about a second."""
         self._events.put(event)
 
     def close(self) -> None:
-        """Sends what is left.
+        """Sends the remaining events.
 
         Raises:
-            Exception: What is left cannot be sent.
+            Exception: The remaining events cannot be sent.
         """
         self._closed.set()
         self._thread.join()
@@ -92,7 +92,7 @@ class Publisher:
 
     def _send(self) -> None:
         while self._unsent or not self._events.empty():
-            # A file whose answer was lost may be there: it is sent again as it was, and newer events in the next.
+            # If the response was lost, the file may exist: retry it with the same events, and put new ones in the next.
             self._unsent = self._unsent or self._waiting()
             self._write(f"{EVENTS}/{self._files + 1:06}.json", self._unsent)
             self._files += 1
@@ -109,11 +109,11 @@ def main(document_uri: str, region: str) -> int:
     """Runs a step.
 
     Args:
-        document_uri: ``s3://bucket/prefix/step.json``: entry point, environment, and what the entry point takes.
+        document_uri: ``s3://bucket/prefix/step.json``: entry point, environment, and the input of the entry point.
         region: AWS region of the bucket.
 
     Returns:
-        The exit code: 0 if the entry point says that the step has succeeded.
+        The exit code: 0 if the entry point returns that the step has succeeded.
     """
     staging = Staging(document_uri, region)
     document = staging.document()
@@ -140,14 +140,14 @@ def _run(document: dict[str, Any], staging: Staging) -> bool:
 
 
 def check_python(wanted: str) -> None:
-    """Raises a RuntimeError unless this is the wanted minor version of Python, such as 3.11."""
+    """Raises a RuntimeError unless this Python is of the required minor version, such as 3.11."""
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     if here != wanted:
         raise RuntimeError(f"wrong Python: the step needs {wanted}, and {sys.executable} is {here}")
 
 
 def described(error: BaseException) -> dict[str, Any]:
-    """Returns an error as JSON takes it: its innermost cause, and the end of the stack trace."""
+    """Returns an error as a JSON object: its innermost cause, and the end of the stack trace."""
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
@@ -164,5 +164,5 @@ if __name__ == "__main__":
     code = main(sys.argv[1], sys.argv[2])
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not sys.exit: the teardown of C++ threads has aborted processes that had done all their work.
+    # sys.exit is not used: the teardown of C++ threads has aborted processes that had done all their work.
     os._exit(code)

@@ -1,4 +1,4 @@
-"""Photos erased for good: planned from the tables and the files, and carried out so that it can be interrupted.
+"""Permanent erasure of photos, which can be interrupted and resumed.
 
-``plan`` says what would go; ``carry_out`` does it.
+``plan`` finds what an erasure would delete, from the tables and the files; ``carry_out`` deletes it.
 """

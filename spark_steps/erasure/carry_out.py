@@ -1,9 +1,9 @@
-"""Photos erased: their files, their rows, and what a bucket keeps of former versions of both.
+"""Erases photos: their files, their rows, and the former versions of both in a bucket with versioning.
 
-Whatever ends the process, an erasure is finished by whoever comes next: ``Erasures/unfinished/<id>.json`` says what is
-to go before anything goes, every step may be done twice, and that note is deleted last, with its versions, for it has
-paths and image ids. While it stands no run writes (``refuse_while_erasing``). What is kept names no photo: a tombstone
-of each, and a receipt.
+An interrupted erasure can be finished by any later process. The note ``Erasures/unfinished/<id>.json`` lists what to
+delete and is written before anything is deleted. Every step may be repeated. The note is deleted last, with its object
+versions, because it holds paths and image ids. While it exists, no run writes (``refuse_while_erasing``). What remains
+names no photo: one tombstone for each photo, and a receipt.
 """
 
 import uuid
@@ -26,14 +26,14 @@ _FILES_A_STEP = 256
 
 @dataclass(frozen=True)
 class Erasure:
-    """An erasure that has been decided, as its note has it.
+    """An erasure that has been decided: the contents of its note.
 
     Attributes:
-        name: Of its note and its receipt: when it was decided, and a random end.
+        name: Name of its note and its receipt: the time of the decision, and a random suffix.
         image_ids: The photos.
-        paths: Where they lie or lay, below the images root.
-        receipt: What the receipt is to say.
-        given: How somebody has named the photos, for records of that to be found.
+        paths: The photos' present and former locations, below the images root.
+        receipt: The contents of the receipt.
+        given: The texts by which the photos were requested, to find records that contain these texts.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Erasure:
     given: list[str] = field(default_factory=list)
 
     def doomed(self, images: str) -> RowPredicate:
-        """Returns which rows go.
+        """Returns the predicate of the rows to remove.
 
         Args:
             images: The images root, a normalised location.
@@ -52,7 +52,7 @@ class Erasure:
 
 
 def refuse_while_erasing(store: Store) -> None:
-    """Raises a FruitsError while an erasure is under way or was interrupted, so that no run brings back what goes."""
+    """Raises a FruitsError while an erasure is unfinished, so that no run restores what it deletes."""
     if names := _notes(store):
         raise FruitsError(
             f"An erasure of {store.root} is under way or was interrupted ({names[0]}). Wait for it; if its process is "
@@ -61,18 +61,18 @@ def refuse_while_erasing(store: Store) -> None:
 
 
 def finished(store: Store) -> frozenset[str]:
-    """Returns the names of the receipts of erasures that are done."""
+    """Returns the names of the receipts of finished erasures."""
     return frozenset(info.base_name for info in locations.list_files(store.erasures) if info.extension == "json")
 
 
 def refuse_after_erasing(store: Store, before: Collection[str]) -> None:
-    """Raises a FruitsError where photos are being erased, or have been since a run looked at them.
+    """Raises a FruitsError if photos are being erased, or have been erased since a run began.
 
     Args:
         store: The store.
-        before: The erasures that were done when the run looked.
+        before: The erasures that were finished when the run began.
     """
-    # In this order: an erasure has its receipt before its note goes.
+    # Check for notes first: an erasure writes its receipt before it deletes its note.
     refuse_while_erasing(store)
     if finished(store) - set(before):
         raise FruitsError(
@@ -81,17 +81,17 @@ def refuse_after_erasing(store: Store, before: Collection[str]) -> None:
 
 
 def unfinished(store: Store, images: str) -> list[Erasure]:
-    """Returns the erasures that were interrupted; for whoever holds the lock.
+    """Returns the erasures that were interrupted. The caller must hold the lock.
 
     Args:
         store: The store.
         images: The images root, a normalised location.
 
     Raises:
-        FruitsError: A note is none that this platform has written.
+        FruitsError: A note was not written by this platform.
     """
     for info in locations.list_files(_directory(store)):
-        # A note that was never whole; it has paths.
+        # Delete partially written notes: they hold paths.
         if info.extension == "partial":
             locations.delete_files(_directory(store), [info.base_name])
     return [_read_note(f"{_directory(store)}/{name}", images) for name in _notes(store)]
@@ -122,12 +122,12 @@ def _no_note(location: str, because: str) -> FruitsError:
 
 
 def decide(store: Store, plan: Plan, given: Iterable[str] = ()) -> Erasure:
-    """Writes the note of an erasure: from then on no run writes, until it is done or withdrawn.
+    """Writes the note of an erasure. From then on no run writes, until the erasure is finished or withdrawn.
 
     Args:
         store: The store.
-        plan: What goes.
-        given: How somebody has named the photos.
+        plan: What to delete.
+        given: The texts by which the photos were requested.
     """
     now = datetime.now(UTC)
     erasure = Erasure(
@@ -142,7 +142,7 @@ def decide(store: Store, plan: Plan, given: Iterable[str] = ()) -> Erasure:
 
 
 def receipt_of(plan: Plan, begun: datetime) -> dict[str, Any]:
-    """Returns what a receipt says of what goes: counts and times, and nothing of any photo."""
+    """Returns the contents of a receipt: counts and times, and nothing about any single photo."""
     return {
         "begun": begun.isoformat(timespec="seconds"),
         "photos": len(plan.image_ids),
@@ -156,7 +156,7 @@ def receipt_of(plan: Plan, begun: datetime) -> dict[str, Any]:
 
 
 def what_to_do(plan: Plan) -> str:
-    """Returns what is left to do after an erasure, as a sentence."""
+    """Returns what remains to be done after an erasure, as a sentence."""
     if not plan.models:
         return "Nothing: no PCA model saw a photo of them."
     return (
@@ -166,23 +166,23 @@ def what_to_do(plan: Plan) -> str:
 
 
 def withdraw(store: Store, erasure: Erasure) -> None:
-    """Takes back an erasure of which nothing has been done yet."""
+    """Withdraws an erasure that has not deleted anything yet."""
     locations.delete_for_good(_note(store, erasure))
 
 
 def carry_out(store: Store, erasure: Erasure, images: str, forget: Forget) -> Iterator[str]:
-    """Does what an erasure has decided, or what is left of it, and yields a sentence after each step.
+    """Carries out an erasure, or its remaining steps, and yields a message after each step.
 
     Args:
         store: The store.
-        erasure: What goes.
+        erasure: The erasure.
         images: The images root, a normalised location.
-        forget: Takes texts, paths and image ids, out of whatever else there are records in; returns how many.
+        forget: Deletes other records that contain one of the given paths and image ids; returns how many.
 
     Raises:
-        FruitsError: A file cannot be deleted, or a run elsewhere has written rows in the meantime.
+        FruitsError: A file cannot be deleted, or another run has written rows of the photos in the meantime.
     """
-    # First: a run on another machine that has not seen the note brings nothing back any more.
+    # Set the tombstones first: with them a run on another machine that missed the note makes no features of the photos.
     set_tombstones(store.tombstones, erasure.image_ids)
     yield f"{len(erasure.image_ids):,} tombstones are set"
     image_ids = frozenset(erasure.image_ids)
@@ -206,23 +206,23 @@ def carry_out(store: Store, erasure: Erasure, images: str, forget: Forget) -> It
 
 
 def receipt_place(store: Store, erasure: Erasure) -> str:
-    """Returns where the receipt of an erasure lies."""
+    """Returns the location of the receipt of an erasure."""
     return f"{store.erasures}/{erasure.name}.json"
 
 
 def erase_file(path: str, image_ids: Collection[str]) -> None:
-    """Deletes a file, in S3 with all its versions and delete markers; one that is not there is no error.
+    """Deletes a file, in S3 with all its versions and delete markers; a missing file is not an error.
 
-    Another photo that has been put in its place, perhaps while somebody was asked, stays; its former versions go. So
-    does one that is put there at this moment, but for a bucket without versions and a folder on this machine: there
-    between the last look and the deletion, which follows at once.
+    If another photo has replaced the file, that photo stays and only its former versions are deleted. This also holds
+    for a photo that replaces it during the call, with one exception. On the local disk, and in a bucket without
+    versioning, a photo written between the last check and the deletion, which follows at once, is deleted.
 
     Args:
         path: A normalised location.
-        image_ids: The photos that are erased.
+        image_ids: The erased photos.
 
     Raises:
-        FruitsError: It cannot be deleted.
+        FruitsError: The file cannot be deleted.
     """
     try:
         locations.delete_if(path, lambda sha256: _goes(sha256, image_ids))
@@ -236,7 +236,7 @@ def erase_file(path: str, image_ids: Collection[str]) -> None:
 
 
 def _goes(sha256: str | None, image_ids: Collection[str]) -> bool:
-    # A file without bytes is no photo that somebody has put there.
+    # An empty or missing file is not another photo.
     return sha256 is None or sha256 in image_ids
 
 

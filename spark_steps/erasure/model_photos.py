@@ -1,4 +1,4 @@
-"""Which PCA models were fitted on a photo, from what a model's version says of its photos."""
+"""Finds the PCA models that were fitted on given photos, from the digest of photos in a model's version."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -18,12 +18,12 @@ _ROWS_AT_A_TIME = 65_536
 
 @dataclass(frozen=True)
 class SeenBy:
-    """A PCA model that saw a photo.
+    """A PCA model that was fitted on one of the photos, or may have been.
 
     Attributes:
         version: Its version.
-        certain: Whether it did for certain; else it may have.
-        current: Whether it is the one that photos are reduced by.
+        certain: Whether it is certain; if not, the model may have been fitted on one of them.
+        current: Whether it is the current model of the store.
     """
 
     version: str
@@ -33,12 +33,12 @@ class SeenBy:
 
 @dataclass(frozen=True)
 class Photos:
-    """Photos with features.
+    """A set of photos with features.
 
     Attributes:
-        count: How many.
-        digest: Sum of their image ids, as ``Moments`` has it.
-        folders: Folders they are in.
+        count: Number of photos.
+        digest: Sum of their image ids, as in ``Moments``.
+        folders: The folders of the photos.
     """
 
     count: int = 0
@@ -46,19 +46,19 @@ class Photos:
     folders: frozenset[str] = frozenset()
 
     def without(self, other: "Photos") -> "Photos":
-        """Returns these photos without others of them; the folders stay."""
+        """Returns these photos without a subset of them; the folders stay."""
         return Photos(self.count - other.count, digest_of([self.digest, -other.digest]), self.folders)
 
 
 def models_that_saw(
     store: Store, image_ids: Collection[str], former_folders: frozenset[str] = frozenset()
 ) -> list[SeenBy]:
-    """Returns the models of a store that were fitted on some photos, or may have been, the current one first.
+    """Returns the models of a store that were fitted on given photos, or may have been, the current one first.
 
     Args:
-        store: The store, as it is while it has the photos' rows.
+        store: The store, before the rows of the photos are removed.
         image_ids: The photos.
-        former_folders: Folders in which former versions of the table have them.
+        former_folders: Folders that have rows of the photos in former versions of the table.
     """
     present, asked = store.mobilenet_features.while_unchanged(lambda: photos_with_features(store, image_ids))
     asked = replace(asked, folders=asked.folders | former_folders)
@@ -77,15 +77,16 @@ def models_that_saw(
 
 
 def saw(model: Mapping[str, Any], present: Photos, asked: Photos) -> bool | None:
-    """Returns whether a model was fitted on some photos; None where that cannot be told.
+    """Returns whether a model was fitted on given photos; None if that is unknown.
 
-    A version is made of the number of its photos and the sum of their image ids (``version_of``). So it can be told
-    whether these are the photos that have features now, or those without the ones asked for.
+    A model's version is a hash that includes the number of its photos and the sum of their image ids (``version_of``).
+    So two cases can be recognised: the model was fitted on all photos that have features now, or on all but the
+    given ones.
 
     Args:
         model: Its ``model.json``.
         present: All photos that have features now.
-        asked: Those of them that are asked for; its folders are also those of photos that had features once.
+        asked: The given photos among them. Its folders include those where given photos had features in the past.
     """
     if asked.folders.isdisjoint(model["folders"]):
         return False
@@ -102,7 +103,7 @@ def _version(model: Mapping[str, Any], photos: Photos) -> str:
 
 
 def photos_with_features(store: Store, image_ids: Collection[str]) -> tuple[Photos, Photos]:
-    """Returns all photos that have features, and those of them that are among some."""
+    """Returns all photos that have features, and the given photos among them."""
     wanted, table = frozenset(image_ids), store.mobilenet_features
     present, asked = Photos(), Photos()
     with locations.translate_errors(table.root):

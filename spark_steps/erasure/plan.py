@@ -1,4 +1,4 @@
-"""What an erasure is to take away: from the ids and paths that somebody gives to photos, files and rows."""
+"""Plans an erasure: finds the photos, files and rows for the image ids and paths of a request."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,10 +22,10 @@ IMAGE_ID = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody asks to have erased.
+    """The photos that are requested to be erased.
 
     Attributes:
-        image_ids: Photos by the sha256 of their bytes, hexadecimal, in small letters.
+        image_ids: Photos by the sha256 of their bytes, in lower-case hexadecimal.
         paths: Files below the images root, normalised locations.
     """
 
@@ -38,13 +38,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Source:
-    """A location below the images root where an erased photo lies or lay.
+    """A location below the images root that holds or held a photo to erase.
 
     Attributes:
-        path: The file.
-        image_id: Of the bytes that lie there now; None where there are none.
-        replaced: Whether these are another photo, which was not asked for: the file stays, its former versions go.
-        versions: Files, object versions and delete markers that go.
+        path: The location.
+        image_id: The sha256 of the present file; None if there is no file, or an empty one.
+        replaced: Whether the present file is another photo, which was not requested. The file then stays, and its
+            former versions are deleted.
+        versions: Number of files, object versions and delete markers to delete.
     """
 
     path: str
@@ -55,15 +56,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an erasure takes away.
+    """What an erasure deletes.
 
     Attributes:
         image_ids: The photos.
         sources: Their files, by path.
         rows: Their rows, by table.
-        absent: Paths asked for where there is nothing: mistyped, or erased before. No record tells which.
-        erased_before: Photos asked for of which there is nothing but their tombstone.
-        models: The PCA models that saw some of them, or may have.
+        absent: Requested paths without any file or row: mistyped, or erased before. No record shows which.
+        erased_before: Requested photos of which only the tombstone exists.
+        models: The PCA models that were fitted on some of the photos, or may have been.
     """
 
     image_ids: frozenset[str]
@@ -75,12 +76,12 @@ class Plan:
 
     @property
     def files(self) -> list[str]:
-        """The files that go."""
+        """The files to delete."""
         return [source.path for source in self.sources if source.versions and not source.replaced]
 
     @property
     def replaced(self) -> list[str]:
-        """The files that stay, because another photo has taken the place."""
+        """The files that stay, because another photo has replaced the requested one."""
         return [source.path for source in self.sources if source.replaced]
 
     @property
@@ -90,24 +91,24 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether there is nothing to delete."""
         return not any(source.versions for source in self.sources) and not any(
             found.rows or found.former for found in self.rows.values()
         )
 
 
 def read_request(image_ids: Iterable[str], paths: Iterable[str], images: str) -> Request:
-    """Returns what ids and paths mean.
+    """Parses image ids and paths.
 
     Args:
-        image_ids: As the tables have them, in small letters or capitals.
-        paths: Absolute, or relative: to the current directory if that leads below the images root, else to the images
-            root, as the tables have them.
+        image_ids: As in the tables, in lower or upper case.
+        paths: Absolute or relative paths. A relative path is resolved against the current directory if the result is
+            below the images root, else against the images root, as in the tables.
         images: The images root, a normalised location.
 
     Raises:
-        CalledWronglyError: Something is no image id.
-        FruitsError: Something lies elsewhere.
+        CalledWronglyError: One of ``image_ids`` is not an image id.
+        FruitsError: A path is not below the images root.
     """
     ids = [image_id.strip().lower() for image_id in image_ids]
     for image_id in ids:
@@ -120,14 +121,14 @@ def read_request(image_ids: Iterable[str], paths: Iterable[str], images: str) ->
 
 
 def read_lines(text: str, images: str) -> Request:
-    """Returns what a list means: an image id or a path on each line; empty lines say nothing.
+    """Parses a list with an image id or a path on each line; empty lines are ignored.
 
     Args:
         text: The list.
         images: The images root, a normalised location.
 
     Raises:
-        FruitsError: As ``read_request`` does.
+        FruitsError: A path is not below the images root.
     """
     lines = [line for line in text.split("\n") if line.strip()]
     lines = [line.removesuffix("\r") for line in lines]
@@ -136,10 +137,10 @@ def read_lines(text: str, images: str) -> Request:
 
 
 def path_below(path: str, images: str) -> str:
-    """Returns where a file lies that somebody names, a normalised location below the images root.
+    """Resolves the path of a request to a normalised location below the images root.
 
     Raises:
-        FruitsError: It does not lie below the images root.
+        FruitsError: The location is not below the images root.
     """
     location = locations.normalise(path)
     if not location.startswith(f"{images}/") and "://" not in path and not Path(path).is_absolute():
@@ -153,14 +154,14 @@ def path_below(path: str, images: str) -> str:
 
 
 def check_below(paths: Collection[str], images: str, source: str) -> None:
-    """Raises a FruitsError unless all paths lie below the images root: a store must not name other files to delete.
+    """Raises a FruitsError unless all paths are below the images root: a store must not make us delete other files.
 
-    By their names, and where there is a file by the location that links among its folders lead to.
+    Checks the paths themselves and, for existing files on the local disk, the folders with symbolic links resolved.
 
     Args:
-        paths: As a table or a note of the store has them.
+        paths: Paths from a table or a note of the store.
         images: The images root, a normalised location.
-        source: Where they come from.
+        source: The table or the note, for messages.
     """
     for path in paths:
         if not path.startswith(f"{images}/") or ".." in path.split("/"):
@@ -185,7 +186,7 @@ def _check_links(paths: Collection[str], root: Path) -> None:
 def older_than(store: Store, moment: datetime, images: str) -> Request:
     """Returns the photos of a store that were last changed before a moment.
 
-    Both by their rows and by what lies there now: what was put under an old name since the last run is no old photo.
+    Both the row and the present file must be older: a new photo may have replaced an old one since the last run.
 
     Args:
         store: The store.
@@ -201,14 +202,14 @@ def older_than(store: Store, moment: datetime, images: str) -> Request:
 
 
 def plan_erasure(store: Store, request: Request, images: str) -> Plan:
-    """Finds all that there is of some photos; nothing is changed.
+    """Finds all files and rows of the requested photos, and changes nothing.
 
-    A path stands for the photo, not for the name: what goes are the bytes that lie there, those that its rows were
-    made of, and all copies of either that the tables know.
+    A requested path stands for photos, not for a name: the present file, the photo that its rows were made from, and
+    all copies of both that are in the tables.
 
     Args:
         store: The store.
-        request: Which photos.
+        request: The requested photos.
         images: The images root, a normalised location.
 
     Raises:
@@ -217,7 +218,7 @@ def plan_erasure(store: Store, request: Request, images: str) -> Plan:
     here = _look_at(sorted(request.paths), request, frozenset())
     found = _find(store, RowPredicate(request.image_ids, paths_below(request.paths, images)))
     image_ids = request.image_ids | _image_ids(found.values()) | {one.image_id for one in here if one.image_id}
-    # Copies of what lies, or lay, at the paths; then all rows at the locations where copies lie.
+    # First find the copies of the present and former photos of these paths, then all rows with the paths of copies.
     found = _find(store, RowPredicate(image_ids, paths_below(request.paths, images)))
     paths = request.paths | _places(found, images)
     found = _find(store, RowPredicate(image_ids, paths_below(paths, images)))
@@ -236,15 +237,15 @@ def plan_erasure(store: Store, request: Request, images: str) -> Plan:
 
 
 def check_known(asked: Collection[str], found: Collection[str], tombstones: Collection[str]) -> frozenset[str]:
-    """Returns the photos asked for that have been erased before.
+    """Returns the requested photos that have been erased before.
 
     Args:
-        asked: Photos asked for.
-        found: Photos that the tables have, or that lie in the place of an erased one.
-        tombstones: Of photos erased before.
+        asked: Requested photos.
+        found: Photos in the tables, or present at a path to erase.
+        tombstones: Tombstones of the photos erased before.
 
     Raises:
-        FruitsError: A photo is none of both.
+        FruitsError: A requested photo is neither found nor erased before.
     """
     gone = frozenset(asked) - frozenset(found)
     if unknown := sorted(image_id for image_id in gone if tombstone_of(image_id) not in tombstones):
@@ -261,7 +262,7 @@ def _find(store: Store, doomed: RowPredicate) -> dict[str, Matches]:
 
 
 def paths_below(whole: Iterable[str], images: str) -> frozenset[str]:
-    """Returns locations below the images root as the tables have them."""
+    """Returns locations as paths relative to the images root, as in the tables."""
     return frozenset(location.removeprefix(f"{images}/") for location in whole)
 
 

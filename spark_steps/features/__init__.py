@@ -1,4 +1,5 @@
-"""From photos to 1280 numbers: the network is converted once, broadcast, and run on new photos alone.
+"""Features of photos, 1280 numbers each: the network is converted once, broadcast, and run on new photos only.
 
-``mobilenet`` plans mobilenet_features; ``weights`` turns a weights source into a network; ``extractor`` runs it.
+``mobilenet`` plans mobilenet_features; ``weights`` converts a weights source to a network; ``extractor`` runs it;
+``quality`` checks the features.
 """

@@ -1,7 +1,7 @@
-"""What a Keras file would have Keras build, looked at before Keras does: some of its classes run code of the file's.
+"""Checks the classes in a Keras file before Keras loads it: some classes run code from the file.
 
-Keras' own safe mode refuses lambdas. It has been got round more than once (CVE-2025-1550, CVE-2025-8747,
-CVE-2025-9905 for .h5, CVE-2025-9906), by classes that a MobileNetV2 does not have.
+Keras' safe mode refuses lambdas. It has been bypassed several times (CVE-2025-1550, CVE-2025-8747, CVE-2025-9905 for
+.h5, CVE-2025-9906), by classes that a MobileNetV2 does not have.
 """
 
 import json
@@ -22,11 +22,11 @@ _PARTS = {
 
 
 def refuse_foreign_classes(file: str, source: str) -> None:
-    """Raises a FruitsError where a file names a class that a MobileNetV2 does not have.
+    """Raises a FruitsError if a file names a class that a MobileNetV2 does not have.
 
     Args:
         file: A whole model, .keras or .h5.
-        source: The weights as they were asked for, to name them.
+        source: The weights source as the user gave it, for messages.
     """
     for named in _objects(_model_config(file)):
         module = str(named.get("module") or "keras")
@@ -48,7 +48,7 @@ def _model_config(file: str) -> Any:
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
-    """Yields all that Keras would build of a configuration; optimisers and losses are not loaded."""
+    """Yields the objects that Keras would build from a configuration; optimisers and losses are not loaded."""
     if isinstance(config, dict):
         if "class_name" in config:
             yield config

@@ -1,7 +1,7 @@
-"""The one location that imports TensorFlow: download ImageNet weights, convert a Keras MobileNetV2 to LiteRT.
+"""Downloads ImageNet weights, and converts a Keras MobileNetV2 to LiteRT; the only module that imports TensorFlow.
 
-Run as a process of its own by ``spark_steps.features.weights``; the last line it prints is a JSON object: the result,
-or ``{"error": "..."}``.
+``spark_steps.features.weights`` runs it as a separate process. The last line of its output is a JSON object: the
+result, or ``{"error": "..."}``.
 """
 
 import hashlib
@@ -23,14 +23,14 @@ _DOWNLOAD_TIMEOUT_SECONDS = 30
 
 
 def download_imagenet() -> Path:
-    """Returns Keras' own copy of the ImageNet weights, downloaded at the first call.
+    """Returns the file of the ImageNet weights in Keras' cache, downloaded at the first call.
 
     Raises:
-        FruitsError: They cannot be downloaded.
+        FruitsError: The weights cannot be downloaded.
     """
     import keras
 
-    # Without it a firewall that drops packets makes the download hang for ever.
+    # Without a timeout a firewall that drops packets makes the download hang for ever.
     socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_SECONDS)
     try:
         return Path(keras.utils.get_file(IMAGENET_FILE, _IMAGENET_URL, cache_subdir="models"))
@@ -46,7 +46,7 @@ def build_model(weights: str, source: str) -> Any:
 
     Args:
         weights: Path of an .h5 or .keras file, or ``random:<seed>``.
-        source: The weights as they were asked for, to name them in errors.
+        source: The weights source as the user gave it, for messages.
 
     Raises:
         FruitsError: The file is not that of a MobileNetV2 1.0/224 without its classifier, or could run code.
@@ -70,7 +70,7 @@ def build_model(weights: str, source: str) -> Any:
             model = keras.models.load_model(weights, compile=False, safe_mode=True)
     except FruitsError:
         raise
-    # Keras and h5py raise half a dozen kinds for a file that is not theirs, and all mean the same here.
+    # Keras and h5py raise half a dozen kinds of errors for a file that they cannot read; all mean the same here.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise FruitsError(
@@ -86,9 +86,9 @@ def build_model(weights: str, source: str) -> Any:
 
 
 def randomise(model: Any, seed: int) -> None:
-    """Gives a MobileNetV2 random kernels of He et al. (2015): variance 2 / inputs before a ReLU, 1 / inputs elsewhere.
+    """Sets random kernels after He et al. (2015): variance 2 / inputs before a ReLU, 1 / inputs elsewhere.
 
-    Keras' own initial kernels shrink the signal at every layer: the features come out near 1e-11.
+    Keras' initial kernels shrink the signal at every layer, to features near 1e-11.
     """
     random = np.random.default_rng(seed)
     for layer in model.layers:
@@ -111,14 +111,15 @@ def _holds_weights_only(file: str) -> bool:
 
 
 def convert(model: Any) -> bytes:
-    """Returns a Keras model as a LiteRT flatbuffer, float32, batch norm folded, for any batch size."""
+    """Converts a Keras model to a LiteRT flatbuffer: float32, batch norm folded, for any batch size."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     shape = tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32)
     function = tf.function(lambda pixels: model(pixels, training=False)).get_concrete_function(shape)
-    # Converting the function as it is leaves the weights out without a word (TensorFlow 2.21 with Keras 3): the
-    # model then gives NaN. Constants go in whole, and ten times faster than TFLiteConverter.from_keras_model.
+    # Converting the function directly leaves the weights out without an error (TensorFlow 2.21 with Keras 3), and the
+    # model returns NaN. With variables frozen to constants the weights are included, and the conversion is ten times
+    # faster than TFLiteConverter.from_keras_model.
     frozen = convert_variables_to_constants_v2(function)
     return bytes(tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert())
 
@@ -133,7 +134,7 @@ def _weights_sha256(model: Any, weights: str) -> str:
 
 
 def main(arguments: list[str]) -> dict[str, str]:
-    """Carries out ``download``, or ``convert WEIGHTS TARGET SOURCE``, and returns what to print."""
+    """Runs ``download`` or ``convert WEIGHTS TARGET SOURCE``, and returns the result to print."""
     if arguments[0] == "download":
         return {"path": str(download_imagenet())}
     _, weights, target, source = arguments

@@ -1,4 +1,4 @@
-"""From photos to 1280 MobileNetV2 features each, on Spark: only what is new is run, and no row is lost."""
+"""Computes 1280 MobileNetV2 features for each photo on Spark; only new photos are run, and no row is lost."""
 
 import hashlib
 import io
@@ -35,12 +35,12 @@ _ROWS_AT_A_TIME = 65_536
 
 @dataclass(frozen=True)
 class FolderWork:
-    """What one folder needs.
+    """The work that a folder needs.
 
     Attributes:
-        kept: Rows that stay as they are.
-        computed: Photos that are new, changed, or to be tried again.
-        outdated: Rows there were for photos that are gone or have changed.
+        kept: Number of rows that stay unchanged.
+        computed: Number of photos that are new, have changed, or are to be retried.
+        outdated: Number of existing rows of photos that are gone or have changed.
     """
 
     kept: int
@@ -49,19 +49,19 @@ class FolderWork:
 
     @property
     def is_current(self) -> bool:
-        """Whether the folder's rows are right as they stand."""
+        """Whether the folder's rows are up to date."""
         return self.computed == 0 and self.outdated == 0
 
 
 @dataclass(frozen=True)
 class FeatureUpdate:
-    """What brings folders up to date, not yet computed.
+    """A planned update of folders, whose rows are not computed yet.
 
     Attributes:
-        change: The rows that come, which the write computes, and the files that go.
-        work: What each folder needs, those without a photo included.
-        inferences: Counts, as the rows are computed, the photos that went through the network.
-        done: Counts, as the rows are computed, all photos, rejected ones too.
+        change: The rows to add, which are computed when they are written, and the files to remove.
+        work: The work that each folder needs, also of folders without photos.
+        inferences: Counts the photos that were run through the network, while the rows are computed.
+        done: Counts all finished photos, also rejected ones, while the rows are computed.
     """
 
     change: TableChange
@@ -72,12 +72,12 @@ class FeatureUpdate:
 
 @dataclass(frozen=True)
 class _Recheck:
-    """Rows whose photos have another time and are perhaps the same: those whose bytes are stay.
+    """Rows whose photos have a new modification time. A row stays if the bytes of its photo are the same.
 
     Attributes:
         file: A file of mobilenet_features.
-        rows: Their numbers, ascending.
-        modified: The time that each photo has now, microseconds since 1970.
+        rows: The row numbers, ascending.
+        modified: The present modification time of each photo, microseconds since 1970.
     """
 
     file: DataFile
@@ -87,12 +87,12 @@ class _Recheck:
 
 @dataclass(frozen=True)
 class _FolderPlan:
-    """What is to be done for a folder.
+    """The plan for a folder.
 
     Attributes:
-        work: How many photos that concerns.
-        computed: Rows of raw_images to be computed.
-        rewritten: Of each file that goes, the rows that stay, and those to be rechecked.
+        work: The work as counts.
+        computed: Rows of raw_images whose features are to be computed.
+        rewritten: For each file to remove, the rows that stay and the rows to recheck.
     """
 
     work: FolderWork
@@ -114,21 +114,21 @@ def plan_features(
 ) -> FeatureUpdate:
     """Plans the rows of mobilenet_features for folders of raw_images; the network runs when they are written.
 
-    A row stays when its photo's path, length and modification time, the model, and what the listing thought of the
-    photo are the same, unless its error was one that may pass (vanished, unreadable). Where only the time is another,
-    as after a move to another disk, the photo is read, and its row stays if the bytes are the same. Files all of whose
-    rows stay are not written again.
+    A row stays if the model, the photo's path, length and modification time, and the error of the listing are the same,
+    unless the row has a transient error (vanished, unreadable). If only the modification time differs, as after a move
+    to another disk, the photo is read, and its row stays if the bytes are the same. Files whose rows all stay are not
+    written again.
 
     Args:
         spark: The session.
         raw: The table raw_images.
-        features: The table mobilenet_features so far.
+        features: The table mobilenet_features.
         folders: The folders.
         model: The network.
         limits: What workers may read and decode.
         images: The images root, a normalised location.
-        full_refresh: Compute every row again.
-        erased: Tombstones of photos that are refused, wherever they lie.
+        full_refresh: Whether to compute every row again.
+        erased: Tombstones of erased photos, which are refused under any path.
     """
     context = spark.sparkContext
     inferences, done = context.accumulator(0), context.accumulator(0)
@@ -158,7 +158,7 @@ _Item = FileRows | tuple[FileRows, _Recheck]
 def _shared_out(
     computed: Sequence[FileRows], rewritten: Sequence[tuple[FileRows, _Recheck]], cores: int
 ) -> list[Sequence[_Item]]:
-    """Returns what each task does; those that only recheck are other tasks, so that those that compute are equal."""
+    """Returns the items of each task; rechecks have their own tasks, so that computing tasks have the planned sizes."""
     sizes = task_sizes(sum(len(one.rows) for one in computed), cores, PHOTOS_PER_TASK)
     return [*split(computed, sizes), *_in_shares(rewritten, cores)]
 
@@ -178,7 +178,7 @@ def _plan_folder(
     full_refresh: bool,
 ) -> _FolderPlan:
     if not existing:
-        # Nothing is compared: the rows are shared out unread.
+        # No comparison is needed: the rows are assigned to tasks without reading them.
         count = sum(file.rows for file in photos)
         return _FolderPlan(FolderWork(0, count, 0), [FileRows.all_of(file) for file in photos], [])
     sources = [(file, row) for file in photos for row in range(file.rows)]
@@ -186,7 +186,7 @@ def _plan_folder(
     rows = [_existing_rows(features, file, None if full_refresh else model.fingerprint) for file in existing]
     difference = compare(listed, rows)
     kept, rechecked = sum(map(len, difference.kept)), set[int]()
-    # The wanted rows that are not there, of photos that the listing has nothing against, by path and length.
+    # The numbers of the missing rows without an error of the listing, by path and length.
     moved = {listed[number][:2]: number for number in difference.new if not listed[number][3]}
     rewritten = []
     for file, keys, stay in zip(existing, rows, difference.kept, strict=True):
@@ -202,7 +202,7 @@ def _plan_folder(
     return _FolderPlan(work, computed, rewritten)
 
 
-# Path, length in bytes, modification time in microseconds, and what the listing thought of the photo, "" for nothing.
+# Path, length in bytes, modification time in microseconds, and the error of the listing, "" for none.
 _Key = tuple[str, int, int, str]
 
 
@@ -212,12 +212,12 @@ def _listed_rows(raw: FolderTable, file: DataFile) -> list[_Key]:
 
 
 def _existing_rows(features: FolderTable, file: DataFile, fingerprint: str | None) -> list[_Key | None]:
-    """Returns the keys of a file's rows, None for those that do not stay whatever is listed."""
+    """Returns the keys of a file's rows, None for rows that must be computed again in any case."""
     names = ["path", "length", "modification_time", "error", "image_id", "model"]
     keys: list[_Key | None] = []
     for path, length, modified, error, image_id, model in _columns(features, file, names):
         reason = (error or "").partition(":")[0]
-        # Only errors of the listing come without an image_id: a photo that was read has one, unless it was erased.
+        # An error without an image_id comes from the listing: photos that were read have one, unless they were erased.
         of_listing = error if error and image_id is None and reason != ERASED else ""
         stays = model == fingerprint and reason not in TRANSIENT_REASONS
         keys.append((path, length, modified, of_listing) if stays else None)
@@ -233,7 +233,7 @@ def _columns(table: FolderTable, file: DataFile, names: list[str]) -> Iterator[t
 
 
 class _Task:
-    """What a task does with rows: it computes those of raw_images, and keeps those of mobilenet_features."""
+    """The function of a task: computes features for rows of raw_images, and copies rows of mobilenet_features."""
 
     def __init__(
         self,
@@ -296,7 +296,7 @@ class _Task:
     def _fetched(
         self, rows: list[dict[str, Any]]
     ) -> Iterator[tuple[dict[str, Any], bytes | UnusablePhotoError | None]]:
-        """Yields each row with the bytes of its photo; None where the listing has refused it, which is not opened."""
+        """Yields each row with the bytes of its photo; None for a photo that the listing refused: it is not opened."""
         wanted = ((f"{self._images}/{row['path']}", row["length"]) for row in rows if row["error"] is None)
         contents = fetch(wanted, self._limits.fetch)
         for row in rows:
@@ -313,7 +313,7 @@ class _Task:
             return {**_EMPTY, "error": str(content)}
         image_id = hashlib.sha256(content).hexdigest()
         if self._is_erased(image_id):
-            # Without its image id, which is a part of what was erased.
+            # Leave out the image id: it was erased too.
             return {**_EMPTY, "error": f"{ERASED}: these bytes were erased on request; delete the file"}
         try:
             photo = decode(content, self._limits.max_pixels)
@@ -333,11 +333,11 @@ _EMPTY = dict.fromkeys(("image_id", "format", "width", "height", "features", "er
 
 def _broadcast(context: SparkContext, value: Value) -> Broadcast[Value]:
     try:
-        # PySpark writes a stack trace there before it raises.
+        # PySpark writes a stack trace to standard error before it raises.
         with redirect_stderr(io.StringIO()):
             return context.broadcast(value)
     except pickle.PicklingError as error:
-        # These values can be pickled; what fails is the file that holds them.
+        # The values can be pickled, so this error means that Spark cannot write its temporary file.
         raise FruitsError(
             f"Spark cannot keep the network in its temporary directory ({error}). Make room in /tmp, or set "
             "SPARK_LOCAL_DIRS to a directory with room, and run again."
@@ -345,7 +345,7 @@ def _broadcast(context: SparkContext, value: Value) -> Broadcast[Value]:
 
 
 def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
-    """Returns rows as Arrow; the features as one block, which takes a thousandth of the time of number by number."""
+    """Returns rows as Arrow. The features are converted as one block, in a thousandth of the time of single numbers."""
     features = [row["features"] for row in rows]
     lengths = [0, *(0 if one is None else len(one) for one in features)]
     block = np.concatenate([one for one in features if one is not None] or [np.empty(0, np.float32)])

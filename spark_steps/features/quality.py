@@ -1,4 +1,4 @@
-"""Whether the features are what features should be: 1280 finite numbers that tell photos apart."""
+"""Checks the features: each photo should have 1280 finite numbers, and photos should differ in most of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ _ROWS_AT_A_TIME = 2048
 
 @dataclass(frozen=True)
 class FeatureQuality:
-    """What was seen of the rows that have features.
+    """Counts over the rows that have features.
 
     Attributes:
         rows: Rows with features.
         wrong_length: Rows with another number of features than 1280.
         not_finite: Rows with a NaN or an infinity.
-        constant: Features that are the same in all rows.
+        constant: Number of features that are the same in all rows.
     """
 
     rows: int
@@ -41,17 +41,17 @@ class FeatureQuality:
 
     @property
     def degenerate(self) -> bool:
-        """Whether most features say nothing of two photos or more, as those of a broken network do."""
+        """Whether most features are the same in two photos or more, as with a broken network."""
         return self.rows > 1 and self.constant > FEATURES // 2
 
 
 def feature_quality(spark: SparkSession, features: FolderTable, folders: Sequence[str] | None = None) -> FeatureQuality:
-    """Reads the features of some folders, or of all, once, where the cores are.
+    """Computes the counts over the features of some folders, or of all, in one pass by Spark's tasks.
 
     Args:
         spark: The session.
         features: The table mobilenet_features.
-        folders: The folders, None for all.
+        folders: The folders; None for all.
     """
 
     def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:

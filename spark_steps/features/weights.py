@@ -1,4 +1,4 @@
-"""From a weights source to the one flat model that is broadcast, converted once and cached by the weights' sha256."""
+"""Converts a weights source to the LiteRT model that is broadcast, once; it is cached by the weights' sha256."""
 
 import hashlib
 import json
@@ -33,8 +33,8 @@ class MobileNetModel:
     Attributes:
         flatbuffer: The LiteRT model, float32, batch norm folded into the convolutions, about 9 MB.
         fingerprint: sha256 over the flatbuffer and the preprocessing: equal fingerprints give equal features.
-        source: The weights as they were asked for.
-        weights_sha256: sha256 of the weights' file; for random weights, of the numbers themselves.
+        source: The weights source as the user gave it.
+        weights_sha256: sha256 of the weights' file; for random weights, of the numbers.
     """
 
     flatbuffer: bytes
@@ -44,7 +44,7 @@ class MobileNetModel:
 
 
 def load_model(source: str, cache: str) -> MobileNetModel:
-    """Returns the model of a weights source, from the cache where it was converted before.
+    """Returns the model of a weights source, from the cache if it was converted before.
 
     Args:
         source: ``imagenet`` (Keras' own download), a path or URI of an .h5, .keras or .tflite file, or
@@ -52,7 +52,7 @@ def load_model(source: str, cache: str) -> MobileNetModel:
         cache: Directory of the converted models, a normalised location.
 
     Raises:
-        FruitsError: The weights are not there, cannot be downloaded, or are not those of a MobileNetV2 with 1280
+        FruitsError: The weights do not exist, cannot be downloaded, or are not those of a MobileNetV2 with 1280
             features for 224 x 224 photos.
     """
     check_source(source)
@@ -66,7 +66,7 @@ def load_model(source: str, cache: str) -> MobileNetModel:
         if locations.file_type(known) == fs.FileType.NotFound:
             flatbuffer, sha256 = _convert(weights, source, Path(scratch))
             locations.write_bytes(f"{cache}/{_sha256(flatbuffer)}.tflite", flatbuffer)
-            # Last: it says that the other file is whole.
+            # Write this file last: its presence means that the other one is complete.
             locations.write_json(known, {"flatbuffer": _sha256(flatbuffer), "weights_sha256": sha256})
     return _from_cache(cache, locations.read_json(known), source)
 
@@ -78,19 +78,19 @@ def _from_cache(cache: str, known: dict[str, Any], source: str) -> MobileNetMode
             f"{cache}/{known['flatbuffer']}.tflite is not the network that was written there. Delete it and the files "
             "ending in .json beside it, and run again."
         )
-    # Not from the cache: the fingerprint is that of today's preprocessing too.
+    # The fingerprint is not cached: it includes the present preprocessing, which may have changed since the conversion.
     return MobileNetModel(flatbuffer, _fingerprint(flatbuffer), source, known["weights_sha256"])
 
 
 def model_for_next(source: str | None, cache: str) -> MobileNetModel:
-    """Returns the model that the next features are to be made with.
+    """Returns the model for the next features.
 
     Args:
-        source: As ``load_model`` takes it; None for the network that the store has, ImageNet where it has none yet.
+        source: As in ``load_model``; None for the store's current network, or ImageNet if it has none yet.
         cache: Directory of the converted models, a normalised location.
 
     Raises:
-        FruitsError: As ``load_model`` does.
+        FruitsError: As in ``load_model``.
     """
     if source is None and has_current_model(cache):
         return current_model(cache)
@@ -98,12 +98,12 @@ def model_for_next(source: str | None, cache: str) -> MobileNetModel:
 
 
 def replaced_network(source: str, cache: str) -> str | None:
-    """Returns the source of a store's network where weights asked for are others; None where they replace nothing.
+    """Returns the source of a store's current network if the given weights would replace it, else None.
 
-    Nothing is converted or downloaded for that, and no TensorFlow imported.
+    Nothing is converted or downloaded, and TensorFlow is not imported.
 
     Args:
-        source: The weights asked for, as ``load_model`` takes them.
+        source: The weights, as in ``load_model``.
         cache: Directory of the converted models, a normalised location.
     """
     if not has_current_model(cache):
@@ -121,18 +121,18 @@ def is_network_of(source: str, key: str | None, flatbuffer: str | None, current:
 
     Args:
         source: The weights.
-        key: sha256 of their file; None where it is not on this machine.
-        flatbuffer: sha256 of the network that they were converted to; None where they never were.
-        current: The same of the store's network: ``source``, ``weights_sha256`` and ``flatbuffer``.
+        key: sha256 of their file; None if it is not on this machine.
+        flatbuffer: sha256 of the network that they were converted to; None if they were never converted.
+        current: ``source``, ``weights_sha256`` and ``flatbuffer`` of the store's network.
     """
-    # A file's name says nothing of what is in it.
+    # Sources are compared only for named weights: a file of the same name may have other contents.
     named = source == IMAGENET or source.startswith(RANDOM_PREFIX)
     same_name = named and source == current["source"]
     return same_name or key == current["weights_sha256"] or flatbuffer == current["flatbuffer"]
 
 
 def _key_of(source: str) -> str | None:
-    """Returns what converted weights are kept under; None for ImageNet's before they are downloaded."""
+    """Returns the cache key of weights; None for those of ImageNet if they are not downloaded yet."""
     if source.startswith(RANDOM_PREFIX):
         return source.replace(":", "-")
     if source == IMAGENET:
@@ -141,10 +141,10 @@ def _key_of(source: str) -> str | None:
 
 
 def fetch_weights(source: str | None, cache: str) -> None:
-    """Downloads what ``model_for_next`` will need and is not on this machine yet: nothing, or the ImageNet weights.
+    """Downloads the ImageNet weights if ``model_for_next`` needs them and they are not on this machine yet.
 
     Raises:
-        FruitsError: They cannot be downloaded; the message says what to bring.
+        FruitsError: The weights cannot be downloaded; the message has the remedy.
     """
     if source == IMAGENET or (source is None and not has_current_model(cache)):
         download_imagenet()
@@ -156,14 +156,14 @@ def has_current_model(cache: str) -> bool:
 
 
 def make_current(model: MobileNetModel, cache: str) -> None:
-    """Notes a model of the cache as the one that the next features are made with."""
+    """Makes a model of the cache the current one, with which the next features are made."""
     flatbuffer = _sha256(model.flatbuffer)
     document = {"flatbuffer": flatbuffer, "source": model.source, "weights_sha256": model.weights_sha256}
     locations.write_json(f"{cache}/{_CURRENT}", document)
 
 
 def current_model(cache: str) -> MobileNetModel:
-    """Returns the model that the next features are made with.
+    """Returns the current model, with which the next features are made.
 
     Raises:
         FruitsError: There is none yet.
@@ -177,10 +177,10 @@ def current_model(cache: str) -> MobileNetModel:
 
 
 def flatbuffer_of(fingerprint: str, cache: str) -> bytes | None:
-    """Returns the converted network of a fingerprint, None where the cache does not hold it.
+    """Returns the converted network with a fingerprint, None if it is not in the cache.
 
     Args:
-        fingerprint: Of the network and of today's preprocessing, as the rows of mobilenet_features name it.
+        fingerprint: Fingerprint of the network and the present preprocessing, as in the rows of mobilenet_features.
         cache: Directory of the converted models, a normalised location.
     """
     found = (info.base_name for info in locations.list_files(cache) if info.extension == "tflite")
@@ -189,11 +189,11 @@ def flatbuffer_of(fingerprint: str, cache: str) -> bytes | None:
 
 
 def check_source(source: str) -> None:
-    """Looks at a weights source without reading it.
+    """Checks a weights source without reading the weights.
 
     Raises:
-        CalledWronglyError: It is malformed.
-        FruitsError: It is a file that is not there.
+        CalledWronglyError: The source is malformed.
+        FruitsError: The source is a file that does not exist.
     """
     if source.startswith(RANDOM_PREFIX):
         seed = source.removeprefix(RANDOM_PREFIX)
@@ -228,17 +228,17 @@ def _local_copy(source: str, scratch: Path) -> str:
 
 
 def download_imagenet() -> str:
-    """Returns the file of the ImageNet weights, downloaded by Keras where it is not on this machine yet.
+    """Returns the file of the ImageNet weights; Keras downloads it if it is not on this machine yet.
 
     Raises:
-        FruitsError: It cannot be downloaded; the message says what to bring.
+        FruitsError: The file cannot be downloaded; the message has the remedy.
     """
     kept = _imagenet_file()
     return str(kept) if kept.exists() else str(_run_keras(["download"])["path"])
 
 
 def _imagenet_file() -> Path:
-    # Where Keras keeps it (keras.src.backend.config.keras_home); to ask Keras takes the seconds of TensorFlow's import.
+    # The path of Keras' cache (keras.src.backend.config.keras_home). Asking Keras would import TensorFlow for seconds.
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models" / IMAGENET_FILE
 
 
@@ -271,9 +271,9 @@ def _check_flatbuffer(flatbuffer: bytes, source: str) -> None:
 
 
 def _run_keras(arguments: list[str]) -> dict[str, Any]:
-    """Runs ``keras_model`` in a process of its own, which takes TensorFlow's 600 MB with it as it ends."""
+    """Runs ``keras_model`` in a separate process, so that TensorFlow's 600 MB of memory are freed when it ends."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    # -P: nothing is imported from the current folder, where somebody's photos may lie.
+    # -P: import no module from the current directory, which may hold photos and files of other people.
     command = [sys.executable, "-P", "-m", "spark_steps.features.keras_model", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     lines = done.stdout.strip().splitlines()

@@ -1,4 +1,5 @@
 """The PCA: fitted in one pass, saved by version, and used to reduce features.
 
-``model`` has ``PcaModel`` and fits it; ``model_store`` saves and loads it; ``reduce`` plans reduced_features.
+``model`` has ``PcaModel`` and fits it; ``moments`` has the statistics of the fit; ``model_store`` saves and loads it;
+``reduce`` plans reduced_features.
 """

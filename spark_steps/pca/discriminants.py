@@ -1,4 +1,4 @@
-"""Two axes that tell labels apart: what a PCA, which knows of no labels, does not look for."""
+"""Finds two axes that separate labels, by a discriminant analysis; a PCA does not use labels."""
 
 from math import erf, sqrt
 
@@ -7,26 +7,26 @@ from numpy.typing import NDArray
 
 from spark_steps.pca.moments import Matrix
 
-# Photos for each number that is used: with fewer, photos of labels given at random are told apart too.
+# Photos per number that is used. With fewer photos, randomly assigned labels would be separated too.
 _PHOTOS_A_NUMBER = 10
 _LEAST_VARIANCE = 1e-6
 
 
 def separated(reduced: NDArray[np.floating], labels: NDArray[np.str_]) -> Matrix | None:
-    """Projects photos on the two axes that tell the most pairs of labels apart.
+    """Projects photos on the two axes that separate the most pairs of labels.
 
-    A linear discriminant analysis whose pairs of labels are weighted by how likely they are mistaken for each other:
-    without the weights the two axes belong to the few labels that lie far from all others, and the rest is one heap.
-    Of Loog, Duin and Haeb-Umbach (2001), "Multiclass linear dimension reduction by weighted pairwise Fisher criteria",
-    IEEE Transactions on Pattern Analysis and Machine Intelligence 23(7).
+    This is a linear discriminant analysis in which each pair of labels is weighted by how likely the two are confused.
+    Without the weights, the two axes would separate the few labels that are far from all others, and all other labels
+    would overlap. The method is that of Loog, Duin and Haeb-Umbach (2001), "Multiclass linear dimension reduction by
+    weighted pairwise Fisher criteria", IEEE Transactions on Pattern Analysis and Machine Intelligence 23(7).
 
     Args:
         reduced: Reduced features of photos, of shape (N, k), the components of most variance first.
         labels: Their labels, of shape (N,).
 
     Returns:
-        Of shape (N, 2), in standard deviations within a label; None where there is nothing to tell apart: fewer than
-        two labels, fewer than two numbers, or no label whose photos differ.
+        The projected photos, of shape (N, 2), in standard deviations within a label. None if there are fewer than two
+        labels or fewer than two numbers, or if in each label all photos are the same.
     """
     names, number = np.unique(labels, return_inverse=True)
     used = reduced[:, : max(2, len(reduced) // _PHOTOS_A_NUMBER)].astype(np.float64)
@@ -45,28 +45,28 @@ def separated(reduced: NDArray[np.floating], labels: NDArray[np.str_]) -> Matrix
 
 
 def _covariance_within(deviations: Matrix, labels: int) -> Matrix | None:
-    """Returns the covariance of photos about their labels' means, drawn towards its diagonal where photos are few."""
+    """Returns the covariance of photos about their labels' means, shrunk towards its diagonal if photos are few."""
     photos, numbers = deviations.shape
     covariance = deviations.T @ deviations / photos
     variances = np.diag(covariance)
     if not variances.max() > 0:
         return None
     share = numbers / (numbers + photos - labels)
-    # A number that does not vary within any label has no unit to be measured in.
+    # A number that does not vary within any label needs a positive variance: the result is divided by it.
     diagonal = np.diag(np.maximum(variances, _LEAST_VARIANCE * variances.max()))
     shrunk: Matrix = (1 - share) * covariance + share * diagonal
     return shrunk
 
 
 def _weighted_scatter(means: Matrix, shares: Matrix) -> Matrix:
-    """Returns the scatter of the labels' means, each pair weighted as Loog and others do (their equation 14).
+    """Returns the scatter of the labels' means, with the pair weights of Loog et al. (their equation 14).
 
     Args:
-        means: In standard deviations within a label, of shape (labels, numbers).
+        means: Means of the labels in standard deviations within a label, of shape (labels, numbers).
         shares: Share of the photos that each label has.
     """
     distances = np.sqrt(np.square(means[:, np.newaxis] - means).sum(axis=2))
-    # Pairs in one place, and each label with itself, have no difference that a weight could matter for.
+    # Avoid a division by zero for labels with equal means: their difference is zero, so their weight has no effect.
     distances[distances == 0] = 1
     weights = np.outer(shares, shares) * np.vectorize(erf)(distances / (2 * sqrt(2))) / (2 * distances**2)
     np.fill_diagonal(weights, 0)

@@ -1,4 +1,4 @@
-"""Standardised PCA of the features: one pass to fit, exact, with any number of components from the same fit."""
+"""Standardised PCA of the features: an exact fit in one pass, for any number of components."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -16,14 +16,14 @@ from spark_steps.spark.interruptible import collect
 from spark_steps.tables.folder_table import DataFile, FolderTable
 from spark_steps.tables.partitions import contiguous_partitions, map_partitions
 
-# Only by name: a model is loaded, and projects, where there is no Spark.
+# For annotations only: a model is loaded and projects without Spark.
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 ANALYSED_COMPONENTS = 350
 DEFAULT_COMPONENTS = 50
 _ROWS_AT_A_TIME = 2048
-# Each task sends 6.6 MB to the driver, whose results are limited to 1 GB.
+# Each task returns 6.6 MB to the driver, and Spark limits the results of a job to 1 GB.
 _MOST_TASKS = 64
 _PARTIAL_SCHEMA = "first_file string, model string, moments binary"
 
@@ -33,7 +33,7 @@ class PcaSettings:
     """How many components to keep.
 
     Attributes:
-        components: Components to keep, where no variance is asked for.
+        components: Number of components to keep, if ``variance`` is None.
         variance: Keep as many components as explain this share of the variance, in (0, 1].
     """
 
@@ -42,7 +42,7 @@ class PcaSettings:
 
     @classmethod
     def of(cls, components: int | None, variance: float | None) -> "PcaSettings | None":
-        """Returns what somebody asks for, a share of the variance before a number; None where it is neither."""
+        """Returns the settings for a request, None if both are None; a share of the variance overrides a number."""
         if variance is not None:
             return cls(variance=variance)
         return None if components is None else cls(components)
@@ -52,11 +52,14 @@ class PcaSettings:
 
 
 def settings_for_next(asked: PcaSettings | None, before: PcaSettings | None) -> tuple[PcaSettings, str | None]:
-    """Returns what the next PCA of a store keeps, and a sentence on it where it is not what goes without saying.
+    """Returns the settings of the next PCA of a store, and a message if they differ from what the user may expect.
 
     Args:
-        asked: What somebody asks for; None for what the store was asked for before, 50 components in a new one.
-        before: What the store's current model was asked for; None where it has none.
+        asked: The requested settings; None for those of the store's current model, or 50 components in a new store.
+        before: The settings of the store's current model; None if it has none.
+
+    Returns:
+        The settings, and a message if they replace others or are not the default; else None.
     """
     wanted = asked or before or PcaSettings()
     if asked and before and asked != before:
@@ -71,19 +74,20 @@ class PcaModel:
     """A standardised PCA; ``reduced = ((x - mean) / scale) @ components[:k].T``.
 
     Attributes:
-        version: Name of the model: the same for the same photos, features' model and settings.
+        version: Name of the model: the same for the same photos, network and settings.
         features_model: Fingerprint of the network that made the features.
-        rows: Photos it was fitted on.
-        folders: Folders they came from.
-        k: Components kept.
-        asked_components: Components asked for; more than ``k`` where the photos do not span as many.
-        asked_variance: Share of variance asked for, or None.
+        rows: Number of photos that the model was fitted on.
+        folders: Folders of these photos.
+        k: Number of components kept.
+        asked_components: Number of components requested; more than ``k`` if the photos span fewer.
+        asked_variance: Share of variance requested, or None.
         mean: Mean of each feature, of shape (1280,).
         scale: Standard deviation (population) of each feature, 1 where it is constant, of shape (1280,).
         components: Unit vectors, of shape (max(k, at most 350), 1280); the largest loading of each is positive.
-        explained_variance_ratio: Share of the variance that each component explains that the photos span, at most 1280.
-        weights: Where the network's weights came from: ``source`` and ``sha256``.
-        features_version: Version of the table mobilenet_features that it was fitted on.
+        explained_variance_ratio: Share of the variance that each component explains, for all components that the photos
+            span, at most 1280.
+        weights: ``source`` and ``sha256`` of the network's weights.
+        features_version: Version of the table mobilenet_features that the model was fitted on.
     """
 
     version: str
@@ -102,11 +106,11 @@ class PcaModel:
 
     @property
     def asked(self) -> PcaSettings:
-        """What was asked for."""
+        """The requested settings."""
         return PcaSettings.of(self.asked_components, self.asked_variance) or PcaSettings()
 
     def explained_at(self, components: int) -> float:
-        """Returns the share of the variance that so many components keep."""
+        """Returns the share of the variance that a number of components keeps."""
         return float(self.explained_variance_ratio[:components].sum())
 
     def components_for(self, variance: float) -> int:
@@ -121,7 +125,7 @@ class PcaModel:
 
 
 def _components_for(ratios: Matrix, variance: float) -> int:
-    # The last component rounds to a hair below 1 in total; nobody asking for 100 % wants one more than there is.
+    # The shares may add up to slightly less than 1 by rounding: 100 % must not need more components than there are.
     return min(int(np.searchsorted(np.cumsum(ratios), variance - 1e-12)) + 1, len(ratios))
 
 
@@ -135,7 +139,8 @@ def fit(spark: "SparkSession", features: FolderTable, network: MobileNetModel, s
         settings: How many components to keep.
 
     Raises:
-        FruitsError: There are no two different photos, or some features were made by another network.
+        FruitsError: There are fewer than two photos, all photos have the same features, some features are not finite,
+            or some were made by another network.
     """
     snapshot = features.snapshot()
     files = snapshot.files
@@ -181,7 +186,7 @@ def _fold(spark: "SparkSession", features: FolderTable, files: Sequence[DataFile
 
 
 def _blocks(features: FolderTable, file: DataFile) -> Iterator[tuple[str, NDArray[np.float32], list[str]]]:
-    """Yields (model, features of shape (N, 1280), image ids) of a features file, rows with an error left out."""
+    """Yields (model, features of shape (N, 1280), image ids) of a file of features, without rows that have an error."""
     columns = ["features", "model", "image_id"]
     with features.reading(file) as opened:
         for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=columns):
@@ -192,16 +197,16 @@ def _blocks(features: FolderTable, file: DataFile) -> Iterator[tuple[str, NDArra
 
 
 def feature_matrix(column: pa.ListArray) -> NDArray[np.float32]:
-    """Returns a column of feature lists without nulls as a matrix of shape (N, 1280)."""
+    """Returns a column of N feature lists, none of them null, as a matrix of shape (N, 1280)."""
     matrix: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), FEATURES)
     return matrix
 
 
 def solve(moments: Moments, features_model: str, settings: PcaSettings, folders: list[str]) -> PcaModel:
-    """Returns the PCA of moments: the eigenvectors of the correlation matrix.
+    """Returns the PCA for given moments, from the eigenvectors of the correlation matrix.
 
-    Agrees with scikit-learn's ``StandardScaler`` followed by ``PCA``: population standard deviations, constant
-    columns left unscaled, sign fixed by the largest loading.
+    The result agrees with scikit-learn's ``StandardScaler`` followed by ``PCA``: population standard deviations,
+    constant columns unscaled, signs fixed by the largest loading.
 
     Raises:
         FruitsError: All photos have the same features, or some features are not finite.
@@ -220,7 +225,7 @@ def solve(moments: Moments, features_model: str, settings: PcaSettings, folders:
         )
     scale = np.where(constant, 1.0, np.sqrt(variance))
     correlation = moments.cross_products / moments.count / np.outer(scale, scale)
-    # Without this a constant column's rounding error would count as variance.
+    # Otherwise the rounding error of a constant column would count as variance.
     correlation[constant, :] = 0.0
     correlation[:, constant] = 0.0
     values, vectors = np.linalg.eigh(correlation)
@@ -248,7 +253,7 @@ def solve(moments: Moments, features_model: str, settings: PcaSettings, folders:
 
 
 def _is_constant(variance: Matrix, mean: Matrix, count: int) -> NDArray[np.bool_]:
-    """Whether a column varies by no more than rounding, by scikit-learn's bound (``_is_constant_feature``)."""
+    """Returns for each column whether its variance is rounding error, by scikit-learn's ``_is_constant_feature``."""
     epsilon = np.finfo(np.float64).eps
     constant: NDArray[np.bool_] = variance <= count * epsilon * variance + (count * mean * epsilon) ** 2
     return constant

@@ -1,4 +1,4 @@
-"""PCA models in the store: ``<root>/<version>/``, complete or not there."""
+"""Saves and loads the PCA models of a store, in ``<root>/<version>/``; readers see complete versions only."""
 
 import io
 from typing import TYPE_CHECKING
@@ -20,16 +20,16 @@ _CURRENT = "current.json"
 
 
 def save(spark: "SparkSession", model: PcaModel, root: str) -> None:
-    """Writes a model, unless it is there already, and makes it the current one.
+    """Writes a model, unless it exists already, and makes it the current one.
 
-    ``model.json`` comes last: a version without it is not there for readers, so that a part is never used.
+    ``model.json`` is written last. Readers ignore a version without it, so an incomplete model is never used.
 
     Args:
         spark: A session, for the export to Spark ML.
         model: The model.
         root: Directory of all versions, a normalised location.
     """
-    # Here: models are loaded, which takes no Spark, more often than saved.
+    # Imported here: loading a model needs no Spark, and is more frequent than saving one.
     from spark_steps.pca.spark_ml import export_to_spark_ml
 
     if not exists(root, model.version):
@@ -38,7 +38,7 @@ def save(spark: "SparkSession", model: PcaModel, root: str) -> None:
 
 
 def save_numbers(model: PcaModel, root: str) -> None:
-    """Does what ``save`` does, without the export to Spark ML.
+    """Writes a model as ``save`` does, but without the export to Spark ML.
 
     Args:
         model: The model.
@@ -71,7 +71,7 @@ def save_numbers(model: PcaModel, root: str) -> None:
             "scale": model.scale.tolist(),
             "explained_variance_ratio": model.explained_variance_ratio[:ANALYSED_COMPONENTS].tolist(),
             "components_for": {f"{share:.0%}": model.components_for(share) for share in (0.9, 0.95, 0.99)},
-            # Those above 350 too, for whoever asks for another share later.
+            # Also those of components above 350, to look up other shares of variance later.
             "all_explained_variance_ratio": model.explained_variance_ratio.tolist(),
         }
         locations.write_json(f"{directory}/model.json", document)
@@ -79,12 +79,12 @@ def save_numbers(model: PcaModel, root: str) -> None:
 
 
 def exists(root: str, version: str) -> bool:
-    """Returns whether a version is there, whole."""
+    """Returns whether a version exists and is complete."""
     return bool(locations.file_type(f"{root}/{version}/model.json") == fs.FileType.File)
 
 
 def current_version(root: str) -> str | None:
-    """Returns the version that the next projection uses, None where there is none yet."""
+    """Returns the version that the next projection uses, None if there is none yet."""
     if locations.file_type(f"{root}/{_CURRENT}") != fs.FileType.File:
         return None
     version: str = locations.read_json(f"{root}/{_CURRENT}")["version"]
@@ -92,7 +92,7 @@ def current_version(root: str) -> str | None:
 
 
 def asked_before(root: str) -> PcaSettings | None:
-    """Returns what the current model was asked for, None where there is none yet."""
+    """Returns the requested settings of the current model, None if there is none yet."""
     version = current_version(root)
     if version is None or not exists(root, version):
         return None
@@ -104,7 +104,7 @@ def load(root: str, version: str | None = None) -> PcaModel:
     """Returns a model, by default the current one.
 
     Raises:
-        FruitsError: There is none, or not of that version.
+        FruitsError: There is no model, or none of that version.
     """
     version = version or current_version(root)
     if version is None or not exists(root, version):

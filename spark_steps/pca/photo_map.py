@@ -1,4 +1,4 @@
-"""The photos as points of a plane: a sample of every label, small enough to draw."""
+"""Projects photos to points of a plane: a sample of each label, small enough to draw."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from spark_steps.storage import locations
 from spark_steps.storage.parallel import for_each
 from spark_steps.tables.folder_table import DataFile, FolderTable
 
-# Names of more labels than that are not read in one picture.
+# The names of more labels are not readable in one picture.
 MOST_LABELS = 150
 MOST_FOLDERS = 300
 MOST_PHOTOS = 2000
 _MOST_FILES_AT_A_TIME = 8
 _ROWS_AT_A_TIME = 100
-# Pages are read as they are needed, not all rows of a file's first 40 MB.
+# Read pages when they are needed, instead of a file's first row group of 40 MB.
 _BUFFER_BYTES = 1 << 20
 
 
@@ -31,10 +31,11 @@ class PhotoMap:
     """Some photos as points.
 
     Attributes:
-        labels: Label of each, of shape (N,).
-        components: Their first two components, of shape (N, 2); the second is 0 where the PCA has only one.
-        separated: The same photos on the two axes that tell labels apart, of shape (N, 2); None where there are none.
-        folders: Folders they come from.
+        labels: Label of each photo, of shape (N,).
+        components: The first two components of each photo, of shape (N, 2); the second is 0 if the PCA has only one.
+        separated: The same photos on the two axes that separate labels, of shape (N, 2); None if there are no such
+            axes.
+        folders: Number of folders that the photos come from.
     """
 
     labels: NDArray[np.str_]
@@ -44,7 +45,7 @@ class PhotoMap:
 
 
 def sample_map(features: FolderTable, model: PcaModel) -> PhotoMap:
-    """Projects the first photos of some folders of each label; no Spark, and little read.
+    """Projects the first photos of some folders of each label, without Spark and with little data read.
 
     Args:
         features: The table mobilenet_features.
@@ -69,7 +70,7 @@ def label_of(folder: str) -> str:
 
 
 def folders_of_labels(folders: Sequence[str]) -> list[str]:
-    """Returns some folders of each label, of at most 150 labels that are evenly spaced among all."""
+    """Returns some folders of each label, for at most 150 labels that are evenly spaced among all labels."""
     of_label = defaultdict(list)
     for folder in folders:
         of_label[label_of(folder)].append(folder)
@@ -79,7 +80,7 @@ def folders_of_labels(folders: Sequence[str]) -> list[str]:
 
 
 def spread(names: Sequence[str], most: int) -> list[str]:
-    """Returns at most so many of some names, evenly spaced among them."""
+    """Returns at most ``most`` of the given names, evenly spaced among them."""
     if len(names) <= most:
         return list(names)
     return [names[round(number)] for number in np.linspace(0, len(names) - 1, most)]

@@ -1,4 +1,4 @@
-"""From 1280 features to k: the projection of mobilenet_features on a PCA model."""
+"""Reduces 1280 features to k numbers: projects mobilenet_features on a PCA model."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -18,22 +18,22 @@ from spark_steps.tables.schemas import REDUCED_SCHEMA, by_folder, with_folder
 from spark_steps.tables.totals import Totals, folders_to_reduce, of_others
 
 _SCHEMA = with_folder(REDUCED_SCHEMA)
-# 40 MB of features.
+# This many rows of features take 40 MB.
 _MOST_ROWS = 8192
 
 
 def plan_reduced(
     spark: SparkSession, features: FolderTable, reduced: FolderTable, folders: Sequence[str], model: PcaModel
 ) -> TableChange:
-    """Plans the change that gives folders the reduced features of all photos that have features, and of no others.
+    """Plans the change after which folders have reduced features of exactly the photos that have features.
 
-    Folders that are right as they stand are not among it. In a folder reduced by this very model only the files change
-    that hold rows of photos that are gone; a folder reduced by another is replaced.
+    Folders that are up to date do not change. In a folder reduced by the same model, only files with rows of removed
+    photos are replaced. A folder reduced by another model is replaced as a whole.
 
     Args:
         spark: The session.
         features: The table mobilenet_features.
-        reduced: The table reduced_features so far.
+        reduced: The table reduced_features.
         folders: The folders.
         model: The PCA.
 
@@ -55,7 +55,7 @@ def plan_reduced(
     planned = for_each(plan, behind)
     computed, rewritten = ([one for plan in planned for one in plan[part]] for part in (0, 1))
     gone = [one.file for one in rewritten]
-    # A file of features is about as large as its rows are many.
+    # Tasks are sized by rows, because the size of a file of features is about proportional to its rows.
     tasks = [*computed, *(one for one in rewritten if one.rows)]
     sizes = task_sizes(sum(len(one.rows) for one in tasks), spark.sparkContext.defaultParallelism, _MOST_ROWS)
     shares = split(tasks, sizes)
@@ -76,7 +76,7 @@ def plan_reduced(
 def _difference(
     features: FolderTable, sources: Sequence[DataFile], reduced: FolderTable, existing: Sequence[DataFile]
 ) -> tuple[list[FileRows], list[FileRows]]:
-    """Returns the rows of features to be reduced, and of each file that goes the rows that stay."""
+    """Returns the rows of features to be reduced, and for each file to remove the rows that stay."""
     wanted = [(file, row, key) for file in sources for row, key in enumerate(_keys(features, file)) if key]
     difference = compare([key for _, _, key in wanted], [_keys(reduced, file) for file in existing])
     new = [wanted[number][:2] for number in difference.new]
@@ -88,7 +88,7 @@ def _difference(
 
 
 def _keys(table: FolderTable, file: DataFile) -> list[tuple[str, str] | None]:
-    """Returns path and image id of each row, None for those that have no features."""
+    """Returns path and image id of each row, None for rows without features."""
     names = [name for name in ("path", "image_id", "error") if name in table.schema.names]
     with table.reading(file) as opened:
         rows = opened.read(columns=names).to_pylist()
@@ -96,7 +96,7 @@ def _keys(table: FolderTable, file: DataFile) -> list[tuple[str, str] | None]:
 
 
 def check_one_network(features: Mapping[str, Totals], model: PcaModel) -> None:
-    """Raises a FruitsError where features come from another network than the one the model was fitted on.
+    """Raises a FruitsError if features were made by another network than the features that the model was fitted on.
 
     Args:
         features: Totals of mobilenet_features, by folder.

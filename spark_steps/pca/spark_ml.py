@@ -1,4 +1,4 @@
-"""PCA models as Spark ML ``PipelineModel``s, for any Spark user."""
+"""Exports PCA models as Spark ML ``PipelineModel``s, for any Spark user."""
 
 import numpy as np
 from pyspark.ml import PipelineModel
@@ -11,7 +11,7 @@ from spark_steps.pca.model import PcaModel
 def export_to_spark_ml(spark: SparkSession, model: PcaModel, location: str) -> None:
     """Writes a model as a Spark ML ``PipelineModel`` from a vector column ``features`` to ``reduced``.
 
-    Built from the model's numbers through the JVM, so that both give the same: there is nothing to fit again.
+    It is built in the JVM from the model's numbers and not fitted again, so both give the same results.
     """
     PipelineModel([_scaler(spark, model), _pca(spark, model)]).write().overwrite().save(location)
 
@@ -33,7 +33,7 @@ def _pca(spark: SparkSession, model: PcaModel) -> PCAModel:
     jvm = spark.sparkContext._jvm
     assert jvm is not None  # noqa: S101
     kept = np.ascontiguousarray(model.components[: model.k])
-    # Column-major, as Spark's matrices are: the columns of the (1280, k) matrix are the rows of ours.
+    # Spark's matrices are column-major: the columns of its (1280, k) matrix are the rows of ``kept``.
     matrix = jvm.org.apache.spark.ml.linalg.DenseMatrix(
         kept.shape[1], model.k, _java_doubles(spark, kept.ravel()), False
     )
@@ -53,7 +53,7 @@ def _vector(spark: SparkSession, numbers: np.ndarray) -> object:
 
 
 def _java_doubles(spark: SparkSession, numbers: np.ndarray) -> object:
-    """Returns a Java ``double[]``, sent in one piece: py4j sends an array's elements one call at a time."""
+    """Returns a Java ``double[]``, sent as one byte buffer: py4j would send an array with one call per element."""
     jvm = spark.sparkContext._jvm
     gateway = spark.sparkContext._gateway
     assert jvm is not None  # noqa: S101
@@ -61,5 +61,5 @@ def _java_doubles(spark: SparkSession, numbers: np.ndarray) -> object:
     buffer = jvm.java.nio.ByteBuffer.wrap(bytearray(np.ascontiguousarray(numbers, dtype=">f8").tobytes()))
     array = gateway.new_array(jvm.double, len(numbers))
     buffer.asDoubleBuffer().get(array)
-    # get() filled a copy on the Java side only if the array is Java's own, which new_array's is.
+    # get() fills this array because new_array made it in Java; a Python list would be sent as a copy.
     return array

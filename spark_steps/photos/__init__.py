@@ -1,5 +1,5 @@
-"""Photos: found, fetched, decoded to pixels, or refused with a reason.
+"""Photos: listed, fetched, decoded to pixels, or refused with a reason.
 
-``listing`` finds them and plans raw_images; ``decoding`` makes pixels of bytes; ``bombs`` and ``limits`` refuse what
-would cost too much; ``tombstones`` keep erased photos away.
+``listing`` finds photos and plans raw_images; ``fetching`` reads their bytes; ``decoding`` decodes them to pixels;
+``bombs`` and ``limits`` refuse photos that would take too much time or memory; ``tombstones`` recognises erased photos.
 """

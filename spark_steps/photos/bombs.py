@@ -1,6 +1,6 @@
-"""Files that would cost far more than their length, refused before a decoder sees them.
+"""Refuses files whose decoding would take far more time or memory than their length suggests, before decoding.
 
-Each was tried on Pillow 13: none crashed it, and each kept a worker for minutes or took gigabytes.
+Each kind of file was tested with Pillow 13: none crashed it, but each kept a worker busy for minutes or took gigabytes.
 """
 
 import re
@@ -10,9 +10,9 @@ from PIL import Image
 from spark_steps.errors import UnusablePhotoError
 
 BOMB = "decompression bomb"
-# Real photos have fewer than 100 blocks of metadata; 1,024 of JPEG's 64 KiB are the largest file that is read.
+# Real photos have fewer than 100 blocks of metadata. 1,024 JPEG blocks of 64 KiB are as long as the largest file read.
 MOST_BLOCKS = 1024
-# Encoders write about ten scans; each is another pass over all pixels, and takes as little as ten bytes.
+# Encoders write about ten scans. Each scan is one more pass over all pixels, and can be as short as ten bytes.
 MOST_SCANS = 256
 # JPEG's own limit. Pillow's resize takes 32 bytes for each pixel of a side: 3 GB for a row of 100 million.
 LONGEST_SIDE = 65_535
@@ -20,17 +20,18 @@ LONGEST_SIDE = 65_535
 _PNG = b"\x89PNG\r\n\x1a\n"
 _OF_PIXELS = (b"IDAT", b"fdAT", b"fcTL")
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-# Frames whose pixels come in one pass, where the first scan holds all of their components.
+# Frame types whose pixels come in one pass, if the first scan has all of their components.
 _SEQUENTIAL = (0xC0, 0xC1, 0xC9)
-# In the pixels' data 0xFF comes with a zero, or is a restart marker, without a length, as 0x01 is.
+# Matches markers with a length. Within pixel data 0xFF is followed by a zero, or belongs to a restart marker; these and
+# 0x01 have no length.
 _MARKER = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])")
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 
 
 def refuse_costly_structure(data: bytes) -> None:
-    """Raises an UnusablePhotoError for a file of so many parts that reading them takes minutes.
+    """Raises an UnusablePhotoError for a file with so many blocks or scans that reading it takes minutes.
 
-    Whatever is odd besides is left to the decoder.
+    All other defects are left to the decoder.
 
     Args:
         data: The file's bytes.
@@ -46,7 +47,7 @@ def refuse_costly_structure(data: bytes) -> None:
 
 
 def _jpeg_blocks_and_scans(data: bytes) -> tuple[int, int]:
-    """Counts up to where there are too many, or where there is no more than one scan and so no danger."""
+    """Counts the blocks and scans of a JPEG; stops at a limit, or as soon as the scans cannot be too many."""
     blocks = scans = 0
     components, place = b"", 2
     while blocks <= MOST_BLOCKS and scans <= MOST_SCANS and (found := _MARKER.search(data, place)):
@@ -66,7 +67,7 @@ def _jpeg_blocks_and_scans(data: bytes) -> tuple[int, int]:
 
 
 def _may_have_many_scans(data: bytes) -> bool:
-    # Milliseconds for a phone's photo; to count the scans one by one takes longer.
+    # This takes milliseconds for a phone's photo; parsing the scans one by one takes longer.
     return data.count(b"\xff\xda") > MOST_SCANS
 
 
@@ -79,11 +80,11 @@ def _png_blocks(data: bytes) -> int:
 
 
 def refuse_costly_shape(image: Image.Image, max_pixels: int) -> None:
-    """Raises an UnusablePhotoError for a photo, opened and not decoded, of which a side or a tile is too long.
+    """Raises an UnusablePhotoError for an opened, undecoded photo with a side that is too long or a tile too large.
 
     Args:
         image: The photo.
-        max_pixels: Pixels of a tile that are decoded; a TIFF of 10 x 10 pixels may lie in one tile of 26,000 x 26,000.
+        max_pixels: The most pixels of a tile. A TIFF of 10 x 10 pixels may consist of one tile of 26,000 x 26,000.
     """
     if max(image.size) > LONGEST_SIDE:
         raise UnusablePhotoError(

@@ -1,4 +1,4 @@
-"""From the bytes of a photo to the pixels the network takes, or to the reason why there are none."""
+"""Decodes the bytes of a photo to the pixels that the network takes, or refuses it with a reason."""
 
 import io
 import warnings
@@ -16,17 +16,17 @@ from spark_steps.photos.bombs import BOMB, refuse_costly_shape, refuse_costly_st
 from spark_steps.photos.standard_error import quiet_standard_error
 
 SIDE = 224
-# Changing anything below that alters pixels must change this: it is part of each feature's model fingerprint.
+# Change this text with every change below that alters pixels: it is part of the model fingerprint of all features.
 PREPROCESSING = "rgb-on-white, exif-oriented, draft>=448, bicubic-224, [-1,1]; 1"
 
-# JPEG brings MPO with it, the pairs of pictures in one file that phones write.
+# JPEG includes MPO: files with several pictures, which phones write.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
 _ORIENTATION_TAG = 0x0112
-# Measured at 120 and at 30 megapixels, bytes a pixel at the peak: RGB and grey take 4 to 5, progressive JPEGs 6 to 8,
-# CMYK and YCbCr in TIFF 8, RGBA 20, 16-bit grey 26, WebP 16 and with transparency 28.
+# Peak memory in bytes per pixel, measured at 120 and at 30 megapixels: RGB and grey take 4 to 5, progressive JPEGs 6 to
+# 8, CMYK and YCbCr in TIFF 8, RGBA 20, 16-bit grey 26, WebP 16 and with transparency 28.
 _PLAIN_MODES = ("RGB", "L", "1", "CMYK", "YCbCr")
 _COST_OF_OTHERS, _COST_OF_TRANSPARENT_WEBP = 4, 6
-# EXIF 2.32, tag Orientation: what turns the stored pixels upright.
+# The transpositions that turn the stored pixels upright, by the value of the tag Orientation of EXIF 2.32.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -40,7 +40,7 @@ _UPRIGHT = {
 NOT_AN_IMAGE, TRUNCATED, DAMAGED = "not an image", "truncated", "damaged"
 VANISHED, UNREADABLE = "vanished", "unreadable"
 ERASED = "erased"
-# These may be otherwise the next time, so a later run tries the photo again.
+# Errors that may be transient: a later run retries the photo.
 TRANSIENT_REASONS = (VANISHED, UNREADABLE)
 
 
@@ -54,9 +54,9 @@ class Photo:
     """A decoded photo.
 
     Attributes:
-        format: Pillow's name of the file format, whatever the file is called.
-        width: Pixels across, as seen upright.
-        height: Pixels down, as seen upright.
+        format: Pillow's name of the file format, whatever the file's extension.
+        width: Width in pixels, with the orientation applied.
+        height: Height in pixels, with the orientation applied.
         pixels: RGB, uint8, of shape (224, 224, 3).
     """
 
@@ -84,7 +84,7 @@ def decode(data: bytes, max_pixels: int) -> Photo:
         UnusablePhotoError: It cannot be decoded.
     """
     with warnings.catch_warnings():
-        # Pillow warns of large images and of damaged metadata; the first have our own limit, the second do no harm.
+        # Pillow warns of large images, which max_pixels limits, and of damaged metadata, which does no harm.
         warnings.simplefilter("ignore")
         image = _open(data, max_pixels)
         try:
@@ -94,15 +94,15 @@ def decode(data: bytes, max_pixels: int) -> Photo:
             raise UnusablePhotoError(BOMB, str(error)) from error
         except MemoryError as error:
             raise UnusablePhotoError(BOMB, "decoding it takes more memory than there is") from error
-        # Pillow's decoders raise whatever a malformed file makes them stumble over (struct.error, IndexError,
-        # SyntaxError, ZeroDivisionError...). A photo may fail; its batch may not.
+        # Pillow's decoders raise many kinds of errors for a malformed file (struct.error, IndexError, SyntaxError,
+        # ZeroDivisionError...). Catch all, so that a bad photo does not fail its batch.
         except Exception as error:
             detail = f"its {image.format} data cannot be decoded: {error or type(error).__name__}"
             raise UnusablePhotoError(_reason(error), detail) from error
 
 
 def _quiet_if_tiff(image: Image.Image) -> AbstractContextManager[None]:
-    # libtiff writes a line to standard error for each odd tag; one damaged file brings hundreds.
+    # libtiff writes a line to standard error for each unknown tag: hundreds for one damaged file.
     return quiet_standard_error() if image.format == "TIFF" else nullcontext()
 
 
@@ -145,12 +145,12 @@ def _to_photo(image: Image.Image) -> Photo:
     orientation = _orientation(image)
     if orientation >= 5:
         width, height = height, width
-    # Only JPEG has such a mode; elsewhere this does nothing.
+    # This has an effect on JPEG only.
     image.draft(None, (2 * SIDE, 2 * SIDE))
     image.load()
     small = _to_rgb(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     if orientation in _UPRIGHT:
-        # After the resize, on a square: the same pixels, for a hundredth of the work.
+        # Transpose after the resize: on a square the result is the same, and takes a hundredth of the work.
         small = small.transpose(_UPRIGHT[orientation])
     return Photo(file_format, width, height, np.asarray(small, dtype=np.uint8))
 
@@ -158,7 +158,7 @@ def _to_photo(image: Image.Image) -> Photo:
 def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
-    # A photo with a damaged EXIF block is still a photo, and what a damaged block raises has no limits.
+    # A photo with a damaged EXIF block is still usable, and a damaged block may raise any error.
     except Exception:
         return 1
     return value if isinstance(value, int) else 1
@@ -171,12 +171,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         opaque = image.convert("RGBA")
         white = Image.new("RGBA", opaque.size, "white")
         return Image.alpha_composite(white, opaque).convert("RGB")
-    # Of an RGB image convert() makes a copy, 480 MB of one of 120 megapixels.
+    # convert() would copy an RGB image: 480 MB for 120 megapixels.
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
-    """Scales grey values of more than 8 bits to 8; Pillow's own conversion clips them, which makes most white."""
+    """Scales grey values of more than 8 bits to 8 bits; Pillow's conversion clips them, so most turn white."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
     if image.mode.startswith("I;16") or (image.mode == "I" and 255 < values.max() <= 65535):
         values = values / 257.0
@@ -187,12 +187,12 @@ def _from_deep(image: Image.Image) -> Image.Image:
 
 
 def network_input(photo: Photo) -> NDArray[np.float32]:
-    """Returns a photo as the network takes it: float32 in [-1, 1], of shape (1, 224, 224, 3).
+    """Returns the network's input for a photo: float32 in [-1, 1], of shape (1, 224, 224, 3).
 
     The scaling is that of ``keras.applications.mobilenet_v2.preprocess_input``.
     """
     scaled: NDArray[np.float32] = photo.pixels.astype(np.float32)[np.newaxis]
-    # In place: a third of the time of the same with a new array for each operation.
+    # In place: this takes a third of the time of a new array for each operation.
     scaled /= np.float32(127.5)
     scaled -= np.float32(1)
     return scaled

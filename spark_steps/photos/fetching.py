@@ -1,4 +1,4 @@
-"""Fetch the bytes of photos ahead of their use, or say why there are none."""
+"""Fetches the bytes of photos ahead of their use, or the reason why a photo cannot be read."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.photos.limits import FetchLimits
 from spark_steps.storage import locations
 
-# Of the photos and of the bytes that may be ahead a thread is given these parts at a time.
+# One thread gets at most 1/4 of the photos and 1/64 of the bytes that may be read ahead.
 _READ_AHEAD, _SMALL_PART = 4, 64
 
 
@@ -16,11 +16,11 @@ def fetch(photos: Iterable[tuple[str, int]], limits: FetchLimits) -> Iterator[by
     """Reads photos ahead of their use, several at a time, in their order and with bounded memory.
 
     Args:
-        photos: Path and listed length of each.
-        limits: How many at a time.
+        photos: Path and listed length of each photo.
+        limits: How much is read ahead.
 
     Yields:
-        The bytes of each photo, or why there are none.
+        The bytes of each photo, or an error with the reason why it cannot be read.
     """
     on_the_way: deque[tuple[int, int, Future[list[bytes | UnusablePhotoError]]]] = deque()
     photos_ahead = bytes_ahead = 0
@@ -41,10 +41,10 @@ def fetch(photos: Iterable[tuple[str, int]], limits: FetchLimits) -> Iterator[by
 
 
 def _together(photos: Iterable[tuple[str, int]], limits: FetchLimits) -> Iterator[tuple[list[str], int]]:
-    """Yields paths that one thread reads one after the other, and their bytes.
+    """Yields groups of paths, each for one thread to read one after the other, and the bytes of each group.
 
-    Small files of a file system, where a photo is read in a tenth of the time that it takes to wake a thread for it;
-    in S3 each photo is waited for by itself.
+    Small files on a local disk are grouped, because waking a thread takes ten times as long as reading a photo. In S3
+    every photo is a group of its own.
     """
     paths: list[str] = []
     together = 0

@@ -1,4 +1,4 @@
-"""What a listing of a folder tree does not tell: links in a circle, and links to nothing."""
+"""Finds symbolic links that a listing of a folder tree does not report: circular links and broken links."""
 
 import os
 import stat
@@ -10,13 +10,13 @@ _Identity = tuple[int, int]
 
 
 def broken_links(root: str) -> list[str]:
-    """Returns the links below a folder of this machine that lead nowhere, and that listings therefore pass over.
+    """Returns the broken links below a folder on the local disk, sorted; listings skip them.
 
     Args:
         root: The folder, an absolute path.
 
     Raises:
-        FruitsError: A link leads to a folder that it lies in; pyarrow and Spark would follow it for ever.
+        FruitsError: A link leads to a folder above it; pyarrow and Spark would follow it for ever.
         OSError: A folder cannot be listed.
     """
     status = os.stat(root)  # noqa: PTH116
@@ -26,7 +26,7 @@ def broken_links(root: str) -> list[str]:
 def _broken_below(folder: str, above: tuple[_Identity, ...]) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
-            # What the directory itself tells: no file is asked for its status.
+            # Both checks use the entry's type from the directory, so no stat call is made for regular files.
             if entry.is_symlink() or entry.is_dir(follow_symlinks=False):
                 yield from _broken_at(entry.path, above)
 

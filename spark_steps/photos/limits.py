@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-# A warm Python task costs 50 to 80 ms and a photo 10: with so many a task its cost is about 1 %.
+# A warm Python task costs 50 to 80 ms and a photo 10: with this many photos per task the overhead is about 1 %.
 PHOTOS_PER_TASK = 512
 
 

@@ -1,4 +1,4 @@
-"""Find the photos of image folders: one row for each file found, and never a lost one."""
+"""Finds the photos of image folders: one row for each photo, none left out."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,12 +26,12 @@ PHOTO_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff")
 
 @dataclass(frozen=True)
 class FolderContents:
-    """What tells, without opening a photo, whether the photos of a folder are still the same.
+    """Figures that show whether the photos of a folder have changed, without opening one.
 
     Attributes:
-        photos: How many there are.
-        length: Bytes of all of them.
-        newest: When the newest was changed, milliseconds since 1970.
+        photos: Number of photos.
+        length: Bytes of all photos.
+        newest: Modification time of the newest photo, milliseconds since 1970.
     """
 
     photos: int = 0
@@ -39,22 +39,22 @@ class FolderContents:
     newest: int = 0
 
     def with_photo(self, info: fs.FileInfo) -> "FolderContents":
-        """Returns the contents with a photo more."""
-        # Cut off and not rounded, as Spark does it.
+        """Returns the contents with one more photo."""
+        # Truncated and not rounded, as in Spark.
         changed = info.mtime_ns // 1_000_000
         return FolderContents(self.photos + 1, self.length + info.size, max(self.newest, changed))
 
 
 @dataclass(frozen=True)
 class ImageFolders:
-    """What lies below an images root.
+    """The contents of an images root.
 
     Attributes:
-        contents: What each folder holds that holds any photo, by the folder's path relative to the root, sorted.
-        root_photos: Photos at the root itself; they belong to no folder and are not processed.
-        hidden_photos: Photos in folders whose name begins with a dot; they are not processed.
-        broken_links: Links with a photo's name that lead nowhere, sorted; they are not processed either.
-        passed_over: Files that are no photos which can be read; hidden ones are not among them.
+        contents: Contents of each folder with at least one photo, by the folder's path relative to the root, sorted.
+        root_photos: Number of photos in the root itself; they belong to no folder and are not processed.
+        hidden_photos: Number of photos in folders whose name begins with a dot; they are not processed.
+        broken_links: Broken symbolic links with a photo's name, sorted; they are not processed.
+        passed_over: Files that are not readable photos, without hidden files.
     """
 
     contents: dict[str, FolderContents] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class ImageFolders:
 
     @property
     def photos(self) -> dict[str, int]:
-        """Photos of each folder."""
+        """Number of photos of each folder."""
         return {folder: contents.photos for folder, contents in self.contents.items()}
 
 
@@ -74,8 +74,8 @@ class FoundPhotos:
     """The files of some image folders.
 
     Attributes:
-        rows: The photos of each folder, by path; of ``RAW_IMAGES_SCHEMA``.
-        others: Names of the files that are no photos, by folder.
+        rows: The photos of each folder, sorted by path, with ``RAW_IMAGES_SCHEMA``.
+        others: Names of the files that are not photos, by folder.
     """
 
     rows: dict[str, pa.Table]
@@ -83,20 +83,20 @@ class FoundPhotos:
 
 
 def is_photo(name: str) -> bool:
-    """Returns whether a file's name is that of a photo: a known extension in any case, and not hidden by a dot."""
+    """Returns whether a file name is that of a photo: it has a known extension, in any case, and no leading dot."""
     return not name.startswith(".") and "." in name and name.rsplit(".", 1)[1].lower() in PHOTO_EXTENSIONS
 
 
 def list_image_folders(images: str) -> ImageFolders:
     """Lists the folders below an images root, at any depth, that hold at least one photo.
 
-    The photos of directories whose name begins with a dot are counted, and belong to no folder.
+    Photos in directories whose name begins with a dot are only counted; they belong to no folder.
 
     Args:
         images: The images root, a normalised location.
 
     Raises:
-        FruitsError: There is no such folder, it is a file, or it cannot be listed.
+        FruitsError: The images root does not exist, is a file, or cannot be listed.
     """
     check_images_root(images)
     broken = () if locations.is_remote(images) else _broken_photos(images)
@@ -113,7 +113,7 @@ def list_image_folders(images: str) -> ImageFolders:
             continue
         folder = info.path[len(root) + 1 : -len(info.base_name) - 1]
         parts = folder.split("/")
-        # A key in S3 may have a part without a name (a//b.jpg), which is in no folder that could be listed.
+        # A key in S3 may have an empty part (a//b.jpg). Such a folder cannot be listed: count its photos as the root's.
         folder = folder if all(parts) else ""
         photo, in_hidden = is_photo(info.base_name), any(part.startswith(".") for part in parts)
         if photo and in_hidden:
@@ -139,7 +139,7 @@ def _unlistable(images: str, error: OSError) -> FruitsError:
 
 
 def count_photos(images: str, folders: Iterable[str]) -> dict[str, int]:
-    """Returns how many photos lie in each of some folders, by a listing that is not Spark's."""
+    """Returns the number of photos in each of the given folders, by a listing other than Spark's."""
 
     def count(folder: str) -> int:
         infos = locations.list_files(f"{images}/{folder}")
@@ -160,20 +160,20 @@ def check_images_root(images: str) -> None:
 
 
 def check_below_root(folders: Iterable[str]) -> None:
-    """Raises a FruitsError unless each folder lies below the images root: anybody may make a partition of any name."""
+    """Raises a FruitsError unless each folder is below the images root: users can add partitions of any name."""
     for folder in folders:
         if not {"", ".", ".."}.isdisjoint(folder.split("/")):
             raise FruitsError(f"{folder!r} is no folder below the images root. Run sync_image_folders to drop it.")
 
 
 def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_bytes: int) -> FoundPhotos:
-    """Finds the files of image folders without opening one: with Spark's ``binaryFile``, in S3 by S3's own listing.
+    """Lists the files of image folders without opening one: with Spark's ``binaryFile``, in S3 with S3's own listing.
 
-    ``binaryFile`` asks for the status of each file again, one after the other in each task, which in S3 is a request
-    for each photo; a listing gives 1,000 of them for a request.
+    In S3 ``binaryFile`` would make one more request for the status of each photo, one after the other in each task. A
+    listing returns 1,000 photos per request.
 
-    A photo that is empty or longer than ``max_bytes`` gets its reason in ``error``. Files of subfolders belong to
-    the subfolders. ``label`` is the last component of the folder.
+    A photo that is empty or longer than ``max_bytes`` has the reason in ``error``. Files of subfolders belong to the
+    subfolders. ``label`` is the last component of the folder.
 
     Args:
         spark: The session.
@@ -215,25 +215,25 @@ _Listed = tuple[str, str, int, int, bool]
 
 
 def _seen_by_spark(spark: SparkSession, images: str, folders: Sequence[str]) -> Iterator[_Listed]:
-    """Yields folder, name, length and time in microseconds of the files of folders, as binaryFile finds them."""
+    """Yields folder, name, length, modification time (microseconds) and True for the files that binaryFile finds."""
     if not folders:
         return
     reader = (
         spark.read.format("binaryFile")
         .option("recursiveFileLookup", "true")
-        # A file deleted after it was listed was not found; it should not end the job.
+        # A file that is deleted after the listing must not fail the job.
         .option("ignoreMissingFiles", "true")
         .options(**locations.PLAIN_PATHS)
     )
     found = reader.load([f"{images}/{folder}" for folder in listing_roots(folders)]).select(
-        # Spark says file:/a for /a.
+        # Spark returns file:/a for /a.
         F.regexp_replace("path", "^file:/+", "/").substr(len(images) + 2, 1 << 30).alias("path"),
         "length",
         F.unix_micros("modificationTime").alias("modified"),
     )
     wanted = set(folders)
-    # binaryFile plans its tasks as if it read the files: 4 MiB and more a photo. Here nothing is read, so as many tasks
-    # as cores are enough.
+    # binaryFile sizes its tasks as if it read the files, at 4 MiB or more per photo. No file is read here, so one task
+    # per core is enough.
     few = {"spark.sql.files.openCostInBytes": "1", "spark.sql.files.maxPartitionBytes": str(1 << 50)}
     with _settings(spark, few):
         collected = collect(found)
@@ -244,18 +244,17 @@ def _seen_by_spark(spark: SparkSession, images: str, folders: Sequence[str]) -> 
 
 
 def _passed_over_by_spark(files: Mapping[str, Iterable[fs.FileInfo] | None]) -> Iterator[_Listed]:
-    """Yields the same of the files that binaryFile passes over: hidden ones, empty ones, and links to nothing."""
+    """Yields the same for the files that binaryFile skips: hidden files, empty files and broken links."""
     for folder, infos in files.items():
         for info in infos or ():
-            # PartitioningAwareFileIndex.isNonEmptyFile: to Spark an empty file is not there. A link to nothing has no
-            # size.
+            # Spark skips empty files (PartitioningAwareFileIndex.isNonEmptyFile). A broken link has no size.
             if not info.size or hidden_from_spark(info.base_name):
                 modified = _milliseconds(info.mtime_ns // 1000)
                 yield folder, info.base_name, info.size, modified, info.type == fs.FileType.File
 
 
 def _milliseconds(microseconds: int) -> int:
-    """Returns a time as binaryFile gives it: whole milliseconds, in microseconds."""
+    """Returns a time in microseconds, truncated to whole milliseconds as by binaryFile."""
     return microseconds // 1000 * 1000
 
 
@@ -275,11 +274,11 @@ def _listing_error(length: int, max_bytes: int) -> str | None:
 
 
 def plan_raw_images(raw: FolderTable, found: Mapping[str, pa.Table]) -> TableChange:
-    """Plans the change that makes a table's rows of some folders those of a listing; rows that are the same stay.
+    """Plans the change of raw_images to the rows of a listing; files whose rows all stay are not written again.
 
     Args:
         raw: The table raw_images.
-        found: The rows that each folder should have.
+        found: The wanted rows of each folder.
     """
     base = raw.snapshot()
     files: dict[str, list[DataFile]] = {folder: [] for folder in found}
@@ -319,9 +318,9 @@ def _keys(rows: pa.Table) -> list[tuple[object, ...]]:
 
 
 def listing_roots(folders: Iterable[str]) -> list[str]:
-    """Returns the folders from which a recursive listing by Spark reaches all the named ones, each once.
+    """Returns the folders from which a recursive listing by Spark reaches each of the given folders once.
 
-    A folder below another named one is reached from there, unless Spark hides it (see ``hidden_from_spark``).
+    A folder below another given folder is reached from there, unless Spark hides it (see ``hidden_from_spark``).
     """
     wanted = set(folders)
     return sorted(folder for folder in wanted if not _is_reached(folder, wanted))
@@ -335,16 +334,16 @@ def _is_reached(folder: str, wanted: set[str]) -> bool:
 
 
 def hidden_from_spark(name: str) -> bool:
-    """Returns whether Spark's file sources pass over a name, without a word.
+    """Returns whether Spark's file sources skip a name without a message.
 
-    The rule is ``HadoopFSUtils.shouldFilterOutPathName`` of Spark 3.5. It hides ``_DSC1234.JPG``, the name that many
+    The rule is ``HadoopFSUtils.shouldFilterOutPathName`` of Spark 3.5. It hides names like ``_DSC1234.JPG``, which many
     cameras give to photos in Adobe RGB.
     """
     return (name.startswith("_") and "=" not in name) or name.startswith(".") or name.endswith("._COPYING_")
 
 
 def _files_of(images: str, folders: Sequence[str]) -> dict[str, list[fs.FileInfo] | None]:
-    """Returns the files of each folder, None for a folder that is not there."""
+    """Returns the files of each folder, None for a folder that does not exist."""
 
     def files(folder: str) -> list[fs.FileInfo] | None:
         try:

@@ -1,4 +1,4 @@
-"""Files below an images root that are no photos which can be read: counted by ending, for a word about them."""
+"""Counts the files below an images root that are not readable photos, by ending, for a message about them."""
 
 import re
 from collections import Counter
@@ -6,11 +6,11 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Photos in formats that this platform does not decode: those of phones, and cameras' own.
+# Formats of photos that this platform does not decode: those of phones, and raw formats of cameras.
 _PHOTOS_TO_CONVERT = frozenset(
     (".heic", ".heif", ".avif", ".jxl", ".jp2", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".psd")
 )
-# What systems write into folders by themselves; .DS_Store is hidden by its dot.
+# Files that operating systems create in folders. .DS_Store is not listed here because its dot hides it.
 _OF_SYSTEMS = ("thumbs.db", "desktop.ini")
 _ENDINGS_SHOWN = 6
 _FOLDERS_SHOWN = 5
@@ -18,17 +18,17 @@ _FOLDERS_SHOWN = 5
 
 @dataclass(frozen=True)
 class PassedOver:
-    """The files passed over.
+    """The files that a listing skipped.
 
     Attributes:
-        by_folder: How many there are, by folder and by ending: ``.heic``, or ``""``.
+        by_folder: Number of files by folder and by ending, such as ``.heic``, or ``""`` for none.
     """
 
     by_folder: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def endings(self) -> dict[str, int]:
-        """How many there are in all, by ending, the most first; those without an ending under those words."""
+        """Number of files by ending, the most frequent first; the key of files without one is "without an ending"."""
         total: Counter[str] = Counter()
         for endings in self.by_folder.values():
             total.update(endings)
@@ -36,16 +36,16 @@ class PassedOver:
 
     @property
     def in_words(self) -> str:
-        """One sentence without its full stop; nothing where no file was passed over."""
+        """One sentence without its full stop; empty if no file was skipped."""
         count = sum(self.endings.values())
         files = "1 file is no photo" if count == 1 else f"{count:,} files are no photos"
         return f"{files} that can be read: {_listed(self.endings)}" if count else ""
 
     def to_convert(self, with_photos: Container[str]) -> dict[str, Mapping[str, int]]:
-        """Returns the folders that hold photos of formats that cannot be read, and none that can be.
+        """Returns the folders whose only photos are of formats that cannot be read.
 
         Args:
-            with_photos: Folders that hold a photo that can be read.
+            with_photos: Folders with at least one readable photo.
         """
         return {
             folder: endings
@@ -55,15 +55,15 @@ class PassedOver:
 
     @property
     def after_no_photo(self) -> str:
-        """What follows the sentence that there is no photo at all, with a blank before it, or nothing."""
+        """Text to append to the message that there is no photo at all; it begins with a blank, or is empty."""
         convert = " Save photos of other formats as JPEG." if self.to_convert(()) else ""
         return f" {self.in_words}.{convert}" if self.by_folder else ""
 
     def sentences(self, with_photos: Container[str]) -> Iterator[str]:
-        """Yields what there is to say, without full stops.
+        """Yields the messages about the skipped files, without full stops.
 
         Args:
-            with_photos: Folders that hold a photo that can be read.
+            with_photos: Folders with at least one readable photo.
         """
         if self.by_folder:
             known = not _PHOTOS_TO_CONVERT.isdisjoint(self.endings)
@@ -78,10 +78,12 @@ class PassedOver:
 
 
 def ending_of(name: str) -> str | None:
-    """Returns the ending of a file's name in small letters, ``""`` where it has none.
+    """Returns the ending of a file's name in lower case, ``""`` if it has none.
+
+    Returns None for a hidden file and for a file that an operating system creates.
 
     Args:
-        name: Of a file that is no photo; None is returned for one that is hidden, or that a system writes by itself.
+        name: Name of a file that is not a photo.
     """
     if name.startswith(".") or name.lower() in _OF_SYSTEMS:
         return None

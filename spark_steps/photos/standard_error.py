@@ -1,4 +1,4 @@
-"""Silence for C libraries that write to standard error by themselves."""
+"""Suppresses the messages that C libraries write to standard error."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_standard_error() -> Iterator[None]:
-    """Drops what the process, not only Python, writes to standard error meanwhile."""
+    """Discards what the whole process, not only Python, writes to standard error inside the block."""
     standard_error = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

@@ -1,8 +1,8 @@
-"""Which photos have been erased: a file without content for each, named by a hash of the photo's hash.
+"""Tombstones of erased photos: an empty file for each photo, named by a hash of the photo's hash.
 
-That is enough to know an erased photo that comes back, under any name, and nothing else can be read from it: who
-guesses has to guess the photo, byte for byte. No key is mixed in: every run would have to read it, so it would lie
-beside the tombstones and hide nothing, and with a key that is lost the photos would come back.
+A tombstone identifies an erased photo that comes back under any name. It reveals nothing else: to find the photo of a
+tombstone, one must guess the photo byte for byte. The hash has no secret key. Every run would have to read the key, so
+it would lie beside the tombstones and protect nothing. If the key were lost, erased photos could come back.
 """
 
 import hashlib
@@ -25,17 +25,17 @@ def read_tombstones(directory: str) -> frozenset[str]:
     """Returns all tombstones, from one listing.
 
     Args:
-        directory: Where they lie, a normalised location.
+        directory: The directory of the tombstones, a normalised location.
     """
     names = (info.base_name for info in locations.list_files(directory))
     return frozenset(name for name in names if _NAME.fullmatch(name))
 
 
 def set_tombstones(directory: str, image_ids: Iterable[str]) -> None:
-    """Sets the tombstones of photos; one that stands is no error.
+    """Writes the tombstones of photos; an existing tombstone is not an error.
 
     Args:
-        directory: Where they lie, a normalised location.
+        directory: The directory of the tombstones, a normalised location.
         image_ids: The photos.
     """
     files = [f"{directory}/{tombstone_of(image_id)}" for image_id in image_ids]

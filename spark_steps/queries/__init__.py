@@ -1,4 +1,5 @@
-"""Questions to a store: what a single photo is, which photos are nearest to it, and all reduced features in one file.
+"""Queries of a store: the label of a single photo, its nearest photos, a report, and exports of all reduced features.
 
-``identify`` and ``neighbours`` answer for a photo; ``export`` writes files for other programs.
+``identify`` and ``neighbours`` are about single photos; ``report`` summarises a store; ``export`` writes files for
+other programs.
 """

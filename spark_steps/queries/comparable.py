@@ -1,4 +1,4 @@
-"""The photos of a store as numbers of its current PCA model: all of them, whichever model reduced their rows."""
+"""All photos of a store, reduced by its current PCA model, even if another model has reduced their rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from spark_steps.tables.totals import folders_to_reduce, of_others
 
 Numbers = NDArray[np.float32]
 _TEXTS = ["label", "path", "image_id"]
-# 4 MB of float32 for each file that is open.
+# 4 MB of float32 for each open file.
 _NUMBERS_AT_A_TIME = 1 << 20
 
 
 @dataclass(frozen=True)
 class ComparableFile:
-    """A file of photos that can be compared with others.
+    """A file of photos whose reduced features are comparable with those of other files.
 
     Attributes:
-        table: Its table: reduced_features, or mobilenet_features, whose rows are projected as they are read.
+        table: Its table: reduced_features, or mobilenet_features, whose rows are projected when they are read.
         file: The file.
         model: The current PCA model.
     """
@@ -38,11 +38,11 @@ class ComparableFile:
 
     @property
     def column(self) -> str:
-        """The column that has the numbers."""
+        """The column with the numbers: ``reduced`` or ``features``."""
         return "reduced" if "reduced" in self.table.schema.names else "features"
 
     def batches(self) -> Iterator[tuple[pa.RecordBatch, Numbers]]:
-        """Yields some photos at a time: their label, path and image_id, and their numbers, of shape (N, k).
+        """Yields batches of photos: label, path and image_id, and the reduced features of shape (N, k).
 
         Raises:
             TableChangedError: The file has been replaced since it was listed.
@@ -60,14 +60,14 @@ class ComparableFile:
 
 @dataclass(frozen=True)
 class Comparable:
-    """All photos of a store.
+    """All photos of a store, to be compared with.
 
     Attributes:
         files: The files to read.
-        photos: Photos in them.
-        projected: Those of them that are projected as they are read, because the reduced features of their folders do
-            not follow from the features and the current PCA model.
-        projected_folders: Those folders, sorted.
+        photos: Number of photos in them.
+        projected: Number of these photos that are projected when they are read, because the reduced features of their
+            folders are stale or missing.
+        projected_folders: The folders of the projected photos, sorted.
     """
 
     files: list[ComparableFile]
@@ -77,15 +77,15 @@ class Comparable:
 
 
 def comparable(store: Store, model: PcaModel) -> Comparable:
-    """Finds the photos of a store, from listings and footers; no row is read.
+    """Finds the photos of a store from logs and footers, without reading rows.
 
     Args:
         store: The store.
         model: Its PCA model.
 
     Raises:
-        FruitsError: Some photos cannot be projected: their features are of another network than the model's, or not
-            there.
+        FruitsError: Some photos cannot be projected: their features are missing, or of another network than the
+            model's.
     """
     return store.reduced_features.while_unchanged(lambda: _comparable(store, model))
 

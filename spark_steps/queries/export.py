@@ -1,4 +1,4 @@
-"""The reduced features in one file for other programs: CSV, NPZ or Parquet; written as they are read, without Spark."""
+"""Exports the reduced features to one file for other programs, CSV, NPZ or Parquet, in batches and without Spark."""
 
 import csv
 import shutil
@@ -26,9 +26,9 @@ _ROWS_AT_A_TIME = 8192
 
 
 def export_csv(store: Store, target: Path, *, force: bool = False) -> int:
-    """Writes image_id, path, folder, label and a column ``reduced_1`` to ``reduced_k`` each, and returns the rows.
+    """Writes image_id, path, folder, label and columns ``reduced_1`` to ``reduced_k``; returns the number of rows.
 
-    Numbers are written with as many digits as float32 needs to be read back the same.
+    Numbers have as many digits as are needed to read back the same float32.
 
     Args:
         store: The store.
@@ -37,7 +37,7 @@ def export_csv(store: Store, target: Path, *, force: bool = False) -> int:
 
     Raises:
         FruitsError: The store has nothing to export, or not all photos that have features are reduced by the current
-            PCA model; or the file is there already or cannot be written.
+            PCA model; or the file exists already or cannot be written.
     """
     model = store.existing_pca_model()
     _refuse_mixed(store)
@@ -46,7 +46,7 @@ def export_csv(store: Store, target: Path, *, force: bool = False) -> int:
         writer = csv.writer(file)
         writer.writerow([*_TEXTS, *(f"reduced_{number}" for number in range(1, model.k + 1))])
         for texts, numbers in _batches(store.reduced_features, files, model.version):
-            # numpy writes the shortest text that reads back as the same float32; Python's would be that of a float64.
+            # numpy writes the shortest text that reads back as the same float32; Python would write that of a float64.
             for row, text in zip(numbers.astype(np.str_).tolist(), zip(*texts, strict=True), strict=True):
                 writer.writerow([*text, *row])
             rows += len(numbers)
@@ -55,7 +55,7 @@ def export_csv(store: Store, target: Path, *, force: bool = False) -> int:
 
 
 def export_npz(store: Store, target: Path, *, force: bool = False) -> int:
-    """Writes the arrays of a table as NPZ, which needs no pickle to be loaded, and returns the rows.
+    """Writes the rows as the arrays of an NPZ file, which loads without pickle; returns the number of rows.
 
     The arrays: ``X``, float32 of shape (N, k); ``labels``, ``ids``, ``paths`` and ``folders``, text of shape (N,); and
     ``pca_model``, the version.
@@ -67,12 +67,12 @@ def export_npz(store: Store, target: Path, *, force: bool = False) -> int:
 
     Raises:
         FruitsError: The store has nothing to export, or not all photos that have features are reduced by the current
-            PCA model; or the file is there already or cannot be written.
+            PCA model; or the file exists already or cannot be written.
     """
     model = store.existing_pca_model()
     _refuse_mixed(store)
-    # An array's header says how many rows there are and how long the texts: one reading measures, another writes.
-    # Of the same files, which are never written to twice.
+    # An array's header needs the number of rows and the length of the longest text. So the files are read twice, to
+    # measure and to write; they are never modified in between.
     files, widths, rows = store.reduced_features.files(), [1] * len(_TEXTS), 0
     for texts, numbers in _batches(store.reduced_features, files, model.version):
         widths = [max(width, *map(len, column)) for width, column in zip(widths, texts, strict=True)]
@@ -101,14 +101,14 @@ def export_npz(store: Store, target: Path, *, force: bool = False) -> int:
 
 
 def _zip(target: Path, files: list[Path]) -> None:
-    # Compressed: texts shrink to a tenth or less, and numpy pads each to the longest.
+    # Compress: numpy pads each text to the longest one, and texts shrink to a tenth or less.
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
         for file in files:
             archive.write(file, file.name)
 
 
 def export_parquet(store: Store, target: Path, *, force: bool = False) -> int:
-    """Writes image_id, path, folder, label, reduced (k float32) and pca_model as Parquet, and returns the rows.
+    """Writes image_id, path, folder, label, reduced (k float32) and pca_model as Parquet; returns the number of rows.
 
     Args:
         store: The store.
@@ -117,14 +117,14 @@ def export_parquet(store: Store, target: Path, *, force: bool = False) -> int:
 
     Raises:
         FruitsError: The store has nothing to export, or not all photos that have features are reduced by the current
-            PCA model; or the file is there already or cannot be written.
+            PCA model; or the file exists already or cannot be written.
     """
     model = store.existing_pca_model()
     _refuse_mixed(store)
     files, rows = store.reduced_features.files(), 0
     schema = pa.schema([with_folder(REDUCED_SCHEMA).field(name) for name in (*_TEXTS, "reduced", "pca_model")])
     with _whole_or_not_at_all(target, force) as partial:
-        # Numbers hardly repeat: looking for those that do takes time and finds nothing.
+        # No dictionary encoding for the numbers: they hardly repeat, and building the dictionary takes time.
         with pq.ParquetWriter(partial, schema, use_dictionary=[*_TEXTS, "pca_model"]) as writer:
             for table in tables_of(_rows(store.reduced_features, files, model.version)):
                 writer.write_table(table.select(schema.names).cast(schema))
@@ -136,7 +136,7 @@ def export_parquet(store: Store, target: Path, *, force: bool = False) -> int:
 def _batches(
     table: FolderTable, files: Iterable[DataFile], version: str
 ) -> Iterator[tuple[list[list[str]], NDArray[np.float32]]]:
-    """Yields the columns of texts and the numbers of some rows, folder after folder.
+    """Yields batches of rows, folder after folder: the text columns, and the reduced features of shape (N, k).
 
     Raises:
         FruitsError: The files have been replaced in the meantime.
@@ -164,14 +164,18 @@ def _refuse_mixed(store: Store) -> None:
 
 
 def _check_version(batch: pa.RecordBatch, version: str) -> None:
-    # A run may have replaced a folder since the look at all of them.
+    # A run may have replaced a folder since all folders were checked.
     if set(batch["pca_model"].dictionary_encode().dictionary.to_pylist()) - {version}:
         raise FruitsError("A run has reduced photos by another PCA model in the meantime. Try again when it has ended.")
 
 
 @contextmanager
 def _whole_or_not_at_all(target: Path, force: bool) -> Iterator[Path]:
-    """Gives a file beside the target to write to, and puts it in the target's place when it is whole."""
+    """Yields a temporary file beside the target, and moves it to the target when the block has succeeded.
+
+    Raises:
+        FruitsError: The target exists and is not to be replaced, or cannot be written.
+    """
     if target.is_dir():
         raise FruitsError(f"{target} is a folder. Give the name of a file.")
     if target.exists() and not force:

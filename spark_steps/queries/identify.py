@@ -1,4 +1,4 @@
-"""Reduces single photos as those of a store were reduced, without Spark, and finds the nearest of them there."""
+"""Reduces single photos as the photos of a store were reduced, without Spark, and finds their nearest photos there."""
 
 import hashlib
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class ReducedPhoto:
     """A photo as a store would reduce it.
 
     Attributes:
-        photo: Where it lies, as it was given.
+        photo: Its path or URI, as the user gave it.
         image_id: sha256 of its bytes.
         reduced: Its k numbers.
     """
@@ -37,7 +37,7 @@ class ReducedPhoto:
 
 @dataclass(frozen=True)
 class Identified:
-    """A photo, and the photos of a store that are near to it."""
+    """A photo and the nearest photos of a store."""
 
     photo: ReducedPhoto
     near: Near
@@ -45,15 +45,17 @@ class Identified:
 
 @dataclass(frozen=True)
 class Identification:
-    """What became of some photos.
+    """The results for the given photos.
 
     Attributes:
         pca_model: Version of the PCA model that reduced them.
-        identified: Those that could be read.
-        refused: Why the others could not, a sentence each, by photo.
-        photos: Photos of the store that they were compared with: all.
-        projected: Those of them whose reduced features are stale or missing, and which were projected for this.
-        projected_folders: The folders of those.
+        identified: The photos that could be read, with their nearest photos.
+        refused: For each other photo, a message with the reason.
+        photos: Number of photos of the store, which all photos were compared with.
+        projected: Number of these photos that were projected when they were read, because their reduced features are
+            stale or missing.
+        projected_folders: The folders of the projected photos, sorted.
+        weights_source: Source of the network's weights.
     """
 
     pca_model: str
@@ -86,10 +88,10 @@ class Reducer:
         self._extractor = FeatureExtractor(flatbuffer)
 
     def reduce(self, photo: str, limits: DecodeLimits) -> ReducedPhoto:
-        """Returns a photo's reduced features: read, decoded, run and projected as those of the store were.
+        """Returns a photo's reduced features; it is read, decoded, run and projected as the photos of the store were.
 
         Raises:
-            FruitsError: It cannot be read or decoded.
+            FruitsError: The photo cannot be read or decoded.
         """
         content = _read(photo, limits)
         try:
@@ -116,7 +118,7 @@ def _read(photo: str, limits: DecodeLimits) -> bytes:
 
 
 def identify(photos: list[str], store: Store, count: int, limits: DecodeLimits) -> Identification:
-    """Finds the photos of a store that are nearest to given ones, among all that have features.
+    """Finds the nearest photos of a store for each of the given photos, among all that have features.
 
     Args:
         photos: Paths or URIs.
@@ -125,7 +127,7 @@ def identify(photos: list[str], store: Store, count: int, limits: DecodeLimits) 
         limits: What is read and decoded.
 
     Raises:
-        FruitsError: The store, or a part of it, cannot be compared with.
+        FruitsError: The photos of the store, or some of them, cannot be compared with.
     """
     reducer = Reducer(store)
     all_photos = comparable(store, reducer.pca)

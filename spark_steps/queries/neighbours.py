@@ -1,4 +1,4 @@
-"""The photos of a store that are nearest to given ones in the reduced features: exact, with pyarrow and numpy alone."""
+"""Exact nearest-neighbour search in the reduced features of a store, with pyarrow and numpy only."""
 
 import heapq
 from collections.abc import Iterable, Sequence
@@ -12,19 +12,20 @@ import pyarrow as pa
 from spark_steps.queries.comparable import ComparableFile, Numbers
 from spark_steps.storage import parallel
 
-# A file of features is 60 MB as it is read and projected.
+# Reading and projecting a file of features takes 60 MB.
 _MOST_FILES_AT_A_TIME = 4
-# The ratio of distances by which Lowe (2004), "Distinctive image features from scale-invariant keypoints", section 7.1,
-# tells a match from none, there 0.8. What it gives here: docs/exploring.md, measured by benchmarks/studies/unknown.py.
+# Greatest ratio of the nearest distance to that of another label at which a label is known: the ratio test of Lowe
+# (2004), "Distinctive image features from scale-invariant keypoints", section 7.1, which uses 0.8. Its results here are
+# in docs/exploring.md, measured by benchmarks/studies/unknown.py.
 KNOWN_BELOW = 0.75
 
 
 class Neighbour(NamedTuple):
-    """A photo of the store, as it stands to another photo; of equally near ones the first by path is the nearest.
+    """A photo of the store near another photo. Neighbours sort by distance, and at equal distance by path.
 
     Attributes:
-        distance: Euclidean distance of their reduced features.
-        path: Where it lies.
+        distance: Euclidean distance between the reduced features of both photos.
+        path: Its path, relative to the images root.
         label: Its label.
         image_id: sha256 of its bytes.
     """
@@ -36,13 +37,13 @@ class Neighbour(NamedTuple):
 
 
 class NearLabel(NamedTuple):
-    """A label near to a photo.
+    """A label near a photo.
 
     Attributes:
         label: The label.
-        distance: That of its nearest photo.
-        photos: How many of the neighbours have it.
-        nearest: Path of its nearest photo.
+        distance: Distance of the nearest photo with this label.
+        photos: Number of neighbours with this label.
+        nearest: Path of the nearest photo with this label.
     """
 
     label: str
@@ -53,12 +54,12 @@ class NearLabel(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the photos near to one say of it.
+    """The label of a photo, as derived from its nearest photos.
 
     Attributes:
-        label: Its label, None where that is not known.
-        distance: That of the nearest photo.
-        threshold: The distance below which the label is known; None where all photos are of one label.
+        label: Its label, None if it is not known.
+        distance: Distance of the nearest photo.
+        threshold: The distance below which the label is known; None if all photos have the same label.
         candidates: The label of the nearest photo, and that of the nearest photo of another label, if there is one.
     """
 
@@ -70,11 +71,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Near:
-    """The photos near to one.
+    """The photos near a photo.
 
     Attributes:
-        neighbours: The nearest.
-        labels: The nearest photo of the nearest label, and that of the next label; fewer where there are fewer.
+        neighbours: The nearest photos.
+        labels: The nearest photo of each of the two nearest labels; fewer if there are fewer labels.
     """
 
     neighbours: Sequence[Neighbour] = ()
@@ -82,11 +83,11 @@ class Near:
 
     @property
     def verdict(self) -> Verdict:
-        """The label of the nearest photo, where that is much nearer than every photo of another label.
+        """The label of the nearest photo, if that photo is much nearer than every photo of another label.
 
-        A photo of something else has a nearest photo too, about as far away as the nearest of another label. Each photo
-        is measured by its own distances, so the threshold does not depend on the store: not on how alike its labels
-        are, nor on how much two photos of one differ.
+        A photo of an unknown object has a nearest photo too, but it is about as far away as the nearest photo of
+        another label. The test uses the ratio of the photo's own distances. So it depends neither on how similar the
+        labels of the store are, nor on how much photos of one label differ.
         """
         nearest = self.labels[0]
         threshold = KNOWN_BELOW * self.labels[1].distance if len(self.labels) > 1 else None
@@ -96,15 +97,15 @@ class Near:
 
 
 def find_neighbours(files: Sequence[ComparableFile], reduced: Numbers, count: int) -> list[Near]:
-    """Finds the nearest photos by comparing with every one, some thousand at a time.
+    """Finds the nearest photos by comparing with every photo, a few thousand at a time.
 
     Args:
-        files: The photos to compare with, at least one; a file holds those of one label.
-        reduced: Reduced features of the photos to find neighbours of, of shape (N, k).
-        count: Neighbours of each.
+        files: The photos to compare with, at least one; a file holds photos of one label.
+        reduced: Reduced features of the query photos, of shape (N, k).
+        count: Neighbours of each query photo.
 
     Returns:
-        What is near to each photo, the nearest first.
+        The photos near each query photo, the nearest first.
     """
 
     def search(file: ComparableFile) -> list[Near]:
@@ -117,7 +118,7 @@ def find_neighbours(files: Sequence[ComparableFile], reduced: Numbers, count: in
 
 def _nearest(batch: pa.RecordBatch, rows: Numbers, reduced: Numbers, count: int) -> Near:
     difference = rows - reduced
-    # The plain sum of squares: |a|^2 - 2ab + |b|^2 would be faster, and loses the digits of small distances.
+    # Sum the squared differences: |a|^2 - 2ab + |b|^2 would be faster, but loses the digits of small distances.
     distances = np.sqrt(np.einsum("ij,ij->i", difference, difference))
     nearest = np.argpartition(distances, count)[:count] if count < len(distances) else range(len(distances))
     neighbours = [_neighbour(batch, distances, int(row)) for row in nearest]
@@ -150,7 +151,7 @@ def _first_of_labels(neighbours: Iterable[Neighbour]) -> list[Neighbour]:
 
 
 def labels_of(near: Near) -> list[NearLabel]:
-    """Returns the labels near to a photo, the nearest first: those of its neighbours, and the next where it has one."""
+    """Returns the labels near a photo, the nearest first: those of its neighbours, then others of ``near.labels``."""
     found: dict[str, list[Neighbour]] = {}
     for one in near.neighbours:
         found.setdefault(one.label, []).append(one)

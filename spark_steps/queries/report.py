@@ -1,4 +1,4 @@
-"""What a store holds, in numbers: for the command, the UI and scripts."""
+"""A report of the contents of a store in numbers, for the command, the UI and scripts."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -16,23 +16,23 @@ class StoreReport:
     """The contents of a store.
 
     Attributes:
-        store: Where it is.
-        folders: Image folders.
-        photos: Photos found.
-        photos_by_folder: The same by folder.
-        usable: Photos that have features.
-        rejected: Photos that have none, by reason.
-        rejected_photos: All of these, each with its ``path`` and ``error``, by path.
-        stale: What does not follow from the photos, their features and the PCA model.
-        reduced: Photos that have reduced features.
-        pca_model: Version of the PCA model, None before there is one; so are the figures that follow.
-        components: Components kept.
-        variance_kept: Share of the variance they keep.
-        variance_at: The same for 50 and for 350 components, or as many as there are.
-        components_for: Components needed for 90, 95 and 99 %.
+        store: Its location.
+        folders: Number of image folders.
+        photos: Number of photos found.
+        photos_by_folder: Number of photos found, by folder.
+        usable: Number of photos that have features.
+        rejected: Number of photos without features, by reason.
+        rejected_photos: All photos without features, each with its ``path`` and ``error``, sorted by path.
+        stale: The stale parts of the store.
+        reduced: Number of photos that have reduced features.
+        pca_model: Version of the PCA model, None before there is one. The following five are then None or empty, too.
+        components: Number of components kept.
+        variance_kept: Share of the variance that they keep.
+        variance_at: Share of the variance that 50 and 350 components keep, or all components if there are fewer.
+        components_for: Components needed for 90, 95 and 99 % of the variance.
         weights: Source and sha256 of the network's weights.
         bytes: Size of the photos, of their features and of their reduced features.
-        as_of: The moment as which the store was read, None for now.
+        as_of: The moment whose versions were read, None for the newest.
     """
 
     store: str
@@ -63,14 +63,14 @@ class StoreReport:
 
 
 def read_report(root: str, as_of: Moment | None = None) -> StoreReport:
-    """Reads a store.
+    """Returns the report of a store.
 
     Args:
         root: The store, a normalised location.
-        as_of: The moment as which it is read; None for now.
+        as_of: The moment whose versions are read; None for the newest.
 
     Raises:
-        FruitsError: There is no store.
+        FruitsError: There is no store, or it has no photo.
     """
     store = Store(root, as_of)
     found = summarise(store.raw_images)
@@ -118,13 +118,13 @@ def _pca_figures(store: Store) -> dict[str, Any]:
 
 
 def measured_at(model: PcaModel) -> list[int]:
-    """Returns the numbers of components that variance is told for: 50 and 350, or all where there are fewer."""
+    """Returns the numbers of components for which the variance is reported: 50 and 350, or all if there are fewer."""
     there_are = len(model.explained_variance_ratio)
     return sorted({min(at, there_are) for at in (DEFAULT_COMPONENTS, ANALYSED_COMPONENTS)})
 
 
 def human(size: float) -> str:
-    """Returns a number of bytes as people read it."""
+    """Formats a number of bytes for people, such as 1.5 MB."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

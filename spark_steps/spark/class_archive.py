@@ -1,7 +1,7 @@
-"""An archive of the classes that Spark loads, which Java then maps instead of reading, verifying and linking them.
+"""The archive of the classes that Spark loads: Java maps it instead of reading, verifying and linking the classes.
 
-``class_archive_training`` makes it, once for each environment: Java's application class data sharing
-(JEP 350). Without it everything works, and Spark takes longer to start and to plan (docs/benchmarks.md).
+``class_archive_training`` makes it once for each environment, with Java's application class data sharing (JEP 350).
+Spark works without it, but takes longer to start and to plan (docs/benchmarks.md).
 """
 
 import os
@@ -9,31 +9,31 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-# In the process whose classes are archived: the directory of its temporary files, to which Java writes the archive.
+# Environment variable of the training process: its temporary directory, to which Java writes the archive.
 TRAINING = "FRUITS_CLASS_ARCHIVE_TRAINING"
 MADE = "made.jsa"
 
 
 def java_options(java_home: Path) -> list[str]:
-    """Returns the options with which Java uses the archive, none where there is no archive for this Java and Spark.
+    """Returns the options with which Java uses the archive; none if there is no archive for this Java and Spark.
 
-    An archive that does not fit, for its jars or Java have changed, is passed over by Java.
+    Java ignores an archive that does not match, because the jars or Java have changed.
 
     Args:
         java_home: The Java that will run.
     """
-    # A class path of its own, to which the archive would not fit.
+    # These variables change the class path, so the archive would not match.
     if os.environ.get("SPARK_CONF_DIR") or os.environ.get("SPARK_HOME"):
         return []
     base, archive = base_of(java_home), archive_of(java_home)
     if directory := os.environ.get(TRAINING):
         return [f"-XX:SharedArchiveFile={base}", f"-XX:ArchiveClassesAtExit={directory}/{MADE}", "-Xlog:disable"]
-    # Java would print a warning about an archive that does not fit to where the user reads.
+    # Disable Java's log: it would print a warning about an archive that does not match on the user's terminal.
     return [f"-XX:SharedArchiveFile={base}:{archive}", "-Xlog:disable"] if archive.exists() else []
 
 
 def archive_of(java_home: Path) -> Path:
-    """Returns where the archive for a Java lies, or would lie: in this environment, whose jars it is bound to."""
+    """Returns the path of the archive for a Java, whether it exists or not: it belongs to this environment's jars."""
     return _directory() / f"spark-{version('pyspark')}-java-{_release(java_home)}.jsa"
 
 
@@ -47,6 +47,6 @@ def _release(java_home: Path) -> str:
 
 
 def base_of(java_home: Path) -> Path:
-    """Returns the archive of Java's own classes: Java's, or one made where a Java comes without."""
+    """Returns the path of the archive of Java's own classes: the one in Java's home, or ours if Java has none."""
     own = java_home / "lib" / "server" / "classes.jsa"
     return own if own.exists() else _directory() / f"java-{_release(java_home)}.jsa"

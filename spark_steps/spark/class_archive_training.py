@@ -15,7 +15,7 @@ _LONGEST_SECONDS = 300
 
 
 def make(java_home: Path) -> Path:
-    """Makes the archive from a small session of Spark that does what the steps do; some 20 seconds.
+    """Makes the archive from a small Spark session that uses the same operations as the steps; takes some 20 seconds.
 
     Args:
         java_home: A Java 17.
@@ -24,7 +24,7 @@ def make(java_home: Path) -> Path:
         The archive.
 
     Raises:
-        FruitsError: It could not be made.
+        FruitsError: The archive could not be made.
     """
     archive = archive_of(java_home)
     try:
@@ -49,7 +49,7 @@ def _make_base(java_home: Path, made: Path) -> None:
 
 
 def _train(java_home: Path, directory: str) -> Path:
-    """Runs the session whose Java writes the archive at its end, waits for that end, and returns the archive."""
+    """Runs the session, whose Java writes the archive when it exits, and returns the path of the archive."""
     made = Path(directory) / MADE
     environment = {**os.environ, TRAINING: directory, "JAVA_HOME": str(java_home)}
     environment.pop("SPARK_CONF_DIR", None)
@@ -67,7 +67,7 @@ def _train(java_home: Path, directory: str) -> Path:
 
 
 def _training(directory: str) -> None:
-    """Does what the steps do to rows: lists files, compares, shuffles, calls Python, writes and reads Parquet."""
+    """Uses the operations of the steps: lists files, compares, shuffles, calls Python, writes and reads Parquet."""
     from pyspark.sql import SparkSession
     from pyspark.sql import functions as F
 
@@ -93,7 +93,7 @@ def _training(directory: str) -> None:
 
 
 def main() -> int:
-    """Makes the archive unless there is one; a failure is told and is no error, for Spark works without it."""
+    """Makes the archive unless it exists. A failure is printed but is not an error: Spark works without the archive."""
     if directory := os.environ.get(TRAINING):
         _training(directory)
         return 0

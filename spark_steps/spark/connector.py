@@ -1,4 +1,4 @@
-"""Spark's connector for S3, which a local Spark comes without: its jars where Ivy has put them, else Ivy's task."""
+"""Spark's connector for S3, which a local Spark lacks: its jars from Ivy's directory, or fetched by Ivy."""
 
 import os
 import shlex
@@ -15,46 +15,46 @@ from spark_steps.storage import s3_credentials
 from spark_steps.storage.s3_address import endpoint, region
 
 _IVY_JARS = Path.home() / ".ivy2" / "jars"
-# What hadoop-aws of a version depends on, besides what Spark has (its pom.xml on Maven Central).
+# The dependencies of a version of hadoop-aws that Spark does not have (from its pom.xml on Maven Central).
 _DEPENDENCIES = {
     "3.3.4": ("com.amazonaws_aws-java-sdk-bundle-1.12.262", "org.wildfly.openssl_wildfly-openssl-1.0.7.Final")
 }
 
 
 def connector_config(hadoop_version: str, jars: Path = _IVY_JARS) -> dict[str, str]:
-    """Returns the setting that brings the connector into a local session.
+    """Returns the setting that adds the connector to a local session.
 
-    The first session fetches 280 MB from Maven Central, and says so at length. Later ones find the jars where Ivy has
-    put them, and ask neither Ivy nor, as they do with ``spark.jars``, for a copy of them at each start.
+    The first session fetches 280 MB from Maven Central, and prints long messages about it. Later sessions take the jars
+    from Ivy's directory, without running Ivy. They do not use ``spark.jars``, which would copy the jars at each start.
 
     Args:
-        hadoop_version: That of Spark's own jars.
-        jars: Where Ivy puts what it has fetched.
+        hadoop_version: Version of Spark's own Hadoop jars.
+        jars: Directory of the jars that Ivy has fetched.
     """
     names = (f"org.apache.hadoop_hadoop-aws-{hadoop_version}", *_DEPENDENCIES.get(hadoop_version, ()))
     files = [jars / f"{name}.jar" for name in names]
-    # The directory of a zip file is at its end, so that one that was cut off is none.
+    # A truncated jar is not recognised as a zip file, because the directory of a zip file is at its end.
     if hadoop_version in _DEPENDENCIES and all(file.exists() and zipfile.is_zipfile(file) for file in files):
         return {"spark.driver.extraClassPath": ":".join(map(str, files))}
     return {"spark.jars.packages": f"org.apache.hadoop:hadoop-aws:{hadoop_version}"}
 
 
-# Hadoop's connector for s3:// speaks AWS SDK 1, which knows neither IAM Identity Center nor everything else that boto3
-# does. It can ask a command for credentials, though, and asks again when they expire.
+# Hadoop's connector uses version 1 of the AWS SDK, which lacks IAM Identity Center and other credential providers of
+# boto3. But it can run a command for credentials, and runs it again when they expire.
 _CREDENTIALS_FILE_OF_SDK_1 = "AWS_CREDENTIAL_PROFILES_FILE"
 
 
 def spark_config(hadoop_version: str) -> dict[str, str]:
-    """Returns the settings that make a local Spark read and write s3://, which it cannot by itself.
+    """Returns the settings with which a local Spark reads and writes s3://.
 
     Args:
-        hadoop_version: That of Spark's own jars.
+        hadoop_version: Version of Spark's own Hadoop jars.
     """
     own_endpoint = endpoint()
     return {
         **connector_config(hadoop_version),
         "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
-        # Named even where it is AWS's own: without it the connector asks the one in the United States first.
+        # Set also for AWS's own endpoint: by default the connector asks the one in the United States first.
         "spark.hadoop.fs.s3a.endpoint": own_endpoint or f"https://s3.{region()}.amazonaws.com",
         "spark.hadoop.fs.s3a.endpoint.region": region(),
         "spark.hadoop.fs.s3a.path.style.access": str(own_endpoint is not None).lower(),
@@ -66,7 +66,7 @@ def spark_config(hadoop_version: str) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def use_boto3_credentials_in_java() -> None:
-    """Lets Spark's JVM ask this module for credentials, and writes none down; must come before the JVM starts."""
+    """Makes Spark's JVM run a command for credentials, so none are written to disk; call before the JVM starts."""
     directory = tempfile.mkdtemp(prefix="fruits-aws-")
     at_exit.call(partial(shutil.rmtree, directory, ignore_errors=True))
     file = Path(directory) / "credentials"

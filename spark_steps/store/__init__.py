@@ -1,5 +1,5 @@
-"""A store as a whole: where its tables and models lie, what of it is stale, and how it was before.
+"""A store as a whole: the locations of its tables and models, which parts are stale, and its history.
 
-``store`` has ``Store``, from which everything else in a store is reached; ``staleness`` compares its tables;
-``summaries`` counts what each folder holds.
+``store`` has ``Store``, which gives access to everything in a store; ``staleness`` compares its tables; ``summaries``
+counts the contents of each folder; ``versions`` reads the history.
 """

@@ -1,8 +1,9 @@
-"""Stores of an earlier release made into Delta tables, where they lie and without running the network.
+"""Converts stores of an earlier release to Delta tables, in place and without running the network.
 
-Its tables were directories ``folder=<folder>`` of Parquet files, with whole locations in ``path``. Which files replaced
-which was said by numbered notes in ``_replacing``; one that was decided and not carried out is honoured here. Old files
-are deleted when a commit has added the new ones: a conversion that was interrupted can be repeated.
+Tables of that release were directories ``folder=<folder>`` of Parquet files, with whole locations in ``path``. Numbered
+notes in ``_replacing`` recorded which files replaced which. A replacement that was recorded but not completed is
+completed here. Old files are deleted after a commit has added the new ones, so an interrupted conversion can be
+repeated.
 """
 
 import json
@@ -29,7 +30,7 @@ _ROWS_AT_A_TIME = 4096
 
 @dataclass(frozen=True)
 class _OldFile:
-    """A file of an old table: the folder whose rows it holds, and where it lies below the table's root."""
+    """A file of an old table: the folder whose rows it holds, and its path below the table's root."""
 
     folder: str
     path: str
@@ -44,7 +45,7 @@ def convert(store: Store, report: Callable[[str], None]) -> bool:
 
     Args:
         store: The store.
-        report: Takes a sentence on each table.
+        report: Called with a message about each converted table.
 
     Raises:
         FruitsError: Its photos are of several images folders, or something cannot be read or written.
@@ -52,7 +53,7 @@ def convert(store: Store, report: Callable[[str], None]) -> bool:
     tables = {name: table for name, table in store.tables.items() if _old_directories(table)}
     for name, table in tables.items():
         with locations.translate_errors(table.root):
-            # An interrupted conversion may have got as far as this.
+            # An interrupted conversion may have committed this table already.
             if not table.log.snapshot().files:
                 rows = _convert_table(store, table)
                 report(f"{name}: {rows:,} rows")
@@ -83,7 +84,7 @@ def _convert_table(store: Store, table: FolderTable) -> int:
 
 
 def _converted(table: FolderTable, file: _OldFile, roots: set[str]) -> Iterator[pa.RecordBatch]:
-    """Yields the rows of an old file with paths below the images root, which is added to the roots."""
+    """Yields the rows of an old file with paths relative to the images root, and adds that root to ``roots``."""
     filesystem, path = locations.filesystem_of(f"{table.root}/{file.path}")
     column = table.schema.get_field_index("path")
     with pq.ParquetFile(path, filesystem=filesystem) as opened:
@@ -92,13 +93,13 @@ def _converted(table: FolderTable, file: _OldFile, roots: set[str]) -> Iterator[
             paths = [f"{file.folder}/{location.rpartition('/')[2]}" for location in whole]
             roots.update(location.removesuffix(f"/{below}") for location, below in zip(whole, paths, strict=True))
             rows = batch.select(table.schema.names).set_column(column, "path", pa.array(paths, pa.string()))
-            # The old file's totals are among the schema's metadata, and those are of other paths.
+            # The cast drops the schema's metadata: the old file's totals are of other paths.
             if rows.num_rows:
                 yield rows.cast(table.schema)
 
 
 def _old_files(table: FolderTable) -> list[_OldFile]:
-    """Returns the files that were the old table, a replacement that was decided among them."""
+    """Returns the files of the old table, as they are after a replacement that was recorded but not completed."""
     _, root = locations.filesystem_of(table.root)
     infos = locations.list_files(table.root, recursive=True)
     paths = [info.path.removeprefix(f"{root}/") for info in infos if info.extension == "parquet"]
@@ -111,7 +112,7 @@ def _old_files(table: FolderTable) -> list[_OldFile]:
     come = {(folder, name) for folder, names in note["folders"].items() for name in names}
     new = {(file.folder, file.name): file for file in (*waits, *in_place) if (file.folder, file.name) in come}
     if len(new) < len(come):
-        # New files were lost: what was there stays.
+        # Some new files are lost: keep the old ones.
         return [file for file in in_place if (file.folder, file.name) not in come]
     go = note.get("go")
     stay = [
@@ -127,7 +128,7 @@ def _folder(path: str) -> str:
 
 
 def _unfinished_note(table: FolderTable) -> Mapping[str, Any] | None:
-    """Returns the note of a replacement that was decided and not carried out, None where there is none."""
+    """Returns the note of a replacement that was recorded but not completed, None if there is none."""
     names = [info.base_name for info in locations.list_files(f"{table.root}/{_NOTES}")]
     ended = {name.partition("-")[0] for name in names if name.endswith((".done", ".void"))}
     notes = sorted(name for name in names if name.endswith(".json") and name.removesuffix(".json") not in ended)

@@ -1,4 +1,4 @@
-"""What of a store does not follow from the rest of it, told from the footers of its files: no row is read."""
+"""Finds stale parts of a store: those that do not follow from the rest. Reads footers only, no rows."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Staleness:
-    """What of a store is stale; the folders of each kind are sorted.
+    """The stale parts of a store; each list of folders is sorted.
 
     Attributes:
         pca_model: Version of the current PCA model, None before there is one.
-        photos_with_features: How many there are.
-        pca_photos: How many the PCA model was fitted on, None before there is one.
-        pca_is_of_other_photos: Whether those are not the photos that have features.
-        not_featurised: Folders whose features are not of the photos listed.
-        of_another_network: Folders with features of another network than the PCA model's; before there is a model, than
-            that of most folders.
+        photos_with_features: Number of photos that have features.
+        pca_photos: Number of photos that the PCA model was fitted on, None before there is one.
+        pca_is_of_other_photos: Whether the PCA model was fitted on other photos than those that have features.
+        not_featurised: Folders whose features are of other photos than those listed.
+        of_another_network: Folders with features of another network than the PCA model's. Before there is a model,
+            those of another network than most folders.
         of_another_pca_model: Folders with photos reduced by another PCA model than the current one.
-        not_reduced: Other folders whose reduced features are not of the photos that have features.
+        not_reduced: Other folders whose reduced features are of other photos than those that have features.
     """
 
     pca_model: str | None = None
@@ -46,7 +46,7 @@ class Staleness:
 
     @property
     def sentences(self) -> list[str]:
-        """What is stale, a sentence each; none where nothing is."""
+        """One message for each stale part; empty if nothing is stale."""
         messages = []
         if self.not_featurised:
             messages.append(f"The features in {named(self.not_featurised)} are not those of the photos listed.")
@@ -61,7 +61,7 @@ class Staleness:
 
     @property
     def incomparable(self) -> list[str]:
-        """What cannot be compared with the rest of the reduced features, or is missing there, a sentence each."""
+        """One message for each part of the reduced features that is missing or not comparable with the rest."""
         messages = []
         if self.of_another_network:
             others = f"PCA model {self.pca_model}" if self.pca_model else "the others"
@@ -77,19 +77,19 @@ class Staleness:
 
 
 def named(folders: Sequence[str]) -> str:
-    """Returns at least one folder as a sentence names them: how many, and the first few."""
+    """Returns a phrase for one folder or more: their number and the first few names."""
     if len(folders) == 1:
         return f"folder {folders[0]!r}"
     return f"{len(folders):,} folders such as {', '.join(map(repr, folders[:_NAMED]))}"
 
 
 def staleness_of(store: Store, *, listed: bool = True) -> Staleness:
-    """Returns what of a store is stale.
+    """Finds the stale parts of a store.
 
     Args:
         store: The store.
-        listed: Look at the photos listed too, which takes the footers of one more table; without, none is taken to lack
-            its features.
+        listed: Whether to compare with the photos listed too, which reads the footers of one more table. If not, all
+            photos listed are assumed to have features.
     """
     features, reduced = folder_totals(store.mobilenet_features), folder_totals(store.reduced_features)
     raw = folder_totals(store.raw_images) if listed else features
@@ -122,11 +122,11 @@ def staleness(
 
 
 def reducible_folders(store: Store, model: PcaModel) -> list[str]:
-    """Returns the same of a store, sorted, without folders whose features the PCA model cannot reduce.
+    """Returns the folders whose reduced features are stale or missing and can be computed by the PCA model, sorted.
 
     Args:
         store: The store.
-        model: The current PCA model; it cannot reduce features of another network than its own.
+        model: The current PCA model. It cannot reduce features of another network than its own.
     """
     features, reduced = folder_totals(store.mobilenet_features), folder_totals(store.reduced_features)
     behind = folders_to_reduce(features, reduced, model.version)

@@ -1,4 +1,4 @@
-"""Where everything lies in a store: the layout that Dagster, the command line and notebooks share."""
+"""The layout of a store, which Dagster, the command line and notebooks share."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from spark_steps.tables.folder_table import FolderTable
 from spark_steps.tables.schemas import FEATURES_SCHEMA, RAW_IMAGES_SCHEMA, REDUCED_SCHEMA
 from spark_steps.tables.totals import read_totals
 
-# The images root of the photos that raw_images lists: a property of that table.
+# Property of the table raw_images: the images root of the photos that it lists.
 IMAGES_PROPERTY = "fruits.images"
 _FOLDERS_LOOKED_AT = 20
 
@@ -24,8 +24,8 @@ class Moment:
 
     Attributes:
         at: The moment.
-        versions: The version that each table had, by the table's name, in the order in which they are made; -1 where
-            there was none yet.
+        versions: The version of each table at the moment, by the table's name, in the order in which the tables are
+            made; -1 if there was no table yet.
     """
 
     at: datetime
@@ -41,7 +41,7 @@ class Store:
 
     Attributes:
         root: A normalised location.
-        as_of: The moment as which it is read; None for now.
+        as_of: The moment whose versions are read; None for the newest versions.
     """
 
     root: str
@@ -53,7 +53,7 @@ class Store:
         return dict(self.raw_images.snapshot().properties).get(IMAGES_PROPERTY)
 
     def check_images(self, images: str) -> None:
-        """Raises a FruitsError if the store holds photos of another images root: one store, one root.
+        """Raises a FruitsError if the store has another images root: a store has exactly one.
 
         Args:
             images: The images root, a normalised location.
@@ -66,7 +66,7 @@ class Store:
             )
 
     def claim_images(self, images: str) -> None:
-        """Makes a location the images root of a new store; raises a FruitsError if the store has another.
+        """Sets the images root of a new store; raises a FruitsError if the store has another one.
 
         Args:
             images: The images root, a normalised location.
@@ -76,16 +76,16 @@ class Store:
         self.check_images(images)
 
     def use_images(self, images: str) -> str | None:
-        """Makes a location the images root of the store: of a new one, or of one whose photos have moved there.
+        """Sets the images root of the store: a new store, or a store whose photos have moved to this location.
 
         Args:
             images: The images root, a normalised location.
 
         Returns:
-            A sentence on what was found where the photos have moved; else None.
+            A message with the number of photos found there, if the photos have moved; else None.
 
         Raises:
-            FruitsError: Most photos of the store do not lie there, by path and length.
+            FruitsError: Most photos of the store are not at that location, by path and length.
         """
         known, raw = self.images, self.raw_images
         if known == images:
@@ -108,7 +108,10 @@ class Store:
         return message
 
     def _found_below(self, images: str) -> tuple[int, int]:
-        """Returns how many photos of some folders lie below a location, by path and length, and of how many."""
+        """Looks for the photos of some folders below a location; returns how many are found, and how many there are.
+
+        A photo is found if path and length are the same.
+        """
         folders = self.raw_images.folders()[:_FOLDERS_LOOKED_AT]
         rows = self.raw_images.arrow(["path", "length"], folders)
         known = set(zip(rows["path"].to_pylist(), rows["length"].to_pylist(), strict=True))
@@ -120,12 +123,12 @@ class Store:
         return len(known & there), len(known)
 
     def pca_model(self) -> PcaModel | None:
-        """Returns the PCA model of the store, None before there is one.
+        """Returns the current PCA model of the store, None before there is one.
 
-        That is the current one; of a former moment the one by which the photos were reduced last.
+        For a former moment, returns the model that photos were last reduced by.
 
         Raises:
-            FruitsError: A part of it is missing.
+            FruitsError: Files of the model are missing.
         """
         if self.as_of is None:
             version = model_store.current_version(self.pca_models)
@@ -163,7 +166,7 @@ class Store:
 
     @property
     def remedy(self) -> str:
-        """What to do where something of the store is missing or does not follow from the rest, in a sentence."""
+        """The remedy if something in the store is missing or stale, as a sentence."""
         if self.as_of is not None:
             return f"Give another moment; these are listed by: fruits history --store {self.root}"
         return f"Bring the store up to date: fruits run --images DIR --store {self.root}"
@@ -179,7 +182,7 @@ class Store:
 
     @property
     def mobilenet_features(self) -> FolderTable:
-        """One row for each row of raw_images: 1280 features, or the reason why not."""
+        """One row for each row of raw_images: 1280 features, or the reason why there are none."""
         return self._table("Results/mobilenet_features", FEATURES_SCHEMA)
 
     @property
@@ -208,7 +211,7 @@ class Store:
 
     @property
     def erasures(self) -> str:
-        """Directory of what is kept of erasures: a receipt of each, and in ``unfinished`` what is still to be done."""
+        """Directory of the erasures' receipts, with the notes of unfinished erasures in ``unfinished``."""
         return f"{self.root}/Erasures"
 
     @property

@@ -1,7 +1,7 @@
-"""What the folders of a table hold, in a few numbers each, from one pass over their narrow columns.
+"""Summaries of the folders of a table: a few numbers each, from one pass over the narrow columns.
 
-Metadata, checks and reports are all made of these, so that a folder costs its files' opening once and no photo's name
-stays in memory.
+Metadata, checks and reports all use these summaries, so each file is opened once and no names of photos stay in memory,
+but for some rejected ones.
 """
 
 import hashlib
@@ -26,10 +26,10 @@ _FILES_REMEMBERED = 100_000
 
 @dataclass(frozen=True)
 class Photos:
-    """A set of photos, each perhaps several times: equal for equal sets, in any order.
+    """A multiset of photos, represented by count and digest: equal for equal multisets, in any order.
 
     Attributes:
-        count: Photos.
+        count: Number of photos.
         digest: Sum modulo 2^64 of a hash of their paths.
     """
 
@@ -41,23 +41,23 @@ class Photos:
 
     @classmethod
     def at(cls, paths: pa.Array) -> "Photos":
-        """Returns the photos at some paths."""
+        """Returns the photos with the given paths."""
         hashes = (hashlib.blake2b(path.encode(), digest_size=8).digest() for path in paths.to_pylist())
         return cls(len(paths), sum(int.from_bytes(one, "big") for one in hashes) % (1 << 64))
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What files of a table hold.
+    """The contents of files of a table.
 
     Attributes:
-        files: How many there are.
-        table_bytes: Their size.
-        photos: The photos that they have rows of.
-        usable: Those without an error; all, where the table has no errors.
-        photo_bytes: Bytes of the photos, 0 where the table does not tell.
-        reasons: Photos with an error, by its reason: the part before the colon.
-        rejected: (path, error) of the first of them, by path.
+        files: Number of files.
+        table_bytes: Size of the files.
+        photos: The photos that have rows in them.
+        usable: The photos without an error; all of them if the table has no column ``error``.
+        photo_bytes: Bytes of the photos; 0 if the table has no column ``length``.
+        reasons: Number of photos with an error, by reason: the part of the error before the colon.
+        rejected: (path, error) of the first photos with an error, by path.
         models: Values of the table's column ``model`` or ``pca_model``.
     """
 
@@ -72,7 +72,7 @@ class Summary:
 
     @property
     def rows(self) -> int:
-        """Rows of all files."""
+        """Number of rows in all files."""
         return self.photos.count
 
     def __add__(self, other: "Summary") -> "Summary":
@@ -89,9 +89,9 @@ class Summary:
 
 
 def summarise(table: FolderTable, folders: Iterable[str] | None = None) -> dict[str, Summary]:
-    """Returns what each of the named folders holds, or all that the table has; none is left out.
+    """Returns the summary of each given folder, or of all folders. A given folder without rows has an empty summary.
 
-    A file that this process has seen before is not opened again: a write gives its files new names.
+    Summaries are cached by file name, so a process opens each file once; a write gives its files new names.
 
     Args:
         table: The table.
@@ -110,7 +110,7 @@ def _summarise(table: FolderTable, named: list[str] | None) -> dict[str, Summary
 
 
 def of_files(table: FolderTable, files: Sequence[DataFile]) -> list[Summary]:
-    """Returns what each file of a table holds, several opened at a time, none that this process has seen before."""
+    """Returns the summary of each file, several read at a time; files whose summary is cached are not opened."""
     with locations.translate_errors(table.root):
         return for_each(lambda file: _of_file(table, file), files)
 
@@ -118,7 +118,7 @@ def of_files(table: FolderTable, files: Sequence[DataFile]) -> list[Summary]:
 def rejected_photos(table: FolderTable) -> list[tuple[str, str]]:
     """Returns (path, error) of all photos of a table that have an error, sorted by path.
 
-    Of files with more of them than a summary names, path and error are read again; other files are not.
+    Only files with more such photos than a summary holds are read again.
     """
     return table.while_unchanged(lambda: _rejected_photos(table))
 
@@ -139,7 +139,7 @@ def _rejected_of(table: FolderTable, file: DataFile) -> Iterator[tuple[str, str]
 
 
 def total(summaries: Mapping[str, Summary]) -> Summary:
-    """Returns what all of the folders hold together."""
+    """Returns the summary of all folders together."""
     return sum(summaries.values(), Summary())
 
 

@@ -1,4 +1,4 @@
-"""What changed when in a store, and the store as it was at a moment: from the logs of its tables."""
+"""The history of a store, and the store as it was at a former moment, from the logs of its tables."""
 
 import json
 import re
@@ -21,7 +21,7 @@ _OPERATIONS = {
     "OPTIMIZE": "compacted",
     "RESTORE": "restored",
 }
-# Of a WRITE by this platform, as its commit says.
+# Names of the changes that this platform writes into the metadata of its WRITE commits.
 _CHANGES = {"compact": "compacted", "convert": "converted", "drop": "folders dropped", "erase": "erased"}
 
 
@@ -31,7 +31,7 @@ class Change:
 
     Attributes:
         table: The table's name.
-        commit: What its log tells of the version.
+        commit: The version's commit.
     """
 
     table: str
@@ -39,7 +39,7 @@ class Change:
 
     @property
     def what(self) -> str:
-        """What was done, in plain words."""
+        """The change in plain words."""
         operation, about = self.commit.operation, self.commit.about
         if (images := self._properties().get(IMAGES_PROPERTY)) is not None:
             return f"images root set to {images}"
@@ -56,12 +56,12 @@ class Change:
 
     @property
     def rows_added(self) -> int | None:
-        """Rows that are new or have changed; None where another program has written, and does not say."""
+        """Number of rows that are new or have changed; None if another program made the commit and left it out."""
         return self._rows("rows_added")
 
     @property
     def rows_removed(self) -> int | None:
-        """Rows that are gone or have changed; None where another program has written, and does not say."""
+        """Number of rows that are gone or have changed; None if another program made the commit and left it out."""
         return self._rows("rows_removed")
 
     def _rows(self, name: str) -> int | None:
@@ -72,18 +72,18 @@ class Change:
 
 
 def history(store: Store, limit: int | None = None) -> list[Change]:
-    """Returns the versions of all tables of a store that their logs tell of, the newest first.
+    """Returns the versions of all tables of a store that their logs still have, the newest first.
 
     Args:
         store: The store.
-        limit: Only so many; None for all.
+        limit: The most versions to return; None for all.
 
     Raises:
         FruitsError: There is no store, or a log cannot be read.
     """
     changes = [Change(name, commit) for name, table in store.tables.items() for commit in table.log.history(limit)]
     if not changes:
-        # Which tells of a store of an earlier release.
+        # Raises a FruitsError with the remedy if this is a store of an earlier release.
         store.raw_images.snapshot()
         raise FruitsError(
             f"There is no store at {store.root}, or no table in it. Make one: fruits run --images DIR --store "
@@ -95,15 +95,15 @@ def history(store: Store, limit: int | None = None) -> list[Change]:
 
 
 def as_it_was(store: Store, text: str) -> Store:
-    """Returns a store as it was at a moment that somebody has named.
+    """Returns a store as it was at a given moment.
 
     Args:
         store: The store.
-        text: A time as ISO 8601 has it, UTC unless it has an offset; or a version, as ``raw_images@3``, for the moment
-            at which that was committed. A number alone is a version of reduced_features.
+        text: A time in ISO 8601, UTC unless it has an offset; or a version such as ``raw_images@3``, which stands for
+            the time of its commit. A number alone is a version of reduced_features.
 
     Raises:
-        CalledWronglyError: It is neither, or lies in the future.
+        CalledWronglyError: The text is neither a time nor a version, or the time is in the future.
         FruitsError: There is no such version, or no longer; or the store is younger.
     """
     version = _VERSION.fullmatch(text)
@@ -114,7 +114,7 @@ def as_it_was(store: Store, text: str) -> Store:
     commits: dict[str, list[Commit]] = {name: [] for name in store.tables}
     for one in history(store):
         commits[one.table].append(one.commit)
-    # The order of times is that of versions, unless the clock of a writer is wrong.
+    # Sort by version and not by time: the clock of a writer may be wrong.
     commits = {name: sorted(of_table, key=lambda one: -one.version) for name, of_table in commits.items()}
     named = _commit(store, table, int(version[2]), commits[table]) if version else None
     at = named.at if named else moment
@@ -142,7 +142,7 @@ def _moment_of(text: str) -> datetime:
         ) from error
     if moment > datetime.now(UTC):
         raise CalledWronglyError(f"{text} lies in the future. Without a moment the store is read as it is now.")
-    # Times are listed to the second: one that is copied from there counts what was committed in that very second.
+    # The history lists times to the second. A time copied from there must include commits within that second.
     return moment if moment.microsecond else moment + timedelta(seconds=1, microseconds=-1)
 
 

@@ -1,6 +1,6 @@
-"""Delta tables partitioned by image folder: tasks write files, and one commit makes them the table.
+"""Delta tables partitioned by image folder: tasks write Parquet files, and one commit adds them to the table.
 
-``folder_table`` has ``FolderTable`` and ``TableChange``, which the rooms above plan; ``delta_log`` commits;
-``deferred_rows`` and ``partitions`` are what tasks compute; ``totals`` and ``footers`` say what a table holds without
-reading its rows.
+``folder_table`` has ``FolderTable`` and ``TableChange``, which the packages above plan; ``delta_log`` commits;
+``deferred_rows`` and ``partitions`` define what tasks compute; ``totals`` and ``footers`` summarise a table's rows
+without reading them.
 """

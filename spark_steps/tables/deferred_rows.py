@@ -1,4 +1,4 @@
-"""Rows that become files of a table where they are: in Spark's Python processes, never in the JVM, or in this one."""
+"""Rows to be written as files of a table: by Spark's Python workers, or by this process, never by the JVM."""
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 Compute = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 _FILES = pa.schema([("path", pa.string()), ("folder", pa.string()), ("size", pa.int64()), ("rows", pa.int64())])
-# 40 MB of features.
+# This many rows of features take 40 MB.
 _ROWS_OF_ROW_GROUP = 8192
 
 
 class RowSource(Protocol):
-    """Rows that are written on request."""
+    """Rows that are written when a change is committed."""
 
     def write_files(self, directory: str, name: str) -> list[DataFile]:
         """Writes the rows as Parquet files of a table, and returns the files.
 
         Args:
             directory: The table's directory, a normalised location.
-            name: How the files' names begin.
+            name: Prefix of the files' names.
         """
 
 
@@ -43,13 +43,13 @@ class DriverRows:
     """Narrow rows in the memory of this process.
 
     Attributes:
-        tables: The rows of each folder, without the column ``folder``; none without a row.
+        tables: The rows of each folder, without the column ``folder``; no table is empty.
     """
 
     tables: Mapping[str, Sequence[pa.Table]]
 
     def write_files(self, directory: str, name: str) -> list[DataFile]:
-        """Writes the rows, a file for each folder, several at a time."""
+        """Writes one file for each folder, several files at a time."""
 
         def write(folder: str) -> DataFile:
             return write_file(
@@ -61,24 +61,26 @@ class DriverRows:
 
 @dataclass(frozen=True)
 class DeferredRows:
-    """Rows that each task computes from rows of its own.
+    """Rows that tasks compute from a source DataFrame.
 
     Attributes:
-        source: What the tasks start from.
-        compute: From a task's source rows to its rows, in Arrow batches; those of a folder follow each other.
+        source: The input of the tasks, one partition each.
+        compute: Turns the source rows of a task into its result rows, as Arrow batches. Rows of the same folder are
+            adjacent.
     """
 
     source: "DataFrame"
     compute: Compute
 
     def frame(self, schema: "StructType | str") -> "DataFrame":
-        """Returns the rows as a DataFrame; they then do pass through the JVM."""
+        """Returns the rows as a DataFrame, which passes them through the JVM."""
         return self.source.mapInArrow(self.compute, schema)
 
     def write_files(self, directory: str, name: str) -> list[DataFile]:
-        """Writes the rows in the tasks, a file for each folder of a task.
+        """Writes the rows in the tasks: one file for each folder of a task.
 
-        The files are those of the tasks that succeeded; a name is used once, so that those of others count for nothing.
+        Returns the files of the successful task attempts. File names are unique, so files of failed attempts are never
+        committed.
         """
         compute = self.compute
 
@@ -98,7 +100,7 @@ class DeferredRows:
 
 
 def rows_as_they_are(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Computes nothing: the rows are those of the source."""
+    """Yields the source rows unchanged."""
     yield from batches
 
 
@@ -107,17 +109,17 @@ def write_file(directory: str, folder: str, parts: Iterable[pa.RecordBatch], nam
 
     Args:
         directory: The table's directory, a normalised location.
-        folder: The image folder whose rows these are.
+        folder: The image folder that the rows belong to.
         parts: At least one batch, all of one schema, without the column ``folder``.
-        name: How the file's name begins.
+        name: Prefix of the file's name.
 
     Raises:
-        FruitsError: S3 refused.
+        FruitsError: S3 refused the request.
     """
     path = f"{name}-{uuid.uuid4().hex}.parquet"
     tables = tables_of(parts)
     first = next(tables)
-    # Features hardly repeat: looking for those that do takes half of the time of the write.
+    # No dictionary encoding for features: they hardly repeat, and building the dictionary takes half of the write time.
     repeating = [field.name for field in first.schema if not pa.types.is_list(field.type)]
     with locations.translate_errors(directory), locations.open_output(f"{directory}/{path}") as stream:
         with pq.ParquetWriter(stream, first.schema, use_dictionary=repeating) as writer:
@@ -131,7 +133,7 @@ def write_file(directory: str, folder: str, parts: Iterable[pa.RecordBatch], nam
 
 
 def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Yields (folder, rows without that column) of batches in which the rows of a folder follow each other."""
+    """Yields (folder, rows without the column ``folder``) of batches in which rows of the same folder are adjacent."""
     for batch in batches:
         columns = [name for name in batch.schema.names if name != "folder"]
         start = 0
@@ -142,7 +144,7 @@ def _runs(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBat
 
 
 def tables_of(parts: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yields rows in tables of a size for a row group."""
+    """Yields the rows as tables of at least ``_ROWS_OF_ROW_GROUP`` rows; the last table may be smaller."""
     held: list[pa.RecordBatch] = []
     for part in parts:
         held.append(part)

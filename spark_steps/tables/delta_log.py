@@ -1,9 +1,10 @@
-"""The log of a Delta table: which files are the table at each version, read and written by deltalake, without a JVM.
+"""The log of a Delta table, which lists the files of each version; deltalake reads and writes it, without a JVM.
 
-A commit is made only on the very version that it was checked against. deltalake would else put an append on top of what
-others have committed meanwhile, and of two runs that add the same photos both would.
+A commit is made only on the version that it was checked against. By default deltalake rebases an append onto commits of
+other writers, so two runs that add the same photos would both succeed.
 
-Each commit has an id. Where S3 does not answer, the log tells by that id whether the commit was made.
+Each commit has an id in its metadata. If the response of S3 is lost, the id in the log shows whether the commit was
+made.
 """
 
 import random
@@ -27,7 +28,7 @@ from spark_steps.tables.schemas import FOLDER, with_folder
 from spark_steps.tables.snapshots import Commit, FileChange, Snapshot, TableChangedError
 from spark_steps.tables.transactions import PLANNED_SINCE, at_version, commit_properties, is_outdated, transact_change
 
-# Imported where it is used: the commands that read no table do without.
+# Imported where it is used: commands that read no table do not need it.
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
@@ -35,15 +36,15 @@ Found = TypeVar("Found")
 _TRIES = 50
 _LONGEST_PAUSE_SECONDS = 5.0
 _PROPERTIES = {
-    # No least and greatest value of any column: paths and ids of photos are in no log, checkpoint or statistic.
+    # No column statistics: paths and ids of photos must not be in logs and checkpoints.
     "delta.dataSkippingNumIndexedCols": "0",
-    # Without a checkpoint a reader asks for one file more with each commit.
+    # Without checkpoints a reader would request one more file for each commit.
     "delta.checkpointInterval": "10",
     "delta.deletedFileRetentionDuration": "interval 8 days",
 }
-# For how long the log names removed files, and former versions, where its properties do not say.
+# How long the log keeps removed files and former versions: the properties, with their values where a table has none.
 _RETENTIONS = {"delta.deletedFileRetentionDuration": "", "delta.logRetentionDuration": "interval 30 days"}
-# deltalake decodes an escape in a table's location, and then looks for another one (1.6.6).
+# deltalake 1.6.6 decodes percent escapes in a table's location, and then reads another location.
 _UNUSABLE = re.compile("%[0-9A-Fa-f]{2}|[\x00-\x1f\x7f]")
 
 
@@ -53,14 +54,14 @@ class DeltaLog:
 
     Attributes:
         root: The table's directory, a normalised location.
-        schema: Its columns, ``folder`` left out.
+        schema: Its columns without ``folder``.
     """
 
     root: str
     schema: pa.Schema
 
     def snapshot(self, version: int | None = None) -> Snapshot:
-        """Returns the table as it is now, or was at a version; an empty one where there is none.
+        """Returns the table at a version, by default the newest; an empty snapshot if the table does not exist.
 
         Raises:
             FruitsError: The log cannot be read, or no longer has that version.
@@ -71,17 +72,17 @@ class DeltaLog:
         return snapshot
 
     def commit(self, change: FileChange, about: Mapping[str, str], check: Callable[[], None]) -> int:
-        """Makes a change the next version of the table, and returns its number; a missing table is created.
+        """Commits a change as the next version of the table, and returns its number; creates a missing table.
 
         Args:
             change: The change.
-            about: What the log is to say of it; no path and no id of a photo.
-            check: Called after the table has been read and before the commit, each time; may raise.
+            about: Metadata of the commit; no path and no id of a photo.
+            check: Called in each attempt, after the table has been read and before the commit; may raise.
 
         Raises:
             TableChangedError: Another process has changed one of the folders since the change was planned, or an
-                erasure has made all plans out of date.
-            FruitsError: Other writers were first, each time; or the log cannot be written.
+                erasure has invalidated all plans.
+            FruitsError: Another writer committed first in every attempt; or the log cannot be written.
         """
         removed = sum(file.rows for file in change.removed) - change.kept
         added = sum(file.rows for file in change.added) - change.kept
@@ -105,10 +106,10 @@ class DeltaLog:
         raise FruitsError(f"{self.root} is being written by other runs. Run again when they have ended.")
 
     def create(self) -> None:
-        """Creates the table, without a row, where there is none.
+        """Creates an empty table if it does not exist.
 
         Raises:
-            FruitsError: It cannot be created there.
+            FruitsError: The table cannot be created at its location.
         """
         from deltalake import Schema
         from deltalake.transaction import create_table_with_add_actions
@@ -136,19 +137,19 @@ class DeltaLog:
                     commit_properties=commit_properties({}),
                 )
 
-        # Where it returns False, another process was first.
+        # False means that another process has created the table first.
         self._attempt(create, self._is_there)
 
     def set_property(self, name: str, value: str, was: str | None) -> bool:
-        """Sets a property of the table in a commit of its own, unless another process has changed it.
+        """Sets a property of the table in a separate commit, unless another process has changed it.
 
         Args:
             name: The property.
             value: Its new value.
-            was: The value that it had when that was decided, None for none.
+            was: The value that the caller has read before, None for none.
 
         Returns:
-            Whether it has the new value.
+            Whether the property has the new value.
         """
         locations.check_exclusive_writes(self.root)
         for _ in range(_TRIES):
@@ -168,17 +169,17 @@ class DeltaLog:
         raise FruitsError(f"{self.root} is being written by other runs. Run again when they have ended.")
 
     def outdate_plans(self) -> None:
-        """Lets no change be committed that was planned before now: a file that it would add may then be deleted."""
+        """Prevents the commit of all changes planned before now, so that the files they would add can be deleted."""
         while not self.set_property(PLANNED_SINCE, uuid.uuid4().hex, self._opened()[1].property(PLANNED_SINCE)):
             pass
 
     def remember_removed(self, keep: timedelta) -> None:
-        """Lets the log name removed files, and former versions, for longer than removed files are kept.
+        """Sets the retention of the log longer than that of removed files: both removed files and former versions.
 
-        A file that it does not name was never committed.
+        Then a file that the log does not name was never committed.
 
         Args:
-            keep: For how long they are kept.
+            keep: How long removed files are kept.
         """
         properties = dict(self._opened()[1].properties)
         for name, default in _RETENTIONS.items():
@@ -187,10 +188,10 @@ class DeltaLog:
                 self.set_property(name, f"interval {keep.days + 1} days", properties.get(name))
 
     def removed(self, before: datetime | None = None) -> frozenset[str]:
-        """Returns the paths of files that are the table no more, as far back as its log tells.
+        """Returns the paths of the removed files that the log still names.
 
         Args:
-            before: Only those that were removed before that; None for all.
+            before: Only files that were removed before this time; None for all.
         """
         hours = 0 if before is None else int(max(0, (datetime.now(UTC) - before).total_seconds() / 3600))
 
@@ -203,13 +204,13 @@ class DeltaLog:
         return self._ask(look)
 
     def history(self, limit: int | None = None) -> list[Commit]:
-        """Returns the versions that the log tells of, the newest first.
+        """Returns the versions that the log still has, the newest first.
 
-        Not by deltalake's own ``history``, which finds nothing where a table's location has a space or an accent
-        (1.6.6), and knows no removed files.
+        deltalake's own ``history`` is not used: in 1.6.6 it finds nothing if a table's location has a space or an
+        accent, and it does not count removed files.
 
         Args:
-            limit: Only so many; None for all.
+            limit: The most versions to return; None for all.
 
         Raises:
             FruitsError: The log cannot be read.
@@ -223,7 +224,7 @@ class DeltaLog:
         return f"{self.root}/{LOG}/{version:020}.json"
 
     def _commit(self, version: int) -> Commit | None:
-        """Returns a version, None where another process has cleaned up its part of the log meanwhile."""
+        """Returns a version; None if another process has deleted its file from the log meanwhile."""
         try:
             return commit_of(version, locations.read_bytes(self._location(version)))
         except FileNotFoundError:
@@ -249,7 +250,7 @@ class DeltaLog:
         return table, now
 
     def _is_commit(self, version: int, identity: str) -> bool:
-        """Returns whether a version is the commit with some id."""
+        """Returns whether a version was committed with the given id."""
         try:
             with self._errors("read"):
                 return f'"{COMMIT_ID}":"{identity}"'.encode() in locations.read_bytes(self._location(version))
@@ -257,7 +258,7 @@ class DeltaLog:
             return False
 
     def _ask(self, question: Callable[[], Found]) -> Found:
-        """Returns what is read of the log; asked again where an answer of S3 broke off."""
+        """Returns what a function reads from the log; retries it if the response of S3 broke off."""
         return _patiently(lambda: self._asked(question))
 
     def _asked(self, question: Callable[[], Found]) -> Found:
@@ -265,11 +266,11 @@ class DeltaLog:
             return question()
 
     def _attempt(self, transaction: Callable[[], None], is_done: Callable[[], bool]) -> bool:
-        """Returns whether a transaction was committed; False where another process was first.
+        """Runs a transaction and returns whether it was committed; False if another process committed first.
 
         Args:
-            transaction: Called again where S3 has not answered.
-            is_done: Whether it was committed, asked where its answer does not tell.
+            transaction: The transaction; retried if S3 did not respond.
+            is_done: Returns whether it was committed; called if the outcome of the transaction is unknown.
         """
         from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -281,12 +282,12 @@ class DeltaLog:
                     except CommitFailedError:
                         return is_done()
                     except DeltaError as error:
-                        # Creating a table that another process has just created has no error of its own.
+                        # deltalake has no error type for creating a table that another process has just created.
                         if re.search("already exists|Version already exists", str(error)):
                             return is_done()
                         raise
             except FruitsError:
-                # The answer was lost, or what follows a commit has failed, such as a checkpoint.
+                # The response was lost, or a step after the commit has failed, such as a checkpoint.
                 if is_done():
                     return True
                 raise

@@ -1,8 +1,8 @@
-"""Delta tables partitioned by image folder: files that Spark's tasks write, and one commit that makes them the table.
+"""Delta tables partitioned by image folder: Spark's tasks write the files, and one commit adds them to the table.
 
-The tasks write Parquet files into the table's directory under names that are used once, and tell the driver; no
-reader sees a file that the log does not name. One commit adds them and removes those that they replace
-(``delta_log.py``). What a process that was killed has left there is deleted a day later (``maintenance.py``).
+The tasks write Parquet files with unique names into the table's directory, and return the names to the driver. Readers
+ignore files that the log does not name. One commit adds the new files and removes those that they replace
+(``delta_log.py``). Files left by a killed process are deleted a day later (``maintenance.py``).
 """
 
 import re
@@ -25,7 +25,7 @@ from spark_steps.tables.partitions import contiguous_partitions, map_partitions
 from spark_steps.tables.schemas import FOLDER, to_spark, with_folder, with_folder_column
 from spark_steps.tables.snapshots import DataFile, FileChange, Snapshot, TableChangedError
 
-# Imported where they are used: the small commands do without Spark, and without pandas, which pyarrow.dataset brings.
+# Imported where they are used: small commands need neither Spark nor pandas, which pyarrow.dataset imports.
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
     from pyspark.sql import DataFrame, SparkSession
@@ -35,26 +35,26 @@ __all__ = ["DamagedFileError", "DataFile", "FolderTable", "Snapshot", "TableChan
 Found = TypeVar("Found")
 _TRIES = 5
 _SMALL_BYTES = 256 * 1024
-# What pyarrow says of a damaged file with an OSError, where it has no other error for it; not what it says of S3, where
-# the file's name is in the sentence.
+# Messages of the OSErrors by which pyarrow reports a damaged file. Errors of S3 are excluded: their messages contain
+# the file's name, and so the word "parquet".
 _DAMAGE = re.compile("^(?!.*AWS Error).*(thrift|corrupt|end of stream|parquet)", re.IGNORECASE)
 _ROWS_AT_A_TIME = 4096
 
 
 class DamagedFileError(FruitsError):
-    """A file of a table is cut short, no Parquet file, or of another table."""
+    """A file of a table is truncated, not a Parquet file, or has the columns of another table."""
 
 
 @dataclass(frozen=True)
 class TableChange:
-    """Rows that come and files that go, planned on one version of a table.
+    """Rows to add and files to remove, planned on one snapshot of a table.
 
     Attributes:
-        rows: The rows that come, among them those that stay of files that go; None for none.
-        removed: The files that go.
-        base: The table that this was planned on.
-        folders: The folders that change; nobody else may have changed them by the time of the commit.
-        kept: How many of the rows stay, of files that go.
+        rows: The rows to write, including rows of removed files that stay; None for none.
+        removed: The files to remove.
+        base: The snapshot that the change was planned on.
+        folders: The folders that change. The commit fails if another process has changed one of them since.
+        kept: How many of the rows are rows of removed files that stay.
     """
 
     base: Snapshot = field(default_factory=Snapshot)
@@ -65,7 +65,7 @@ class TableChange:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing changes."""
+        """Whether the change adds no row and removes no file."""
         return self.rows is None and not self.removed
 
 
@@ -75,8 +75,8 @@ class FolderTable:
 
     Attributes:
         root: Its directory, a normalised location.
-        schema: Its columns, the partition column ``folder`` left out.
-        version: The version that is read; None for the newest, -1 for none, as before there was a table.
+        schema: Its columns without the partition column ``folder``.
+        version: The version to read; None for the newest, -1 for an empty table, from before its first version.
     """
 
     root: str
@@ -89,15 +89,15 @@ class FolderTable:
         return DeltaLog(self.root, self.schema)
 
     def snapshot(self) -> Snapshot:
-        """Returns the table at one version: the newest, unless it has a ``version``.
+        """Returns the table at ``version``, or at the newest version if that is None.
 
         Raises:
-            FruitsError: The log cannot be read; or the table is one of an earlier release.
+            FruitsError: The log cannot be read, or the table was written by an earlier release.
         """
         if self.version is not None and self.version < 0:
             return Snapshot()
         snapshot = self.log.snapshot(self.version)
-        # A conversion that was interrupted leaves a table without a file.
+        # An interrupted conversion leaves a log without files beside the old directories.
         if not snapshot.files:
             self._refuse_unconverted()
         return snapshot
@@ -114,23 +114,23 @@ class FolderTable:
         return sorted({file.folder for file in self.snapshot().files})
 
     def files(self, folders: Iterable[str] | None = None) -> list[DataFile]:
-        """Returns the files of the named folders, or of all, in a stable order; no file is opened."""
+        """Returns the files of the given folders, or of all, in a stable order, without opening them."""
         wanted = None if folders is None else set(folders)
         return [file for file in self.snapshot().files if wanted is None or file.folder in wanted]
 
     @contextmanager
     def reading(self, file: DataFile, buffer_bytes: int = 0) -> Iterator[pq.ParquetFile]:
-        """Opens a file of the table, and closes it: a small one in S3 takes one request, where it would take three.
+        """Opens a file of the table, and closes it. A small file in S3 takes one request instead of three.
 
         Args:
             file: The file.
-            buffer_bytes: Read so many bytes at a time, for the first rows of a large file; 0: whole columns.
+            buffer_bytes: Bytes to read at a time, for the first rows of a large file; 0 to read whole columns.
 
         Raises:
-            TableChangedError: It has been vacuumed since it was looked up.
-            DamagedFileError: It cannot be read.
-            FruitsError: It belongs to a former version, and was vacuumed or held photos that were erased; or it lies
-                behind a link.
+            TableChangedError: The file has been vacuumed since it was looked up.
+            DamagedFileError: The file cannot be read.
+            FruitsError: The file belongs to a former version, and was vacuumed or held photos that were erased; or its
+                path contains a symbolic link.
         """
         with self._as_it_was_looked_up(file.path), self._opened(file, buffer_bytes) as opened:
             yield opened
@@ -139,9 +139,9 @@ class FolderTable:
         self._check_no_link(file)
         location = f"{self.root}/{file.path}"
         if locations.is_remote(self.root) and file.size <= _SMALL_BYTES:
-            # No more of it than the log says that there is.
+            # Read at most the size in the log: the file itself may be larger.
             return pq.ParquetFile(pa.BufferReader(locations.read_bytes(location, file.size)))
-        # Asked for anew each time: a filesystem that is kept, or sent to a task, keeps its credentials.
+        # Request a fresh filesystem: one that is cached, or sent to a task, keeps its old credentials.
         filesystem, path = locations.filesystem_of(location)
         return pq.ParquetFile(path, filesystem=filesystem, pre_buffer=not buffer_bytes, buffer_size=buffer_bytes)
 
@@ -173,10 +173,16 @@ class FolderTable:
             ) from error
 
     def while_unchanged(self, look: Callable[[], Found]) -> Found:
-        """Returns what a look at the table finds; one whose files are vacuumed meanwhile is begun again.
+        """Runs a read of the table, and retries it if files were vacuumed meanwhile.
+
+        Args:
+            look: The read.
+
+        Returns:
+            The result of the read.
 
         Raises:
-            TableChangedError: Every try met that.
+            TableChangedError: Files were vacuumed during each of the attempts.
         """
         for _ in range(_TRIES - 1):
             with suppress(TableChangedError):
@@ -184,10 +190,10 @@ class FolderTable:
         return look()
 
     def scan(self, spark: "SparkSession", folders: Iterable[str] | None = None) -> "DataFrame":
-        """Returns the rows of the named folders, or of all, as tasks read them with pyarrow: all columns, always.
+        """Returns the rows of the given folders, or of all, with all columns; tasks read them with pyarrow.
 
-        Spark's own reader, which reads the columns that are used, takes 8 requests in S3 for a small file and 2 for
-        each folder, here it is one.
+        Spark's own reader reads only the columns that are used, but makes 8 requests to S3 for a small file and 2 for
+        each folder. This reader makes 1 request for a small file.
         """
         schema = with_folder(self.schema)
 
@@ -204,12 +210,12 @@ class FolderTable:
     def arrow(
         self, columns: Sequence[str], folders: Iterable[str] | None = None, where: "ds.Expression | None" = None
     ) -> pa.Table:
-        """Returns columns of the table in this process, without Spark: for counts, checks and reports.
+        """Reads columns of the table into this process, without Spark: for counts, checks and reports.
 
         Args:
             columns: Columns of the schema, or ``folder``.
             folders: The folders to read; None for all.
-            where: Rows to keep.
+            where: Filter for the rows to keep; None for all.
         """
         named = None if folders is None else list(folders)
         return self.while_unchanged(lambda: self._to_arrow(columns, named, where))
@@ -234,10 +240,10 @@ class FolderTable:
             return dataset.to_table(columns=list(columns), filter=where)
 
     def replacement(self, rows: "DataFrame | DeferredRows | DriverRows", folders: Sequence[str]) -> TableChange:
-        """Plans the replacement of all rows of the named folders; other folders stay as they are.
+        """Plans the replacement of all rows of the given folders; other folders do not change.
 
         Args:
-            rows: Rows with the schema's columns and ``folder``, none of other folders than those named.
+            rows: Rows with the schema's columns and ``folder``, of these folders only.
             folders: The folders.
         """
         base, named = self.snapshot(), frozenset(folders)
@@ -251,18 +257,19 @@ class FolderTable:
 
         Args:
             change: The change.
-            about: What the log is to say of it, such as the run; no path and no id of a photo.
-            check: Called when all rows are written, and before each try to commit; may raise, and nothing changes then.
+            about: Metadata of the commit, such as the run; no path and no id of a photo.
+            check: Called when all rows are written, before each attempt to commit. If it raises, nothing changes.
 
         Returns:
-            The table's version after it, which is the old one where nothing changes.
+            The table's version after the commit; the old version if the change is empty.
 
         Raises:
-            TableChangedError: Another process has changed one of the folders meanwhile: plan anew.
+            TableChangedError: Another process has changed one of the folders meanwhile; the change must be planned
+                again.
         """
         added: list[DataFile] = []
         if change.rows:
-            # Before any file is written, and not only with the commit.
+            # The commit checks this too. Check before any file is written, so that no work is lost.
             locations.check_exclusive_writes(self.root)
             writer = f"part-{uuid.uuid4().hex[:12]}"
             try:
@@ -270,7 +277,7 @@ class FolderTable:
                     self.log.create()
                 added = change.rows.write_files(self.root, writer)
             except BaseException:
-                # At once and not a day later: the disk may be full.
+                # Delete these files now and not a day later: the disk may be full.
                 self._discard(path for path in self.listing() if path.startswith(writer))
                 raise
         return self.commit(added, change, about, check)
@@ -282,17 +289,20 @@ class FolderTable:
         about: Mapping[str, str] | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> int:
-        """Commits a change whose files are written; where it is not to be, they are deleted.
+        """Commits a change whose files are written; deletes the files if the change is refused.
 
         Args:
             added: The files.
-            change: What they belong to.
-            about: As ``write`` has it.
-            check: As ``write`` has it.
+            change: The change.
+            about: As in ``write``.
+            check: As in ``write``.
+
+        Returns:
+            As ``write`` does.
 
         Raises:
-            TableChangedError: Another process has changed one of the folders meanwhile, or deleted the files because
-                photos were erased or the write took longer than a day: plan anew.
+            TableChangedError: The change must be planned again: another process has changed one of the folders
+                meanwhile, or has deleted the files because photos were erased or the write took longer than a day.
         """
         if not added and not change.removed:
             return change.base.version
@@ -313,10 +323,11 @@ class FolderTable:
         except TableChangedError:
             discard()
             raise
-        # After any other error nobody can tell whether the commit was made: the files stay, for a day if it was not.
+        # After any other error it is unknown whether the commit was made, so the files stay. If it was not made, they
+        # are deleted after a day.
 
     def _discard(self, paths: Iterable[str]) -> None:
-        # For good: among these rows may be those of photos that were erased meanwhile.
+        # Delete all object versions too: these files may hold rows of photos that were erased meanwhile.
         locations.delete_files_for_good(self.root, list(paths))
 
     def _as_row_source(self, rows: "DataFrame | DeferredRows | DriverRows") -> RowSource:
@@ -325,14 +336,14 @@ class FolderTable:
         from pyspark.sql import functions as F
 
         columns = [F.col(field.name).cast(field.dataType).alias(field.name) for field in to_spark(self.schema)]
-        # Each folder's rows together, so that a task has one file open at a time; and in an order that people expect.
+        # Sort by folder, so that a task has one file open at a time, and by path, the order that people expect.
         order = [FOLDER, *(["path"] if "path" in self.schema.names else [])]
         return DeferredRows(rows.select(*columns, FOLDER).sortWithinPartitions(*order), rows_as_they_are)
 
     def listing(self) -> dict[str, datetime]:
-        """Returns when each Parquet file below the table's directory was written, whether the log names it or not.
+        """Returns the modification time of each Parquet file below the table's directory, in the log or not, by path.
 
-        Links are not among them, nor what lies behind them.
+        Symbolic links are not followed.
         """
         _, root = locations.filesystem_of(self.root)
         infos = locations.list_own_files(self.root)
@@ -340,7 +351,7 @@ class FolderTable:
         return {path: info.mtime for path, info in paths if not path.startswith(f"{LOG}/")}
 
     def drop(self, folders: Iterable[str], about: Mapping[str, str] | None = None) -> None:
-        """Deletes the rows of the named folders; one that has none is no error."""
+        """Deletes the rows of the given folders; a folder without rows is not an error."""
         named = list(folders)
 
         def drop() -> None:
@@ -353,7 +364,7 @@ class FolderTable:
 
 
 def is_of_earlier_release(directory: str) -> bool:
-    """Returns whether a directory in that of a table is one of those that releases without a log made there."""
+    """Returns whether earlier releases, which had no log, made a directory of this name in a table's directory."""
     return directory.startswith(f"{FOLDER}=") or directory == "_replacing"
 
 

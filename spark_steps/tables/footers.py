@@ -1,4 +1,4 @@
-"""Totals of tables, from the footers of their files: no row is read, and no file is opened twice in a process."""
+"""Totals of tables from the footers of their files: no row is read, and a process opens each file at most once."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,13 +10,13 @@ from spark_steps.tables.folder_table import DataFile, FolderTable
 from spark_steps.tables.totals import Totals, read_totals, sum_of
 
 FilesByFolder = Mapping[str, Sequence[DataFile]]
-# Of features a file's take 10 kB.
+# The totals of one file of features take 10 kB.
 _MOST_KNOWN = 20_000
 _KNOWN: dict[tuple[str, str], Totals] = {}
 
 
 def files_by_folder(table: FolderTable) -> FilesByFolder:
-    """Returns the files of each folder that has some, from one listing of the whole table."""
+    """Returns the files of each folder of a table, from one snapshot."""
     found: dict[str, list[DataFile]] = {}
     for file in table.files():
         found.setdefault(file.folder, []).append(file)
@@ -34,7 +34,7 @@ def table_totals(table: FolderTable, files: FilesByFolder) -> dict[str, Totals]:
 
 
 def _of_file(table: FolderTable, file: DataFile) -> Totals:
-    # A file's name is never used again, so that what is known of it stays true.
+    # File names are never used again, so cached totals stay valid.
     known = _KNOWN.get((table.root, file.path))
     if known is not None:
         return known
@@ -43,7 +43,7 @@ def _of_file(table: FolderTable, file: DataFile) -> Totals:
 
 
 def remember(table: FolderTable, file: DataFile, opened: pq.ParquetFile) -> Totals:
-    """Returns the totals of a file, and keeps them: it may have been opened for something else."""
+    """Returns the totals of an open file, and caches them; for callers that have opened it for another purpose."""
     if len(_KNOWN) >= _MOST_KNOWN:
         _KNOWN.clear()
     totals = _KNOWN[table.root, file.path] = read_totals(opened)
@@ -51,5 +51,5 @@ def remember(table: FolderTable, file: DataFile, opened: pq.ParquetFile) -> Tota
 
 
 def folder_totals(table: FolderTable) -> dict[str, Totals]:
-    """Returns the totals of the rows of each folder that has some."""
+    """Returns the totals of each folder of a table."""
     return table.while_unchanged(lambda: table_totals(table, files_by_folder(table)))

@@ -1,4 +1,4 @@
-"""Entries of a table's log as they are read; what other programs have written into it is checked."""
+"""Reads the entries of a table's log, and checks them: other programs may have written into it."""
 
 import json
 from datetime import UTC, datetime
@@ -21,24 +21,24 @@ COMMIT_ID = "commit"
 
 
 def snapshot_of(root: str, table: "DeltaTable") -> Snapshot:
-    """Returns the version that a table is open at.
+    """Returns the snapshot of the version that a table object is at.
 
     Raises:
-        FruitsError: The log names a file that lies elsewhere, or is of no folder.
+        FruitsError: The log names a file outside the table's directory, or a file without a folder.
     """
-    # A table of 100,000 files takes a second, and is looked at some forty times in a run.
+    # Cached: reading a table of 100,000 files takes a second, and a run reads it some forty times.
     return once_a_version(root, table, lambda: _files_of(root, table))
 
 
 def _files_of(root: str, table: "DeltaTable") -> Snapshot:
-    # Not pa.table, which imports pandas.
+    # pa.table would import pandas.
     rows = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
     columns = ("path", f"partition.{FOLDER}", "size_bytes", "num_records", "modification_time")
-    # A table without a file has no column of its partition, nor has one whose files are all of no folder.
+    # The partition column is missing if the table has no file, or if no file has a folder.
     values = [rows[name].to_pylist() if name in rows.schema.names else [None] * rows.num_rows for name in columns]
     files = []
     for logged, folder, size, count, added in zip(*values, strict=True):
-        # Other programs put files into directories named by the folder, whose path the log has as a URI has it.
+        # Other programs put files into directories named by the folder. The log has such paths percent-encoded.
         path = unquote(logged)
         _check_file(root, path, folder)
         files.append(DataFile(path, folder, size, _rows_of(root, path) if count is None else count, added))
@@ -47,7 +47,7 @@ def _files_of(root: str, table: "DeltaTable") -> Snapshot:
 
 
 def _rows_of(root: str, path: str) -> int:
-    """Returns the rows of a file that another program has added without their number."""
+    """Returns the number of rows of a file that another program has added without writing it into the log."""
     import pyarrow.parquet as pq
 
     if locations.leads_elsewhere(root, path):
@@ -71,7 +71,7 @@ def _check_file(root: str, path: str, folder: object) -> None:
 
 
 def commit_of(version: int, data: bytes) -> Commit:
-    """Returns a commit from the bytes of its file in the log."""
+    """Parses a commit from the bytes of its file in the log."""
     actions = [json.loads(line) for line in data.decode().splitlines() if line.strip()]
     info: dict[str, Any] = next((one["commitInfo"] for one in actions if "commitInfo" in one), {})
     known = {

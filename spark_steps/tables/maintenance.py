@@ -1,8 +1,8 @@
-"""A table kept in order: small files merged, and files deleted that are the table no more.
+"""Maintenance of a table: merges small files, and deletes files that no longer belong to it.
 
-Not by deltalake's ``optimize``, which writes no totals into a file's footer, so that each look at the table would
-read all features; nor by its ``vacuum``, which keeps what a killed writer has left for as long as replaced files, and
-deletes these again and again as long as the log names them.
+deltalake's ``optimize`` is not used: it writes no totals into the footers, so every summary of the table would read all
+features. Its ``vacuum`` is not used: it keeps the files of killed writers for as long as replaced files, and deletes
+replaced files again and again as long as the log names them.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -17,20 +17,20 @@ from spark_steps.tables.deferred_rows import write_file
 from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange, TableChangedError
 from spark_steps.tables.schemas import by_folder
 
-# No task takes that long: a file that was never committed is then that of a process that was killed.
+# No task takes that long: an uncommitted file of this age was left by a killed process.
 LEFT_OVER_AFTER = timedelta(days=1)
-# 64 MB are 13,000 photos' features, which one thread reads and writes in a second.
+# 64 MB hold the features of 13,000 photos, which one thread reads and writes in a second.
 _SMALL_BYTES = 64 << 20
 _ROWS_AT_A_TIME = 4096
 
 
 @dataclass(frozen=True)
 class MaintenanceLimits:
-    """How a table is kept.
+    """Limits of the maintenance of a table.
 
     Attributes:
-        keep: For how long replaced files stay, so that former versions can be read.
-        most_files: Small files of a folder; where there are more, they are merged.
+        keep: How long replaced files are kept, so that former versions can be read.
+        most_files: Small files that a folder may have before they are merged.
     """
 
     keep: timedelta = timedelta(days=7)
@@ -38,15 +38,15 @@ class MaintenanceLimits:
 
 
 def maintain(table: FolderTable, folders: Collection[str], limits: MaintenanceLimits, about: Mapping[str, str]) -> None:
-    """Merges the small files of folders that have too many, and deletes what has been replaced for long enough.
+    """Merges small files of folders that have too many, and deletes files that were replaced longer ago than ``keep``.
 
-    Another process that changes a folder in the same moment is let be: the next run comes here too.
+    A folder that another process changes at the same time is skipped; the next run merges its files.
 
     Args:
         table: The table.
-        folders: Those that have just been written.
-        limits: How it is kept.
-        about: What the log is to say, such as the run.
+        folders: The folders that have just been written.
+        limits: The limits.
+        about: Metadata of the commits, such as the run.
     """
     for files in by_folder(table.files(folders), folders).values():
         small = [file for file in files if file.size < _SMALL_BYTES]
@@ -56,19 +56,22 @@ def maintain(table: FolderTable, folders: Collection[str], limits: MaintenanceLi
 
 
 def compact(table: FolderTable, files: Iterable[DataFile], about: Mapping[str, str]) -> bool:
-    """Merges files of one folder into one, the rows as they are; returns whether nobody else changed it meanwhile.
+    """Merges files of one folder into one file, with the same rows.
 
     Args:
         table: The table.
         files: The files.
-        about: What the log is to say, such as the run.
+        about: Metadata of the commit, such as the run.
+
+    Returns:
+        False if another process changed the folder meanwhile and nothing was merged.
     """
     merged, base = list(files), table.snapshot()
 
     def rows(file: DataFile) -> Iterator[pa.RecordBatch]:
         with table.reading(file) as opened:
             for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=table.schema.names):
-                # The old file's totals are among the schema's metadata.
+                # The schema's metadata holds the totals of the old file, which are wrong for the merged one.
                 yield batch.replace_schema_metadata(None)
 
     folder = merged[0].folder
@@ -82,19 +85,23 @@ def compact(table: FolderTable, files: Iterable[DataFile], about: Mapping[str, s
 
 
 def uncommitted_files(table: FolderTable) -> dict[str, datetime]:
-    """Returns the files that were never committed, or not yet, and when each was written."""
-    # In this order: what is committed after the listing is then in the log.
+    """Returns the modification times of the files that were never committed, or are not committed yet, by path."""
+    # List the files first: a file that is committed after the listing is then found in the log.
     listed = table.listing()
     named = _named(table)
     return {path: written for path, written in listed.items() if path not in named}
 
 
 def delete_uncommitted(table: FolderTable, paths: Iterable[str]) -> list[str]:
-    """Deletes those of some files that were never committed, and never will be; returns their paths.
+    """Deletes those of the given files that were never committed, and prevents their commit.
 
     Args:
         table: The table.
-        paths: The files. A change to which one belongs was planned before it was written; it is planned anew.
+        paths: The files. A change that would add one of them was planned before the file was written. Its commit is
+            refused, and it must be planned again.
+
+    Returns:
+        The paths of the deleted files.
     """
     if not (left := set(paths) - _named(table)):
         return []
@@ -105,32 +112,32 @@ def delete_uncommitted(table: FolderTable, paths: Iterable[str]) -> list[str]:
 
 
 def _named(table: FolderTable) -> frozenset[str]:
-    """Returns the files that the table's log names, present or removed."""
+    """Returns the paths of the files that the table's log names, present or removed."""
     return table.log.removed().union(file.path for file in table.files())
 
 
 def vacuum(table: FolderTable, keep: timedelta) -> list[str]:
-    """Deletes files that were replaced longer ago than some time, and those of writers that were killed a day ago.
+    """Deletes files that were replaced longer than ``keep`` ago, and files that killed writers left over a day ago.
 
-    It takes one listing of the table, in S3 a request for 1,000 files, and a deletion of as many where there are some.
+    It lists the table once: in S3 one request for every 1,000 files. A deletion takes one request for as many files.
 
     Args:
         table: The table.
-        keep: For how long replaced files stay.
+        keep: How long replaced files are kept.
 
     Returns:
         The paths of the deleted files.
     """
     now, listed = datetime.now(UTC), table.listing()
     present = {file.path for file in table.files()}
-    # A file is older than its replacement.
+    # A file was written before it was replaced, so a young file need not be looked up in the log.
     old = {path for path, at in listed.items() if path not in present and now - at > min(keep, LEFT_OVER_AFTER)}
     if not old:
         return []
     table.log.remember_removed(keep)
     due = sorted(old & table.log.removed(now - keep))
     locations.delete_files(table.root, due)
-    # Those of one write together: a long one still writes when its first files are old.
+    # Judge all files of one write by its newest file: a long write may still be running when its first files are old.
     newest: dict[str, datetime] = {}
     for path, at in listed.items():
         newest[_write_of(path)] = max(at, newest.get(_write_of(path), at))
@@ -139,5 +146,5 @@ def vacuum(table: FolderTable, keep: timedelta) -> list[str]:
 
 
 def _write_of(path: str) -> str:
-    """Returns how the names of the files of a write begin."""
+    """Returns the prefix that the names of all files of one write share."""
     return "-".join(path.split("-")[:2])

@@ -1,7 +1,7 @@
-"""Delta tables opened by deltalake; those in S3 are kept open, with credentials that are good for the moment.
+"""Opens Delta tables with deltalake; tables in S3 stay open for as long as their credentials are current.
 
-To open a table takes some requests, and two more for each commit since the last checkpoint of its log. Of one that is
-open, a listing of the newest names in its log tells whether it is as it was.
+Opening a table takes several requests, and two more for each commit since the last checkpoint of its log. For an open
+table, one listing of the newest names in its log shows whether it has changed.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from spark_steps.storage import locations, object_store
 
-# Imported where it is used: the commands that read no table do without.
+# Imported where it is used: commands that read no table do not need it.
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
@@ -24,13 +24,13 @@ _MOST_KEPT = 16
 
 @dataclass
 class _OpenTable:
-    """A table in S3.
+    """An open table in S3.
 
     Attributes:
-        table: The table, at some version.
-        options: What it was opened with.
-        newest: The tag of that version's commit, None where it is not known yet.
-        made: What ``once_a_version`` has made of it, and of which version.
+        table: The table object, at some version.
+        options: The storage options that it was opened with.
+        newest: The tag of that version's commit, None if it is not known yet.
+        made: The cached result of ``once_a_version``: the version, and what was made from it.
     """
 
     table: "DeltaTable"
@@ -40,7 +40,7 @@ class _OpenTable:
 
 
 _KEPT: dict[str, _OpenTable] = {}
-# Of tables that are kept open: no thread brings one up to date while another uses it.
+# Lock of the open tables: no thread updates a table object while another thread uses it.
 SHARED = threading.RLock()
 
 
@@ -49,24 +49,24 @@ def open_table(root: str, version: int | None = None) -> "DeltaTable":
 
     Args:
         root: The table's directory, a normalised location.
-        version: The version; None for the newest, which of a table in S3 all callers share.
+        version: The version; None for the newest. For a table in S3 all callers share the newest table object.
 
     Raises:
-        TableNotFoundError: (of deltalake) There is none.
+        TableNotFoundError: (of deltalake) There is no table.
         FruitsError: There are no credentials.
     """
     options = locations.object_store_options(root)
-    # Not kept on this machine: a folder may be deleted, and another store made in its place.
+    # Tables on the local disk are opened each time: the folder may be deleted and another store made in its place.
     return _newest(root, options) if locations.is_remote(root) and version is None else _opened(root, version, options)
 
 
 def once_a_version(root: str, table: "DeltaTable", make: Callable[[], Made]) -> Made:
-    """Returns what is made of a table; of one that is kept open only once as long as its version is the same.
+    """Returns the result of a function of a table; for an open table it is cached until the version changes.
 
     Args:
-        root: Where it lies.
-        table: The table.
-        make: Makes it.
+        root: The table's directory, a normalised location.
+        table: The table object.
+        make: The function.
     """
     kept = _KEPT.get(root)
     if kept is None or kept.table is not table:
@@ -96,7 +96,7 @@ def _newest(root: str, options: dict[str, str]) -> "DeltaTable":
 
 
 def _brought_up_to_date(root: str, kept: _OpenTable) -> bool:
-    """Returns whether a table is at its newest version now; False where it is gone, or another is in its place."""
+    """Updates an open table to its newest version; returns False if it is gone or was replaced by another table."""
     version = kept.table.version()
     commits = _commits_since(root, version)
     if version not in commits or kept.newest not in (None, commits[version]):
@@ -108,6 +108,6 @@ def _brought_up_to_date(root: str, kept: _OpenTable) -> bool:
 
 
 def _commits_since(root: str, version: int) -> dict[int, str]:
-    """Returns the tags of a version and of some that came after it, by version."""
+    """Returns the tags of the commits of a version and of later ones, by version: at most one page of a listing."""
     found = locations.tags_after(root, f"{LOG}/{version:020}.")
     return {int(match[1]): tag for name, tag in found.items() if (match := COMMIT_NAME.fullmatch(name))}

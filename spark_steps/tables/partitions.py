@@ -1,4 +1,4 @@
-"""Files shared out among Spark's tasks, which read them themselves."""
+"""Assigns files to Spark's tasks, which read the files themselves."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -18,10 +18,10 @@ Item = TypeVar("Item")
 
 
 def contiguous_partitions(files: Sequence[DataFile], shares: int) -> list[list[DataFile]]:
-    """Cuts a list of files into at most so many runs of about equal size, in order.
+    """Cuts a list of files into at most ``shares`` contiguous parts of about equal size.
 
-    In order, so that a task meets few folders: the files it writes are then at most one for each folder and
-    one more for each task.
+    The order is kept, so that each task has few folders: all tasks together then write at most one file for each folder
+    and one more for each task.
     """
     if not files:
         return []
@@ -41,15 +41,15 @@ def deferred_rows(
     shares: Sequence[Sequence[Item]],
     function: Callable[[Iterator[Item]], Iterator[pa.RecordBatch]],
 ) -> DeferredRows:
-    """Returns the rows that a function makes of files which it reads itself, one task for each share.
+    """Returns the rows that a function computes from files which it reads itself, one task for each share.
 
-    Rows of 1280 numbers cost more to carry from the JVM to Python than to read: with pyarrow in the task they
-    never pass through the JVM.
+    Moving rows of 1280 numbers from the JVM to Python takes longer than reading them. The tasks read them with pyarrow,
+    so they never pass through the JVM.
 
     Args:
         spark: The session.
-        shares: The files of each task, or parts of them.
-        function: From what a task has to Arrow batches.
+        shares: The files, or row ranges of files, of each task.
+        function: Turns the share of a task into Arrow batches.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -57,7 +57,7 @@ def deferred_rows(
             for number in batch["id"].to_pylist():
                 yield from function(iter(shares[number]))
 
-    # The shares travel with the function. As rows they would take a second Python worker for each task.
+    # The shares are pickled with the function. As rows of a DataFrame they would need a second Python worker per task.
     return DeferredRows(rows_in_partitions(spark, len(shares)), run)
 
 
@@ -71,8 +71,8 @@ def map_partitions(
 
     Args:
         spark: The session.
-        shares: The files of each task, or parts of them.
-        function: From what a task has to Arrow batches of the schema.
-        schema: The columns of the result, as Spark takes them.
+        shares: The files, or row ranges of files, of each task.
+        function: Turns the share of a task into Arrow batches of the schema.
+        schema: The columns of the result, in Spark's notation.
     """
     return deferred_rows(spark, shares, function).frame(schema)

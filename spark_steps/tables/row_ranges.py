@@ -1,4 +1,4 @@
-"""Rows of files shared out to tasks, and which rows of a table stay, from their keys alone."""
+"""Assigns row ranges of files to tasks, and compares wanted and existing rows by their keys."""
 
 import math
 from bisect import bisect_left
@@ -14,18 +14,18 @@ from spark_steps.tables.schemas import with_folder_column
 if TYPE_CHECKING:
     from spark_steps.tables.deferred_rows import Compute
 
-# A warm Python task costs 50 to 80 ms, about as much as this many photos at the end of a run may leave a core idle for.
+# A warm Python task costs 50 to 80 ms: about as long as a core may idle at the end of a run with tasks of this size.
 _LEAST_ROWS = 32
 _ROWS_AT_A_TIME = 2048
 
 
 @dataclass(frozen=True)
 class FileRows:
-    """Some rows of a file.
+    """Selected rows of a file.
 
     Attributes:
         file: The file.
-        rows: Their numbers, from 0, in ascending order.
+        rows: The row numbers, from 0, in ascending order.
     """
 
     file: DataFile
@@ -37,11 +37,11 @@ class FileRows:
         return cls(file, range(file.rows))
 
     def read(self, table: FolderTable, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yields the rows with the column ``folder``; no batch is without a row.
+        """Yields the rows with the column ``folder``; no batch is empty.
 
         Args:
             table: The file's table.
-            columns: The columns; by default all.
+            columns: The columns to read; None for all.
         """
         start = 0
         with table.reading(self.file) as opened:
@@ -57,11 +57,11 @@ class FileRows:
 
 @dataclass(frozen=True)
 class Difference:
-    """How the rows of a folder differ from those that it should have.
+    """The difference between the wanted and the existing rows of a folder.
 
     Attributes:
-        new: Numbers of the wanted rows that it has not.
-        kept: Numbers of the rows that stay, of each of its files.
+        new: Numbers of the wanted rows that the folder lacks.
+        kept: For each file of the folder, the numbers of the rows that stay.
     """
 
     new: list[int]
@@ -69,11 +69,11 @@ class Difference:
 
 
 def compare(wanted: Sequence[Hashable], files: Sequence[Sequence[Hashable]]) -> Difference:
-    """Compares rows that a folder should have with those that it has, by their keys.
+    """Compares the wanted rows of a folder with the existing ones, by their keys.
 
     Args:
         wanted: The keys of the wanted rows, each once.
-        files: The keys of the rows of each file; of rows that are the same the first one stays.
+        files: The keys of the rows of each file. Of rows with equal keys the first one stays.
     """
     left = {key: number for number, key in enumerate(wanted)}
     kept = [[number for number, key in enumerate(keys) if left.pop(key, None) is not None] for keys in files]
@@ -81,15 +81,15 @@ def compare(wanted: Sequence[Hashable], files: Sequence[Sequence[Hashable]]) -> 
 
 
 def task_sizes(rows: int, cores: int, most: int) -> list[int]:
-    """Returns how many rows each task gets: the last ones few, so that no core waits long for another's last task.
+    """Returns how many rows each task gets. The last tasks are small, so that no core waits long for another one.
 
-    Each takes a share of what is left, as guided self-scheduling does (Polychronopoulos and Kuck 1987), of half that
-    size, and at most so many.
+    Each task takes a share of the remaining rows, as in guided self-scheduling (Polychronopoulos and Kuck 1987), but
+    half as large: the remaining rows divided by twice the cores.
 
     Args:
-        rows: All rows.
-        cores: Tasks that run at a time.
-        most: The largest task.
+        rows: Rows in all.
+        cores: Tasks that run at the same time.
+        most: Rows of the largest task.
     """
     sizes = []
     left = rows
@@ -100,10 +100,10 @@ def task_sizes(rows: int, cores: int, most: int) -> list[int]:
 
 
 def split(files: Iterable[FileRows], sizes: Sequence[int]) -> list[list[FileRows]]:
-    """Cuts rows of files, in their order, into tasks of given sizes, so that a task meets few folders.
+    """Cuts rows of files into tasks of given sizes. The order is kept, so that each task has few folders.
 
     Args:
-        files: The rows; together as many as the sizes.
+        files: The rows; their number is the sum of the sizes.
         sizes: Rows of each task.
     """
     tasks: list[list[FileRows]] = [[]]
@@ -122,10 +122,10 @@ def split(files: Iterable[FileRows], sizes: Sequence[int]) -> list[list[FileRows
 
 
 def computed_from(table: FolderTable, compute: "Compute") -> Callable[[Iterable[FileRows]], Iterator[pa.RecordBatch]]:
-    """Returns what a task does with rows of a table: it reads them, and computes others of them.
+    """Returns the function of a task that reads rows of a table and computes other rows from them.
 
     Args:
         table: The table.
-        compute: From rows with ``folder`` to rows.
+        compute: Turns rows with the column ``folder`` into the result rows.
     """
     return lambda files: compute(rows for one in files for rows in one.read(table))

@@ -1,4 +1,4 @@
-"""Rows taken out of the tables, file by file, without Spark: what stays is bit for bit what it was."""
+"""Removes rows from the tables, file by file, without Spark; the values of the other rows do not change."""
 
 import sys
 from collections import Counter
@@ -19,22 +19,22 @@ from spark_steps.tables.folder_table import DamagedFileError, DataFile, FolderTa
 from spark_steps.tables.maintenance import delete_uncommitted, uncommitted_files
 
 _NAME = "part-erasing"
-# The tasks of a write finish a file each some minutes.
+# Each task of a write finishes a file every few minutes.
 _STILL_WRITTEN_TO = timedelta(minutes=15)
-# A file that is written again is in memory, features among its columns.
+# A file that is rewritten is held in memory, with its features.
 _MOST_FILES_AT_A_TIME = 8
 _ROWS_AT_A_TIME = 4096
-# Of a file that the log does not name: so that it is not read whole, however large it is.
+# Size of files that the log does not name: it is above the limit below which a file is read whole.
 _UNKNOWN_SIZE = sys.maxsize
 
 
 @dataclass(frozen=True)
 class RowPredicate:
-    """Which rows go: those of some photos, under whatever path, and those at some paths, whatever photo lies there.
+    """Which rows to remove: rows of given photos under any path, and rows with given paths of any photo.
 
     Attributes:
         image_ids: The photos.
-        paths: The paths, as the tables have them.
+        paths: The paths, as in the tables.
     """
 
     image_ids: frozenset[str]
@@ -45,7 +45,7 @@ class RowPredicate:
         return {"path": pa.array(self.paths, pa.string()), "image_id": pa.array(self.image_ids, pa.string())}
 
     def mask(self, rows: pa.RecordBatch) -> pa.BooleanArray:
-        """Returns of each row whether it goes."""
+        """Returns for each row whether it is to be removed."""
         gone = pc.is_in(rows["path"], value_set=self._values["path"])
         if "image_id" in rows.schema.names:
             gone = pc.or_(gone, pc.is_in(rows["image_id"], value_set=self._values["image_id"]))
@@ -54,16 +54,16 @@ class RowPredicate:
 
 @dataclass(frozen=True)
 class Matches:
-    """Rows that go.
+    """Rows to remove, in a table and in the other Parquet files of its directory.
 
     Attributes:
         image_ids: Their photos.
         paths: Their paths.
-        folders: Rows of each folder.
-        files: The files that hold them.
-        former: Files that hold such rows and are the table no more, or not yet, and still lie there.
-        former_folders: Folders of these rows.
-        unreadable: Files that are the table no more, or not yet, of which nobody can tell: cut short, or no Parquet.
+        folders: Number of rows in each folder, in the newest version.
+        files: Files of the newest version with such rows.
+        former: Files outside the newest version with such rows: of former versions, or not committed yet.
+        former_folders: Folders of the rows in these files.
+        unreadable: Files outside the newest version whose rows are unknown: truncated, or not Parquet.
     """
 
     image_ids: frozenset[str]
@@ -76,12 +76,12 @@ class Matches:
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """Number of rows to remove from the newest version."""
         return self.folders.total()
 
 
 def find_rows(table: FolderTable, doomed: RowPredicate) -> Matches:
-    """Finds rows in a table and in the files of its former versions; ``path`` and ``image_id`` are read."""
+    """Finds rows in a table and in the files of its former versions; reads ``path`` and ``image_id`` only."""
     return table.while_unchanged(lambda: _find_rows(table, doomed))
 
 
@@ -100,10 +100,10 @@ def _find_rows(table: FolderTable, doomed: RowPredicate) -> Matches:
         try:
             return look(file)
         except (DamagedFileError, TableChangedError):
-            # Cut short by a writer that was killed, or vacuumed since.
+            # Truncated by a killed writer, or vacuumed since.
             return None
 
-    # In this order: what is committed after the listing is then among the table's files.
+    # List the directory first: a file that is committed after the listing is then among the table's files.
     listed, files = table.listing(), table.files()
     others = [DataFile(path, "", _UNKNOWN_SIZE, 0) for path in sorted(listed.keys() - {file.path for file in files})]
     with locations.translate_errors(table.root):
@@ -131,7 +131,7 @@ def _values(found: Iterable[pa.Table], column: str) -> frozenset[str]:
 
 
 def check_nobody_writes(table: FolderTable) -> None:
-    """Raises a FruitsError where a write seems to be under way, on this machine or another."""
+    """Raises a FruitsError if a write seems to be in progress, on this machine or another."""
     for path, written in uncommitted_files(table).items():
         if not path.startswith(_NAME) and datetime.now(UTC) - written < _STILL_WRITTEN_TO:
             raise FruitsError(
@@ -141,15 +141,15 @@ def check_nobody_writes(table: FolderTable) -> None:
 
 
 def remove_rows(table: FolderTable, doomed: RowPredicate) -> None:
-    """Takes rows out of a table; whatever ends the process, the table has all of them or none.
+    """Removes rows from a table in one commit: if the process ends early, the table has all of the rows or none.
 
-    Files that hold none of them are not touched. Those that did are deleted at once, also those of former versions, as
-    well as what was not committed by now and what nobody can read: a writer that has looked at the table before has to
-    look again, and meets the note of the erasure.
+    Files without such rows are not changed. Files with such rows are deleted at once, also those of former versions. So
+    are uncommitted and unreadable files. A writer that planned on an earlier snapshot must plan again, and then finds
+    the note of the erasure.
     """
     exists = table.snapshot().version >= 0
     if exists:
-        # First: what somebody commits before this is found; what was planned before is committed no more.
+        # Do this first: commits made before are found below, and changes planned before can no longer be committed.
         table.log.outdate_plans()
         table.while_unchanged(lambda: _remove_rows(table, doomed))
         delete_uncommitted(table, table.listing())
@@ -157,7 +157,7 @@ def remove_rows(table: FolderTable, doomed: RowPredicate) -> None:
     locations.delete_files(table.root, found.former)
     if found.unreadable:
         if exists:
-            # One of them may be in the middle of being written, by a compaction, which no note of an erasure stops.
+            # A compaction may be writing one of them: it does not check for notes of erasures.
             table.log.outdate_plans()
         committed = {file.path for file in table.files()}
         locations.delete_files(table.root, [path for path in found.unreadable if path not in committed])
@@ -170,7 +170,7 @@ def _remove_rows(table: FolderTable, doomed: RowPredicate) -> None:
 
     def rewrite(file: DataFile) -> list[DataFile]:
         parts = _kept(table, file, doomed)
-        # An empty file is as good as none, and with it the folder would be there for ever.
+        # Write no empty file: with it the folder would stay in the table for ever.
         first = next(parts, None)
         return [] if first is None else [write_file(table.root, file.folder, chain([first], parts), _NAME)]
 
@@ -185,5 +185,5 @@ def _kept(table: FolderTable, file: DataFile, doomed: RowPredicate) -> Iterator[
         for batch in opened.iter_batches(_ROWS_AT_A_TIME):
             kept = batch.filter(pc.invert(doomed.mask(batch)))
             if kept.num_rows:
-                # The old file's totals are among the schema's metadata, and those are sums with the rows that go.
+                # The schema's metadata holds the totals of the old file, which include the removed rows.
                 yield kept.replace_schema_metadata(None)

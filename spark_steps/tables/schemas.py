@@ -1,4 +1,4 @@
-"""The columns of the tables, as Arrow has them, so that they can be read without Spark."""
+"""The schemas of the tables, as Arrow schemas, so that the tables can be read without Spark."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -54,19 +54,19 @@ REDUCED_SCHEMA = pa.schema(
 
 
 def with_folder(schema: pa.Schema) -> pa.Schema:
-    """Returns a table's columns with the partition column ``folder`` last, as readers give them."""
+    """Returns a table's schema with the partition column ``folder`` last, as readers return it."""
     return schema.append(pa.field(FOLDER, pa.string()))
 
 
 def to_spark(schema: pa.Schema) -> "StructType":
-    """Returns columns as Spark has them."""
+    """Returns an Arrow schema as a Spark schema."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     return from_arrow_schema(schema)
 
 
 def by_folder(files: Iterable[DataFile], folders: Iterable[str]) -> dict[str, list[DataFile]]:
-    """Returns the files of each of some folders."""
+    """Returns the files of each of the given folders; a folder without files has an empty list."""
     found: dict[str, list[DataFile]] = {folder: [] for folder in folders}
     for file in files:
         if file.folder in found:
@@ -75,13 +75,13 @@ def by_folder(files: Iterable[DataFile], folders: Iterable[str]) -> dict[str, li
 
 
 def with_folder_column(batch: pa.RecordBatch, folder: str) -> pa.RecordBatch:
-    """Returns rows of one folder with the column ``folder``."""
+    """Returns the rows of one folder with the column ``folder`` added."""
     return batch.append_column(FOLDER, pa.array([folder] * len(batch), pa.string()))
 
 
 def matrix_of(lists: pa.ListArray) -> NDArray[Any]:
-    """Returns N lists of k numbers each, none of them null, as a matrix of shape (N, k) over the same memory."""
+    """Returns N lists of k numbers each, none of them null, as a matrix of shape (N, k) without a copy."""
     values = lists.flatten()
-    # Not to_numpy, which imports pandas: half of the time that a small command takes.
+    # to_numpy would import pandas, which takes half of the time of a small command.
     numbers = np.frombuffer(values.buffers()[1], values.type.to_pandas_dtype())
     return numbers[values.offset : values.offset + len(values)].reshape(len(lists), -1)

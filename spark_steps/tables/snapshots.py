@@ -1,4 +1,4 @@
-"""What a table's log says: the files of a version, the change that makes the next one, and the commits."""
+"""The contents of a table's log: the files of a version, the change to the next version, and the commits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TableChangedError(FruitsError):
-    """Files of a table have been replaced since they were looked at: another look finds the table whole."""
+    """Files of a table have been replaced since they were looked up; a retry reads the new files."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class DataFile:
     """One Parquet file of a table.
 
     Attributes:
-        path: Its path below the table's root; no other file ever has the same.
+        path: Its path below the table's root, which is never used again for another file.
         folder: The image folder whose rows it holds.
-        size: Bytes.
-        rows: Rows.
-        added: When it was committed, milliseconds since 1970.
+        size: Size in bytes.
+        rows: Number of rows.
+        added: Time of the commit, milliseconds since 1970.
     """
 
     path: str
@@ -43,7 +43,7 @@ class Snapshot:
     """A table at one version.
 
     Attributes:
-        version: Its number, from 0; -1 where there is no table yet.
+        version: Its number, from 0; -1 if there is no table yet.
         files: Its files, by folder and then in the order in which they were added.
         properties: The table's properties.
     """
@@ -53,7 +53,7 @@ class Snapshot:
     properties: tuple[tuple[str, str], ...] = ()
 
     def property(self, name: str) -> str | None:
-        """Returns a property of the table, None where it has none of that name."""
+        """Returns a property of the table, None if it is not set."""
         return dict(self.properties).get(name)
 
     def paths(self, folder: str) -> frozenset[str]:
@@ -70,16 +70,16 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Commit:
-    """A version of a table, as its log tells of it.
+    """A version of a table, as its log describes it.
 
     Attributes:
         version: Its number.
-        at: When it was committed.
+        at: Time of the commit.
         operation: ``WRITE``, ``CREATE TABLE`` and so on.
-        parameters: What the operation was told, such as the properties that it set.
-        about: What the writer has written into it: the run, the asset, rows added and removed.
-        files_added: Files that came.
-        files_removed: Files that went.
+        parameters: Parameters of the operation, such as the properties that it set.
+        about: The writer's metadata: the run, the asset, rows added and removed.
+        files_added: Number of files added.
+        files_removed: Number of files removed.
     """
 
     version: int
@@ -93,14 +93,14 @@ class Commit:
 
 @dataclass(frozen=True)
 class FileChange:
-    """Files that replace others of some folders.
+    """A change of a table's files, ready to be committed.
 
     Attributes:
-        added: The files that come; they lie in the table's directory already.
-        removed: The files that go.
-        base: The table that this was planned on.
-        folders: The folders that have to be as they were then.
-        kept: Rows of the files that come that are also in those that go.
+        added: The files to add; they are in the table's directory already.
+        removed: The files to remove.
+        base: The snapshot that the change was planned on.
+        folders: The folders that must be unchanged since the base snapshot.
+        kept: Rows of added files that are also in removed files.
     """
 
     added: Sequence[DataFile]

@@ -1,6 +1,6 @@
-"""Totals of a Parquet file's rows, kept in its footer: what a look at a table needs without reading its rows.
+"""Totals of a Parquet file's rows, kept in its footer, so that a table is summarised without reading its rows.
 
-Parquet's own statistics have the least and the most of a column, not its sum, and nothing of lists.
+Parquet's own statistics have the minimum and maximum of a column, but no sums, and nothing for lists.
 """
 
 import base64
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-# With the number of its fields' set: a footer of another set counts as none.
+# The number is that of the set of fields. A footer with another set of fields is ignored.
 FOOTER_KEY = "fruits.totals.2"
 _COLUMNS = ("image_id", "path", "length", "modification_time", "features", "model", "pca_model")
 _ROWS_AT_A_TIME = 2048
@@ -25,18 +25,18 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Totals:
-    """Totals of some rows, of the columns that they have.
+    """Totals of rows, over the columns that the rows have.
 
     Attributes:
-        rows: Rows.
+        rows: Number of rows.
         length: Sum of ``length``, bytes.
         newest: Greatest ``modification_time``, milliseconds since 1970.
         vectors: Rows with a vector in ``features``.
-        sum: Sum of these vectors, None where there is none; of shape (1280,) for features.
+        sum: Sum of these vectors, of shape (1280,); None if there is none.
         made_by: The values of ``model`` and of ``pca_model``.
-        photos: Digest of the photos that can be used: those with features, in reduced_features all; the sum of their
-            image ids as ``Moments`` has it, 0 where the table has none.
-        paths: Digest of where these lie: the sum modulo 2^256 of a hash of each path.
+        photos: Digest of the usable photos: those with features, and all photos of reduced_features. It is the sum of
+            their image ids, as in ``Moments``; 0 for a table without image ids.
+        paths: Digest of the paths of the usable photos: the sum modulo 2^256 of a hash of each path.
     """
 
     rows: int = 0
@@ -86,7 +86,7 @@ class Totals:
         )
 
     def to_footer(self) -> dict[str, str]:
-        """Returns the totals as a footer keeps them; with 1280 features that is 14 kB."""
+        """Returns the totals as key-value metadata of a Parquet footer: 14 kB with 1280 features."""
         document: dict[str, Any] = {"length": self.length, "newest": self.newest, "vectors": self.vectors}
         if self.sum is not None:
             document["sum"] = base64.b64encode(self.sum.astype("<f8").tobytes()).decode()
@@ -95,8 +95,8 @@ class Totals:
 
 
 def milliseconds(timestamp: float) -> int:
-    """Returns a time in seconds since 1970 as whole milliseconds, which is what a listing by Spark keeps."""
-    # Through microseconds: a float of seconds may be a hair below the millisecond it stands for.
+    """Returns a time in seconds since 1970 as whole milliseconds, the precision of a listing by Spark."""
+    # Round to microseconds first: a float of seconds may lie slightly below the millisecond that it stands for.
     return round(timestamp * 1_000_000) // 1000
 
 
@@ -113,7 +113,7 @@ def _number_of(path: str) -> int:
 
 def _sum(vectors: pa.ChunkedArray | pa.ListArray) -> Vector | None:
     widths = pc.unique(pc.list_value_length(vectors))
-    # Vectors of two lengths are for the check of the features to tell.
+    # The check of the features reports vectors of different lengths.
     if len(widths) != 1:
         return None
     numbers = pc.list_flatten(vectors).to_numpy()
@@ -126,7 +126,7 @@ def _columns(file: pq.ParquetFile) -> list[str]:
 
 
 def read_totals(opened: pq.ParquetFile) -> Totals:
-    """Returns the totals of a Parquet file, of its footer or, where that has none, of its rows."""
+    """Returns the totals of a Parquet file, from its footer or, if the footer has none, from its rows."""
     kept: Mapping[bytes, bytes] = opened.metadata.metadata or {}
     if (document := kept.get(FOOTER_KEY.encode())) is None:
         return sum_of(Totals.of_rows(rows) for rows in opened.iter_batches(_ROWS_AT_A_TIME, columns=_columns(opened)))
@@ -156,7 +156,7 @@ _DIGEST_MODULUS = 1 << 256
 
 
 def digest_of(numbers: Iterable[int]) -> int:
-    """Returns the digest of photos: of their image ids as numbers, or of the digests of parts of them."""
+    """Returns the digest of a set of photos from their image ids as numbers, or from the digests of its parts."""
     return sum(numbers) % _DIGEST_MODULUS
 
 
@@ -164,24 +164,24 @@ TotalsByFolder = Mapping[str, Totals]
 
 
 def of_others(by_folder: TotalsByFolder, name: str | None) -> list[str]:
-    """Returns the folders with rows that were made by another network, or PCA model, than the named one, sorted."""
+    """Returns the folders with rows that another network or PCA model than the given one has made, sorted."""
     return sorted(folder for folder, totals in by_folder.items() if totals.made_by - {name})
 
 
 def folders_to_reduce(features: TotalsByFolder, reduced: TotalsByFolder, version: str) -> set[str]:
-    """Returns the folders whose reduced features do not follow from their features and the current PCA model.
+    """Returns the folders whose reduced features are stale or missing for their features and the current PCA model.
 
     Args:
         features: Totals of mobilenet_features.
         reduced: Totals of reduced_features.
-        version: Of the PCA model.
+        version: Version of the PCA model.
     """
     return not_reduced(features, reduced) | set(of_others(reduced, version))
 
 
 def not_reduced(features: TotalsByFolder, reduced: TotalsByFolder) -> set[str]:
-    """Returns the folders whose reduced features are not of the photos that have features."""
-    # A folder without any row of features is not looked at: somebody may have copied the reduced features alone.
+    """Returns the folders whose reduced features are of other photos than those that have features."""
+    # Folders without any row of features are skipped: the store may be a copy of the reduced features alone.
     return {
         folder
         for folder, totals in features.items()

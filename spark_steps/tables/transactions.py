@@ -1,4 +1,4 @@
-"""Transactions of deltalake, made on the very version that a change was checked against."""
+"""Transactions of deltalake, committed only on the version that a change was checked against."""
 
 import json
 import time
@@ -21,18 +21,22 @@ if TYPE_CHECKING:
 
 @contextmanager
 def at_version(table: "DeltaTable", version: int) -> Iterator[None]:
-    """Holds a table at the version that a transaction was checked against."""
+    """Keeps a table object at the version that a transaction was checked against, while the block runs.
+
+    Raises:
+        CommitFailedError: (of deltalake) The table object is at another version already.
+    """
     from deltalake.exceptions import CommitFailedError
 
     with SHARED:
-        # Another thread of this process may have brought it up to date since.
+        # Another thread of this process may have updated the shared table object since.
         if table.version() != version:
             raise CommitFailedError(f"version {version} is no longer the newest")
         yield
 
 
 def transact_change(table: "DeltaTable", version: int, change: FileChange, about: Mapping[str, str]) -> None:
-    """Commits a change on a version of a table; deltalake tries it once and never rebases it."""
+    """Commits a change on a version of a table; deltalake attempts it once and never rebases it."""
     from deltalake.transaction import AddAction, RemoveAction
 
     now = int(time.time() * 1000)
@@ -49,21 +53,26 @@ def transact_change(table: "DeltaTable", version: int, change: FileChange, about
 
 
 def commit_properties(about: Mapping[str, str]) -> "CommitProperties":
-    """Returns what a commit is made with: its metadata, and no second try."""
+    """Returns the properties of a commit: its metadata, and no retry."""
     from deltalake import CommitProperties
 
     return CommitProperties(custom_metadata=dict(about), max_commit_retries=0)
 
 
-# A change that was planned when this was another has to be planned anew, whatever folder it changes.
+# A table property. A change planned while it had another value must be planned again, whichever folders it changes.
 PLANNED_SINCE = "fruits.plannedSince"
 
 
 def is_outdated(change: FileChange, now: Snapshot) -> bool:
-    """Returns whether a change can no longer be made as it was planned."""
+    """Returns whether a change can no longer be committed as planned.
+
+    Args:
+        change: The change.
+        now: The table's newest snapshot.
+    """
     if now.property(PLANNED_SINCE) != change.base.property(PLANNED_SINCE):
         return True
     if any(now.paths(folder) != change.base.paths(folder) for folder in change.folders):
         return True
-    # Of a caller who has found the files before the table that it names.
+    # A caller may have looked up the removed files before it took the base snapshot, so the check above is not enough.
     return any(file.path not in now.paths(file.folder) for file in change.removed)
