@@ -6,7 +6,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 # Every command here starts Python processes that import much: each would compile all of it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test chaos ui notebook audit lint bench bench-small emr-emulator clean
+.PHONY: setup run test test-unit test-spark test-services test-emr test-s3 test-ui test-benchmarks connectors chaos ui notebook audit lint bench bench-small emr-emulator clean
 
 setup: .venv/.locked
 
@@ -19,12 +19,39 @@ setup: .venv/.locked
 run: setup
 	.venv/bin/fruits demo
 
-# Spark's connectors for S3 and Delta Lake are fetched before, because Ivy is not made for two at once. Files, not tests, are shared out: their
-# fixtures take longer than most tests.
+# Files, not tests, are shared out: their fixtures take longer than most tests.
+PYTEST := .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Browsers, servers and processes may be late on a busy machine; what is ours alone is never run again.
+RERUNS := --reruns 1 -rR
+
+# It ends with the first stage in which a test fails. The last ones are one run: their workers and sessions take long to start.
 test: lint
 	$(UV) lock --check --quiet
+	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory test-spark
+	@$(MAKE) --no-print-directory test-services
+
+# Under a minute.
+test-unit: setup
+	@echo "== Stage: unit =="
+	$(PYTEST) tests/unit
+
+test-spark: setup connectors
+	@echo "== Stage: spark, store, dagster, erasure =="
+	$(PYTEST) tests/spark tests/store tests/dagster tests/erasure
+
+test-services: setup connectors
+	@echo "== Stage: emr, s3, ui, benchmarks =="
+	$(PYTEST) $(RERUNS) tests/emr tests/s3 tests/ui tests/benchmarks
+
+# Each of them alone.
+test-emr test-s3 test-ui test-benchmarks: setup connectors
+	@echo "== Stage: $(@:test-%=%) =="
+	$(PYTEST) $(RERUNS) tests/$(@:test-%=%)
+
+# Spark's connectors for S3 and Delta Lake are fetched before, because Ivy is not made for two at once.
+connectors: setup
 	.venv/bin/python -c "from tests.emr_emulator.spark import delta_jars, s3_jars; s3_jars(); delta_jars()"
-	.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Faults on purpose for so many minutes, and a comparison with undisturbed runs: make chaos SEED=1 MINUTES=10 (docs/faults.md).
 chaos: setup
@@ -50,7 +77,7 @@ ui: setup
 # What the rivals need is added to .venv and changes nothing else in it; Daft has an environment of its own.
 bench: setup
 	$(UV) sync --locked --quiet --compile-bytecode --group bench
-	$(UV) sync --locked --quiet --compile-bytecode --script benchmarks/contenders/features_daft.py
+	$(UV) sync --locked --quiet --compile-bytecode --script benchmarks/contenders/features/daft.py
 	.venv/bin/python -m benchmarks $(BENCH)
 
 # Does it work? A few photos, one round, with the rivals that are installed.

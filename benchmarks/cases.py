@@ -56,21 +56,21 @@ class Case:
         """Returns the command of a job."""
         if self.command is not None:
             return self.command(job)
-        return [sys.executable, "-m", f"benchmarks.contenders.{self.name.replace('/', '_')}", job.as_argument()]
+        return [sys.executable, "-m", f"benchmarks.contenders.{self.name.replace('/', '.')}", job.as_argument()]
 
     def missing(self) -> str | None:
         """Returns why it cannot run here, None where it can."""
         if absent := [name for name in self.needs if find_spec(name) is None]:
             return f"{', '.join(absent)} not installed (uv sync --group bench)"
         if self.command is _daft and daft_python() is None:
-            return "Daft's own environment is not there (uv sync --script benchmarks/contenders/features_daft.py)"
+            return "Daft's own environment is not there (uv sync --script benchmarks/contenders/features/daft.py)"
         return None
 
 
 @cache
 def daft_python() -> str | None:
     """Returns the interpreter of Daft's own environment, None where it has not been made."""
-    script = str(_CONTENDERS / "features_daft.py")
+    script = str(_CONTENDERS / "features" / "daft.py")
     try:
         command = [find_uv(), "python", "find", "--script", script]
     except FruitsError:
@@ -83,7 +83,7 @@ def daft_python() -> str | None:
 
 
 def _daft(job: Job) -> list[str]:
-    return [daft_python() or "python", "-m", "benchmarks.contenders.features_daft", job.as_argument()]
+    return [daft_python() or "python", "-m", "benchmarks.contenders.features.daft", job.as_argument()]
 
 
 def _contender(module: str) -> Callable[[Job], list[str]]:
@@ -122,9 +122,9 @@ CASES = [
         "phone photos",
         (1500,),
         _STORE_FEATURES,
-        command=_contender("features_ours"),
+        command=_contender("features.ours"),
     ),
-    Case("phone/pool", "process pool, our decoding", "phone photos", (1500,), "", command=_contender("features_pool")),
+    Case("phone/pool", "process pool, our decoding", "phone photos", (1500,), "", command=_contender("features.pool")),
     Case("phone/pool_full", "process pool, full decoding", "phone photos", (1500,), "", same_pixels=False),
     Case("pca/ours", "ours: one pass in Spark", "features table", _TABLES),
     Case("pca/spark_ml", "spark.ml StandardScaler and PCA", "features table", _TABLES, small=False),

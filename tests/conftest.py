@@ -1,23 +1,52 @@
-"""What the tests share: one Spark session, one random network, and photos of both kinds."""
+"""What the tests share: a stage for each, one Spark session, one random network, and photos of both kinds.
 
+Whatever takes long to import is imported by the fixture that needs it.
+"""
+
+import hashlib
 import os
-from collections.abc import Iterator
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from importlib.metadata import distributions, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import boto3
-import dagster as dg
 import pytest
+from filelock import FileLock
 from PIL import Image
-from pyspark.sql import SparkSession
 
-from fruits_assets.resources import LocalPySparkResource
-from fruits_assets.sample_photos import write_sample
-from fruits_assets.settings import Settings, read_settings
-from spark_steps.features.weights import MobileNetModel, load_model
-from spark_steps.spark.session import local_spark_config
-from tests.support.project import SHARED_DATA
+from tests.support.aws.s3_server import S3, moto_server
+from tests.support.project import PROJECT, SHARED_DATA
 
-_PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS
+if TYPE_CHECKING:
+    import dagster as dg
+    from pyspark.sql import SparkSession
+
+    from fruits_assets.settings import Settings
+    from spark_steps.features.weights import MobileNetModel
+
+PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS
+# Which of the two pyproject.toml asks for depends on the machine.
+TENSORFLOW = next(name for name in ("tensorflow", "tensorflow-cpu") if any(distributions(name=name)))
+STAGES = {
+    "unit": "unit",
+    "spark": "spark",
+    "store": "spark",
+    "dagster": "spark",
+    "erasure": "spark",
+    "s3": "s3",
+    "emr": "emr",
+    "ui": "ui",
+    "benchmarks": "ui",
+}
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Marks each test with the stage of its folder."""
+    for item in items:
+        folder = item.path.relative_to(PROJECT / "tests").parts[0]
+        item.add_marker(STAGES[folder])
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -30,29 +59,45 @@ def no_settings_from_outside() -> None:
 @pytest.fixture(autouse=True)
 def no_credentials_of_the_test_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has boto3 look for credentials anew: it keeps those of a process's first client."""
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    if boto3 := sys.modules.get("boto3"):
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
 
 @pytest.fixture(autouse=True)
 def no_limit_of_pixels_of_the_test_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gives Pillow its own limit: a photo that is decoded in this process leaves that of its settings."""
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", _PILLOWS_LIMIT)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", PILLOWS_LIMIT)
 
 
 @pytest.fixture(scope="session")
-def spark() -> SparkSession:
+def spark() -> "SparkSession":
     """The session of this process, two cores."""
+    from fruits_assets.resources import LocalPySparkResource
+    from spark_steps.spark.session import local_spark_config
+
     return LocalPySparkResource(spark_config=local_spark_config("2")).spark_session
 
 
 @pytest.fixture(scope="session")
-def network(tmp_path_factory: pytest.TempPathFactory) -> MobileNetModel:
-    """MobileNetV2 with random weights, converted by TensorFlow once for all tests."""
-    return load_model("random:0", str(tmp_path_factory.mktemp("network")))
+def network() -> "MobileNetModel":
+    """MobileNetV2 with random weights, converted by TensorFlow once for as long as nothing that converts it changes."""
+    from spark_steps.features.weights import load_model
+
+    cache = PROJECT / ".pytest_cache" / "networks" / _converter()
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / "lock"):
+        return load_model("random:0", str(cache))
+
+
+def _converter() -> str:
+    """Returns a name for what makes a network of weights: other code or another TensorFlow has another."""
+    sources = [file.read_bytes() for file in sorted((PROJECT / "spark_steps" / "features").glob("*.py"))]
+    libraries = " ".join(version(library) for library in ("keras", "numpy", TENSORFLOW))
+    return hashlib.sha256(b"\0".join([*sources, libraries.encode()])).hexdigest()[:16]
 
 
 @pytest.fixture(scope="session")
-def network_file(network: MobileNetModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def network_file(network: "MobileNetModel", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as a weights file that needs no TensorFlow."""
     file = tmp_path_factory.mktemp("weights") / "random.tflite"
     file.write_bytes(network.flatbuffer)
@@ -62,19 +107,25 @@ def network_file(network: MobileNetModel, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """An images root with eight folders of four generated photos."""
+    from fruits_assets.sample_photos import write_sample
+
     write_sample(tmp_path / "photos", photos_per_folder=4)
     return tmp_path / "photos"
 
 
 @pytest.fixture
-def settings(photos: Path, tmp_path: Path, network_file: Path) -> Settings:
+def settings(photos: Path, tmp_path: Path, network_file: Path) -> "Settings":
     """Settings for the generated photos and a new store."""
+    from fruits_assets.settings import read_settings
+
     return read_settings(images=str(photos), store=str(tmp_path / "store"), weights=str(network_file), cores="2")
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
+def instance() -> "Iterator[dg.DagsterInstance]":
     """A real Dagster instance that forgets everything."""
+    import dagster as dg
+
     with dg.DagsterInstance.ephemeral() as ephemeral:
         yield ephemeral
 
@@ -85,3 +136,34 @@ def real_data() -> Path:
     if not SHARED_DATA.exists():
         pytest.skip(f"the shared data is not at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of an S3 in a process of its own."""
+    with moto_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No credentials of AWS, wherever they might come from."""
+    for name in [name for name in os.environ if name.startswith("AWS_") and name != "AWS_CREDENTIAL_PROFILES_FILE"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """A new bucket."""
+    import boto3
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    client = boto3.client("s3", region_name="eu-west-3")
+    name = f"fruits-{uuid.uuid4().hex[:12]}"
+    client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-3"})
+    return S3(f"s3://{name}", client)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.contenders.features_pool import run
+from benchmarks.contenders.features.pool import run
 from benchmarks.harness.agreement import compare_explained_variance, compare_features, reference_features
 from benchmarks.harness.job import Job
 from benchmarks.harness.network import full_pixels, list_photos

@@ -134,6 +134,7 @@ def test_a_command_that_fails_is_told_with_the_checkout_and_what_it_said(tmp_pat
         checkout.run(["report", "--store", str(tmp_path / "none")], tmp_path / "home")
 
 
+@pytest.mark.timeout(900)
 def test_requests_of_a_run_are_counted_and_each_photo_is_read_once(tmp_path: Path, network_file: Path) -> None:
     sizes = ("--folders", "2", "--photos", "2", "--added", "1")
 

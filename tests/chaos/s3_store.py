@@ -11,7 +11,7 @@ from typing import Final
 import boto3
 
 from tests.chaos.faulty_s3 import BadDay, FaultyS3, faulty_s3
-from tests.support.s3_server import moto_server
+from tests.support.aws.s3_server import moto_server
 
 _REGION: Final = "eu-west-3"
 _KEYS: Final = {

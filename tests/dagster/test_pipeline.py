@@ -22,10 +22,10 @@ from spark_steps.queries.report import read_report
 from spark_steps.store.store import Store
 from spark_steps.store.summaries import summarise, total
 from spark_steps.tables.deferred_rows import DriverRows
-from tests.support.checks import checks_of
 from tests.support.photos import save_photo
 from tests.support.pipeline import run_pipeline
 from tests.support.project import REAL_WEIGHTS
+from tests.support.runs import checks_of
 
 TABLES = ("raw_images", "mobilenet_features", "reduced_features")
 

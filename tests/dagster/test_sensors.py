@@ -24,10 +24,9 @@ from spark_steps.errors import FruitsError
 from spark_steps.queries.report import read_report
 from spark_steps.storage import locations
 from spark_steps.store.store import Store
+from tests.support.aws.s3_server import S3
 from tests.support.photos import save_photo
-from tests.support.s3_server import S3
 
-pytest_plugins = ["tests.support.s3_server"]
 Ask = dg.RunRequest | dg.SkipReason
 
 

@@ -15,8 +15,8 @@ from pyspark.sql import SparkSession
 from fruits_assets.engines.staging import code_zip
 from spark_steps.store.store import Store
 from tests.emr_emulator.spark import s3_jars
+from tests.support.aws.s3_server import moto_server
 from tests.support.photos import save_photo
-from tests.support.s3_server import moto_server
 from tests.support.small_store import contents_below, files_that_say
 from tests.support.ways_in import BIN, DEADLINE_SECONDS
 

@@ -20,8 +20,6 @@ from fruits_assets.settings import read_settings
 from spark_steps.errors import FruitsError
 from tests.emr_emulator import Emulator
 
-pytest_plugins = ["tests.emr_emulator.fixtures"]
-
 OURS = {"fruits-stack": "fruits"}
 
 
@@ -171,7 +169,7 @@ def test_without_credentials_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch)
     for arguments in ([], ["--terminate"]):
         result = fruits_clusters(*arguments)
         assert result.exit_code == 1
-        assert "There are no AWS credentials" in result.output
+        assert "aws sso login" in result.output
         assert "Traceback" not in result.output
 
 

@@ -21,7 +21,7 @@ from fruits_assets.engines.launcher import FruitsEmrStepLauncher
 from fruits_assets.engines.staging import StepStaging
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
-from tests.support.cluster import ENVIRONMENT, INFRASTRUCTURE
+from tests.support.aws.cluster import ENVIRONMENT, INFRASTRUCTURE
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

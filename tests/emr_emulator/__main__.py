@@ -20,7 +20,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
 from tests.emr_emulator import processes
-from tests.emr_emulator.clusters import World, end_everything, new_emulator_id
+from tests.emr_emulator.cluster.world import World, end_everything, new_emulator_id
 from tests.emr_emulator.server import Application
 from tests.emr_emulator.spark import ARCHIVE, make_class_archive, make_environment, make_spark_home
 from tests.emr_emulator.stack import REGION, STACK, make_stack, put_photos

@@ -2,39 +2,24 @@
 
 import re
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tests.emr_emulator.clusters import ENDED, STEP_ENDED, Cluster, Instance, Step, World
+from tests.emr_emulator.answers import describe_instance, describe_step, page, summary
+from tests.emr_emulator.checks import (
+    MOST_STEPS,
+    ApiError,
+    check_idle_timeout,
+    check_managed_scaling,
+    check_steps,
+    invalid,
+    unknown,
+)
+from tests.emr_emulator.cluster.life import Cluster
+from tests.emr_emulator.cluster.world import ENDED, STEP_ENDED, Step, World
 
 RELEASES = re.compile(r"emr-(5\.(\d|[12]\d|3[0-6])|6\.(\d|1[0-5])|7\.(\d|1[0-4]))\.\d")
-# Small, so that whoever reads one page only is found out. EMR's own pages hold 50.
-PAGE = {"Clusters": 2, "Steps": 10, "Instances": 2, "InstanceGroups": 2}
-MOST_STEPS = 256
-MOST_ARGUMENT_CHARACTERS = 10_240
-IDLE_TIMEOUTS = range(60, 604_801)
-
-
-class ApiError(Exception):
-    """An error in the words of the AWS API."""
-
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.status = status
-
-
-def invalid(message: str) -> ApiError:
-    """Returns the error for a request that cannot be."""
-    return ApiError("ValidationException", message)
-
-
-def unknown(message: str) -> ApiError:
-    """Returns the error for an id that is not known."""
-    return ApiError("InvalidRequestException", message)
 
 
 LaunchProblem = Callable[[str, dict[str, Any], dict[str, dict[str, str]]], str]
@@ -368,116 +353,3 @@ class ElasticMapReduce:
             reason = cluster.cancel(self.find_step(cluster, step_id), option)
             answers.append({"StepId": step_id, "Status": "FAILED" if reason else "SUBMITTED", "Reason": reason})
         return {"CancelStepsInfoList": answers}
-
-
-def summary(cluster: Cluster) -> dict[str, Any]:
-    """Returns what ListClusters and DescribeCluster both say of a cluster."""
-    timeline = {"CreationDateTime": cluster.created, "ReadyDateTime": cluster.ready, "EndDateTime": cluster.ended}
-    end = cluster.ended or time.time()
-    hours = sum(int(group["InstanceCount"]) for group in cluster.groups) * (1 + int((end - cluster.created) // 3600))
-    return {
-        "Id": cluster.id,
-        "Name": cluster.request["Name"],
-        "Status": {
-            "State": cluster.state,
-            "StateChangeReason": cluster.reason,
-            "Timeline": {name: value for name, value in timeline.items() if value},
-        },
-        "NormalizedInstanceHours": 8 * hours if cluster.ready else 0,
-        "ClusterArn": cluster.arn,
-    }
-
-
-def describe_instance(instance: Instance, region: str) -> dict[str, Any]:
-    """Returns an instance in ListInstances' form."""
-    timeline = {"CreationDateTime": instance.created, "ReadyDateTime": instance.ready, "EndDateTime": instance.ended}
-    return {
-        "Id": instance.emr_id,
-        "Ec2InstanceId": instance.id,
-        "PublicDnsName": "",
-        "PrivateDnsName": f"ip-10-0-0-1.{region}.compute.internal",
-        "PrivateIpAddress": "127.0.0.1",
-        "Status": {
-            "State": instance.state,
-            "StateChangeReason": instance.reason,
-            "Timeline": {name: value for name, value in timeline.items() if value},
-        },
-        "InstanceGroupId": instance.group,
-        "Market": instance.market,
-        "InstanceType": instance.kind,
-        "EbsVolumes": [],
-    }
-
-
-def describe_step(step: Step) -> dict[str, Any]:
-    """Returns a step in DescribeStep's form."""
-    jar = step.config["HadoopJarStep"]
-    timeline = {"CreationDateTime": step.created, "StartDateTime": step.started, "EndDateTime": step.ended}
-    status: dict[str, Any] = {
-        "State": step.state,
-        "StateChangeReason": step.reason,
-        "Timeline": {name: value for name, value in timeline.items() if value},
-    }
-    if step.failure:
-        status["FailureDetails"] = {name: value for name, value in step.failure.items() if value}
-    return {
-        "Id": step.id,
-        "Name": step.config["Name"],
-        "Config": {"Jar": jar["Jar"], "Properties": {}, "Args": step.args},
-        "ActionOnFailure": step.config.get("ActionOnFailure", "TERMINATE_CLUSTER"),
-        "Status": status,
-    }
-
-
-def page(found: list[dict[str, Any]], name: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Returns one page of a list, and the marker of the next."""
-    marker = str(request.get("Marker", "0"))
-    if not marker.isdigit():
-        raise unknown(f"Invalid marker: {marker}")
-    begin, size = int(marker), PAGE[name]
-    answer: dict[str, Any] = {name: found[begin : begin + size]}
-    if begin + size < len(found):
-        answer["Marker"] = str(begin + size)
-    return answer
-
-
-def check_steps(configs: list[dict[str, Any]], concurrency: int) -> None:
-    """Refuses steps that EMR refuses."""
-    if len(configs) > MOST_STEPS:
-        raise invalid("A maximum of 256 steps are allowed in each request.")
-    for config in configs:
-        jar = config.get("HadoopJarStep", {})
-        if jar.get("Jar") != "command-runner.jar":
-            raise invalid(f"The emulator runs command-runner.jar only, not {jar.get('Jar')}.")
-        if not jar.get("Args"):
-            raise invalid("command-runner.jar needs a command in Args.")
-        if sum(len(argument) for argument in jar["Args"]) > MOST_ARGUMENT_CHARACTERS:
-            raise invalid(
-                f"1 validation error detected: the arguments of the step {config.get('Name')} hold more than "
-                f"{MOST_ARGUMENT_CHARACTERS} characters."
-            )
-        if config.get("ActionOnFailure") == "CANCEL_AND_WAIT" and concurrency > 1:
-            raise invalid("ActionOnFailure CANCEL_AND_WAIT is not allowed when StepConcurrencyLevel is greater than 1.")
-
-
-def check_idle_timeout(policy: dict[str, Any]) -> None:
-    """Refuses an idle timeout outside of what EMR takes."""
-    if policy.get("IdleTimeout") not in IDLE_TIMEOUTS:
-        raise invalid(f"IdleTimeout must be between 60 and 604800 seconds, and is {policy.get('IdleTimeout')}.")
-
-
-def check_managed_scaling(policy: dict[str, Any]) -> None:
-    """Refuses limits that contradict each other."""
-    limits = policy.get("ComputeLimits", {})
-    if limits.get("UnitType") not in ("Instances", "VCPU", "InstanceFleetUnits"):
-        raise invalid(f"Managed scaling knows no unit {limits.get('UnitType')}.")
-    if limits["UnitType"] != "Instances":
-        raise invalid("The emulator scales by Instances only.")
-    least, most = int(limits.get("MinimumCapacityUnits", 0)), int(limits.get("MaximumCapacityUnits", 0))
-    if not 1 <= least <= most:
-        raise invalid(f"MinimumCapacityUnits ({least}) must be at least 1 and at most MaximumCapacityUnits ({most}).")
-    for name in ("MaximumOnDemandCapacityUnits", "MaximumCoreCapacityUnits"):
-        if name in limits and not 0 <= int(limits[name]) <= most:
-            raise invalid(f"{name} ({limits[name]}) must be at most MaximumCapacityUnits ({most}).")
-    if int(limits.get("MaximumCoreCapacityUnits", most)) < least:
-        raise invalid("MaximumCoreCapacityUnits must be at least MinimumCapacityUnits.")

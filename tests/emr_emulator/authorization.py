@@ -15,8 +15,9 @@ from moto.iam.models import IAMBackend, ManagedPolicy, Role, iam_backends
 from moto.s3.models import s3_backends
 from moto.sts.models import sts_backends
 
-from tests.emr_emulator.api import ApiError, ElasticMapReduce
-from tests.emr_emulator.clusters import ACCOUNT
+from tests.emr_emulator.api import ElasticMapReduce
+from tests.emr_emulator.checks import ApiError
+from tests.emr_emulator.cluster.world import ACCOUNT
 from tests.emr_emulator.policies import Question, as_list, decide, names_principal, trusts
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"

@@ -12,9 +12,11 @@ from xml.sax.saxutils import escape
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from tests.emr_emulator import processes
-from tests.emr_emulator.api import ApiError, ElasticMapReduce
+from tests.emr_emulator.api import ElasticMapReduce
 from tests.emr_emulator.authorization import Authorization, Call, read_call
-from tests.emr_emulator.clusters import ENDED, Cluster, World, process_count
+from tests.emr_emulator.checks import ApiError
+from tests.emr_emulator.cluster.life import Cluster
+from tests.emr_emulator.cluster.world import ENDED, World, process_count
 from tests.emr_emulator.prices import get_products
 from tests.emr_emulator.stack import CHANGES, complete_stacks
 

@@ -11,7 +11,7 @@ from moto.cloudformation.parsing import clean_json
 from fruits_assets.aws.environment import BOOTSTRAP, CURRENT, PYTHON, installed_versions
 from fruits_assets.sample_photos import write_sample
 from tests.emr_emulator.authorization import Authorization, backend
-from tests.emr_emulator.clusters import ACCOUNT, World
+from tests.emr_emulator.cluster.world import ACCOUNT, World
 
 REGION, STACK = "eu-west-3", "fruits"
 # The calls after which a stack may have other resources.

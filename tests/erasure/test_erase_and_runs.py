@@ -32,7 +32,7 @@ from spark_steps.store.store import Store
 from spark_steps.tables.folder_table import TableChange, TableChangedError
 from spark_steps.tables.maintenance import MaintenanceLimits
 from spark_steps.tables.schemas import to_spark, with_folder
-from tests.support.s3_server import S3
+from tests.support.aws.s3_server import S3
 from tests.support.small_store import (
     Photo,
     contents_below,
@@ -44,7 +44,6 @@ from tests.support.small_store import (
 )
 
 MODEL = solve(Moments.of_rows(np.random.default_rng(0).normal(size=(5, 8))), "network", PcaSettings(2), ["Fig"])
-pytest_plugins = ["tests.support.s3_server"]
 
 
 @pytest.fixture

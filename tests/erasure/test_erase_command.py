@@ -13,8 +13,6 @@ from spark_steps.store.store import Store
 from tests.support.erasing import all_but_the_lock
 from tests.support.small_store import Photo, contents_below, files_that_say
 
-pytest_plugins = ["tests.support.erasing"]
-
 
 @pytest.fixture
 def fruits(

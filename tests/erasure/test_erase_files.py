@@ -13,11 +13,9 @@ from spark_steps.storage import locations
 from spark_steps.storage.local import LocalFiles
 from spark_steps.storage.s3_client import client
 from spark_steps.store.store import Store
+from tests.support.aws.s3_server import S3
 from tests.support.erasing import all_versions, erase_all
-from tests.support.s3_server import S3
 from tests.support.small_store import TIME, Photo, make_photos, rows_of, write_photos, write_rows
-
-pytest_plugins = ["tests.support.erasing", "tests.support.s3_server"]
 
 
 @pytest.fixture

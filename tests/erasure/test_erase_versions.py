@@ -30,8 +30,6 @@ from tests.support.small_store import (
     write_rows,
 )
 
-pytest_plugins = ["tests.support.erasing"]
-
 
 def paths_at(table: FolderTable, version: int, folders: list[str] | None = None) -> list[str]:
     return sorted(replace(table, version=version).arrow(["path"], folders)["path"].to_pylist())

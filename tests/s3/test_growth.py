@@ -20,11 +20,10 @@ from spark_steps.pca.reduce import plan_reduced
 from spark_steps.store.store import Store
 from spark_steps.store.summaries import summarise
 from spark_steps.tables.maintenance import MaintenanceLimits, maintain
+from tests.support.aws.s3_server import S3, moto_server
 from tests.support.photos import save_photo
-from tests.support.s3_server import S3, moto_server
 from tests.support.steps import write_features, write_raw_images
 
-pytest_plugins = ["tests.support.s3_server"]
 # More than are listed one by one.
 FOLDERS = 80
 

@@ -15,9 +15,8 @@ from spark_steps.photos.fetching import fetch
 from spark_steps.photos.limits import FetchLimits
 from spark_steps.photos.listing import find_photos, list_image_folders
 from spark_steps.storage import locations
-from tests.support.s3_server import S3
+from tests.support.aws.s3_server import S3
 
-pytest_plugins = ["tests.support.s3_server"]
 Serve = Callable[..., LatencyServer]
 
 

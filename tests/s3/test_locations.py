@@ -20,9 +20,7 @@ from spark_steps.storage.backend import Backend
 from spark_steps.storage.local import LocalFiles
 from spark_steps.storage.pyarrow_backend import PyarrowBackend
 from spark_steps.storage.s3 import S3Objects
-from tests.support.s3_server import S3
-
-pytest_plugins = ["tests.support.s3_server"]
+from tests.support.aws.s3_server import S3
 
 
 class Memory(PyarrowBackend):

@@ -1,12 +1,5 @@
 """Photos and stores in S3: as a folder on this machine, with names as hostile, by pyarrow and by Spark."""
 
-import os
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,33 +7,20 @@ from pyarrow import fs
 from pyspark.sql import SparkSession
 
 from fruits_assets.instance.home import ensure_dagster_home, last_store
-from fruits_assets.sample_photos import write_sample
 from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.photos.fetching import fetch
 from spark_steps.photos.limits import FetchLimits
 from spark_steps.photos.listing import count_photos, find_photos, list_image_folders
-from spark_steps.queries.report import read_report
 from spark_steps.spark.connector import connector_config
 from spark_steps.spark.session import hadoop_version, local_spark_config
-from spark_steps.storage import locations, s3_errors
+from spark_steps.storage import locations
 from spark_steps.storage import s3_client as s3_module
-from spark_steps.store.store import Store
-from spark_steps.tables.folder_table import FolderTable
 from tests.emr_emulator.spark import s3_jars
+from tests.support.aws.s3_server import S3
 from tests.support.names import HOSTILE_FOLDERS, HOSTILE_NAMES
-from tests.support.photos import save_photo
-from tests.support.project import PROJECT
-from tests.support.s3_server import S3
 
-DEADLINE_SECONDS = 600
 # moto takes no line feed in a key.
 NAMES = [name for name in HOSTILE_NAMES if "\n" not in name]
-pytest_plugins = ["tests.support.s3_server"]
-ROWS = {
-    "raw_images": ["folder", "path", "label", "length", "error"],
-    "mobilenet_features": ["folder", "path", "image_id", "features", "model", "error"],
-    "reduced_features": ["folder", "path", "image_id", "reduced"],
-}
 
 
 @pytest.fixture
@@ -134,98 +114,6 @@ def test_a_photo_that_vanishes_or_cannot_be_read_is_said_to(s3: S3) -> None:
     assert gone.reason == "vanished"
 
 
-@dataclass
-class Scripted:
-    """A server that gives prepared answers: status, body, and what else it says of the body."""
-
-    answers: list[tuple[int, bytes, dict[str, str]]] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-    address: str = ""
-
-    def will_say(self, status: int, body: bytes, **headers: str) -> None:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.answers.append((status, body, {"Content-Length": str(len(body)), **named}))
-
-
-@pytest.fixture
-def scripted(no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
-    script = Scripted()
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            script.requests.append(f"{self.command} {self.path}")
-            status, body, headers = script.answers.pop(0)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_HEAD = do_POST = do_PUT = answer
-
-        def log_message(self, format: str, *args: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    script.address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setenv("AWS_ENDPOINT_URL", script.address)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    yield script
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.mark.parametrize(
-    ("name", "asked"),
-    [("a%20b", "a%2520b"), ("a+b=c #1?", "a%2Bb%3Dc%20%231%3F"), ("é", "%C3%A9"), ("[x]*", "%5Bx%5D%2A")],
-)
-def test_a_photo_takes_one_request(scripted: Scripted, name: str, asked: str) -> None:
-    scripted.will_say(200, b"photo")
-    assert list(fetch([(f"s3://bucket/Test/{name}.jpg", 5)], FetchLimits())) == [b"photo"]
-    assert scripted.requests == [f"GET /bucket/Test/{asked}.jpg"]
-
-
-@pytest.mark.parametrize(
-    ("name", "asked"), [("n\nl", "n%0Al"), ("a//b", "a//b"), ("a/../b", "a/../b"), ("/slash", "/slash")]
-)
-def test_a_name_that_is_no_path_takes_one_request_too(scripted: Scripted, name: str, asked: str) -> None:
-    scripted.will_say(200, b"photo")
-    assert list(fetch([(f"s3://bucket/{name}.jpg", 5)], FetchLimits())) == [b"photo"]
-    assert scripted.requests == [f"GET /bucket/{asked}.jpg"]
-    scripted.will_say(200, b"photo")
-    assert locations.read_bytes(f"s3://bucket/{name}.jpg", 3) == b"pho"
-
-
-def test_a_photo_that_breaks_off_is_asked_for_again(scripted: Scripted) -> None:
-    scripted.will_say(200, b"pho", Content_Length="5", ETag='"1"')
-    scripted.will_say(206, b"to", Content_Range="bytes 3-4/5", ETag='"1"')
-    assert list(fetch([("s3://bucket/1.jpg", 5)], FetchLimits())) == [b"photo"]
-
-
-def test_what_s3_refuses_is_told_in_a_sentence_and_ends_no_batch(scripted: Scripted) -> None:
-    for status, code in (
-        (403, "AccessDenied"),
-        (400, "ExpiredToken"),
-        (404, "NoSuchBucket"),
-        (301, "PermanentRedirect"),
-    ):
-        scripted.will_say(status, f"<Error><Code>{code}</Code><Message>No.</Message></Error>".encode())
-    reasons = [str(one) for one in fetch([("s3://bucket/<Code>1.jpg", 5)] * 4, FetchLimits(photos=1))]
-    for reason, said in zip(reasons, ("denies access", "expired", "no such bucket", "another region"), strict=True):
-        assert reason.startswith("unreadable: s3://bucket/<Code>1.jpg: ")
-        assert said in reason
-
-
-def test_an_answer_nobody_knows_gives_the_same_reason_each_time(scripted: Scripted) -> None:
-    for _ in range(2):
-        scripted.will_say(418, b"<Error><Code>Teapot</Code></Error>")
-    first, second = fetch([("s3://bucket/1.jpg", 5)] * 2, FetchLimits(photos=1))
-    assert "Teapot" in str(first)
-    assert str(first) == str(second)
-
-
 def test_no_more_of_a_photo_is_read_than_is_let_through(s3: S3) -> None:
     for name, size in (("empty", 0), ("whole", 10), ("large", 11)):
         s3.put(name, bytes(size))
@@ -236,54 +124,6 @@ def test_no_more_of_a_photo_is_read_than_is_let_through(s3: S3) -> None:
     assert isinstance(large, UnusablePhotoError)
     assert large.reason == "too large"
     assert locations.read_bytes(f"{s3.bucket}/large", 4) == bytes(4)
-
-
-def deletion_error(code: str, key: str = "a") -> bytes:
-    error = f"<Error><Key>{key}</Key><Code>{code}</Code><Message>Please try again.</Message></Error>"
-    return f"<DeleteResult>{error}</DeleteResult>".encode()
-
-
-def test_a_deletion_that_s3_could_not_do_just_then_is_tried_again(scripted: Scripted) -> None:
-    for code in ("InternalError", "SlowDown"):
-        scripted.will_say(200, deletion_error(code))
-    scripted.will_say(200, b"<DeleteResult/>")
-    s3_module.delete_keys("bucket", ["a", "b"])
-    assert len(scripted.requests) == 3
-
-
-def test_a_deletion_that_is_denied_is_not_tried_again(scripted: Scripted) -> None:
-    scripted.will_say(200, deletion_error("AccessDenied"))
-    with pytest.raises(FruitsError, match="s3://bucket/a: AWS denies access"):
-        s3_module.delete_keys("bucket", ["a"])
-
-
-def test_a_role_that_may_not_be_assumed_is_one_sentence(
-    scripted: Scripted, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    config = tmp_path / "config"
-    config.write_text(
-        "[profile person]\naws_access_key_id = test\naws_secret_access_key = test\n"
-        "[profile refused]\nregion = eu-west-3\n"
-        "role_arn = arn:aws:iam::123456789012:role/other\nsource_profile = person\n"
-    )
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
-    monkeypatch.setenv("AWS_PROFILE", "refused")
-    refusal = b"<Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not authorized</Message></Error>"
-    scripted.will_say(403, b"<ErrorResponse>" + refusal + b"</ErrorResponse>")
-    with pytest.raises(FruitsError, match=r"credentials cannot be used: .*not authorized\. .*AWS_PROFILE"):
-        locations.read_bytes("s3://bucket/key")
-
-
-@pytest.mark.parametrize("name", ["403", "301", "SlowDown", "NoSuchKey", "curlCode"])
-def test_a_folders_name_is_not_taken_for_an_answer_of_s3(scripted: Scripted, name: str) -> None:
-    refusal = b"<Error><Code>InvalidObjectState</Code><Message>It is archived.</Message></Error>"
-    scripted.will_say(403, refusal)
-    with pytest.raises(FruitsError, match=rf"^s3://bucket/{name}/a: S3 refused.*archived"):
-        locations.write_bytes(f"s3://bucket/{name}/a", b"x")
-    with pytest.raises(FruitsError, match="AWS denies access"), s3_errors.translate_errors("s3://bucket/a"):
-        raise OSError(f"When x for key '{name}/a': AWS Error UNKNOWN (HTTP status 403) during HeadObject operation: No")
 
 
 def test_the_filesystem_waits_longer_than_the_sdk(s3: S3) -> None:
@@ -332,86 +172,3 @@ def test_a_store_in_s3_can_be_the_last_one(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     ensure_dagster_home("s3://bucket/store")
     assert last_store() == "s3://bucket/store"
-
-
-def test_the_command_gives_in_s3_the_rows_it_gives_in_folders(s3: S3, tmp_path: Path, network_file: Path) -> None:
-    photos = tmp_path / "photos"
-    write_sample(photos, photos_per_folder=2)
-    for number, name in enumerate(NAMES):
-        save_photo(photos / "100% é +#? [x]" / name, number)
-    (photos / "Apple Red" / "empty.jpg").touch()
-    s3.put_folder(photos, "Test")
-    s3.put("weights/net.tflite", network_file.read_bytes())
-    fruits(tmp_path / "home 1", "run", "--images", str(photos), "--store", str(tmp_path / "store"),
-           "--weights", str(network_file))  # fmt: skip
-    in_s3 = ("--images", f"{s3.bucket}/Test", "--store", s3.bucket, "--weights", f"{s3.bucket}/weights/net.tflite")
-    fruits(tmp_path / "home 2", "run", *in_s3)
-    local, remote = Store(str(tmp_path / "store")), Store(s3.bucket)
-    for name, columns in ROWS.items():
-        assert rows_of(remote.tables[name], columns) == rows_of(local.tables[name], columns)
-    assert read_report(s3.bucket).photos == read_report(local.root).photos > 0
-    # Nothing but files: no marker, no _SUCCESS, nothing half done.
-    odd = [key for key in s3.listing() if key.endswith(("/", "_SUCCESS")) or "_temporary" in key]
-    assert odd == []
-    before = tables_in(s3)
-    said = fruits(tmp_path / "home 2", "run", *in_s3)
-    assert "0 of them new or changed" in said
-    assert tables_in(s3) == before
-    python(tmp_path, SPARK_ML, s3.bucket)
-
-
-SPARK_ML = """
-import sys
-from fruits_assets.resources import LocalPySparkResource
-from pyspark.ml import PipelineModel
-from pyspark.ml.functions import array_to_vector, vector_to_array
-from spark_steps.pca import model_store
-from spark_steps.spark.session import local_spark_config
-from spark_steps.store.store import Store
-
-store = Store(sys.argv[1])
-spark = LocalPySparkResource(spark_config=local_spark_config("2", locations=[store.root])).spark_session
-model = PipelineModel.load(f"{store.pca_models}/{model_store.current_version(store.pca_models)}/pipeline")
-rows = store.mobilenet_features.scan(spark).where("error IS NULL").withColumn("features", array_to_vector("features"))
-ours = store.reduced_features.scan(spark).selectExpr("path", "reduced AS ours")
-both = model.transform(rows).select("path", vector_to_array("reduced").alias("theirs")).join(ours, "path").collect()
-assert both
-assert max(abs(a - b) for row in both for a, b in zip(row["ours"], row["theirs"])) < 1e-3
-folders = store.raw_images.folders()
-raw = store.raw_images
-raw.write(raw.replacement(raw.scan(spark, folders[:2]).where(f"folder = '{folders[0]}'"), folders[:2]))
-assert store.raw_images.folders() == [folders[0], *folders[2:]]
-"""
-
-
-def fruits(home: Path, *arguments: str) -> str:
-    home.mkdir(exist_ok=True)
-    return run([str(Path(sys.executable).parent / "fruits"), *arguments], home)
-
-
-def python(home: Path, script: str, *arguments: str) -> str:
-    return run([sys.executable, "-c", script, *arguments], home)
-
-
-def run(command: list[str], home: Path) -> str:
-    environment = {**os.environ, "DAGSTER_HOME": str(home), "FRUITS_CORES": "2"}
-    done = subprocess.run(
-        command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def tables_in(s3: S3) -> set[str]:
-    return {key for key in s3.listing() if "Results/" in key and "_model/" not in key}
-
-
-def rows_of(table: FolderTable, columns: list[str]) -> list[tuple[object, ...]]:
-    rows = table.arrow(columns).to_pylist()
-    # The components of the fit may differ in the last bits, by the order of the files.
-    rounded = [{name: _rounded(value) for name, value in row.items()} for row in rows]
-    return sorted((tuple(row.items()) for row in rounded), key=lambda row: str(row[1]))
-
-
-def _rounded(value: object) -> object:
-    return [round(float(one), 3) + 0.0 for one in value] if isinstance(value, list) else value

@@ -26,10 +26,9 @@ from spark_steps.tables.folder_table import FolderTable
 from spark_steps.tables.maintenance import vacuum
 from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA
 from tests.chaos.faulty_s3 import KINDS, BadDay, FaultyS3, faulty_s3
-from tests.support.s3_server import S3
+from tests.support.aws.s3_server import S3
 from tests.support.tables import addition, paths, rows, versions
 
-pytest_plugins = ["tests.support.s3_server"]
 # S3 begins only copies with 200 and then an error, and nothing is copied.
 KINDS_OF_ANY = tuple(kind for kind in KINDS if kind != "200 and then an error")
 COMMITS = r"PUT .*/_delta_log/\d{20}\.json"

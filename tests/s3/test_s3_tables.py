@@ -23,10 +23,9 @@ from spark_steps.storage import locations, object_store, s3_address
 from spark_steps.tables.folder_table import FolderTable
 from spark_steps.tables.maintenance import vacuum
 from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA, with_folder
-from tests.support.s3_server import S3
+from tests.support.aws.s3_server import S3
 from tests.support.tables import addition, paths, removal, rows, versions
 
-pytest_plugins = ["tests.support.s3_server"]
 SECRET = "sekret-of-the-profile"  # noqa: S105
 NOWHERE = "http://127.0.0.1:9"
 

@@ -10,10 +10,9 @@ from spark_steps.storage import s3_address
 from spark_steps.tables.folder_table import FolderTable
 from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA
 from tests.chaos.faulty_s3 import KINDS, BadDay, FaultyS3, faulty_s3
-from tests.support.s3_server import S3
+from tests.support.aws.s3_server import S3
 from tests.support.tables import addition, paths, versions
 
-pytest_plugins = ["tests.support.s3_server"]
 # Of an S3 that is there, each kind that a commit or a reader may meet.
 _OF_REQUESTS = [kind for kind in KINDS if kind != "200 and then an error"]
 _COMMIT = "PUT .*_delta_log/"

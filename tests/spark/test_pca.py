@@ -18,22 +18,15 @@ from sklearn.preprocessing import StandardScaler
 from spark_steps.errors import FruitsError
 from spark_steps.features.weights import MobileNetModel
 from spark_steps.pca import model_store
-from spark_steps.pca.model import PcaModel, PcaSettings, fit, settings_for_next, solve
-from spark_steps.pca.moments import Moments, RunningMoments, merge_in_pairs
+from spark_steps.pca.model import PcaModel, PcaSettings, fit
 from spark_steps.pca.reduce import plan_reduced
 from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.folder_table import FolderTable, TableChange
 from spark_steps.tables.schemas import FEATURES_SCHEMA, REDUCED_SCHEMA, with_folder
+from tests.support.features import features_like
 
 NETWORK = MobileNetModel(b"", "n" * 64, "random:0", "w" * 64)
 MakeTable = Callable[..., FolderTable]
-
-
-def features_like(rows: int, seed: int = 0, rank: int = 40) -> np.ndarray:
-    """Features with a spectrum that falls off, a mean, and the zeros of ReLU6."""
-    random = np.random.default_rng(seed)
-    values = random.normal(size=(rows, rank)) * np.geomspace(1, 0.05, rank) @ random.normal(size=(rank, 1280))
-    return np.clip(values * 0.4 + 0.5 + random.normal(scale=0.05, size=(rows, 1280)), 0, 6).astype(np.float32)
 
 
 @pytest.fixture
@@ -143,28 +136,6 @@ def test_features_of_another_network_are_refused(spark: SparkSession, make_table
         fit(spark, table, NETWORK, PcaSettings())
 
 
-def test_moments_merge_exactly_even_far_from_zero() -> None:
-    random = np.random.default_rng(3)
-    rows = random.normal(size=(301, 5)) * [1, 2, 3, 4, 1e-3] + 1e4
-    parts = [Moments.of_rows(block) for block in np.array_split(rows, 7)]
-    merged = merge_in_pairs([Moments.from_bytes(part.to_bytes(), 5) for part in parts])
-    assert merged.count == 301
-    np.testing.assert_allclose(merged.mean, rows.mean(axis=0), rtol=1e-14)
-    np.testing.assert_allclose(merged.cross_products / 301, np.cov(rows.T, bias=True), rtol=1e-9, atol=1e-9)
-
-
-def test_rows_in_pieces_of_any_size_have_the_moments_of_all_of_them() -> None:
-    rows = np.random.default_rng(4).normal(size=(10_000, 5)).astype(np.float32)
-    ids = [f"{number:064x}" for number in range(len(rows))]
-    running = RunningMoments()
-    for piece in np.split(np.arange(len(rows)), [1, 2, 40, 4097, 4097, 9000]):
-        running.add(rows[piece], [ids[number] for number in piece])
-    whole, total = Moments.of_rows(rows, ids), running.total()
-    assert (total.count, total.digest) == (whole.count, whole.digest)
-    np.testing.assert_allclose(total.mean, whole.mean, atol=1e-15)
-    np.testing.assert_allclose(total.cross_products, whole.cross_products, rtol=1e-12, atol=1e-9)
-
-
 def test_a_saved_model_is_the_one_that_is_loaded(spark: SparkSession, make_table: MakeTable, tmp_path: Path) -> None:
     model = fit(spark, make_table(features_like(60)), NETWORK, PcaSettings())
     root = str(tmp_path / "pca_model")
@@ -249,54 +220,3 @@ def test_features_of_another_network_than_the_models_are_not_reduced(
     model = replace(fit(spark, table, NETWORK, PcaSettings(components=3)), features_model="o" * 64)
     with pytest.raises(FruitsError, match="'F0' come from another network"):
         reduced_rows(spark, table, ["F0"], model)
-
-
-def test_features_that_are_not_finite_are_refused() -> None:
-    features = features_like(30)
-    features[3, 7] = np.nan
-    with pytest.raises(FruitsError, match="NaN or infinite"):
-        solve(Moments.of_rows(features), "n", PcaSettings(), ["A"])
-
-
-def test_solving_needs_no_spark() -> None:
-    model = solve(Moments.of_rows(features_like(30)), "n", PcaSettings(components=5), ["A"])
-    assert model.components.shape == (29, 1280)
-    np.testing.assert_allclose(model.components @ model.components.T, np.eye(29), atol=1e-9)
-
-
-NUMBER, SHARE = PcaSettings(20), PcaSettings(variance=0.95)
-
-
-@pytest.mark.parametrize(
-    ("asked", "before", "wanted", "told"),
-    [
-        (None, None, PcaSettings(50), None),
-        (None, PcaSettings(50), PcaSettings(50), None),
-        (None, SHARE, SHARE, "The PCA keeps 95% of the variance, as this store was asked for before."),
-        (None, NUMBER, NUMBER, "The PCA keeps 20 components, as this store was asked for before."),
-        (SHARE, None, SHARE, None),
-        (SHARE, SHARE, SHARE, None),
-        (SHARE, NUMBER, SHARE, "The PCA keeps 95% of the variance instead of 20 components."),
-        (NUMBER, SHARE, NUMBER, "The PCA keeps 20 components instead of 95% of the variance."),
-    ],
-)
-def test_a_store_keeps_what_it_was_asked_for_until_somebody_asks_for_something_else(
-    asked: PcaSettings | None, before: PcaSettings | None, wanted: PcaSettings, told: str | None
-) -> None:
-    assert settings_for_next(asked, before) == (wanted, told)
-
-
-def test_a_share_of_the_variance_goes_before_a_number_of_components() -> None:
-    assert PcaSettings.of(20, 0.95) == SHARE
-    assert PcaSettings.of(20, None) == NUMBER
-    assert PcaSettings.of(None, None) is None
-
-
-@pytest.mark.parametrize("asked", [NUMBER, SHARE])
-def test_what_a_model_was_asked_for_is_kept_with_it(asked: PcaSettings, tmp_path: Path) -> None:
-    root = str(tmp_path)
-    assert model_store.asked_before(root) is None
-    model = solve(Moments.of_rows(features_like(30)), "n", asked, ["A"])
-    model_store.save_numbers(model, root)
-    # Though 30 photos have 29 components, and 95 % of the variance fewer.
-    assert model_store.asked_before(root) == asked

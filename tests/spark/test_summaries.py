@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from spark_steps.store.summaries import REJECTED_SHOWN, Photos, Summary, summarise, total
+from spark_steps.store.summaries import REJECTED_SHOWN, Summary, summarise, total
 from spark_steps.tables.folder_table import FolderTable
 
 NAMES = ("path", "length", "error", "model")
@@ -48,12 +48,3 @@ def test_the_same_photos_are_equal_in_any_order_and_number_of_files(spark: Spark
     after = summarise(table)["A"]
     assert (after.photos, after.usable) == (before.photos, before.usable)
     assert before.files > after.files == 1
-
-
-def test_a_photo_more_less_other_or_twice_makes_another_set() -> None:
-    def photos(*paths: str) -> Photos:
-        return Photos.at(pa.array(paths))
-
-    sets = [photos("a", "b"), photos("a"), photos("a", "b", "c"), photos("a", "c"), photos("a", "a"), photos("b", "b")]
-    assert len(set(sets)) == len(sets)
-    assert photos("a", "b", "a") == photos("a", "a", "b")

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,12 +10,10 @@ from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import expr
 
-from spark_steps.errors import FruitsError
-from spark_steps.tables.deferred_rows import DeferredRows, DriverRows
-from spark_steps.tables.folder_table import DataFile, FolderTable
-from spark_steps.tables.maintenance import vacuum
-from spark_steps.tables.partitions import contiguous_partitions
+from spark_steps.tables.deferred_rows import DeferredRows
+from spark_steps.tables.folder_table import FolderTable
 from tests.support.names import HOSTILE_FOLDERS
+from tests.support.tables import lengths_by_path
 
 SCHEMA = pa.schema([("path", pa.string()), ("length", pa.int64())])
 
@@ -34,21 +31,6 @@ def replace(table: FolderTable, rows: "DataFrame | DeferredRows", folders: list[
     return table.write(table.replacement(rows, folders))
 
 
-def driver_rows(**folders: dict[str, int]) -> DriverRows:
-    return DriverRows(
-        {
-            folder: [pa.table({"path": list(rows), "length": list(rows.values())}, SCHEMA)]
-            for folder, rows in folders.items()
-        }
-    )
-
-
-def rows_of(table: FolderTable) -> dict[str, int]:
-    rows = table.arrow(["path", "length"])
-    assert len(set(rows["path"].to_pylist())) == rows.num_rows
-    return dict(zip(rows["path"].to_pylist(), rows["length"].to_pylist(), strict=True))
-
-
 def test_hostile_folder_names_come_back_from_spark_arrow_and_deltalake(spark: SparkSession, table: FolderTable) -> None:
     replace(table, frame(spark, *((f"p{n}", n, f) for n, f in enumerate(HOSTILE_FOLDERS))), list(HOSTILE_FOLDERS))
     expected = sorted((f, n) for n, f in enumerate(HOSTILE_FOLDERS))
@@ -61,7 +43,7 @@ def test_hostile_folder_names_come_back_from_spark_arrow_and_deltalake(spark: Sp
 def test_only_the_named_folders_are_replaced(spark: SparkSession, table: FolderTable) -> None:
     replace(table, frame(spark, ("a", 1, "A"), ("b", 1, "B")), ["A", "B"])
     replace(table, frame(spark, ("a", 2, "A"), ("aa", 2, "A")), ["A"])
-    assert rows_of(table) == {"a": 2, "aa": 2, "b": 1}
+    assert lengths_by_path(table) == {"a": 2, "aa": 2, "b": 1}
 
 
 def test_a_folder_without_rows_any_more_loses_its_old_ones(spark: SparkSession, table: FolderTable) -> None:
@@ -75,7 +57,7 @@ def test_a_folder_without_rows_any_more_loses_its_old_ones(spark: SparkSession, 
 def test_a_table_can_be_rewritten_from_itself(spark: SparkSession, table: FolderTable) -> None:
     replace(table, frame(spark, ("a", 1, "A"), ("b", 1, "B")), ["A", "B"])
     replace(table, table.scan(spark, ["A"]).selectExpr("path", "length + 1 AS length", "folder"), ["A"])
-    assert rows_of(table) == {"a": 2, "b": 1}
+    assert lengths_by_path(table) == {"a": 2, "b": 1}
 
 
 def test_a_table_that_is_not_there_is_empty(spark: SparkSession, table: FolderTable) -> None:
@@ -92,24 +74,6 @@ def test_a_change_of_nothing_makes_no_version(spark: SparkSession, table: Folder
     assert table.snapshot().version == version
 
 
-def test_a_table_of_an_earlier_release_is_told_and_not_taken_for_an_empty_one(table: FolderTable) -> None:
-    Path(table.root, "folder=A").mkdir(parents=True)
-    with pytest.raises(FruitsError, match="is a table of an earlier release"):
-        table.files()
-
-
-def test_files_are_cut_into_even_runs_in_their_order() -> None:
-    files = [DataFile(f"f{n}", "A", size, 1) for n, size in enumerate([5, 5, 5, 5, 20, 1, 1, 1, 1, 16])]
-    shares = contiguous_partitions(files, 3)
-    assert [file for share in shares for file in share] == files
-    assert [sum(file.size for file in share) for share in shares] == [20, 20, 20]
-
-
-def test_there_are_no_more_shares_than_files() -> None:
-    assert len(contiguous_partitions([DataFile("f", "A", 1000, 1)], 8)) == 1
-    assert contiguous_partitions([], 8) == []
-
-
 def test_a_write_that_fails_leaves_the_old_rows_and_nothing_else(spark: SparkSession, table: FolderTable) -> None:
     replace(table, frame(spark, ("a", 1, "A")), ["A"])
     before = table.listing()
@@ -123,21 +87,7 @@ def test_a_write_that_fails_leaves_the_old_rows_and_nothing_else(spark: SparkSes
 
     with pytest.raises(Exception, match="no more of this"):
         replace(table, DeferredRows(frame(spark, ("b", 2, "A")), fail), ["A"])
-    assert rows_of(table) == {"a": 1}
-    assert table.listing() == before
-
-
-def test_a_write_that_is_refused_before_its_commit_leaves_the_old_rows_and_nothing_else(table: FolderTable) -> None:
-    table.write(table.replacement(driver_rows(A={"a": 1}), ["A"]))
-    before = table.listing()
-
-    def refuse() -> None:
-        assert len(table.listing()) == 2
-        raise FruitsError("Photos were erased.")
-
-    with pytest.raises(FruitsError, match=r"^Photos were erased\.$"):
-        table.write(table.replacement(driver_rows(A={"a": 2}), ["A"]), check=refuse)
-    assert rows_of(table) == {"a": 1}
+    assert lengths_by_path(table) == {"a": 1}
     assert table.listing() == before
 
 
@@ -157,7 +107,7 @@ def test_what_tasks_compute_is_written_by_them_in_one_file_for_each_folder_of_a_
     assert all(file.size == Path(table.root, file.path).stat().st_size for file in table.files())
     (process,) = set(table.arrow(["length"])["length"].to_pylist())
     assert process != os.getpid()
-    assert sorted(rows_of(table)) == sorted(f"p{n}" for n in range(12))
+    assert sorted(lengths_by_path(table)) == sorted(f"p{n}" for n in range(12))
 
 
 def test_many_rows_of_a_folder_stay_in_one_file_of_large_row_groups(spark: SparkSession, table: FolderTable) -> None:
@@ -166,20 +116,3 @@ def test_many_rows_of_a_folder_stay_in_one_file_of_large_row_groups(spark: Spark
     (file,) = table.files()
     with table.reading(file) as opened:
         assert (opened.metadata.num_rows, opened.num_row_groups) == (20_000, 3)
-
-
-def test_a_look_whose_files_are_vacuumed_meanwhile_is_begun_again(table: FolderTable) -> None:
-    table.write(table.replacement(driver_rows(A={"a": 1}), ["A"]))
-    looks = []
-
-    def look() -> list[int]:
-        files = table.files()
-        looks.append(files)
-        if len(looks) == 1:
-            table.write(table.replacement(driver_rows(A={"a": 2}), ["A"]))
-            assert len(vacuum(table, timedelta(0))) == 1
-        with table.reading(files[0]) as opened:
-            return list(opened.read()["length"].to_pylist())
-
-    assert table.while_unchanged(look) == [2]
-    assert len(looks) == 2

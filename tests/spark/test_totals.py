@@ -1,7 +1,6 @@
 """Totals in the footers of tables are those of their rows, and comparable with what a listing shows."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,7 @@ from spark_steps.photos.listing import FolderContents, list_image_folders
 from spark_steps.store.store import Store
 from spark_steps.tables.folder_table import FolderTable
 from spark_steps.tables.footers import files_by_folder, table_totals
-from spark_steps.tables.schemas import FEATURES_SCHEMA
-from spark_steps.tables.totals import FOOTER_KEY, Totals, milliseconds, read_totals
+from spark_steps.tables.totals import FOOTER_KEY, read_totals
 from tests.support.photos import save_photo
 from tests.support.steps import write_features, write_raw_images
 
@@ -70,18 +68,3 @@ def test_a_file_without_totals_in_its_footer_gives_the_same_from_its_rows(table:
                 kept, read = read_totals(opened), read_totals(pq.ParquetFile(plain))
             assert replace(read, sum=None) == replace(kept, sum=None)
             assert read.sum == pytest.approx(kept.sum, rel=1e-12)
-
-
-def test_a_table_that_is_not_there_has_no_totals(tmp_path: Path) -> None:
-    assert files_by_folder(FolderTable(str(tmp_path / "nowhere"), FEATURES_SCHEMA)) == {}
-
-
-def test_totals_of_nothing_have_no_mean() -> None:
-    assert Totals().mean is None
-    assert (Totals() + Totals(rows=2)).mean is None
-
-
-def test_a_time_keeps_its_millisecond() -> None:
-    for millisecond in (1, 999, 123, 570):
-        moment = datetime(2026, 11, 23, 1, 2, 3, millisecond * 1000, UTC)
-        assert milliseconds(moment.timestamp()) % 1000 == millisecond

@@ -118,20 +118,6 @@ def test_the_current_model_is_the_one_made_current(network_file: Path, tmp_path:
     assert current_model(cache) == model
 
 
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ("nowhere.h5", "There is no weights file .*nowhere.h5"),
-        ("weights.txt", "none of: imagenet, random:<seed>"),
-        ("random:many", "names no seed"),
-        ("random:-1", "names no seed"),
-    ],
-)
-def test_weights_that_cannot_be_are_refused_with_the_remedy(source: str, message: str, tmp_path: Path) -> None:
-    with pytest.raises(FruitsError, match=message):
-        load_model(source, str(tmp_path))
-
-
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "not.tflite").write_bytes(b"not a model at all")
     with pytest.raises(FruitsError, match=r"not\.tflite is no LiteRT model"):

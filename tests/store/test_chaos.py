@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.project import PROJECT
 
 
+@pytest.mark.timeout(600)
 def test_a_store_whose_runs_were_killed_equals_that_of_an_undisturbed_run(network_file: Path) -> None:
     kinds = ("--kind", "driver killed", "--kind", "Python worker killed")
     command = [sys.executable, "-m", "tests.chaos", "--seed", "49", "--rounds", "1", "--faults", "2", *kinds]

@@ -19,12 +19,11 @@ from spark_steps.store import conversion
 from spark_steps.store.conversion import convert
 from spark_steps.store.store import Store
 from spark_steps.tables.schemas import with_folder
+from tests.support.aws.s3_server import S3
 from tests.support.photos import save_photo
-from tests.support.s3_server import S3
 from tests.support.small_store import Photo, make_photos, rows_of, write_rows
 from tests.support.steps import write_features, write_raw_images
 
-pytest_plugins = ["tests.support.s3_server"]
 FOLDERS = ["Fig", "é a=b% 'x'", "sub/true", "2024-01-01"]
 
 

@@ -30,7 +30,6 @@ from tests.support.pipeline import run_pipeline
 from tests.support.project import REAL_WEIGHTS
 from tests.support.small_store import replace_rows
 
-pytest_plugins = ["tests.support.s3_server"]
 HEAVY = ("pyspark", "dagster", "tensorflow", "keras", "pandas", "botocore")
 
 

@@ -33,11 +33,9 @@ from spark_steps.store.store import Store
 from spark_steps.tables.folder_table import FolderTable
 from spark_steps.tables.maintenance import vacuum
 from spark_steps.tables.open_tables import LOG
+from tests.support.aws.s3_server import S3
 from tests.support.project import PROJECT
-from tests.support.s3_server import S3
 from tests.support.small_store import Photo, contents_below, make_photos, rows_of, write_photos, write_rows
-
-pytest_plugins = ["tests.support.s3_server"]
 
 TEXT = b"not theirs to delete"
 NOTHING_KEPT = timedelta(0)

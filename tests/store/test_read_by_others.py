@@ -30,7 +30,6 @@ from tests.support.photos import save_photo
 from tests.support.project import PROJECT
 from tests.support.steps import write_features, write_raw_images
 
-pytest_plugins = ["tests.support.s3_server"]
 PAGE = PROJECT / "docs" / "store.md"
 FOLDERS = (
     "a b",

@@ -1,45 +1,14 @@
 """What the tests of erasures share: a store of six photos, an erasure as it is asked for, and what is left after it."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import dagster as dg
-import pytest
 
 from fruits_assets.jobs.erasure_service import ErasureRequest, erase
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.erasure.plan import Plan
 from spark_steps.storage import locations
 from spark_steps.store.store import Store
-from tests.support.s3_server import S3
-from tests.support.small_store import Photo, contents_below, make_photos, write_photos, write_rows
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> str:
-    return str(tmp_path / "images")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path / "store"))
-
-
-@pytest.fixture
-def some(images: str, store: Store) -> list[Photo]:
-    """Six photos in two folders, with their rows."""
-    photos = make_photos(images, ["Fig", "Red Fruit/Açaí"], 3)
-    write_photos(photos)
-    write_rows(store, photos)
-    return photos
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """An instance whose records are files."""
-    (tmp_path / "home").mkdir()
-    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
-        yield instance
+from tests.support.aws.s3_server import S3
+from tests.support.small_store import contents_below
 
 
 def settings_of(images: str, store: Store) -> Settings:

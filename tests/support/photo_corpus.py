@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image
 
 MEBIBYTE = 1 << 20
+# What settings have where nobody sets it.
+MAX_PIXELS = 120_000_000
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP")
 
 

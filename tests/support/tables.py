@@ -30,3 +30,9 @@ def paths(table: FolderTable) -> list[str]:
 
 def versions(table: FolderTable) -> list[int]:
     return [commit.version for commit in table.log.history()]
+
+
+def lengths_by_path(table: FolderTable) -> dict[str, int]:
+    rows = table.arrow(["path", "length"])
+    assert len(set(rows["path"].to_pylist())) == rows.num_rows
+    return dict(zip(rows["path"].to_pylist(), rows["length"].to_pylist(), strict=True))

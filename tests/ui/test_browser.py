@@ -226,6 +226,7 @@ def test_one_folder_is_materialized_with_the_buttons_of_its_asset(page: Page) ->
     expect(value_of(page, "photos")).to_contain_text("3")
 
 
+@pytest.mark.timeout(600)
 def test_three_folders_that_are_no_neighbours_are_backfilled_one_run_at_a_time_with_one_pca_after_them(
     backfilled: Page, ui: Ui
 ) -> None:

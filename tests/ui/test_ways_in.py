@@ -20,6 +20,7 @@ def place(tmp_path: Path, network_file: Path, monkeypatch: pytest.MonkeyPatch) -
     return made
 
 
+@pytest.mark.timeout(600)
 def test_dagsters_and_dgs_command_lines_take_a_partition_and_a_range(place: Place) -> None:
     module = ("-m", "fruits_assets.definitions")
     place.run("dagster", "job", "execute", *module, "-j", "sync_image_folders")

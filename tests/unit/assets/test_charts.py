@@ -82,13 +82,19 @@ def right_by_nearest_centre(points: Matrix, labels: NDArray[np.str_]) -> float:
     return float((names[nearest] == labels).mean())
 
 
-def test_the_largest_pictures_are_small_enough_for_the_event_log() -> None:
+@pytest.fixture(scope="module")
+def largest_map() -> str:
+    """The map of the most photos of the most labels, as Markdown; it takes seconds to draw."""
     labels = [f"A fruit of a rather long name {number}" for number in range(MOST_LABELS)]
-    model = model_of(labels, 350)
-    sample = map_of(labels, MOST_PHOTOS)
+    sample, model = map_of(labels, MOST_PHOTOS), model_of(labels, 350)
+    return str(picture(lambda: photo_map(sample, model), "a map").value)
+
+
+def test_the_largest_pictures_are_small_enough_for_the_event_log(largest_map: str) -> None:
+    model = model_of(["Fig"], 350)
     reasons = {f"a reason of some length {number}": number + 1 for number in range(30)}
-    for drawn in (lambda: photo_map(sample, model), lambda: variance_curve(model), lambda: rejected_by_reason(reasons)):
-        markdown = str(picture(drawn, "a chart").value)
+    others = (lambda: variance_curve(model), lambda: rejected_by_reason(reasons))
+    for markdown in (largest_map, *(str(picture(drawn, "a chart").value) for drawn in others)):
         assert len(markdown) < MOST_CHARACTERS
         assert min(image_in(markdown).size) > 300
 
@@ -108,10 +114,8 @@ def test_both_maps_name_every_label_once_and_long_names_keep_their_ends() -> Non
     assert shortened("A fruit of a rather long name 17", 18) == "A fruit of …ame 17"
 
 
-def test_each_label_has_a_colour_of_its_own_in_the_picture_too() -> None:
-    labels = [f"Fruit {number:03}" for number in range(MOST_LABELS)]
-    sample = map_of(labels, MOST_PHOTOS)
-    image = image_in(str(picture(lambda: photo_map(sample, model_of(labels)), "a map").value)).convert("RGB")
+def test_each_label_has_a_colour_of_its_own_in_the_picture_too(largest_map: str) -> None:
+    image = image_in(largest_map).convert("RGB")
     drawn = {colour for _, colour in image.getcolors(image.width * image.height) or []}
     colours = {tuple(round(255 * part) for part in colour) for colour in palette(MOST_LABELS)}
     assert len(colours) == MOST_LABELS

@@ -10,12 +10,10 @@ import pytest
 from fruits_assets.assets.charts.variance_sketch import SHOWN_IN_PLACE, variance_sketch
 from fruits_assets.assets.metadata import significant
 from fruits_assets.assets.overview import overview, summary_table
-from fruits_assets.money.cost_so_far import EQUIVALENT, PAID, CostSoFar, cost_so_far
+from fruits_assets.money.cost_so_far import PAID, CostSoFar
 from spark_steps.pca.model import PcaModel
 from spark_steps.queries.report import StoreReport
 from spark_steps.store.staleness import Staleness
-
-REPORTED, ASSETS = dg.AssetKey("store_report"), [dg.AssetKey("raw_images"), dg.AssetKey("pca_model")]
 
 
 def report(**given: object) -> StoreReport:
@@ -78,32 +76,6 @@ def test_what_is_to_be_seen_without_a_click_is_short_enough(components: int, of:
     assert len(curve) <= SHOWN_IN_PLACE
     drawn = base64.b64decode(curve.rpartition("base64,")[2].rstrip(")")).decode()
     assert f"{components} components keep" in drawn
-
-
-def note(instance: dg.DagsterInstance, asset: dg.AssetKey, **costs: float) -> None:
-    instance.report_runless_asset_event(dg.AssetMaterialization(asset, metadata=dict(costs)))
-
-
-def test_costs_are_added_to_those_of_the_last_report_and_no_event_is_counted_twice(
-    instance: dg.DagsterInstance,
-) -> None:
-    assert cost_so_far(instance, REPORTED, ASSETS) == CostSoFar()
-    for _ in range(3):
-        note(instance, ASSETS[0], run_cost_eur=0.5, equivalent_cluster_cost_eur=0.25)
-    note(instance, ASSETS[1], run_cost_eur=0.125)
-    first = cost_so_far(instance, REPORTED, ASSETS)
-    assert first == CostSoFar(1.625, 0.75)
-    note(instance, REPORTED, **{PAID: first.paid, EQUIVALENT: first.equivalent})
-    assert cost_so_far(instance, REPORTED, ASSETS) == first
-    note(instance, ASSETS[1], run_cost_eur=0.25)
-    assert cost_so_far(instance, REPORTED, ASSETS) == CostSoFar(1.875, 0.75)
-
-
-def test_events_are_read_to_the_last_page(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fruits_assets.money.cost_so_far._EVENTS_AT_A_TIME", 2)
-    for _ in range(5):
-        note(instance, ASSETS[0], run_cost_eur=1.0)
-    assert cost_so_far(instance, REPORTED, ASSETS).paid == 5
 
 
 def test_numbers_are_rounded_to_digits_and_not_to_decimals() -> None:

@@ -1,8 +1,6 @@
 """The command itself: what it lists, and what it does not import for that."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import click
@@ -10,8 +8,6 @@ import pytest
 from click.testing import CliRunner
 
 from fruits_assets.commands.cli import COMMANDS, main
-
-pytest_plugins = ["tests.support.s3_server"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -26,36 +22,6 @@ def test_an_unknown_command_is_refused_with_those_there_are() -> None:
     done = CliRunner().invoke(main, ["indentify"])
     assert done.exit_code == 2
     assert "No such command 'indentify'" in done.stderr
-
-
-def loaded_by(program: str, *modules: str) -> tuple[int, str]:
-    """Runs a program in a process of its own; returns (0, "") where it loads none of the modules, else their names."""
-    look = f"\nsys.exit(' '.join(name for name in {modules!r} if name in sys.modules) or 0)"
-    command = [sys.executable, "-c", f"import sys\n{program}{look}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    return done.returncode, done.stderr
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["identify", "--help"], ["report", "--help"]])
-def test_help_imports_neither_spark_nor_dagster(arguments: list[str]) -> None:
-    program = f"from fruits_assets.commands.cli import main\nmain({arguments!r}, standalone_mode=False)"
-    assert loaded_by(program, "pyspark", "dagster", "boto3") == (0, "")
-
-
-def test_help_of_no_command_imports_spark_or_dagster() -> None:
-    program = (
-        "from fruits_assets.commands.cli import COMMANDS, main\n"
-        "for arguments in ['--help'], ['--version'], *([name, '--help'] for name in COMMANDS):\n"
-        "    main(arguments, standalone_mode=False)"
-    )
-    assert loaded_by(program, "pyspark", "dagster", "tensorflow") == (0, "")
-
-
-def test_what_is_imported_while_java_starts_holds_no_lock_that_its_start_waits_for() -> None:
-    # setuptools' stand-in for distutils imports all of setuptools, and with it logging's lock, under Python's one lock
-    # for imports; a fork takes the two in the other order. Matplotlib only takes long.
-    program = "import pandas, fruits_assets.definitions, fruits_assets.jobs.pipeline"
-    assert loaded_by(program, "distutils", "matplotlib") == (0, "")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -91,13 +91,13 @@ def test_a_setting_out_of_bounds_is_told(monkeypatch: pytest.MonkeyPatch, text: 
         read_settings()
 
 
-def test_resources_and_small_commands_pass_the_setting_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resources_and_small_commands_pass_the_setting_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "")
     assert files_at_a_time() == 16
     local_resources(read_settings(files_at_a_time=5))
     assert files_at_a_time() == 5
-    with CliRunner().isolated_filesystem():
-        Path(".env").write_text("FRUITS_FILES_AT_A_TIME=7\n")
-        monkeypatch.delenv(VARIABLE)
-        CliRunner().invoke(main, ["report", "--store", "none"])
+    (tmp_path / ".env").write_text("FRUITS_FILES_AT_A_TIME=7\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(VARIABLE)
+    CliRunner().invoke(main, ["report", "--store", "none"])
     assert files_at_a_time() == 7

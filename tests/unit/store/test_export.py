@@ -15,56 +15,20 @@ from click.testing import CliRunner, Result
 
 from fruits_assets.commands.cli import main
 from spark_steps.errors import FruitsError
-from spark_steps.pca.model import PcaModel
 from spark_steps.pca.model_store import save_numbers
 from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import DriverRows, tables_of
 from spark_steps.tables.schemas import REDUCED_SCHEMA
+from tests.support.reduced_store import FOLDERS, ROWS, model, reduced_store
 from tests.support.small_store import replace_rows
 
-pytest_plugins = ["tests.support.s3_server"]
-ROWS, COMPONENTS = 30, 4
 KINDS = pytest.mark.parametrize("kind", ["csv", "npz", "parquet"])
 COLUMNS = ["image_id", "path", "folder", "label", "reduced", "pca_model"]
-FOLDERS = ("Training/Apple, red", 'Pêche "blanche"\n=new')
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """A store of two folders with numbers of all sizes, as fruits writes it."""
-    made = Store(str(tmp_path / "store"))
-    numbers = np.random.default_rng(0).normal(size=(ROWS, COMPONENTS))
-    save_numbers(model(), made.pca_models)
-    tables: dict[str, list[pa.Table]] = {}
-    for folder, rows in zip(FOLDERS, np.array_split(np.arange(ROWS), 2), strict=True):
-        label = folder.rpartition("/")[2]
-        columns = {
-            "image_id": [f"{row:064x}" for row in rows],
-            "path": [f"{folder}/{row}.jpg" for row in rows],
-            "label": [label] * len(rows),
-            "reduced": list((numbers[rows] * 10.0 ** (rows[:, np.newaxis] - 15)).astype(np.float32)),
-            "pca_model": ["0123456789abcdef"] * len(rows),
-        }
-        tables[folder] = [pa.table(columns, REDUCED_SCHEMA)]
-    table = made.reduced_features
-    table.write(table.replacement(DriverRows(tables), FOLDERS))
-    return made
-
-
-def model() -> PcaModel:
-    return PcaModel(
-        version="0123456789abcdef",
-        features_model="f" * 64,
-        rows=ROWS,
-        folders=list(FOLDERS),
-        k=COMPONENTS,
-        asked_components=COMPONENTS,
-        asked_variance=None,
-        mean=np.zeros(1280),
-        scale=np.ones(1280),
-        components=np.eye(COMPONENTS, 1280),
-        explained_variance_ratio=np.full(COMPONENTS, 1 / COMPONENTS),
-    )
+    return reduced_store(tmp_path / "store")
 
 
 def export(store: Store, *arguments: str | Path) -> Result:
@@ -203,14 +167,6 @@ def test_a_store_without_reduced_features_is_refused_with_the_remedy(store: Stor
     for kind in ("--npz", "--csv", "--parquet"):
         assert f"No photo of {none.root} has reduced features" in export(none, kind, tmp_path / "a").stderr
     assert not (tmp_path / "a").exists()
-
-
-def test_a_store_in_s3_gives_the_same_file(store: Store, tmp_path: Path, s3: Any) -> None:
-    s3.put_folder(Path(store.root), "results")
-    for kind in ("csv", "parquet"):
-        assert export(Store(f"{s3.bucket}/results"), f"--{kind}", tmp_path / f"there.{kind}").exit_code == 0
-        assert export(store, f"--{kind}", tmp_path / f"here.{kind}").exit_code == 0
-        assert (tmp_path / f"there.{kind}").read_bytes() == (tmp_path / f"here.{kind}").read_bytes()
 
 
 def test_a_place_in_s3_is_refused_as_the_file_to_write(store: Store) -> None:

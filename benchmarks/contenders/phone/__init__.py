@@ -1,0 +1,1 @@
+"""Photos of a phone, of 12 megapixels, to features."""

@@ -1,0 +1,1 @@
+"""Photos to reduced features, the whole way."""

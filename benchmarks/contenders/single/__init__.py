@@ -1,0 +1,1 @@
+"""One photo, cold and warm."""

@@ -1,0 +1,1 @@
+"""Tests of steps that really run on the emulator."""

@@ -1,0 +1,114 @@
+"""A backfill from the UI, under the role that launches."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from fruits_assets.instance.partitions import IMAGE_FOLDERS
+from fruits_assets.settings import Settings
+from spark_steps.store.store import Store
+from tests.emr_emulator import Emulator
+from tests.support.aws.emr_runs import (
+    DATA,
+    SMALL,
+    STAGING,
+    clusters,
+    keys,
+    rows,
+    unpacked,
+    upload,
+    wait_until,
+)
+from tests.support.pipeline import run_pipeline
+from tests.support.small_store import contents_below, files_that_say
+from tests.support.ways_in import ALL_ASSETS as ASSET_NAMES
+from tests.support.ways_in import Place, Ui
+
+
+def check_rows(here: Store, images: str) -> None:
+    """The rows are those of a store on this machine, the features to what another order of sums makes of them."""
+    there = Store(f"s3://{DATA}")
+    for table in there.tables:
+        ours, theirs = rows(here, images, table), rows(there, f"s3://{DATA}/Test", table)
+        if table == "raw_images":
+            assert theirs == ours
+            continue
+        assert [row[:3] for row in theirs] == [row[:3] for row in ours]
+        np.testing.assert_allclose([row[3] for row in theirs], [row[3] for row in ours], atol=1e-4)
+
+
+def check_metadata(instance: dg.DagsterInstance, folders: list[str]) -> None:
+    """Each folder has one materialization, with what it has cost and where its logs are."""
+    for asset in ("raw_images", "mobilenet_features", "reduced_features"):
+        records = instance.fetch_materializations(dg.AssetKey(asset), limit=100).records
+        assert {record.partition_key for record in records} == set(folders)
+        for record in records:
+            metadata: Any = record.asset_materialization.metadata  # type: ignore[union-attr]
+            assert metadata["run_cost_eur"].value > 0
+            assert {"run_cost_ec2_eur", "run_cost_emr_eur", "run_cost_ebs_eur", "cost_computed_from"} <= set(metadata)
+            assert "console.aws.amazon.com" in metadata["emr_console"].value
+            assert metadata["log"].value.startswith("s3://")
+            assert "spark_history" in metadata
+
+
+def contents_of_buckets(aws: Emulator) -> dict[str, bytes]:
+    left = {}
+    for bucket in (STAGING, DATA):
+        for key in keys(aws, bucket):
+            # The guard, which has just been stopped, may have deleted a lock since the listing.
+            with suppress(aws.client("s3").exceptions.NoSuchKey):
+                left[key] = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    return left
+
+
+@pytest.mark.timeout(900)
+def test_a_backfill_from_the_ui_under_the_launcher_role_takes_one_cluster_and_leaves_none(
+    aws: Emulator, tmp_path: Path, settings: Settings, network_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with dg.DagsterInstance.ephemeral() as local:
+        run_pipeline(settings, local, say=lambda _: None)
+    upload(aws, Path(settings.images), "Test")
+    role = aws.environ_of_role("arn:aws:iam::123456789012:role/fruits-launcher-eu-west-3")
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    place = Place(tmp_path / "emr", network_file)
+    place.use(
+        role
+        | {
+            "FRUITS_DEPLOYMENT": "emr",
+            "FRUITS_IMAGES": f"s3://{DATA}/Test",
+            "FRUITS_STORE": f"s3://{DATA}",
+            **{f"FRUITS_{name.upper()}": str(value) for name, value in SMALL.items()},
+        }
+    )
+    before = {cluster["id"] for cluster in clusters(aws)}
+    aws.enforce_iam(True)
+    place.run("dagster", "job", "execute", "-m", "fruits_assets.definitions", "-j", "sync_image_folders")
+    ui = Ui(place)
+    try:
+        with place.instance() as instance:
+            folders = list(instance.get_dynamic_partitions(IMAGE_FOLDERS))
+        assert len(folders) == 8
+        state = ui.backfill(ASSET_NAMES, folders)
+        assert state["status"] == "COMPLETED_SUCCESS", state
+        new = [cluster for cluster in clusters(aws) if cluster["id"] not in before]
+        assert len(new) == 1
+        # The guard sensor runs in the daemon.
+        wait_until(lambda: all(one["state"] == "TERMINATED" for one in clusters(aws) if one["id"] not in before), 240)
+    finally:
+        ui.stop()
+        aws.enforce_iam(False)
+
+    for name, value in aws.environ.items():
+        monkeypatch.setenv(name, value)
+    check_rows(Store(settings.store), settings.images)
+    with place.instance() as instance:
+        check_metadata(instance, folders)
+    # Of the role that launched: in the Dagster home with its logs, in what was staged, and in what the steps wrote.
+    secrets = [role[name].encode() for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
+    left = contents_below(tmp_path / "emr" / "home") | contents_of_buckets(aws)
+    assert {name.rpartition("/")[2] for name in left} >= {"code.zip", "step.json", "000001.json", "stdout.gz"}
+    assert files_that_say(unpacked(left), secrets) == {}

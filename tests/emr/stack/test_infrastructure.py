@@ -1,0 +1,375 @@
+"""The CloudFormation template and the bootstrap script: what they allow, what they refuse, and what they do at boot."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from moto.core import set_initial_no_auth_action_count
+
+from fruits_assets.aws.infrastructure import MANAGED_POLICIES_TAG, Infrastructure
+from fruits_assets.commands.aws.deploy import BUDGET_REGIONS, TEMPLATE
+from fruits_assets.settings import EU_REGIONS
+from tests.support.aws.stack import (
+    ACCOUNT,
+    CLUSTER,
+    REGION,
+    STACK,
+    Made,
+    TemplateLoader,
+    bucket_statements,
+    create_stack,
+    permitted,
+    resources,
+    statements_of,
+)
+
+# moto leaves out the bucket policies and the budget, and says so.
+pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
+
+OWN, OTHERS = (
+    {"elasticmapreduce:ResourceTag/fruits-stack": STACK},
+    {"elasticmapreduce:ResourceTag/fruits-stack": "them"},
+)
+
+
+@pytest.fixture(scope="module")
+def made() -> Made:
+    """The template, created under moto once for all tests."""
+    with create_stack() as stack:
+        profile = boto3.client("iam", REGION).get_instance_profile(InstanceProfileName=stack.instance_profile)
+        (node_role,) = profile["InstanceProfile"]["Roles"]
+        launcher_role = stack.launcher_role_arn.rsplit("/", 1)[1]
+        return Made(stack, statements_of(launcher_role), statements_of(node_role["RoleName"]))
+
+
+@pytest.fixture
+def stack(made: Made) -> Infrastructure:
+    return made.stack
+
+
+@pytest.fixture
+def launcher(made: Made) -> list[dict[str, Any]]:
+    return made.launcher
+
+
+@pytest.fixture
+def node(made: Made) -> list[dict[str, Any]]:
+    return made.node
+
+
+def test_cfn_lint_has_nothing_to_say_in_any_region_of_the_eu() -> None:
+    command = [str(Path(sys.executable).parent / "cfn-lint"), "--regions", *EU_REGIONS, "--", str(TEMPLATE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+    assert done.returncode == 0
+
+
+def test_the_template_has_no_yaml_aliases_which_cloudformation_refuses() -> None:
+    assert not [event for event in yaml.parse(TEMPLATE.read_text()) if isinstance(event, yaml.AliasEvent)]
+
+
+def test_the_template_fits_into_a_request() -> None:
+    assert TEMPLATE.stat().st_size < 51_200
+
+
+def test_a_region_outside_the_eu_is_refused() -> None:
+    template = yaml.load(TEMPLATE.read_text(), TemplateLoader)  # noqa: S506
+    (assertion,) = template["Rules"]["EuropeanUnion"]["Assertions"]
+    regions, region = assertion["Assert"]["Fn::Contains"]
+    assert tuple(regions) == EU_REGIONS
+    assert region == {"Ref": "AWS::Region"}
+    assert "European Union" in assertion["AssertDescription"]
+
+
+def test_the_budget_is_made_where_cloudformation_has_budgets() -> None:
+    template = yaml.load(TEMPLATE.read_text(), TemplateLoader)  # noqa: S506
+    _, regions = template["Conditions"]["HasAlarm"]["Fn::And"]
+    assert tuple(one["Fn::Equals"][1] for one in regions["Fn::Or"]) == BUDGET_REGIONS
+    (budget,) = resources("AWS::Budgets::Budget").values()
+    thresholds = [
+        (one["Notification"]["NotificationType"], one["Notification"]["Threshold"])
+        for one in budget["Properties"]["NotificationsWithSubscribers"]
+    ]
+    assert thresholds == [("ACTUAL", 50), ("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100)]
+
+
+def test_the_stack_has_every_output(stack: Infrastructure) -> None:
+    assert stack.data_bucket == f"fruits-data-{ACCOUNT}-{REGION}"
+    assert stack.staging_bucket == f"fruits-staging-{ACCOUNT}-{REGION}"
+    assert stack.launcher_role_arn == f"arn:aws:iam::{ACCOUNT}:role/fruits-launcher-{REGION}"
+    assert all((stack.service_role, stack.instance_profile, stack.subnet_id, stack.security_configuration))
+
+
+def test_both_buckets_are_encrypted_private_and_without_foreign_owners() -> None:
+    buckets = resources("AWS::S3::Bucket")
+    assert set(buckets) == {"DataBucket", "StagingBucket"}
+    for bucket in buckets.values():
+        properties = bucket["Properties"]
+        (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+        assert list(properties["PublicAccessBlockConfiguration"].values()) == [True] * 4
+        assert properties["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+        assert any("AbortIncompleteMultipartUpload" in rule for rule in properties["LifecycleConfiguration"]["Rules"])
+
+
+def test_data_outlives_the_stack_and_its_former_versions_do_not_pile_up() -> None:
+    bucket = resources("AWS::S3::Bucket")["DataBucket"]
+    assert bucket["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert bucket["UpdateReplacePolicy"] == "Retain"
+    assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert any(
+        "NoncurrentVersionExpiration" in rule for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    )
+
+
+def test_steps_and_logs_expire_and_the_environment_stays() -> None:
+    rules = resources("AWS::S3::Bucket")["StagingBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
+    assert expiring == {"steps/": {"Ref": "StagingDays"}, "logs/": {"Ref": "LogDays"}}
+
+
+@pytest.mark.parametrize("bucket", ["DataBucket", "StagingBucket"])
+def test_whoever_comes_without_tls_is_refused(bucket: str, stack: Infrastructure) -> None:
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    statements = [*bucket_statements(bucket, stack), everything]
+    place = f"arn:aws:s3:::{bucket.removesuffix('Bucket').lower()}/x"
+    assert not permitted(statements, "s3:GetObject", place, **{"aws:SecureTransport": "false"})
+    assert permitted(statements, "s3:GetObject", place, **{"aws:SecureTransport": "true"})
+
+
+@pytest.mark.parametrize(
+    ("principal", "steps", "environment"),
+    [
+        ("role/fruits-launcher-eu-west-3", True, True),
+        ("role/fruits-node-eu-west-3", True, False),
+        ("role/aws-reserved/sso.amazonaws.com/Boss", True, True),
+        ("role/another", False, False),
+        ("user/curious", False, False),
+    ],
+)
+def test_only_those_who_must_write_what_is_executed_even_if_their_own_policies_allow_more(
+    principal: str, steps: bool, environment: bool, stack: Infrastructure
+) -> None:
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    statements = [*bucket_statements("StagingBucket", stack), everything]
+    context = {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:{principal}", "aws:SecureTransport": "true"}
+    assert permitted(statements, "s3:PutObject", "arn:aws:s3:::staging/steps/x", **context) == steps
+    assert permitted(statements, "s3:PutObject", "arn:aws:s3:::staging/environment/x", **context) == environment
+    assert permitted(statements, "s3:PutObject", "arn:aws:s3:::staging/locks/x", **context)
+
+
+def test_the_network_lets_nobody_in_and_costs_nothing_when_idle() -> None:
+    assert all("SecurityGroupIngress" not in one["Properties"] for one in resources("AWS::EC2::SecurityGroup").values())
+    for kind in ("AWS::EC2::SecurityGroupIngress", "AWS::EC2::NatGateway", "AWS::EC2::EIP"):
+        assert resources(kind) == {}
+    (endpoint,) = resources("AWS::EC2::VPCEndpoint").values()
+    assert endpoint["Properties"]["VpcEndpointType"] == "Gateway"
+
+
+def test_emr_may_use_the_network_by_its_tag() -> None:
+    for kind in ("AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::SecurityGroup"):
+        for resource in resources(kind).values():
+            assert {"Key": MANAGED_POLICIES_TAG, "Value": "true"} in resource["Properties"]["Tags"]
+
+
+def test_nodes_answer_only_the_second_version_of_the_metadata_service() -> None:
+    (configuration,) = resources("AWS::EMR::SecurityConfiguration").values()
+    metadata = configuration["Properties"]["SecurityConfiguration"]["InstanceMetadataServiceConfiguration"]
+    assert metadata["MinimumInstanceMetadataServiceVersion"] == 2
+
+
+def test_the_launcher_creates_only_clusters_with_the_stacks_tag_in_its_region(launcher: list[dict[str, Any]]) -> None:
+    def may_create(tag: str | None, region: str) -> bool:
+        tags = {} if tag is None else {"elasticmapreduce:RequestTag/fruits-stack": tag}
+        return permitted(launcher, "elasticmapreduce:RunJobFlow", "*", **tags, **{"aws:RequestedRegion": region})
+
+    assert may_create(STACK, REGION)
+    assert not may_create("them", REGION)
+    assert not may_create(None, REGION)
+    assert not may_create(STACK, "eu-central-1")
+
+
+SET_UP = ["AddTags", "PutAutoTerminationPolicy", "PutManagedScalingPolicy"]
+
+
+@pytest.mark.parametrize("action", SET_UP)
+def test_the_launcher_sets_up_a_cluster_that_has_no_id_yet(action: str, launcher: list[dict[str, Any]]) -> None:
+    request = {"elasticmapreduce:RequestTag/fruits-stack": STACK, "aws:RequestedRegion": REGION}
+    assert permitted(launcher, f"elasticmapreduce:{action}", CLUSTER.replace("j-1", "*"), **request)
+
+
+@pytest.mark.parametrize("action", ["AddJobFlowSteps", "CancelSteps", "TerminateJobFlows", *SET_UP])
+def test_the_launcher_works_only_on_clusters_with_the_stacks_tag(action: str, launcher: list[dict[str, Any]]) -> None:
+    action = f"elasticmapreduce:{action}"
+    here = {"aws:RequestedRegion": REGION}
+    assert permitted(launcher, action, CLUSTER, **OWN, **here)
+    assert not permitted(launcher, action, CLUSTER, **OTHERS, **here)
+    assert not permitted(launcher, action, CLUSTER, **here)
+    elsewhere = CLUSTER.replace(REGION, "us-east-1")
+    assert not permitted(launcher, action, elsewhere, **OWN, **{"aws:RequestedRegion": "us-east-1"})
+
+
+def test_the_launcher_cannot_hand_a_cluster_over_to_another_stack(launcher: list[dict[str, Any]]) -> None:
+    def may_tag(value: str) -> bool:
+        tag = {"elasticmapreduce:RequestTag/fruits-stack": value, "aws:RequestedRegion": REGION}
+        return permitted(launcher, "elasticmapreduce:AddTags", CLUSTER, **OWN, **tag)
+
+    assert may_tag(STACK)
+    assert not may_tag("them")
+
+
+@pytest.mark.parametrize("action", ["DescribeCluster", "DescribeStep", "ListClusters", "ListInstances", "ListSteps"])
+def test_the_launcher_looks_at_all_clusters_of_its_region(action: str, launcher: list[dict[str, Any]]) -> None:
+    action = f"elasticmapreduce:{action}"
+    assert permitted(launcher, action, CLUSTER, **OTHERS, **{"aws:RequestedRegion": REGION})
+    assert not permitted(launcher, action, CLUSTER, **{"aws:RequestedRegion": "us-east-1"})
+
+
+def test_the_launcher_passes_two_roles_each_to_one_service(
+    launcher: list[dict[str, Any]], stack: Infrastructure
+) -> None:
+    def may_pass(role: str, service: str) -> bool:
+        arn = f"arn:aws:iam::{ACCOUNT}:role/{role}"
+        return permitted(launcher, "iam:PassRole", arn, **{"iam:PassedToService": f"{service}.amazonaws.com"})
+
+    node_role = f"fruits-node-{REGION}"
+    assert may_pass(stack.service_role, "elasticmapreduce")
+    assert may_pass(node_role, "ec2")
+    assert not may_pass(stack.service_role, "ec2")
+    assert not may_pass(node_role, "lambda")
+    assert not may_pass("Administrator", "ec2")
+
+
+def test_the_launcher_reads_the_outputs_and_the_prices_and_nothing_else(launcher: list[dict[str, Any]]) -> None:
+    def own_stack(name: str) -> str:
+        return f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{name}/uuid"
+
+    assert permitted(launcher, "cloudformation:DescribeStacks", own_stack(STACK))
+    assert not permitted(launcher, "cloudformation:DescribeStacks", own_stack("theirs"))
+    assert permitted(launcher, "pricing:GetProducts", "*")
+    for action in (
+        "iam:CreateRole",
+        "ec2:RunInstances",
+        "elasticmapreduce:SetTerminationProtection",
+        "s3:PutBucketPolicy",
+    ):
+        assert not permitted(launcher, action, "*", **OWN, **{"aws:RequestedRegion": REGION})
+
+
+def test_a_node_ends_clusters_of_its_stack_and_no_others(node: list[dict[str, Any]]) -> None:
+    assert permitted(node, "elasticmapreduce:TerminateJobFlows", CLUSTER, **OWN)
+    assert not permitted(node, "elasticmapreduce:TerminateJobFlows", CLUSTER, **OTHERS)
+    assert not permitted(node, "elasticmapreduce:RunJobFlow", "*", **OWN)
+
+
+ACCESS = [
+    # bucket, key, (launcher reads, writes, deletes), (node reads, writes, deletes)
+    ("data", "Test/Apple/1.jpg", "r--", "r--"),
+    ("data", "weights/network.h5", "r--", "r--"),
+    ("data", "Results/features/folder=Apple/part.parquet", "rwd", "rwd"),
+    ("data", "PCA_Results/model/model.json", "rwd", "rwd"),
+    ("data", "Erasures/20260101T000000Z-0.json", "rw-", "r--"),
+    ("data", "Erasures/tombstones/abc", "rw-", "r--"),
+    ("data", "Erasures/unfinished/lock", "rwd", "r--"),
+    ("staging", "steps/run/step/1/events.json", "rwd", "rw-"),
+    ("staging", "environment/current.json", "rw-", "r--"),
+    ("staging", "locks/cluster.json", "rwd", "---"),
+    ("staging", "logs/j-1/steps/stderr.gz", "r--", "-w-"),
+    ("staging", "notebooks/one.ipynb", "---", "rwd"),
+    ("staging", "jupyter/jovyan/one.ipynb", "---", "rwd"),
+    ("staging", "elsewhere", "---", "---"),
+]
+
+
+@pytest.mark.parametrize(("bucket", "key", "of_launcher", "of_node"), ACCESS)
+def test_launcher_and_nodes_reach_in_the_buckets_what_they_need(
+    bucket: str, key: str, of_launcher: str, of_node: str, launcher: list[dict[str, Any]], node: list[dict[str, Any]]
+) -> None:
+    arn = f"arn:aws:s3:::fruits-{bucket}-{ACCOUNT}-{REGION}/{key}"
+    actions = {"r": "s3:GetObject", "w": "s3:PutObject", "d": "s3:DeleteObject"}
+    for statements, wanted in ((launcher, of_launcher), (node, of_node)):
+        given = "".join(letter if permitted(statements, action, arn) else "-" for letter, action in actions.items())
+        assert given == wanted
+
+
+@pytest.mark.parametrize(
+    ("key", "given"),
+    [
+        ("Test/Apple/1.jpg", True),
+        ("Results/raw_images/folder=Apple/part.parquet", True),
+        ("PCA_Results/reduced_features/folder=Apple/part.parquet", True),
+        ("Erasures/unfinished/20260101T000000Z-0.json", True),
+        ("Erasures/20260101T000000Z-0.json", False),
+        ("Erasures/tombstones/abc", False),
+        ("weights/network.h5", False),
+        ("Tests/Apple/1.jpg", False),
+    ],
+)
+def test_the_launcher_erases_for_good_what_an_erasure_takes_away_and_a_node_nothing(
+    key: str, given: bool, launcher: list[dict[str, Any]], node: list[dict[str, Any]]
+) -> None:
+    data, staging = (f"arn:aws:s3:::fruits-{bucket}-{ACCOUNT}-{REGION}" for bucket in ("data", "staging"))
+    assert permitted(launcher, "s3:DeleteObjectVersion", f"{data}/{key}") == given
+    assert not permitted(node, "s3:DeleteObjectVersion", f"{data}/{key}")
+    assert not permitted(launcher, "s3:DeleteObjectVersion", f"{staging}/{key}")
+    assert permitted(launcher, "s3:ListBucketVersions", data)
+    assert not permitted(node, "s3:ListBucketVersions", data)
+
+
+def test_photos_expire_only_where_somebody_has_said_when_and_former_versions_always() -> None:
+    parameters = yaml.load(TEMPLATE.read_text(), TemplateLoader)["Parameters"]  # noqa: S506
+    assert {name: parameters[name]["Default"] for name in ("PhotoDays", "FormerVersionDays", "PhotosPrefix")} == {
+        "PhotoDays": 0,
+        "FormerVersionDays": 30,
+        "PhotosPrefix": "Test",
+    }
+    rules = resources("AWS::S3::Bucket")["DataBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    (photos,) = [rule["Fn::If"] for rule in rules if "Fn::If" in rule]
+    assert photos[0] == "PhotosExpire"
+    assert photos[1]["ExpirationInDays"] == {"Ref": "PhotoDays"}
+    assert photos[1]["Prefix"] == {"Fn::Sub": "${PhotosPrefix}/"}
+    assert photos[2] == {"Ref": "AWS::NoValue"}
+    # No rule deletes what is current of the tables.
+    assert not [rule for rule in rules if "ExpirationInDays" in rule]
+    (former,) = [rule for rule in rules if "NoncurrentVersionExpiration" in rule]
+    assert former["NoncurrentVersionExpiration"] == {"NoncurrentDays": {"Ref": "FormerVersionDays"}}
+
+
+@pytest.fixture
+def living_stack() -> Iterator[Infrastructure]:
+    """A stack of the template's under moto, which goes on until the test has ended."""
+    with create_stack() as stack:
+        yield stack
+
+
+def test_moto_enforces_the_same_on_the_launcher(living_stack: Infrastructure) -> None:
+    stack = living_stack
+    mine = boto3.client("s3", REGION)
+    mine.put_object(Bucket=stack.data_bucket, Key="Test/Apple/1.jpg", Body=b"photo")
+    session = boto3.client("sts", REGION).assume_role(RoleArn=stack.launcher_role_arn, RoleSessionName="test")
+    credentials = session["Credentials"]
+    s3 = boto3.client(
+        "s3",
+        REGION,
+        aws_access_key_id=credentials["AccessKeyId"],
+        aws_secret_access_key=credentials["SecretAccessKey"],
+        aws_session_token=credentials["SessionToken"],
+    )
+
+    @set_initial_no_auth_action_count(0)
+    def work() -> None:
+        assert s3.get_object(Bucket=stack.data_bucket, Key="Test/Apple/1.jpg")["Body"].read() == b"photo"
+        s3.list_objects_v2(Bucket=stack.data_bucket)
+        s3.put_object(Bucket=stack.data_bucket, Key="Results/x", Body=b"")
+        s3.delete_object(Bucket=stack.data_bucket, Key="Results/x")
+        s3.put_object(Bucket=stack.staging_bucket, Key="locks/cluster.json", Body=b"")
+        for bucket, key in ((stack.data_bucket, "Test/x"), (stack.staging_bucket, "logs/x")):
+            with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
+                s3.put_object(Bucket=bucket, Key=key, Body=b"")
+
+    work()

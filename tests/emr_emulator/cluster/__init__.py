@@ -1,0 +1,1 @@
+"""A cluster: its state, its nodes, and its life."""

@@ -1,0 +1,133 @@
+"""What an emulator's clusters share, and what they are made of: instances and steps."""
+
+import os
+import secrets
+import string
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from tests.emr_emulator import processes
+
+ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
+
+
+STEP_ENDED = ("COMPLETED", "FAILED", "CANCELLED", "INTERRUPTED")
+
+
+ACCOUNT = "123456789012"
+
+
+def new_id(prefix: str, length: int = 13) -> str:
+    """Returns an id in EMR's form, such as ``j-2AXXXXXXGAPLF``."""
+    return prefix + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(length))
+
+
+@dataclass
+class World:
+    """What all clusters of one emulator share."""
+
+    endpoint: str
+    directory: Path
+    emulator: str
+    root_key: str
+    spark_home: Path
+    stand_in: Path | None
+    startup_seconds: float
+    clock_speed: float
+
+    def client(self, service: Any, region: str, credentials: dict[str, str] | None = None) -> Any:
+        """Returns a client of this emulator: as root, or with the credentials of an environment."""
+        known = credentials or {"AWS_ACCESS_KEY_ID": self.root_key, "AWS_SECRET_ACCESS_KEY": "root"}
+        return boto3.client(
+            service,
+            region_name=region,
+            endpoint_url=self.endpoint,
+            aws_access_key_id=known["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=known["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=known.get("AWS_SESSION_TOKEN"),
+            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 2}),
+        )
+
+
+@dataclass
+class Instance:
+    """A node: master and the first two core nodes have processes, further ones are numbers only."""
+
+    group: str
+    role: str
+    kind: str
+    market: str
+    id: str = field(default_factory=lambda: "i-" + secrets.token_hex(8)[:17])
+    emr_id: str = field(default_factory=lambda: new_id("ci-"))
+    state: str = "PROVISIONING"
+    reason: dict[str, str] = field(default_factory=dict)
+    created: float = field(default_factory=time.time)
+    ready: float | None = None
+    ended: float | None = None
+
+    def become(self, state: str, code: str = "", message: str = "") -> None:
+        """Enters a state, at the time of now."""
+        self.state = state
+        if code:
+            self.reason = {"Code": code, "Message": message}
+        if state == "RUNNING" and self.ready is None:
+            self.ready = time.time()
+        if state == "TERMINATED" and self.ended is None:
+            self.ended = time.time()
+
+
+@dataclass
+class Step:
+    """A step and the process that runs it."""
+
+    config: dict[str, Any]
+    id: str = field(default_factory=lambda: new_id("s-"))
+    state: str = "PENDING"
+    reason: dict[str, str] = field(default_factory=dict)
+    failure: dict[str, str] = field(default_factory=dict)
+    created: float = field(default_factory=time.time)
+    started: float | None = None
+    ended: float | None = None
+    cancelled: bool = False
+
+    @property
+    def args(self) -> list[str]:
+        """The command as it was given."""
+        return list(self.config["HadoopJarStep"].get("Args", []))
+
+
+def groups_of(instances: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the instance groups of a request, from either of the two ways to ask for them."""
+    groups = [dict(one) for one in instances.get("InstanceGroups", [])]
+    if not groups:
+        count = int(instances.get("InstanceCount", 1))
+        master = instances.get("MasterInstanceType", "m5.xlarge")
+        groups = [{"InstanceRole": "MASTER", "InstanceType": master, "InstanceCount": 1}]
+        if count > 1:
+            core = instances.get("SlaveInstanceType", master)
+            groups.append({"InstanceRole": "CORE", "InstanceType": core, "InstanceCount": count - 1})
+    for group in groups:
+        group.setdefault("Id", new_id("ig-"))
+        group.setdefault("Market", "ON_DEMAND")
+        group.setdefault("Name", group["InstanceRole"].capitalize())
+    return groups
+
+
+def process_count(world: World, cluster: str) -> int:
+    """Returns how many processes of a cluster are alive."""
+    return len(processes.living({processes.EMULATOR: world.emulator, processes.CLUSTER: cluster}))
+
+
+def end_everything(world: World) -> None:
+    """Ends every process of every cluster."""
+    processes.kill({processes.EMULATOR: world.emulator})
+
+
+def new_emulator_id() -> str:
+    """Returns a mark that no other emulator has."""
+    return f"{os.getpid()}-{secrets.token_hex(8)}"

@@ -1,0 +1,41 @@
+"""Round prices, and what clusters have cost."""
+
+from datetime import UTC, datetime, timedelta
+
+from fruits_assets.money import prices
+from fruits_assets.money.costs import Euros
+from fruits_assets.money.prices import (
+    API,
+    NodePrice,
+    Prices,
+)
+from fruits_assets.money.spend import ClusterSpend, Spend
+
+MONTH = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+# A node of 0.50 EUR an hour: 0.40 EC2, 0.08 EMR and 0.02 for disks of 73 GB at 0.20 a month.
+ROUND = Prices(API, "2026-11-20", "eu-west-3", 1.0, 0.2, {"m5.xlarge": NodePrice(0.4, 0.08, 73)})
+
+
+def forget_prices() -> None:
+    """Has prices read anew: a process keeps those of the day."""
+    prices._of_the_day.cache_clear()
+    prices._live_node.cache_clear()
+
+
+def spent(eur: float, state: str = "TERMINATED", stack: str | None = "fruits", hourly: float = 0.0) -> ClusterSpend:
+    return ClusterSpend(
+        "j-1", "fruits-fruits", state, stack, NOW - timedelta(hours=1), None, 3, Euros(ec2=eur), Euros(ec2=hourly)
+    )
+
+
+def spend_of(*clusters: ClusterSpend) -> Spend:
+    return Spend(MONTH, NOW, clusters, "test")
+
+
+# A node of the table, for an hour: (0.224 + 0.048 + 79 x 0.116 / 730) x 0.92.
+TABLE_NODE = (0.224 + 0.005 + 0.048 + 79 * 0.116 / 730) * 0.92
