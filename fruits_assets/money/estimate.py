@@ -1,6 +1,7 @@
 """Estimated time and cost of a number of photos on the cluster, with a list of all assumptions."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -40,6 +41,8 @@ PRACTICAL_FOLDERS = 100_000
 # store: pca_model and reduced_features.
 _PARTS_OF_FOLDERS = 3
 _WHOLE_STEPS = 2
+
+_ENDS_SECONDS = START_UP_SECONDS + ENDING_SECONDS
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,7 @@ def estimate(
         prices: Prices of the region.
         settings: Instance type, time limits, and the budget.
         megapixels: Megapixels of each photo.
-        images_per_second_per_core: Rate of decoding and network, where it was measured; None for this project's
-            measurement.
+        images_per_second_per_core: Rate of decoding and network, where it was measured; else this project's.
         folders: Number of folders; None for one for 500 photos.
 
     Raises:
@@ -142,17 +144,7 @@ def estimate(
     pace = _pace(core_nodes, settings, megapixels, images_per_second_per_core)
     folders = min(images, folders or math.ceil(images / IMAGES_PER_FOLDER))
     requests = requests_of_run(images, folders, math.ceil(pace.cores))
-    work = {
-        "folders_and_files": _listing_seconds(images, folders, requests),
-        "mobilenet_features": images / pace.rate,
-        "pca_model_and_reduced_features": 2 * images * PCA_CORE_SECONDS_PER_IMAGE / pace.cores,
-    }
-    longest = max(work["folders_and_files"], work["mobilenet_features"])
-    parts = math.ceil(longest / max(1.0, settings.step_minutes * 60 - STEP_OVERHEAD_SECONDS)) or 1
-    ends = START_UP_SECONDS + ENDING_SECONDS
-    sessions, overhead = _sessions(sum(work.values()), parts, settings.max_age_minutes * 60 - ends)
-    seconds = {"start_up": sessions * START_UP_SECONDS, "step_overhead": overhead, **work}
-    seconds["ending"] = sessions * ENDING_SECONDS
+    sessions, parts, seconds = _in_sessions(_work(pace, images, folders, requests), settings)
     eur_per_second = (1 + core_nodes) * prices.node_hour_eur(settings.instance_type) / 3600
     stored = images * (pace.photo_bytes + TABLE_BYTES_PER_IMAGE) / 1e9 * S3_USD_PER_GIGABYTE_MONTH
     return Estimate(
@@ -164,9 +156,9 @@ def estimate(
         images_per_second=pace.rate,
         seconds=seconds,
         sessions=sessions,
-        parts=max(parts, sessions),
+        parts=parts,
         cluster_eur=sum(seconds.values()) * eur_per_second,
-        work_eur=(sum(seconds.values()) - sessions * ends) * eur_per_second,
+        work_eur=(sum(seconds.values()) - sessions * _ENDS_SECONDS) * eur_per_second,
         requests=requests,
         requests_eur=requests.usd * prices.usd_to_eur,
         table_gigabytes=images * TABLE_BYTES_PER_IMAGE / 1e9,
@@ -209,11 +201,29 @@ def _pace(core_nodes: int, settings: Settings, megapixels: float, given: float |
     return _Pace(cores, photo_bytes, per_core, min(per_core * cores, fetched))
 
 
+def _work(pace: _Pace, images: int, folders: int, requests: Requests) -> dict[str, float]:
+    """Returns the seconds of the work itself, by what they are spent on."""
+    return {
+        "folders_and_files": _listing_seconds(images, folders, requests),
+        "mobilenet_features": images / pace.rate,
+        "pca_model_and_reduced_features": 2 * images * PCA_CORE_SECONDS_PER_IMAGE / pace.cores,
+    }
+
+
 def _listing_seconds(images: int, folders: int, requests: Requests) -> float:
     # The requests of the driver: all requests but those for photos, which the workers make while they compute.
     others = requests.gets - images + requests.puts + requests.lists - requests.lists_in_turn
     waiting = (requests.lists_in_turn + others / REQUESTS_AT_A_TIME) * SECONDS_PER_REQUEST
     return waiting + folders * SECONDS_PER_FOLDER
+
+
+def _in_sessions(work: Mapping[str, float], settings: Settings) -> tuple[int, int, dict[str, float]]:
+    """Returns how many clusters the work takes, in how many ranges of folders it runs, and the seconds of all parts."""
+    longest = max(work["folders_and_files"], work["mobilenet_features"])
+    parts = math.ceil(longest / max(1.0, settings.step_minutes * 60 - STEP_OVERHEAD_SECONDS)) or 1
+    sessions, overhead = _sessions(sum(work.values()), parts, settings.max_age_minutes * 60 - _ENDS_SECONDS)
+    seconds = {"start_up": sessions * START_UP_SECONDS, "step_overhead": overhead, **work}
+    return sessions, max(parts, sessions), seconds | {"ending": sessions * ENDING_SECONDS}
 
 
 def _sessions(work: float, parts: int, session: float) -> tuple[int, float]:
