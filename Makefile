@@ -21,10 +21,10 @@ run: setup
 
 # Files, not tests, are shared out: their fixtures take longer than most tests.
 PYTEST := .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
-# Browsers, servers and processes may be late on a busy machine; what is ours alone is never run again.
-RERUNS := --reruns 1 -rR
+# Browsers, servers and processes may be late on a busy machine: their tests are run once more, and the summary names those.
+RERUNS := --reruns 1 -raR
 
-# It ends with the first stage in which a test fails. The last ones are one run: their workers and sessions take long to start.
+# It ends with the first stage in which a test fails. Stages whose tests start much of the same are one run.
 test: lint
 	$(UV) lock --check --quiet
 	@$(MAKE) --no-print-directory test-unit

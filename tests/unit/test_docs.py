@@ -76,7 +76,8 @@ def test_every_fruits_command_takes_the_options_it_is_shown_with(page: Path) -> 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_make_target_exists(page: Path) -> None:
-    targets = re.findall(r"^([\w-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    rules = re.findall(r"^([\w -]+):(?!=)", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    targets = [target for rule in rules for target in rule.split()]
     shown = [shlex.split(line, comments=True) for line in shell_lines(page)]
     asked = {words[1] for words in shown if len(words) > 1 and words[0] == "make"}
     assert asked <= set(targets)
@@ -115,6 +116,12 @@ def test_every_test_that_a_page_names_exists() -> None:
     named = {name for page in PAGES for name in re.findall(r"`(test_[a-z0-9_]+)`", page.read_text())}
     assert len(named) > 30
     assert [name for name in sorted(named) if f"def {name}(" not in tests] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_of_the_code_that_a_page_names_exists(page: Path) -> None:
+    named = re.findall(r"`((?:spark_steps|fruits_assets|tests|benchmarks|infra|notebooks)/[\w./-]*)`", page.read_text())
+    assert [name for name in named if not (PROJECT / name).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
