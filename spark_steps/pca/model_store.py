@@ -104,7 +104,7 @@ def load(root: str, version: str | None = None) -> PcaModel:
     """Returns a model, by default the current one.
 
     Raises:
-        FruitsError: There is no model, or none of that version.
+        FruitsError: There is no model, or none of that version, or a part of it is missing.
     """
     version = version or current_version(root)
     if version is None or not exists(root, version):
@@ -112,7 +112,13 @@ def load(root: str, version: str | None = None) -> PcaModel:
             f"There is no PCA model {version or ''} under {root}. Fit one first (fruits run, or the job fit_pca)."
         )
     document = locations.read_json(f"{root}/{version}/model.json")
-    data = locations.read_bytes(f"{root}/{version}/components.parquet")
+    try:
+        data = locations.read_bytes(f"{root}/{version}/components.parquet")
+    except FileNotFoundError as error:
+        raise FruitsError(
+            f"components.parquet of PCA model {version} under {root} is missing. Take it from a backup, or delete the "
+            "model's directory and fit the PCA again (fruits run, or the job fit_pca)."
+        ) from error
     with pa.BufferReader(data) as stream, pq.ParquetFile(stream) as opened:
         table = opened.read()
     return PcaModel(

@@ -11,6 +11,7 @@ from pyarrow import fs
 from spark_steps.errors import FruitsError
 
 _PIECE_BYTES = 1 << 20
+_LISTINGS = 5
 
 
 class PyarrowBackend:
@@ -60,7 +61,7 @@ class PyarrowBackend:
         wanted = fs.FileSelector(path, recursive=recursive, allow_not_found=not must_exist)
         try:
             with self.translate_errors(location):
-                found: list[fs.FileInfo] = filesystem.get_file_info(wanted)
+                found = _listed(filesystem, wanted)
             # Decoded as they are asked for, and used by whoever does not expect that they cannot be.
             for info in found:
                 info.path  # noqa: B018
@@ -185,3 +186,14 @@ class PyarrowBackend:
     def object_store_options(self, location: str) -> dict[str, str]:
         """Returns none."""
         return {}
+
+
+def _listed(filesystem: fs.FileSystem, wanted: fs.FileSelector) -> list[fs.FileInfo]:
+    """Returns a listing; a directory that another process creates or deletes meanwhile is listed again."""
+    for _ in range(_LISTINGS if wanted.allow_not_found else 0):
+        # pyarrow looks whether the directory is there only after it could not open it.
+        with suppress(FileNotFoundError):
+            found: list[fs.FileInfo] = filesystem.get_file_info(wanted)
+            return found
+    last: list[fs.FileInfo] = filesystem.get_file_info(wanted)
+    return last

@@ -78,6 +78,7 @@ def _draw_points(axes: "Axes", points: NDArray[np.floating], of_photo: NDArray[n
 
 
 def _draw_names(axes: "Axes", points: NDArray[np.floating], of_photo: NDArray[np.str_], labels: Sequence[str]) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.patheffects import withStroke
 
     centres = np.array([np.median(points[of_photo == label], axis=0) for label in labels]).reshape(-1, 2)
@@ -97,7 +98,9 @@ def _draw_names(axes: "Axes", points: NDArray[np.floating], of_photo: NDArray[np
         )
         for label, centre in zip(labels, centres, strict=True)
     ]
-    boxes = [name.get_window_extent() for name in names]
+    # One renderer: left out, each name would make its own.
+    renderer = FigureCanvasAgg(axes.figure).get_renderer()
+    boxes = [name.get_window_extent(renderer) for name in names]
     sizes = np.array([(box.width + 6, box.height + 2) for box in boxes]).reshape(-1, 2)
     at = axes.transData.transform(centres)
     places = places_for_names(at, sizes, axes.bbox.extents)

@@ -78,8 +78,8 @@ def test_the_first_error_in_order_is_raised_and_what_has_not_begun_never_does(mo
         raise ValueError(f"item {item}")
 
     with pytest.raises(ValueError, match="item 0"):
-        for_each(work, range(100_000))
-    assert len(begun) < 100_000
+        for_each(work, range(5_000))
+    assert len(begun) < 5_000
 
 
 @pytest.mark.parametrize("text", ["0", "65", "many", "-1", "1.5"])

@@ -194,3 +194,13 @@ def test_a_file_that_another_run_has_replaced_is_told_in_a_sentence(store: Store
         store.reduced_features.reading(file),
     ):
         pass
+
+
+def test_a_model_without_its_components_is_reported_with_the_remedy(store: Store, tmp_path: Path) -> None:
+    for file in Path(store.pca_models).glob("*/components.parquet"):
+        file.unlink()
+    done = export(store, "--csv", tmp_path / "fruits.csv")
+    assert done.exit_code == 1
+    assert "components.parquet of PCA model" in done.stderr
+    assert "fit the PCA again" in done.stderr
+    assert not (tmp_path / "fruits.csv").exists()
