@@ -99,7 +99,7 @@ def _draw_names(axes: "Axes", points: NDArray[np.floating], of_photo: NDArray[np
         for label, centre in zip(labels, centres, strict=True)
     ]
     # One renderer: left out, each name would make its own.
-    renderer = FigureCanvasAgg(axes.figure).get_renderer()
+    renderer = FigureCanvasAgg(axes.get_figure(root=True)).get_renderer()  # type: ignore[no-untyped-call]
     boxes = [name.get_window_extent(renderer) for name in names]
     sizes = np.array([(box.width + 6, box.height + 2) for box in boxes]).reshape(-1, 2)
     at = axes.transData.transform(centres)
