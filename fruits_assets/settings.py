@@ -60,7 +60,13 @@ class Settings(BaseSettings):
     """The settings; a field ``images`` is the environment variable ``FRUITS_IMAGES``."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FRUITS_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix="FRUITS_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        # Fields with an alias are given by their names too.
+        populate_by_name=True,
     )
 
     # Where the steps run
@@ -154,7 +160,7 @@ class Settings(BaseSettings):
         ge=2,
         le=4,
         # The second is the variable's former name.
-        validation_alias=AliasChoices("max_core_nodes", "FRUITS_MAX_CORE_NODES", "FRUITS_CORE_NODES_MOST"),
+        validation_alias=AliasChoices("FRUITS_MAX_CORE_NODES", "FRUITS_CORE_NODES_MOST"),
         description="Core nodes that managed scaling may reach.",
     )
     spot: bool = Field(False, description="Spot instances for the core nodes; never for the master.")
@@ -246,7 +252,8 @@ def read_settings(**given: Any) -> Settings:
             raise CalledWronglyError(
                 f"The settings do not go together: {first['msg'].removeprefix('Value error, ')}"
             ) from error
-        name = str(first["loc"][0])
+        # A field with an alias is named by the variable that was read.
+        name = str(first["loc"][0]).removeprefix("FRUITS_").lower()
         shown = "***" if locations.holds_a_secret(str(first["input"])) else repr(first["input"])
         raise CalledWronglyError(
             f"Setting {name} (FRUITS_{name.upper()}) = {shown}: {first['msg'].removeprefix('Value error, ')}"

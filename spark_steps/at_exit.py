@@ -21,5 +21,5 @@ def call(function: Callable[[], object]) -> None:
 def run() -> None:
     """Calls each registered function once, the last one first."""
     while _CALLS:
-        with suppress(Exception):
+        with suppress(BaseException):
             _CALLS.pop()()

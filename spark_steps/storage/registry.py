@@ -6,7 +6,7 @@ from spark_steps.storage.pyarrow_backend import PyarrowBackend
 from spark_steps.storage.s3 import S3Objects
 
 # By scheme; paths have none.
-BACKENDS: dict[str, Backend] = {"": LocalFiles(), "s3": S3Objects()}
+BACKENDS: dict[str | None, Backend] = {None: LocalFiles(), "s3": S3Objects()}
 _OTHERS = PyarrowBackend()
 
 
@@ -20,6 +20,6 @@ def has_backend(location: str) -> bool:
     return _scheme(location) in BACKENDS
 
 
-def _scheme(location: str) -> str:
+def _scheme(location: str) -> str | None:
     scheme, separator, _ = location.partition("://")
-    return scheme if separator else ""
+    return scheme if separator else None

@@ -78,8 +78,10 @@ def test_the_former_name_of_a_setting_goes_on_working(monkeypatch: pytest.Monkey
     assert read_settings(max_core_nodes=2).max_core_nodes == 2
     monkeypatch.setenv("FRUITS_MAX_CORE_NODES", "2")
     assert read_settings().as_environment()["FRUITS_MAX_CORE_NODES"] == "2"
+    monkeypatch.setenv("MAX_CORE_NODES", "100")
+    assert read_settings().max_core_nodes == 2, "only variables that begin with FRUITS_ are ours"
     monkeypatch.setenv("FRUITS_MAX_CORE_NODES", "9")
-    with pytest.raises(CalledWronglyError, match="FRUITS_MAX_CORE_NODES"):
+    with pytest.raises(CalledWronglyError, match=r"Setting max_core_nodes \(FRUITS_MAX_CORE_NODES\) = '9'"):
         read_settings()
 
 

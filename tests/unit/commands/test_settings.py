@@ -59,6 +59,7 @@ def test_spark_gets_a_locale_that_knows_accents(monkeypatch: pytest.MonkeyPatch)
         ({"images": ""}, "FRUITS_IMAGES.*name a folder"),
         ({"images": "/"}, "FRUITS_IMAGES.*root of the file system"),
         ({"store": "gs://bucket/store"}, "FRUITS_STORE.*neither a folder nor in S3"),
+        ({"images": "://photos"}, "FRUITS_IMAGES.*neither a folder nor in S3"),
         ({"region": "us-east-1"}, "FRUITS_REGION.*photos stay in the European Union"),
         ({"region": "eu-west-2"}, "FRUITS_REGION.*photos stay in the European Union"),
         ({"deployment": "emr"}, "images is .*which a cluster cannot reach"),

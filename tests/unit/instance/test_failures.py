@@ -12,7 +12,7 @@ import pytest
 from fruits_assets.assets import ALL_ASSETS
 from fruits_assets.assets.checks import ALL_CHECKS
 from fruits_assets.assets.io_managers import FolderTableIOManager, MobileNetModelIOManager, PcaModelIOManager
-from fruits_assets.instance.failures import reason, reports_failures
+from fruits_assets.instance.failures import own_sentence, reason, reports_failures
 from fruits_assets.jobs.jobs import ALL_JOBS
 from spark_steps.errors import FruitsError
 from tests.support.project import PROJECT
@@ -94,6 +94,15 @@ def test_our_own_sentence_goes_before_the_error_that_caused_it_where_nothing_has
     assert "Error occurred while executing op" in message
     assert causes[-1] == "OSError: An error occurred (NoSuchBucket)\n"
     assert reason(result.all_events) == SENTENCE
+
+
+def test_each_error_of_ours_that_a_worker_of_spark_raises_has_its_sentence() -> None:
+    errors: set[type[FruitsError]] = {FruitsError, *FruitsError.__subclasses__()}
+    assert {"CalledWronglyError", "DamagedFileError", "TableChangedError"} <= {error.__name__ for error in errors}
+    for error in errors:
+        if error.__module__.startswith("spark_steps."):
+            wrapped = "pyspark.errors.exceptions.captured.PythonException: \n"
+            assert own_sentence(f"{wrapped}{error.__module__}.{error.__name__}: {SENTENCE}") == SENTENCE
 
 
 def test_every_asset_check_op_and_io_manager_fails_in_a_sentence() -> None:

@@ -101,3 +101,6 @@ def test_resources_and_small_commands_pass_the_setting_on(tmp_path: Path, monkey
     monkeypatch.delenv(VARIABLE)
     CliRunner().invoke(main, ["report", "--store", "none"])
     assert files_at_a_time() == 7
+    monkeypatch.delenv(VARIABLE)
+    CliRunner().invoke(main, ["erase", "--images", "photos", "--store", "none", "--image-id", "0" * 64, "--dry-run"])
+    assert files_at_a_time() == 7
