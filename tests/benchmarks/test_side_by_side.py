@@ -27,7 +27,7 @@ def request(method: str, target: str, body: bytes = b"") -> Request:
 
 
 def measured(module: str, output: Path, *options: str | Path) -> Any:
-    command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, options), "--json", str(output)]
+    command = [sys.executable, "-m", f"benchmarks.studies.{module}", *map(str, options), "--json", str(output)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"| {this_checkout().name} |" in done.stdout
