@@ -41,8 +41,8 @@ test-spark: setup connectors
 	$(PYTEST) tests/spark tests/store tests/dagster tests/erasure
 
 test-services: setup connectors
-	@echo "== Stage: emr, s3, ui, benchmarks =="
-	$(PYTEST) $(RERUNS) tests/emr tests/s3 tests/ui tests/benchmarks
+	@echo "== Stage: benchmarks, ui, emr, s3 =="
+	$(PYTEST) $(RERUNS) tests/benchmarks tests/ui tests/emr tests/s3
 
 # Each of them alone.
 test-emr test-s3 test-ui test-benchmarks: setup connectors
