@@ -21,8 +21,9 @@ run: setup
 
 # Files, not tests, are shared out: their fixtures take longer than most tests.
 PYTEST := .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
-# Browsers, servers and processes may be late on a busy machine: their tests are run once more, and the summary names those.
-RERUNS := --reruns 1 -raR
+# Browsers, servers and processes may be late on a busy machine: their tests have more time, are run once more, and the summary
+# names those.
+RERUNS := --reruns 1 -raR --timeout 600
 
 # It ends with the first stage in which a test fails. Stages whose tests start much of the same are one run.
 test: lint
