@@ -48,7 +48,7 @@ def emr_resources(settings: Settings) -> dict[str, Any]:
 def _resources(settings: Settings, pyspark: LazyPySparkResource) -> dict[str, Any]:
     # S3 is reached from Spark's workers too, which know the environment and no settings.
     export("FRUITS_REGION", settings.region)
-    export(parallel.VARIABLE, str(settings.files_at_a_time))
+    parallel.set_files_at_a_time(settings.files_at_a_time)
     store = Store(settings.store)
     costs = ClusterCostModel.of_this_step() or CostModel.of(settings.cores, settings.core_nodes, settings.usd_to_eur)
     return {

@@ -12,7 +12,6 @@ from fruits_assets.instance.liveness import end_runs_of_killed_processes
 from fruits_assets.instance.records import forget
 from fruits_assets.instance.store_lock import one_at_a_time
 from fruits_assets.settings import Settings
-from spark_steps.environment import export
 from spark_steps.erasure.carry_out import Erasure, carry_out, decide, unfinished, withdraw
 from spark_steps.erasure.plan import (
     Plan,
@@ -152,7 +151,7 @@ def _plan(store: Store, request: Request, settings: Settings) -> Plan:
 
 
 def _opened(settings: Settings) -> Store:
-    export(parallel.VARIABLE, str(settings.files_at_a_time))
+    parallel.set_files_at_a_time(settings.files_at_a_time)
     check_residency(settings, locations=[settings.images, settings.store])
     store = Store(settings.store)
     store.check_images(settings.images)

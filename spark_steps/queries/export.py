@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from spark_steps.errors import FruitsError
+from spark_steps.pca.model import PcaModel
 from spark_steps.store.staleness import staleness_of
 from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import tables_of
@@ -39,8 +40,7 @@ def export_csv(store: Store, target: Path, *, force: bool = False) -> int:
         FruitsError: The store has nothing to export, or not all photos that have features are reduced by the current
             PCA model; or the file exists already or cannot be written.
     """
-    model = store.existing_pca_model()
-    _refuse_mixed(store)
+    model = _model_of_all(store)
     files, rows = store.reduced_features.files(), 0
     with _whole_or_not_at_all(target, force) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -69,8 +69,7 @@ def export_npz(store: Store, target: Path, *, force: bool = False) -> int:
         FruitsError: The store has nothing to export, or not all photos that have features are reduced by the current
             PCA model; or the file exists already or cannot be written.
     """
-    model = store.existing_pca_model()
-    _refuse_mixed(store)
+    model = _model_of_all(store)
     # An array's header needs the number of rows and the length of the longest text. So the files are read twice, to
     # measure and to write; they are never modified in between.
     files, widths, rows = store.reduced_features.files(), [1] * len(_TEXTS), 0
@@ -119,8 +118,7 @@ def export_parquet(store: Store, target: Path, *, force: bool = False) -> int:
         FruitsError: The store has nothing to export, or not all photos that have features are reduced by the current
             PCA model; or the file exists already or cannot be written.
     """
-    model = store.existing_pca_model()
-    _refuse_mixed(store)
+    model = _model_of_all(store)
     files, rows = store.reduced_features.files(), 0
     schema = pa.schema([with_folder(REDUCED_SCHEMA).field(name) for name in (*_TEXTS, "reduced", "pca_model")])
     with _whole_or_not_at_all(target, force) as partial:
@@ -158,9 +156,12 @@ def _check_any(rows: int, store: Store) -> None:
         raise FruitsError(f"No photo of {store.root} has reduced features. {store.remedy}")
 
 
-def _refuse_mixed(store: Store) -> None:
+def _model_of_all(store: Store) -> PcaModel:
+    """Returns the PCA model by which all photos with features are reduced; a store with others is refused."""
+    model = store.existing_pca_model()
     if messages := staleness_of(store, listed=False).incomparable:
         raise FruitsError(f"{' '.join(messages)} So one file of all photos cannot be made. {store.remedy}")
+    return model
 
 
 def _check_version(batch: pa.RecordBatch, version: str) -> None:

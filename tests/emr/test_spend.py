@@ -15,16 +15,13 @@ from fruits_assets.money.prices import (
 )
 from fruits_assets.money.spend import month_spend, month_start
 from fruits_assets.settings import read_settings
-from tests.support.aws.money import ROUND, TABLE_NODE, forget_prices
+from tests.support.aws.money import ROUND, TABLE_NODE, no_prices_remembered
 
 
 @pytest.fixture(autouse=True)
-def no_prices_remembered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    forget_prices()
-    yield
-    forget_prices()
+def fresh_prices(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with no_prices_remembered(monkeypatch):
+        yield
 
 
 @mock_aws

@@ -3,7 +3,6 @@
 import click
 
 from fruits_assets.settings import Settings
-from spark_steps.environment import export
 from spark_steps.storage import parallel
 from spark_steps.storage.s3_address import is_s3
 from spark_steps.store.store import Store
@@ -30,6 +29,6 @@ def open_store(settings: Settings, as_of: str | None = None) -> Store:
 
         check_residency(settings, locations=[settings.store])
     # It may be in .env alone, which what reads the tables does not know.
-    export(parallel.VARIABLE, str(settings.files_at_a_time))
+    parallel.set_files_at_a_time(settings.files_at_a_time)
     store = Store(settings.store)
     return store if as_of is None else as_it_was(store, as_of)

@@ -1,6 +1,10 @@
 """Round prices, and what clusters have cost."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from fruits_assets.money import prices
 from fruits_assets.money.costs import Euros
@@ -21,10 +25,16 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ROUND = Prices(API, "2026-11-20", "eu-west-3", 1.0, 0.2, {"m5.xlarge": NodePrice(0.4, 0.08, 73)})
 
 
-def forget_prices() -> None:
-    """Has prices read anew: a process keeps those of the day."""
-    prices._of_the_day.cache_clear()
-    prices._live_node.cache_clear()
+@contextmanager
+def no_prices_remembered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Has prices read anew, with credentials: a process keeps those of the day."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    for remembered in (prices._of_the_day, prices._live_node):
+        remembered.cache_clear()
+    yield
+    for remembered in (prices._of_the_day, prices._live_node):
+        remembered.cache_clear()
 
 
 def spent(eur: float, state: str = "TERMINATED", stack: str | None = "fruits", hourly: float = 0.0) -> ClusterSpend:
