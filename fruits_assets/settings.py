@@ -164,14 +164,26 @@ class Settings(BaseSettings):
         description="Core nodes that managed scaling may reach.",
     )
     spot: bool = Field(False, description="Spot instances for the core nodes; never for the master.")
+    provisioning_minutes: int = Field(
+        10,
+        ge=5,
+        le=60,
+        description="EMR ends a new cluster that has not got its Spot instances after so long, and stops trying to add "
+        "nodes to an older one.",
+    )
     instance_type: Annotated[str, AfterValidator(_x86_instance)] = Field(
         "m5.xlarge", description="Instances of the cluster."
     )
     emr_release: str = Field("emr-7.14.0", pattern=r"^emr-7\.\d+\.\d+$", description="EMR release; 7 has Spark 3.5.")
     jupyterhub: bool = Field(False, description="JupyterHub on the cluster, its notebooks kept in S3.")
     idle_minutes: int = Field(5, ge=1, le=60, description="EMR ends a cluster that has been idle for so long.")
-    max_age_minutes: int = Field(
-        120, ge=15, le=1440, description="A cluster ends itself at this age, whatever it does."
+    max_age_minutes: int = Field(120, ge=15, le=1440, description="A cluster is ended at this age, whatever it does.")
+    log_minutes: int = Field(
+        6,
+        ge=0,
+        le=15,
+        description="How long to wait for the log of a step that ended without a reason; EMR uploads logs every 5 "
+        "minutes.",
     )
     step_minutes: int = Field(60, ge=1, le=1440, description="A step that runs for longer is cancelled.")
     step_retries: int = Field(

@@ -19,6 +19,7 @@ class Infrastructure:
         service_role: Name of EMR's service role.
         instance_profile: Name of the nodes' instance profile.
         launcher_role_arn: ARN of the role that people and schedulers assume to launch steps.
+        guard_role_arn: ARN of the role with which EventBridge Scheduler ends clusters.
         subnet_id: Subnet of the clusters.
         primary_security_group: Security group of the master.
         core_security_group: Security group of the core nodes.
@@ -30,6 +31,7 @@ class Infrastructure:
     service_role: str
     instance_profile: str
     launcher_role_arn: str
+    guard_role_arn: str
     subnet_id: str
     primary_security_group: str
     core_security_group: str

@@ -1,8 +1,10 @@
 """Guards against clusters and steps that run although no run needs them.
 
-Three guards end a cluster, each independent of the others: EMR's own idle limit; the sensor of this module, together
-with the end of each run (``launcher.FruitsEmrStepLauncher.release``); and a timer that ``infra/bootstrap.sh`` sets on
-the cluster itself. The timer ends the cluster at its maximum age, even if every launching machine is off.
+Here are those that need a machine with this platform: a sensor, and the end of a run (see also
+``launcher.FruitsEmrStepLauncher.release``). The others need none: EMR's own idle limit, EMR's limit for Spot instances
+that it cannot have, the schedules of ``emr.end_schedules``, and the switch that ``infra/bootstrap.sh`` puts on the
+cluster. EMR's idea of idle is not relied upon: a notebook keeps a cluster from being idle, and so does an unfinished
+application of YARN.
 """
 
 import time
@@ -12,7 +14,8 @@ from datetime import timedelta
 
 import dagster as dg
 
-from fruits_assets.engines.emr.cluster import IDLE_GRACE, UNFINISHED_STEPS, Clusters, Step
+from fruits_assets.engines.emr.cluster import IDLE_GRACE, Clusters
+from fruits_assets.engines.emr.steps import CANCELLING, UNFINISHED_STEPS, Step
 from fruits_assets.engines.launcher import KEEP_CLUSTER_TAG, others_in_flight, runs_of
 from fruits_assets.instance.internals import FINISHED_STATUSES
 from fruits_assets.settings import Settings
@@ -43,17 +46,31 @@ def cluster_guard_sensor(context: dg.SensorEvaluationContext, settings: dg.Resou
     actions: list[str] = []
     try:
         clusters = Clusters(settings)
-        for cluster in clusters.active():
-            steps = clusters.steps(cluster.id)
-            if lost := orphans(steps, states_of_runs(steps, context.instance)):
-                clusters.cancel(cluster.id, lost)
-                actions.append(f"Steps {', '.join(lost)} of {cluster.id} are cancelled: their runs are over.")
+        lost = _orphans_by_cluster(clusters, context.instance)
+        for cluster_id, steps in lost.items():
+            if asked := [step.id for step in steps if step.state != CANCELLING]:
+                clusters.cancel(cluster_id, asked)
+                actions.append(f"Steps {', '.join(asked)} of {cluster_id} are cancelled: their runs are over.")
         if not others_in_flight(context.instance, timedelta(minutes=settings.max_age_minutes)):
             ours = runs_of(context.instance)
-            clusters.end_idle(actions.append, is_ours=ours, grace=IDLE_GRACE, patience=10)
+            clusters.end_idle(actions.append, is_ours=ours, grace=IDLE_GRACE, ignored=_cancelling(lost), patience=10)
     except FruitsError as error:
         return dg.SkipReason(str(error))
     return dg.SkipReason(" ".join(actions) or "No cluster is idle.")
+
+
+def _orphans_by_cluster(clusters: Clusters, instance: dg.DagsterInstance) -> dict[str, list[Step]]:
+    found = {}
+    for cluster in clusters.active():
+        steps = clusters.steps(cluster.id)
+        lost = orphans(steps, states_of_runs(steps, instance))
+        found[cluster.id] = [step for step in steps if step.id in lost]
+    return found
+
+
+def _cancelling(lost: Mapping[str, list[Step]]) -> set[str]:
+    """Returns the ids of the orphans that were cancelled and have not ended since: a cluster is ended with them."""
+    return {step.id for steps in lost.values() for step in steps if step.state == CANCELLING}
 
 
 def states_of_runs(steps: Collection[Step], instance: dg.DagsterInstance) -> dict[str, dg.DagsterRunStatus]:
@@ -99,7 +116,8 @@ def _end_when_idle(clusters: Clusters, instance: dg.DagsterInstance, report: Cal
         if others_in_flight(instance, timedelta(minutes=clusters.settings.max_age_minutes)):
             report("  the cluster is kept: other runs are in flight")
             return
-        clusters.end_idle(lambda line: report(f"  {line}"), is_ours=runs_of(instance))
+        stuck = _cancelling(_orphans_by_cluster(clusters, instance))
+        clusters.end_idle(lambda line: report(f"  {line}"), is_ours=runs_of(instance), ignored=stuck)
         if time.monotonic() > deadline:
             report(f"  the cluster is busy with another step; idle, it ends after {clusters.settings.idle_minutes} min")
             return

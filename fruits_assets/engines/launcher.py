@@ -17,7 +17,8 @@ from dagster_aws.emr.pyspark_step_launcher import EMR_SPARK_HOME, EmrPySparkStep
 from fruits_assets.aws.environment import check_versions, read_environment
 from fruits_assets.aws.residency import check_residency, s3_places
 from fruits_assets.aws.sessions import console_link, is_transient, read_object, translate_errors
-from fruits_assets.engines.emr.cluster import ENVIRONMENT_PYTHON, UNFINISHED_STEPS, Clusters, step_name
+from fruits_assets.engines.emr.cluster import ENVIRONMENT_PYTHON, Clusters
+from fruits_assets.engines.emr.steps import UNFINISHED_STEPS, step_name
 from fruits_assets.engines.relay import EventRelay
 from fruits_assets.engines.remote import describe_step
 from fruits_assets.engines.staging import CODE, DOCUMENT, StepStaging
@@ -37,8 +38,6 @@ _SHORTEST_WAIT, _LONGEST_WAIT = 1.0, 5.0
 # EMR may report a step of a dead cluster as running for minutes, so the state of the cluster is requested too, once in
 # so many requests.
 _LOOKS_PER_CLUSTER = 5
-# EMR writes a step's log to S3 every few minutes. Seconds to wait for the log where nothing else explains the failure.
-_LOG_PATIENCE = 120.0
 # Seconds for which transient errors are tolerated, such as a change of network or a fault of AWS: the step runs on
 # meanwhile.
 _AWAY_PATIENCE = 600.0
@@ -213,7 +212,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
             if over or relay.ended:
                 self._finished_steps[step_id] = cluster_id
             if over and not relay.ended:
-                raise StepError(where, self._cause(staging, cluster_id, step_id))
+                raise StepError(where, self._cause(log, staging, cluster_id, step_id))
         if relay.cause:
             raise StepError(where, relay.cause)
 
@@ -238,7 +237,7 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
                 ),
             )
 
-    def _cause(self, staging: StepStaging, cluster_id: str, step_id: str) -> Cause:
+    def _cause(self, dagster_log: Any, staging: StepStaging, cluster_id: str, step_id: str) -> Cause:
         status = self._describe(cluster_id, step_id)
         cluster, reason = self._clusters.describe(cluster_id)
         # By EMR's timeline: a step may start and end between two requests for its state.
@@ -247,14 +246,22 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
         outcome = staging.outcome()
         error = outcome["error"] if outcome else None
         known = error or status.get("FailureDetails", {}).get("Message")
-        patience = 0.0 if known or cluster.state.startswith("TERMINAT") else _LOG_PATIENCE
         folder = f"logs/{cluster_id}/steps/{step_id}"
+        log_uri = f"s3://{staging.bucket}/{folder}/"
+        # EMR uploads logs every 5 minutes, which the cluster costs meanwhile: waited for only where nothing else tells
+        # the reason.
+        patience = 0.0 if known or cluster.state.startswith("TERMINAT") else self._settings.log_minutes * 60.0
+        if patience:
+            dagster_log.info(
+                f"Step {step_id} has ended without a reason. Its log is waited for, up to {self._settings.log_minutes} "
+                f"minutes (FRUITS_LOG_MINUTES): {log_uri}"
+            )
         # The controller's log has the exit code. In client mode spark-submit sends Python's stderr to its own stdout.
         logs = [self._log(staging.bucket, f"{folder}/controller.gz", patience)]
         logs += [self._log(staging.bucket, f"{folder}/{name}.gz", 0.0) for name in ("stdout", "stderr")]
         log = "\n".join(logs)
         details = status.get("FailureDetails", {})
-        return explain(Evidence(status["State"], details, cluster.state, reason, error, log, waiting, aged))
+        return explain(Evidence(status["State"], details, cluster.state, reason, error, log, waiting, aged, log_uri))
 
     def _log(self, bucket: str, key: str, patience: float) -> str:
         """Returns the end of a log, or an empty text if EMR does not write the log in time."""

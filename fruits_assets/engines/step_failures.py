@@ -28,6 +28,7 @@ class Evidence:
         log: The ends of the step's controller log, stdout and stderr, as far as EMR has written them.
         waiting: Whether the step never started.
         aged: Whether the cluster has reached its maximum age.
+        log_uri: The folder that EMR uploads the step's logs to.
     """
 
     step: str
@@ -38,6 +39,7 @@ class Evidence:
     log: str
     waiting: bool = False
     aged: bool = False
+    log_uri: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,11 @@ def _of_cluster(evidence: Evidence) -> Cause | None:
             f"the cluster could not be set up.{detail} Look at the bootstrap action's log below node/ in the log "
             "bucket; run fruits deploy to build the environment again."
         )
+    if code == "INSTANCE_FLEET_TIMEOUT":
+        return Cause(
+            f"EMR could not get the cluster's Spot instances in time, and has ended it.{detail} Start the run again "
+            "later, set FRUITS_SPOT=false, choose another FRUITS_INSTANCE_TYPE, or raise FRUITS_PROVISIONING_MINUTES."
+        )
     if evidence.waiting or evidence.aged:
         why = "it had reached its greatest age" if evidence.aged else "it ended before the step's turn"
         return Cause(
@@ -181,5 +188,7 @@ def _of_text(message: str, text: str, evidence: Evidence) -> Cause:
 def _tail(evidence: Evidence) -> str:
     trace = evidence.error["trace"] if evidence.error else evidence.log
     lines = [line for line in trace.strip().splitlines() if line.strip() and not line.startswith("INFO")]
-    log = f" Its log: {evidence.details['LogFile']}." if evidence.details.get("LogFile") else ""
+    place = evidence.details.get("LogFile") or evidence.log_uri
+    come = "" if evidence.log or evidence.error else " EMR has not uploaded it yet; it comes within some minutes."
+    log = f" Its log: {place}.{come}" if place else ""
     return log + ("\n" + "\n".join(lines[-_LINES_SHOWN:]) if lines else "")

@@ -8,8 +8,9 @@ from spark_steps.errors import FruitsError
 # Hours that a cluster of others is assumed to run on, because its end is unknown. One is enough: the check is repeated
 # before every new cluster.
 _HOURS_OF_OTHERS = 1.0
-# Nodes cost from their creation. The timer that ends them starts at their boot, 3 to 5 minutes later, and may be a
-# minute late. Ending takes minutes: 5 where EMR cannot be reached and the machine shuts itself down.
+# Nodes cost from their creation. The schedule that ends them may be a minute late. The switch on the master, which ends
+# them if the schedule does not, counts from its boot, 3 to 5 minutes later. Ending takes minutes: 5 where EMR cannot be
+# reached and the machine shuts itself down.
 MINUTES_BEYOND_AGE = 10
 
 

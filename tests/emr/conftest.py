@@ -13,6 +13,8 @@ CLOCK_SPEED = 50.0
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """One emulator for all tests."""
-    started = Emulator.start(tmp_path_factory.mktemp("emr"), startup_seconds=0.5, clock_speed=CLOCK_SPEED)
+    started = Emulator.start(
+        tmp_path_factory.mktemp("emr"), startup_seconds=0.5, clock_speed=CLOCK_SPEED, log_seconds=50
+    )
     yield started
     started.stop()

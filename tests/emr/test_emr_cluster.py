@@ -14,8 +14,9 @@ from moto import mock_aws
 
 from fruits_assets.aws import s3_lock
 from fruits_assets.aws.sessions import call_at_most_once
-from fruits_assets.engines.emr.cluster import Cluster, Step, idle_since, last_run, reusable, step_name
+from fruits_assets.engines.emr.cluster import Cluster, idle_since, reusable
 from fruits_assets.engines.emr.cluster_request import cluster_request
+from fruits_assets.engines.emr.steps import Step, last_run, step_name
 from fruits_assets.engines.guards import orphans
 from fruits_assets.engines.launcher import FruitsEmrStepLauncher
 from fruits_assets.engines.staging import StepStaging

@@ -42,8 +42,13 @@ def read_arguments() -> argparse.Namespace:
         "--startup-seconds", type=float, default=2.0, help="how long a cluster takes to be ready, besides Spark"
     )
     parser.add_argument(
-        "--clock-speed", type=float, default=1.0, help="by how much idle time and the dead-man switch run faster"
+        "--clock-speed", type=float, default=1.0,
+        help="by how much idle time, the dead-man switch, schedules and timeouts run faster",
+    )  # fmt: skip
+    parser.add_argument(
+        "--log-seconds", type=float, default=300.0, help="how often logs of steps are uploaded, by the same clock"
     )
+    parser.add_argument("--without-spark", action="store_true", help="clusters have no Spark, and a master alone")
     parser.add_argument(
         "--environment", choices=("venv", "archive"), default="venv",
         help="venv: tar lays down this project's own packages instead of unpacking; archive: tar is tar",
@@ -74,13 +79,13 @@ def main() -> None:
     endpoint = f"http://127.0.0.1:{server.server_port}"
     world = World(
         endpoint, directory, new_emulator_id(), "ROOT" + secrets.token_hex(8).upper(), spark_home, stand_in,
-        arguments.startup_seconds, arguments.clock_speed,
+        arguments.startup_seconds, arguments.clock_speed, arguments.log_seconds, not arguments.without_spark,
     )  # fmt: skip
     server.app = Application(world)
     reaper = processes.start_reaper(world.emulator, PROJECT)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        if not (spark_home / ARCHIVE).exists():
+        if world.with_spark and not (spark_home / ARCHIVE).exists():
             world.client("s3", REGION).create_bucket(
                 Bucket="class-archive", CreateBucketConfiguration={"LocationConstraint": REGION}
             )

@@ -10,7 +10,7 @@ from tests.emr_emulator.cluster.life import Cluster
 from tests.emr_emulator.cluster.world import Instance, Step
 
 # Small, so that whoever reads one page only is found out. EMR's own pages hold 50.
-PAGE = {"Clusters": 2, "Steps": 10, "Instances": 2, "InstanceGroups": 2}
+PAGE = {"Clusters": 2, "Steps": 10, "Instances": 2}
 
 
 def summary(cluster: Cluster) -> dict[str, Any]:
@@ -31,8 +31,8 @@ def summary(cluster: Cluster) -> dict[str, Any]:
     }
 
 
-def describe_instance(instance: Instance, region: str) -> dict[str, Any]:
-    """Returns an instance in ListInstances' form."""
+def describe_instance(instance: Instance, region: str, collection: str) -> dict[str, Any]:
+    """Returns an instance in ListInstances' form, as one of a ``Group`` or a ``Fleet``."""
     timeline = {"CreationDateTime": instance.created, "ReadyDateTime": instance.ready, "EndDateTime": instance.ended}
     return {
         "Id": instance.emr_id,
@@ -45,7 +45,7 @@ def describe_instance(instance: Instance, region: str) -> dict[str, Any]:
             "StateChangeReason": instance.reason,
             "Timeline": {name: value for name, value in timeline.items() if value},
         },
-        "InstanceGroupId": instance.group,
+        f"Instance{collection}Id": instance.group,
         "Market": instance.market,
         "InstanceType": instance.kind,
         "EbsVolumes": [],

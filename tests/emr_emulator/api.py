@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from tests.emr_emulator.answers import describe_instance, describe_step, page, s
 from tests.emr_emulator.checks import (
     MOST_STEPS,
     ApiError,
+    check_fleets,
     check_idle_timeout,
     check_managed_scaling,
     check_steps,
@@ -96,9 +98,9 @@ class ElasticMapReduce:
             raise invalid("ServiceRole is required for creating cluster.")
         instances = request.get("Instances", {})
         if "InstanceFleets" in instances:
-            raise invalid("The emulator has no instance fleets.")
-        groups = instances.get("InstanceGroups", [])
-        roles = Counter(group.get("InstanceRole") for group in groups)
+            check_fleets(instances)
+        groups = instances.get("InstanceFleets") or instances.get("InstanceGroups", [])
+        roles = Counter(group.get("InstanceRole") or group.get("InstanceFleetType") for group in groups)
         if groups and roles["MASTER"] != 1:
             raise invalid("Instance groups must include exactly one master instance group.")
         if groups and roles["CORE"] > 1:
@@ -112,7 +114,7 @@ class ElasticMapReduce:
         if policy := request.get("AutoTerminationPolicy"):
             check_idle_timeout(policy)
         if policy := request.get("ManagedScalingPolicy"):
-            check_managed_scaling(policy)
+            check_managed_scaling(policy, "InstanceFleetUnits" if "InstanceFleets" in instances else "Instances")
         check_steps(request.get("Steps", []), int(request.get("StepConcurrencyLevel", 1)))
         iam = self.world.client("iam", region)
         profile = str(request["JobFlowRole"]).rpartition("/")[2]
@@ -138,7 +140,7 @@ class ElasticMapReduce:
         ec2 = self.world.client("ec2", region)
         instances = request["Instances"]
         tags_of = {}
-        if subnet := instances.get("Ec2SubnetId"):
+        if subnet := instances.get("Ec2SubnetId") or next(iter(instances.get("Ec2SubnetIds", [])), None):
             known = ec2.describe_subnets(Filters=[{"Name": "subnet-id", "Values": [subnet]}])["Subnets"]
             if not known:
                 return f"The subnet ID '{subnet}' does not exist"
@@ -160,7 +162,7 @@ class ElasticMapReduce:
         attributes = {
             "Ec2KeyName": instances.get("Ec2KeyName"),
             "Ec2SubnetId": instances.get("Ec2SubnetId"),
-            "RequestedEc2SubnetIds": [instances["Ec2SubnetId"]] if "Ec2SubnetId" in instances else [],
+            "RequestedEc2SubnetIds": instances.get("Ec2SubnetIds") or [],
             "Ec2AvailabilityZone": f"{region}a",
             "IamInstanceProfile": asked["JobFlowRole"],
             "EmrManagedMasterSecurityGroup": instances.get("EmrManagedMasterSecurityGroup"),
@@ -170,7 +172,7 @@ class ElasticMapReduce:
             described = {
                 **summary(cluster),
                 "Ec2InstanceAttributes": {name: value for name, value in attributes.items() if value is not None},
-                "InstanceCollectionType": "INSTANCE_GROUP",
+                "InstanceCollectionType": "INSTANCE_FLEET" if cluster.has_fleets else "INSTANCE_GROUP",
                 # EMR really answers with this scheme where it was given s3://.
                 "LogUri": re.sub(r"^s3://", "s3n://", asked.get("LogUri", "")) or None,
                 "ReleaseLabel": asked["ReleaseLabel"],
@@ -190,12 +192,12 @@ class ElasticMapReduce:
         return {"Cluster": {name: value for name, value in described.items() if value is not None}}
 
     def do_list_clusters(self, region: str, request: dict[str, Any]) -> dict[str, Any]:
-        """ListClusters."""
+        """ListClusters: in no order."""
         states = request.get("ClusterStates") or None
         after, before = float(request.get("CreatedAfter", 0)), float(request.get("CreatedBefore", 1e12))
         found = [
             summary(cluster)
-            for cluster in sorted(self.clusters.values(), key=lambda one: one.created, reverse=True)
+            for cluster in sorted(self.clusters.values(), key=lambda one: one.id)
             if cluster.region == region and after < cluster.created < before and (not states or cluster.state in states)
         ]
         return page(found, "Clusters", request)
@@ -247,8 +249,9 @@ class ElasticMapReduce:
 
     def do_put_managed_scaling_policy(self, region: str, request: dict[str, Any]) -> None:
         """PutManagedScalingPolicy."""
-        check_managed_scaling(request.get("ManagedScalingPolicy", {}))
         cluster = self.find_open(region, request.get("ClusterId"))
+        unit = "InstanceFleetUnits" if cluster.has_fleets else "Instances"
+        check_managed_scaling(request.get("ManagedScalingPolicy", {}), unit)
         cluster.managed_scaling = request["ManagedScalingPolicy"]
         cluster.keep_to_limits()
 
@@ -264,47 +267,24 @@ class ElasticMapReduce:
     # Instances
 
     def do_list_instances(self, region: str, request: dict[str, Any]) -> dict[str, Any]:
-        """ListInstances."""
+        """ListInstances: in no order, and none that ended more than 30 days ago."""
         cluster = self.find(region, request.get("ClusterId"))
-        group, types, states = (
-            request.get(name) for name in ("InstanceGroupId", "InstanceGroupTypes", "InstanceStates")
-        )
+        collection = "Fleet" if cluster.has_fleets else "Group"
+        if [name for name in request if name.startswith(f"Instance{'Group' if cluster.has_fleets else 'Fleet'}")]:
+            raise unknown(f"Cluster {cluster.id} has instance {collection.lower()}s.")
+        group, states = request.get(f"Instance{collection}Id"), request.get("InstanceStates")
+        fleet_type = request.get("InstanceFleetType")
+        types = request.get("InstanceGroupTypes") or ([fleet_type] if fleet_type else None)
         with cluster.lock:
             found = [
-                describe_instance(one, region)
-                for one in cluster.instances
-                if (not group or one.group == group)
+                describe_instance(one, region, collection)
+                for one in sorted(cluster.instances, key=lambda one: one.id)
+                if (not one.ended or time.time() - one.ended < 30 * 86_400)
+                and (not group or one.group == group)
                 and (not types or one.role in types)
                 and (not states or one.state in states)
             ]
         return page(found, "Instances", request)
-
-    def do_list_instance_groups(self, region: str, request: dict[str, Any]) -> dict[str, Any]:
-        """ListInstanceGroups."""
-        cluster = self.find(region, request.get("ClusterId"))
-        with cluster.lock:
-            found = [
-                {
-                    "Id": group["Id"],
-                    "Name": group["Name"],
-                    "Market": group["Market"],
-                    "InstanceGroupType": group["InstanceRole"],
-                    "InstanceType": group["InstanceType"],
-                    "RequestedInstanceCount": int(group["InstanceCount"]),
-                    "RunningInstanceCount": sum(
-                        one.group == group["Id"] and one.state == "RUNNING" for one in cluster.instances
-                    ),
-                    "Status": {
-                        "State": "TERMINATED"
-                        if cluster.state in ENDED
-                        else "RUNNING"
-                        if cluster.ready
-                        else "PROVISIONING"
-                    },
-                }
-                for group in cluster.groups
-            ]
-        return page(found, "InstanceGroups", request)
 
     # Steps
 
@@ -331,15 +311,16 @@ class ElasticMapReduce:
             return {"Step": describe_step(self.find_step(cluster, request.get("StepId")))}
 
     def do_list_steps(self, region: str, request: dict[str, Any]) -> dict[str, Any]:
-        """ListSteps: the newest first."""
+        """ListSteps: the newest first, those of some states or ids in no order."""
         cluster = self.find(region, request.get("ClusterId"))
         states, ids = request.get("StepStates"), request.get("StepIds")
         if ids and len(ids) > 10:
             raise invalid("Member must have length less than or equal to 10")
         with cluster.lock:
+            listed = sorted(cluster.steps, key=lambda one: one.id) if states or ids else cluster.steps[::-1]
             found = [
                 describe_step(step)
-                for step in reversed(cluster.steps)
+                for step in listed
                 if (not states or step.state in states) and (not ids or step.id in ids)
             ]
         return page(found, "Steps", request)

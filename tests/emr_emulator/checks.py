@@ -56,13 +56,39 @@ def check_idle_timeout(policy: dict[str, Any]) -> None:
         raise invalid(f"IdleTimeout must be between 60 and 604800 seconds, and is {policy.get('IdleTimeout')}.")
 
 
-def check_managed_scaling(policy: dict[str, Any]) -> None:
-    """Refuses limits that contradict each other."""
+def check_fleets(instances: dict[str, Any]) -> None:
+    """Refuses fleets that EMR refuses."""
+    if "InstanceGroups" in instances or "Ec2SubnetId" in instances:
+        raise invalid("Instance fleets go with neither InstanceGroups nor Ec2SubnetId; Ec2SubnetIds is theirs.")
+    for fleet in instances["InstanceFleets"]:
+        kind, spot = fleet["InstanceFleetType"], int(fleet.get("TargetSpotCapacity", 0))
+        count = spot + int(fleet.get("TargetOnDemandCapacity", 0))
+        if count < 1 or (kind == "MASTER" and count != 1):
+            raise invalid(f"The target capacity of the {kind} fleet cannot be {count}.")
+        if len(fleet.get("InstanceTypeConfigs", [])) != 1 or (spot and spot != count):
+            raise invalid("The emulator has fleets of one instance type and one market.")
+        if specification := fleet.get("LaunchSpecifications", {}).get("SpotSpecification"):
+            if specification.get("TimeoutAction") not in ("TERMINATE_CLUSTER", "SWITCH_TO_ON_DEMAND"):
+                raise invalid(f"There is no TimeoutAction {specification.get('TimeoutAction')}.")
+            if not 5 <= int(specification.get("TimeoutDurationMinutes", 0)) <= 1440:
+                raise invalid("TimeoutDurationMinutes must be between 5 and 1440.")
+        for resize in fleet.get("ResizeSpecifications", {}).values():
+            if not 5 <= int(resize.get("TimeoutDurationMinutes", 5)) <= 10_080:
+                raise invalid("TimeoutDurationMinutes must be between 5 and 10080.")
+
+
+def check_managed_scaling(policy: dict[str, Any], unit: str) -> None:
+    """Refuses limits that contradict each other.
+
+    Args:
+        policy: Of managed scaling.
+        unit: ``InstanceFleetUnits`` for a cluster of fleets, else ``Instances``.
+    """
     limits = policy.get("ComputeLimits", {})
     if limits.get("UnitType") not in ("Instances", "VCPU", "InstanceFleetUnits"):
         raise invalid(f"Managed scaling knows no unit {limits.get('UnitType')}.")
-    if limits["UnitType"] != "Instances":
-        raise invalid("The emulator scales by Instances only.")
+    if limits["UnitType"] != unit:
+        raise invalid(f"The managed scaling of this cluster has the unit {unit}, not {limits['UnitType']}.")
     least, most = int(limits.get("MinimumCapacityUnits", 0)), int(limits.get("MaximumCapacityUnits", 0))
     if not 1 <= least <= most:
         raise invalid(f"MinimumCapacityUnits ({least}) must be at least 1 and at most MaximumCapacityUnits ({most}).")

@@ -16,7 +16,7 @@ REGION = "eu-west-3"
 
 
 class Emulator:
-    """AWS on this machine: S3, IAM, STS, CloudFormation, EC2 and Budgets by moto, EMR that really runs steps."""
+    """AWS on this machine: EMR that runs steps, Scheduler that fires; S3, IAM, STS, CloudFormation... by moto."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", endpoint: str, directory: Path) -> None:
         self.process = process
@@ -31,6 +31,8 @@ class Emulator:
         clock_speed: float = 1.0,
         environment: Literal["venv", "archive"] = "venv",
         stack: bool = False,
+        log_seconds: float = 300.0,
+        with_spark: bool = True,
     ) -> "Emulator":
         """Starts an emulator and waits until it answers.
 
@@ -40,10 +42,13 @@ class Emulator:
             clock_speed: By how much idle timeouts and timers of bootstrap actions run faster.
             environment: ``venv`` has this project's packages stand in for the archive of the environment.
             stack: Makes the stack of infra/fruits.yaml.
+            log_seconds: How often the logs of steps are uploaded, by the emulator's clock; 300 is EMR's.
+            with_spark: Without it clusters have no Spark, and of their nodes the master alone is there.
         """
         directory.mkdir(parents=True, exist_ok=True)
         output, log = directory / "emulator.out", directory / "emulator.log"
         options = ["--startup-seconds", str(startup_seconds), "--clock-speed", str(clock_speed)]
+        options += ["--log-seconds", str(log_seconds), *([] if with_spark else ["--without-spark"])]
         command = [sys.executable, "-m", "tests.emr_emulator", "--directory", str(directory), *options]
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "FRUITS_"))}
         with output.open("wb") as out, log.open("wb") as err:
@@ -117,6 +122,22 @@ class Emulator:
         """Loses a node: a core node is replaced, without its master a cluster ends."""
         self._ask("lose-node", cluster=cluster, role=role)
 
+    def reboot(self, cluster: str) -> None:
+        """Restarts the machine of a cluster's master."""
+        self._ask("reboot", cluster=cluster)
+
+    def set_spot_capacity(self, instances: int) -> None:
+        """Sets how many Spot instances a cluster can have."""
+        self._ask("spot-capacity", instances=instances)
+
+    def hold_cancels(self, on: bool) -> None:
+        """Has cancelled steps stay CANCEL_PENDING, until it is turned off."""
+        self._ask("hold-cancels", on=on)
+
+    def age(self, cluster: str, days: float) -> None:
+        """Moves a cluster and its instances into the past."""
+        self._ask("age", cluster=cluster, days=days)
+
     def kill_step(self, step: str, what: Literal["driver", "executor", "python"], signal: int = 9) -> list[int]:
         """Really kills a step's driver, its executors, or the executors' Python workers; returns their process ids."""
         killed: list[int] = self._ask("kill-step", step=step, what=what, signal=signal)["killed"]
@@ -129,6 +150,11 @@ class Emulator:
     def enforce_iam(self, on: bool) -> None:
         """Turns the checks of permissions on or off, for all services."""
         self._ask("enforce-iam", on=on)
+
+    def fired(self) -> dict[str, str]:
+        """Returns the schedules that have made their call, each with the error, or nothing."""
+        fired: dict[str, str] = self.state()["fired"]
+        return fired
 
     def state(self) -> dict[str, Any]:
         """Returns clusters with their steps, instances and living processes, and the number of calls of each action."""

@@ -13,11 +13,13 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from tests.emr_emulator import processes
 from tests.emr_emulator.api import ElasticMapReduce
-from tests.emr_emulator.authorization import Authorization, Call, read_call
 from tests.emr_emulator.checks import ApiError
 from tests.emr_emulator.cluster.life import Cluster
 from tests.emr_emulator.cluster.world import ENDED, World, process_count
+from tests.emr_emulator.iam.authorization import Authorization
+from tests.emr_emulator.iam.calls import Call, read_call
 from tests.emr_emulator.prices import get_products
+from tests.emr_emulator.scheduler import Scheduler
 from tests.emr_emulator.stack import CHANGES, complete_stacks
 
 log = logging.getLogger("emr_emulator")
@@ -43,6 +45,8 @@ class Application:
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.authorization = Authorization(world.root_key)
         self.emr = ElasticMapReduce(world, self.authorization.launch_problem)
+        self.scheduler = Scheduler(world, self.emr)
+        self.scheduler.start()
         self.throttled: dict[str, Fault] = {}
         self.lock = threading.Lock()
 
@@ -101,6 +105,7 @@ class Application:
         return {
             "clusters": {cluster.id: self._state_of(cluster) for cluster in list(self.emr.clusters.values())},
             "calls": dict(self.emr.calls),
+            "fired": dict(self.scheduler.fired),
         }
 
     def _state_of(self, cluster: Cluster) -> dict[str, Any]:
@@ -141,6 +146,27 @@ class Application:
         instance = next(iter(found.living_instances(role.upper())))
         threading.Thread(target=found.lose, args=(instance,), daemon=True).start()
 
+    def control_reboot(self, cluster: str) -> None:
+        """Restarts the machine of the master."""
+        found = self.emr.clusters[cluster]
+        threading.Thread(target=found.reboot, args=found.living_instances("MASTER")[:1], daemon=True).start()
+
+    def control_spot_capacity(self, instances: int) -> None:
+        """Sets how many Spot instances a cluster can have."""
+        self.world.spot_capacity = instances
+
+    def control_hold_cancels(self, on: bool) -> None:
+        """Has cancelled steps stay CANCEL_PENDING, until it is turned off."""
+        self.world.holds_cancels = on
+
+    def control_age(self, cluster: str, days: float) -> None:
+        """Moves a cluster and its instances into the past."""
+        found = self.emr.clusters[cluster]
+        everything: list[Any] = [found, *found.instances]
+        for one in everything:
+            one.created -= days * 86_400
+            one.ready, one.ended = (when and when - days * 86_400 for when in (one.ready, one.ended))
+
     def control_lose_instance(self, instance: str) -> None:
         """Loses the node with an EC2 id."""
         for cluster in self.emr.clusters.values():
@@ -176,9 +202,10 @@ class Application:
         return any(cluster.state not in ENDED for cluster in self.emr.clusters.values())
 
 
-def _json(start_response: StartResponse, status: int, answer: Any) -> Iterable[bytes]:
+def _json(start_response: StartResponse, status: int, answer: Any, error: str = "") -> Iterable[bytes]:
     body = json.dumps(answer).encode()
     headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
+    headers += [("x-amzn-ErrorType", error)] if error else []
     start_response(
         f"{status} {'OK' if status == 200 else 'Error'}", [*headers, ("x-amzn-RequestId", str(uuid.uuid4()))]
     )
@@ -188,7 +215,7 @@ def _json(start_response: StartResponse, status: int, answer: Any) -> Iterable[b
 def _refuse(start_response: StartResponse, call: Call, error: ApiError) -> Iterable[bytes]:
     """Answers with an error in the form that the client of the service reads."""
     if call.is_json:
-        return _json(start_response, error.status, {"__type": error.code, "message": error.message})
+        return _json(start_response, error.status, {"__type": error.code, "message": error.message}, error.code)
     details = f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
     if call.service == "s3":
         body = f"<Error>{details}<RequestId>emulator</RequestId></Error>"

@@ -13,33 +13,25 @@ while [[ "$1" == *=* ]]; do export "$1"; shift; done
 exec "$@"
 """
 
-# The script runs at once; what it puts on a timer waits in the background, faster than the clock.
-_SYSTEMD_RUN = """#!/bin/bash
-seconds=0
-to_seconds() {
-  case "$1" in
-    *min) echo $(( ${1%min} * 60 )) ;;
-    *h) echo $(( ${1%h} * 3600 )) ;;
-    *m) echo $(( ${1%m} * 60 )) ;;
-    *s) echo "${1%s}" ;;
-    *) echo "$1" ;;
-  esac
-}
-while [[ "$1" == -* ]]; do
-  case "$1" in
-    --on-active=*|--on-boot=*) seconds=$(to_seconds "${1#*=}"); shift ;;
-    --on-active|--on-boot) seconds=$(to_seconds "$2"); shift 2 ;;
-    --setenv=*) export "${1#*=}"; shift ;;
-    -u|-p|-E|--unit|--property|--description) shift 2 ;;
-    --) shift; break ;;
-    *) shift ;;
-  esac
-done
-wait_for=$(awk "BEGIN { print $seconds / $EMR_EMULATOR_CLOCK_SPEED }")
-log="$EMR_EMULATOR_NODE_DIRECTORY/timers.log"
-( /bin/sleep "$wait_for"; exec "$@" ) </dev/null >>"$log" 2>&1 &
+# What is enabled is started now, if that is asked for, and at each boot.
+_SYSTEMCTL = """#!/bin/bash
+unit="${@: -1}"
+if [[ "$1" == enable ]]; then
+  echo "$unit" >> "$EMR_EMULATOR_NODE_DIRECTORY/enabled-units"
+  [[ "$2" == --now ]] || exit 0
+fi
+file="$EMR_EMULATOR_NODE_DIRECTORY/systemd/$unit"
+command=$(sed -n 's/^ExecStart=//p' "$file")
+while IFS= read -r line; do export "$line"; done < <(sed -n 's/^Environment="\\(.*\\)"$/\\1/p' "$file")
+$command </dev/null >>"$EMR_EMULATOR_NODE_DIRECTORY/$unit.log" 2>&1 &
 disown
-echo "Running timer as unit: run-emulated.timer" >&2
+"""
+
+# The time of day, which runs fast from the creation of the cluster on.
+_DATE = """#!/bin/bash
+[[ "$*" == +%s ]] || exec /bin/date "$@"
+now=$(/bin/date +%s.%N)
+awk "BEGIN { printf \\"%d\\\\n\\", $EMR_EMULATOR_EPOCH + ($now - $EMR_EMULATOR_EPOCH) * $EMR_EMULATOR_CLOCK_SPEED }"
 """
 
 # A script that tries again every minute does so faster than the clock too.
@@ -68,6 +60,7 @@ arguments = []
 options = {{}}
 words = iter(sys.argv[1:])
 flags = ("--only-show-errors", "--quiet", "--no-progress", "--no-cli-pager", "--recursive")
+flags += ("--no-termination-protected",)
 for word in words:
     if word.startswith("--") and "=" in word:
         options[word.split("=")[0]] = word.split("=", 1)[1]
@@ -107,8 +100,12 @@ try:
     elif arguments[:2] == ["emr", "terminate-clusters"]:
         ids = [options["--cluster-ids"], *arguments[2:]]
         boto3.client("emr", region_name=region).terminate_job_flows(JobFlowIds=ids)
+    elif arguments[:2] == ["emr", "modify-cluster-attributes"] and "--no-termination-protected" in options:
+        ids = [options["--cluster-id"]]
+        emr = boto3.client("emr", region_name=region)
+        emr.set_termination_protection(JobFlowIds=ids, TerminationProtected=False)
     else:
-        known = "s3 cp and emr terminate-clusters"
+        known = "s3 cp, emr modify-cluster-attributes --no-termination-protected and emr terminate-clusters"
         sys.exit(f"the emulator's aws command knows {{known}} only, not " + " ".join(sys.argv[1:]))
 except Exception as error:
     sys.exit(f"aws: {{error}}")
@@ -148,7 +145,8 @@ def make_shims(directory: Path, region: str, stand_in: Path | None) -> Path:
     shims.mkdir(parents=True, exist_ok=True)
     commands = {
         "sudo": _SUDO,
-        "systemd-run": _SYSTEMD_RUN,
+        "systemctl": _SYSTEMCTL,
+        "date": _DATE,
         "sleep": _SLEEP,
         "python3": _PYTHON.format(python=interpreter()),
         "python3.11": _PYTHON.format(python=interpreter()),

@@ -7,11 +7,12 @@ from typing import Any
 
 from moto.cloudformation.models import cloudformation_backends
 from moto.cloudformation.parsing import clean_json
+from moto.scheduler.models import scheduler_backends
 
 from fruits_assets.aws.environment import BOOTSTRAP, CURRENT, PYTHON, installed_versions
 from fruits_assets.sample_photos import write_sample
-from tests.emr_emulator.authorization import Authorization, backend
 from tests.emr_emulator.cluster.world import ACCOUNT, World
+from tests.emr_emulator.iam.authorization import Authorization, backend
 
 REGION, STACK = "eu-west-3", "fruits"
 # The calls after which a stack may have other resources.
@@ -62,7 +63,7 @@ def put_photos(world: World, bucket: str) -> None:
 
 
 def complete_stacks(authorization: Authorization, region: str) -> None:
-    """Does what moto passes over: managed policies of roles, and policies of buckets.
+    """Does what moto passes over: managed policies of roles, policies of buckets, and groups of schedules.
 
     The latter are kept apart from moto, whose S3 would apply them even where nothing is enforced, conditions wrongly.
 
@@ -76,6 +77,10 @@ def complete_stacks(authorization: Authorization, region: str) -> None:
             if resource["Type"] == "AWS::S3::BucketPolicy":
                 properties = clean_json(resource["Properties"], resources)
                 authorization.bucket_policies[properties["Bucket"]] = properties["PolicyDocument"]
+            elif resource["Type"] == "AWS::Scheduler::ScheduleGroup":
+                group = clean_json(resource["Properties"]["Name"], resources)
+                if group not in (known := scheduler_backends[ACCOUNT][region]).schedule_groups:
+                    known.create_schedule_group(group, [])
             elif resource["Type"] == "AWS::IAM::Role" and (role := resources._parsed_resources.get(name)) is not None:
                 for arn in clean_json(resource["Properties"].get("ManagedPolicyArns", []), resources):
                     if arn not in role.managed_policies:

@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from fruits_assets.aws.sessions import client, console_link, error_code, translate_errors
-from fruits_assets.engines.emr.cluster import Cluster, idle_since, steps_of
+from fruits_assets.engines.emr.cluster import Cluster, idle_since
+from fruits_assets.engines.emr.end_schedules import EndSchedules
+from fruits_assets.engines.emr.steps import steps_of
 from fruits_assets.money.prices import read_prices
 from fruits_assets.money.spend import ENDED_STATES, LIVING_STATES, ClusterSpend, Spend, month_spend, stack_of
 from fruits_assets.settings import Settings, read_settings
@@ -218,16 +220,7 @@ def _terminate(emr: Any, wanted: Sequence[str], settings: Settings, yes: bool, a
         click.echo("\n".join(str(one) for one in chosen), err=True)
         question = "End this cluster" if len(chosen) == 1 else f"End these {len(chosen)} clusters"
         click.confirm(f"{question}, and what runs there", abort=True, err=True)
-    # One request for each cluster: EMR's refusal to end one, such as for its termination protection, must not keep the
-    # others running.
-    ended, problems = [], []
-    for one in chosen:
-        try:
-            with translate_errors(f"end {one.id}"):
-                emr.terminate_job_flows(JobFlowIds=[one.id])
-            ended.append(one.id)
-        except FruitsError as error:
-            problems.append(str(error))
+    ended, problems = _end(emr, chosen, settings.region)
     if as_json:
         click.echo(json.dumps({"terminated": ended}, indent=2))
     elif not chosen:
@@ -236,3 +229,21 @@ def _terminate(emr: Any, wanted: Sequence[str], settings: Settings, yes: bool, a
         click.echo(f"{', '.join(ended)} {'is' if len(ended) == 1 else 'are'} being ended; it takes a minute or two.")
     if problems:
         raise FruitsError("\n".join(problems))
+
+
+def _end(emr: Any, chosen: Sequence[Running], region: str) -> tuple[list[str], list[str]]:
+    """Ends clusters, and returns the ids of those that are being ended, and what went wrong."""
+    scheduler = client("scheduler", region)
+    ended, problems = [], []
+    # One request for each cluster: EMR's refusal to end one, such as for its termination protection, must not keep the
+    # others running.
+    for one in chosen:
+        try:
+            with translate_errors(f"end {one.id}"):
+                emr.terminate_job_flows(JobFlowIds=[one.id])
+            ended.append(one.id)
+            if one.stack:
+                EndSchedules(scheduler, one.stack).remove(one.id)
+        except FruitsError as error:
+            problems.append(str(error))
+    return ended, problems

@@ -1,6 +1,5 @@
 """The life cycle of a cluster: found if one is active, created if there is none, given steps, and ended when idle."""
 
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,15 @@ from fruits_assets.engines.emr.cluster_request import (
     cluster_name,
     cluster_request,
 )
+from fruits_assets.engines.emr.end_schedules import EndSchedules
+from fruits_assets.engines.emr.steps import (
+    UNFINISHED_STEPS,
+    Step,
+    cancel_steps,
+    is_of_an_ending_cluster,
+    last_run,
+    steps_of,
+)
 from fruits_assets.money.budget import check_budget, worst_case_eur
 from fruits_assets.money.costs import ClusterCostModel
 from fruits_assets.money.prices import read_prices
@@ -28,7 +36,6 @@ from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 
 ACTIVE_STATES = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
-UNFINISHED_STEPS = ("PENDING", "RUNNING", "CANCEL_PENDING")
 LOCK = "locks/cluster.json"
 ENVIRONMENT_PYTHON = "/opt/fruits/environment/bin/python"
 # Share of the maximum age that must be left for a cluster to get new work.
@@ -38,30 +45,6 @@ IDLE_GRACE = timedelta(seconds=30)
 # Longer than it takes for the lock of a killed process to become stale.
 LOCK_PATIENCE = s3_lock.STALE_SECONDS + 30.0
 _SECONDS_TO_BE_ENDING = 30.0
-_IS_ENDING = re.compile(r"shutting down|terminat|not active|may not be modified", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step of a cluster.
-
-    Attributes:
-        id: ``s-...``.
-        name: The name that ``step_name`` makes, for steps of this platform.
-        state: EMR's state of the step.
-        ended: When it ended, None before.
-    """
-
-    id: str
-    name: str
-    state: str
-    ended: datetime | None
-
-    @property
-    def run_id(self) -> str | None:
-        """The id of the Dagster run that it belongs to, None for steps that this platform did not start."""
-        words = self.name.split()
-        return words[2] if len(words) >= 3 and words[1] == "run" else None
 
 
 @dataclass(frozen=True)
@@ -99,25 +82,9 @@ class Cluster:
 
     @property
     def ends_by(self) -> datetime | None:
-        """When the timer on the cluster ends it at the latest, None where it has no such timer."""
+        """When its schedules end it, None for a cluster that this platform did not create."""
         age = self.tags.get(MAX_AGE_TAG)
         return self.created + timedelta(minutes=int(age)) if age else None
-
-
-def step_name(step_key: str, run_id: str, attempt: int) -> str:
-    """Returns a step's name, which contains the id of its run."""
-    return f"{step_key} run {run_id} attempt {attempt + 1}"
-
-
-def steps_of(emr: Any, cluster_id: str) -> list[Step]:
-    """Returns all steps of a cluster, read with boto3's client of EMR."""
-    with translate_errors(f"list the steps of {cluster_id}"):
-        pages = emr.get_paginator("list_steps").paginate(ClusterId=cluster_id)
-        listed = [(one, one["Status"]) for page in pages for one in page["Steps"]]
-    return [
-        Step(one["Id"], one["Name"], status["State"], status.get("Timeline", {}).get("EndDateTime"))
-        for one, status in listed
-    ]
 
 
 def reusable(
@@ -158,12 +125,6 @@ def idle_since(cluster: Cluster, steps: Collection[Step], ignored: Collection[st
     return max([*ended, cluster.ready or cluster.created])
 
 
-def last_run(steps: Collection[Step]) -> str | None:
-    """Returns the id of the run whose step ended last; None where no step has ended or the step belongs to no run."""
-    ended = [step for step in steps if step.ended]
-    return max(ended, key=lambda step: step.ended or datetime.min).run_id if ended else None
-
-
 class Clusters:
     """The clusters of a stack.
 
@@ -179,6 +140,8 @@ class Clusters:
             self.s3 = s3_resource(settings.region).get_client()
         self.emr = client("emr", settings.region)
         self._emr_once = client("emr", settings.region, NEVER_TWICE)
+        role_arn = self.infrastructure.guard_role_arn
+        self.schedules = EndSchedules(client("scheduler", settings.region), settings.stack, role_arn)
 
     def active(self) -> list[Cluster]:
         """Returns the stack's clusters that have not ended and are not ending."""
@@ -211,7 +174,8 @@ class Clusters:
         """Adds a step to an active cluster, or to a new one where there is none.
 
         One lock covers all of it: two runs that start together use one cluster, and no process ends a cluster that
-        another has just found and not yet used.
+        another has just found and not yet used. A cluster gets no step before it has its end schedules. So one whose
+        process is killed in between is idle, and EMR's idle limit ends it.
 
         Args:
             environment: The environment that the cluster's nodes must have.
@@ -222,15 +186,18 @@ class Clusters:
             Ids of the cluster and of the step.
 
         Raises:
-            FruitsError: The budget does not allow another cluster, or AWS refuses a request.
+            FruitsError: The budget does not allow another cluster, AWS refuses a request, or the new cluster
+                cannot have end schedules and is ended at once.
         """
         with self.locked():
             ending: set[str] = set()
             while True:
                 active = [one for one in self.active() if one.id not in ending]
                 cluster = reusable(active, self.settings, environment, datetime.now(UTC))
-                if cluster:
+                if cluster and cluster.ends_by:
                     report(f"cluster {cluster.id} is there ({cluster.state.lower()})")
+                    # The process that created it may have ended before it had made them.
+                    self.schedules.create(cluster.id, cluster.ends_by)
                 cluster_id = cluster.id if cluster else self._create(environment, {one.id for one in active}, report)
                 step_id = self._add(cluster_id, prepare(cluster_id))
                 if step_id:
@@ -251,7 +218,7 @@ class Clusters:
             try:
                 return call_at_most_once(add, added)
             except ClientError as error:
-                if _IS_ENDING.search(str(error)):
+                if is_of_an_ending_cluster(error):
                     return None
                 raise
 
@@ -270,17 +237,34 @@ class Clusters:
 
         with translate_errors("create a cluster"):
             cluster_id = call_at_most_once(create, created)
+        try:
+            age = timedelta(minutes=settings.max_age_minutes)
+            self.schedules.create(cluster_id, self.describe(cluster_id)[0].created + age)
+        except FruitsError as error:
+            raise FruitsError(f"{self._end_at_once(cluster_id)} {error}") from error
         report(
             f"cluster {cluster_id} is being created: 1 + {settings.core_nodes} {settings.instance_type}, about 7 min; "
-            f"at most {worst:.2f} EUR, for it ends itself at an age of {settings.max_age_minutes} minutes"
+            f"at most {worst:.2f} EUR, for it is ended at an age of {settings.max_age_minutes} minutes"
         )
         return cluster_id
+
+    def _end_at_once(self, cluster_id: str) -> str:
+        """Ends a cluster that has no end schedules; returns what was done as sentences."""
+        why = "nothing outside of it would end it at its maximum age"
+        try:
+            self.terminate([cluster_id])
+        except FruitsError as error:
+            return (
+                f"Cluster {cluster_id} could not be ended, although {why}: {error} Being idle, it is ended by EMR "
+                f"after {self.settings.idle_minutes} minutes; look with fruits clusters."
+            )
+        return f"Cluster {cluster_id} is ended at once, because {why}:"
 
     def cost_model(self, cluster_id: str) -> ClusterCostModel:
         """Returns the cost model of a cluster: with its running core nodes, or the requested ones before any runs."""
         with translate_errors(f"list the nodes of {cluster_id}"):
             pages = self.emr.get_paginator("list_instances").paginate(
-                ClusterId=cluster_id, InstanceGroupTypes=["CORE"], InstanceStates=["RUNNING"]
+                ClusterId=cluster_id, InstanceFleetType="CORE", InstanceStates=["RUNNING"]
             )
             running = sum(len(page["Instances"]) for page in pages)
         prices = read_prices(self.settings)
@@ -293,14 +277,8 @@ class Clusters:
         )
 
     def cancel(self, cluster_id: str, step_ids: list[str]) -> None:
-        """Cancels steps, running or not."""
-        with translate_errors(f"cancel steps of {cluster_id}"):
-            answer = self.emr.cancel_steps(
-                ClusterId=cluster_id, StepIds=step_ids, StepCancellationOption="TERMINATE_PROCESS"
-            )
-        refused = [one for one in answer.get("CancelStepsInfoList", []) if one.get("Status") == "FAILED"]
-        if refused:
-            raise FruitsError(f"EMR does not cancel step {refused[0].get('StepId')}: {refused[0].get('Reason')}.")
+        """Asks EMR to cancel steps, as ``cancel_steps`` does."""
+        cancel_steps(self.emr, cluster_id, step_ids)
 
     def terminate(self, cluster_ids: list[str]) -> None:
         """Ends clusters."""
@@ -329,11 +307,15 @@ class Clusters:
         """
         with self.locked(patience):
             idle = [one.id for one in self.active() if self._is_idle(one, is_ours, grace, ignored)]
+            left = set[str]()
             if idle:
                 self.terminate(idle)
-                self._wait_until_ending(idle)
+                left = self._wait_until_ending(idle)
         for cluster_id in idle:
             report(f"cluster {cluster_id} has nothing more to do and is ended")
+            # One that EMR does not list as ending keeps them until it is.
+            if cluster_id not in left:
+                self.schedules.remove(cluster_id)
 
     def _is_idle(
         self, cluster: Cluster, is_ours: Callable[[str], bool], grace: timedelta, ignored: Collection[str]
@@ -345,8 +327,13 @@ class Clusters:
         finished = [step for step in steps if step.ended]
         return not finished or is_ours(last_run(steps) or "")
 
-    def _wait_until_ending(self, cluster_ids: list[str]) -> None:
-        """Waits under the lock until EMR lists the clusters as ending: else the next process would use one of them."""
+    def _wait_until_ending(self, cluster_ids: list[str]) -> set[str]:
+        """Waits under the lock until EMR lists the clusters as ending: else the next process would use one of them.
+
+        Returns:
+            Those that it does not list as ending in time.
+        """
         deadline = time.monotonic() + _SECONDS_TO_BE_ENDING
-        while {one.id for one in self.active()} & set(cluster_ids) and time.monotonic() < deadline:
+        while (left := {one.id for one in self.active()} & set(cluster_ids)) and time.monotonic() < deadline:
             time.sleep(1)
+        return left

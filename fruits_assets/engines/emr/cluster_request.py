@@ -24,10 +24,6 @@ def cluster_request(settings: Settings, infrastructure: Infrastructure, environm
         environment: The Python environment that the nodes install.
     """
     staging = f"s3://{infrastructure.staging_bucket}"
-    master = _instance_group("MASTER", settings.instance_type, 1, "ON_DEMAND")
-    core = _instance_group(
-        "CORE", settings.instance_type, settings.core_nodes, "SPOT" if settings.spot else "ON_DEMAND"
-    )
     bootstrap = {
         "Path": f"{staging}/{environment.bootstrap}",
         "Args": [f"{staging}/{environment.archive}", str(settings.max_age_minutes), settings.region],
@@ -43,8 +39,11 @@ def cluster_request(settings: Settings, infrastructure: Infrastructure, environm
         if settings.jupyterhub
         else [],
         "Instances": {
-            "InstanceGroups": [master, core],
-            "Ec2SubnetId": infrastructure.subnet_id,
+            "InstanceFleets": [
+                _instance_fleet("MASTER", 1, settings, spot=False),
+                _instance_fleet("CORE", settings.core_nodes, settings, settings.spot),
+            ],
+            "Ec2SubnetIds": [infrastructure.subnet_id],
             "EmrManagedMasterSecurityGroup": infrastructure.primary_security_group,
             "EmrManagedSlaveSecurityGroup": infrastructure.core_security_group,
             "KeepJobFlowAliveWhenNoSteps": True,
@@ -64,24 +63,34 @@ def cluster_request(settings: Settings, infrastructure: Infrastructure, environm
     }
 
 
-def _instance_group(role: str, instance_type: str, count: int, market: str) -> dict[str, Any]:
-    return {
-        "Name": role.lower(),
-        "InstanceRole": role,
-        "InstanceType": instance_type,
-        "InstanceCount": count,
-        "Market": market,
+def _instance_fleet(kind: str, count: int, settings: Settings, spot: bool) -> dict[str, Any]:
+    """Returns a fleet of one instance type, each instance one unit of it.
+
+    Fleets, because an instance group of Spot instances that EMR cannot have waits for ever, its master paid for. EMR
+    takes no such limit for On-Demand instances of a new cluster; the end schedules bound that.
+    """
+    fleet: dict[str, Any] = {
+        "Name": kind.lower(),
+        "InstanceFleetType": kind,
+        "TargetSpotCapacity" if spot else "TargetOnDemandCapacity": count,
+        "InstanceTypeConfigs": [{"InstanceType": settings.instance_type, "WeightedCapacity": 1}],
     }
+    timeout = {"TimeoutDurationMinutes": settings.provisioning_minutes}
+    if spot:
+        fleet["LaunchSpecifications"] = {"SpotSpecification": {**timeout, "TimeoutAction": "TERMINATE_CLUSTER"}}
+    if kind == "CORE":
+        fleet["ResizeSpecifications"] = {f"{'Spot' if spot else 'OnDemand'}ResizeSpecification": timeout}
+    return fleet
 
 
 def _scaling(settings: Settings) -> dict[str, Any]:
-    limits = {
-        "UnitType": "Instances",
+    return {
+        "UnitType": "InstanceFleetUnits",
         "MinimumCapacityUnits": settings.core_nodes,
         "MaximumCapacityUnits": settings.max_core_nodes,
         "MaximumCoreCapacityUnits": settings.max_core_nodes,
+        "MaximumOnDemandCapacityUnits": 0 if settings.spot else settings.max_core_nodes,
     }
-    return limits | ({"MaximumOnDemandCapacityUnits": 0} if settings.spot else {})
 
 
 def _tags(settings: Settings, environment: Environment) -> list[dict[str, str]]:

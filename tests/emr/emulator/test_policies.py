@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.emr_emulator.policies import Question, decide, trusts
+from tests.emr_emulator.iam.policies import Question, decide, trusts
 from tests.support.aws.emulated import ACCOUNT, trust
 
 

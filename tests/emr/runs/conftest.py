@@ -18,7 +18,7 @@ from tests.support.aws.emr_runs import (
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    started = Emulator.start(tmp_path_factory.mktemp("emulator"), stack=True)
+    started = Emulator.start(tmp_path_factory.mktemp("emulator"), stack=True, log_seconds=3)
     yield started
     started.stop()
 

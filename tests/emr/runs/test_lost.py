@@ -7,22 +7,18 @@ import time
 from pathlib import Path
 
 import dagster as dg
-import pytest
 
 from fruits_assets.assets import raw_images
-from fruits_assets.settings import Settings, read_settings
+from fruits_assets.settings import Settings
 from spark_steps.store.store import Store
 from tests.emr_emulator import Emulator
 from tests.support.aws.emr_runs import (
-    DATA,
-    SMALL,
     clusters,
     failure_of,
     in_background,
     materialize_raw_images,
     running_step,
     steps,
-    upload,
     wait_until,
 )
 from tests.support.project import PROJECT
@@ -70,25 +66,6 @@ def start_command(settings: Settings, tmp_path: Path) -> "subprocess.Popen[bytes
     command = [str(BIN / "fruits"), "run"]
     log = (tmp_path / "run.log").open("wb")
     return subprocess.Popen(command, env=environment, cwd=PROJECT, stdout=log, stderr=log)
-
-
-def test_a_launching_process_that_is_killed_leaves_nothing_running_after_the_guards_time(
-    tmp_path: Path, photos: Path, network_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Five idle minutes pass in ten seconds.
-    hasty = Emulator.start(tmp_path / "hasty", clock_speed=30, stack=True)
-    try:
-        for name, value in hasty.environ.items():
-            monkeypatch.setenv(name, value)
-        upload(hasty, photos, "Test")
-        given = {"images": f"s3://{DATA}/Test", "store": f"s3://{DATA}", "weights": str(network_file)}
-        run = start_command(read_settings(deployment="emr", **given, **SMALL), tmp_path)
-        running_step(hasty)
-        run.kill()
-        wait_until(lambda: all(one["state"] == "TERMINATED" for one in clusters(hasty)), 180)
-        assert all(one["processes"] == 0 for one in clusters(hasty))
-    finally:
-        hasty.stop()
 
 
 def test_a_driver_that_is_killed_again_and_again_is_told_as_most_often_for_memory(

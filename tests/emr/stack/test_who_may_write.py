@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
-from tests.emr_emulator.policies import Question, as_list, decide
+from tests.emr_emulator.iam.policies import Question, as_list, decide
 from tests.support.aws.stack import ACCOUNT, REGION, bucket_statements, create_stack, resources
 
 # moto leaves out the bucket policies and the budget, and says so.

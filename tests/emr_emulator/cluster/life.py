@@ -15,8 +15,6 @@ from tests.emr_emulator.spark import java_options, link, rewrite_command, spark_
 
 log = logging.getLogger("emr_emulator")
 
-LOG_PUSH_SECONDS = 5.0
-
 
 class Cluster(Nodes):
     """One cluster: a thread walks it through its states, another runs each step."""
@@ -30,6 +28,7 @@ class Cluster(Nodes):
             self._start_up()
             while not self.ending:
                 self._advance()
+                self._push_due_logs()
                 time.sleep(0.05)
         except Exception as error:
             log.exception("%s failed", self.id)
@@ -42,11 +41,16 @@ class Cluster(Nodes):
             return
         self.credentials = self._credentials()
         self._provision()
+        self._wait_for_spot()
+        if self.ending:
+            return
+        self._provision()
         with self.lock:
             for instance in self.instances:
                 instance.become("BOOTSTRAPPING")
         self.become("BOOTSTRAPPING")
-        self._start_spark()
+        if self.world.with_spark:
+            self._start_spark()
         self._bootstrap()
         self._wait(self.world.startup_seconds / 2)
         if self.ending:
@@ -60,10 +64,26 @@ class Cluster(Nodes):
                     instance.become("RUNNING")
         self.become("RUNNING", "", "Running step" if self.steps else "")
 
+    def _wait_for_spot(self) -> None:
+        """Waits for Spot instances: a group for ever, a fleet until its timeout."""
+        while not self.ending and (unfilled := [group for group in self.groups if self._is_unfilled(group)]):
+            time.sleep(0.05)
+            for group in unfilled:
+                specification = group.get("SpotSpecification", {})
+                minutes = specification.get("TimeoutDurationMinutes", float("inf"))
+                if (time.time() - self.created) * self.world.clock_speed < minutes * 60:
+                    continue
+                if specification["TimeoutAction"] == "SWITCH_TO_ON_DEMAND":
+                    group["Market"] = "ON_DEMAND"
+                else:
+                    # The code is that of EMR's service model; the message is the emulator's own.
+                    message = f"The fleet {group['Id']} did not get its Spot capacity within {minutes} minutes"
+                    self.end("TERMINATED_WITH_ERRORS", "INSTANCE_FLEET_TIMEOUT", message)
+
     def _advance(self) -> None:
         """Starts what can start, and ends what has waited long enough."""
         with self.lock:
-            running = [step for step in self.steps if step.state in ("RUNNING", "CANCEL_PENDING")]
+            running = [step for step in self.steps if step.started and step.state not in STEP_ENDED]
             pending = [step for step in self.steps if step.state == "PENDING"]
             if pending and len(running) < self.concurrency:
                 step = pending[0]
@@ -77,8 +97,9 @@ class Cluster(Nodes):
             else:
                 self.end("TERMINATED", "ALL_STEPS_COMPLETED", "Steps completed")
             idle_timeout = (self.auto_termination or {}).get("IdleTimeout")
-            if self.busy and self.idle_since:
-                self.idle_since = time.time()
+            # EMR counts applications of YARN and not the steps themselves.
+            active = self.busy or pending or any(Path(step.args[0]).name == "spark-submit" for step in running)
+            self.idle_since = None if active else self.idle_since or time.time()
             if idle_timeout and self.idle_since:
                 idle = (time.time() - self.idle_since) * self.world.clock_speed
                 if idle >= idle_timeout:
@@ -90,12 +111,13 @@ class Cluster(Nodes):
         with self.lock:
             running = [step for step in self.steps if step.state in ("RUNNING", "CANCEL_PENDING")]
             for step in self.steps:
-                if step.state == "PENDING":
+                if step.state not in STEP_ENDED and not step.started:
                     self._end_step(step, "CANCELLED", "Job terminated")
         processes.kill(self.marks)
         until = time.monotonic() + 15
         while any(step.state not in STEP_ENDED for step in running) and time.monotonic() < until:
             time.sleep(0.05)
+        self._push_all_logs()
         with self.lock:
             for instance in self.instances:
                 if instance.state != "TERMINATED":
@@ -121,6 +143,13 @@ class Cluster(Nodes):
             new = self.living_instances("CORE")[-1]
         self._start_worker(new)
         new.become("RUNNING")
+
+    def reboot(self, instance: Instance) -> None:
+        """Restarts a node's machine: what ran there is gone, and systemd starts the units that are enabled."""
+        log.info("%s reboots its %s node %s", self.id, instance.role, instance.id)
+        processes.kill({**self.marks, processes.NODE: instance.id})
+        self._wait(self.world.startup_seconds)
+        self._start_enabled_units(instance)
 
     def _prepare_step(self, step: Step, files: dict[str, Path]) -> tuple[list[str], dict[str, str]]:
         """Returns the command that a step's own stands for, and its environment."""
@@ -151,11 +180,12 @@ class Cluster(Nodes):
         directory = self.directory / "steps" / step.id
         files = {name: directory / name for name in ("controller", "stdout", "stderr")}
         command, environment = self._prepare_step(step, files)
+        self.unpushed[step] = files
         work = directory / "work"
         work.mkdir()
         try:
             process = processes.start(command, environment, work, files["stdout"], files["stderr"])
-            code = self._follow(step, process, files)
+            code = self._follow(step, process)
         except OSError as error:
             files["stderr"].write_text(f"Exception in thread main java.lang.RuntimeException: {error}\n")
             code = 127
@@ -163,7 +193,6 @@ class Cluster(Nodes):
         with files["controller"].open("a") as controller:
             # Of a process that a signal ended, the step runner's shell says 128 and the signal.
             controller.write(f"INFO waitProcessCompletion ended with exit code {128 - code if code < 0 else code}\n")
-        self._push_logs(step, files)
         with self.lock:
             if step.cancelled or (self.ending and self.ending[0] == "TERMINATED"):
                 self._end_step(step, "CANCELLED", "Cancelled by user" if step.cancelled else "Job terminated")
@@ -180,14 +209,10 @@ class Cluster(Nodes):
                 self._end_step(step, "FAILED", "")
                 self._after_failure(step)
 
-    def _follow(self, step: Step, process: "subprocess.Popen[bytes]", files: dict[str, Path]) -> int:
-        pushed = time.monotonic()
+    def _follow(self, step: Step, process: "subprocess.Popen[bytes]") -> int:
         while process.poll() is None:
             if self.ending and not step.cancelled:
                 processes.kill({**self.marks, processes.STEP: step.id})
-            if time.monotonic() - pushed > LOG_PUSH_SECONDS:
-                self._push_logs(step, files)
-                pushed = time.monotonic()
             time.sleep(0.05)
         return process.returncode
 
@@ -216,10 +241,7 @@ class Cluster(Nodes):
             Why it cannot be, or nothing.
         """
         with self.lock:
-            if step.state == "PENDING":
-                self._end_step(step, "CANCELLED", "Cancelled by user")
-                return ""
-            if step.state != "RUNNING":
+            if step.state not in ("PENDING", "RUNNING"):
                 return f"Cannot cancel step {step.id}: it is {step.state}."
             step.cancelled, step.state = True, "CANCEL_PENDING"
         threading.Thread(target=self._interrupt, args=(step, option), daemon=True).start()
@@ -228,6 +250,11 @@ class Cluster(Nodes):
     def _interrupt(self, step: Step, option: str) -> None:
         marks = {**self.marks, processes.STEP: step.id}
         time.sleep(0.3)
+        while self.world.holds_cancels and not self.ending:
+            time.sleep(0.05)
+        with self.lock:
+            if not step.started and step.state not in STEP_ENDED:
+                self._end_step(step, "CANCELLED", "Cancelled by user")
         until = time.monotonic() + 10
         if option == "SEND_INTERRUPT":
             processes.kill(marks, signal_number=15)

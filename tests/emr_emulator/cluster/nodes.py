@@ -58,6 +58,7 @@ class Nodes(ClusterState):
             **self.marks,
             processes.NODE: node.id,
             "EMR_EMULATOR_CLOCK_SPEED": str(self.world.clock_speed),
+            "EMR_EMULATOR_EPOCH": str(self.created),
             "EMR_EMULATOR_NODE_DIRECTORY": str(self._node(node)),
         }
 
@@ -107,7 +108,8 @@ class Nodes(ClusterState):
 
     def _bootstrap(self) -> None:
         """Runs every bootstrap action on every emulated node, as EMR does before Spark's applications."""
-        nodes = [*self.living_instances("MASTER")[:1], *self.living_instances("CORE")[:2]]
+        cores = self.living_instances("CORE")[:2] if self.world.with_spark else []
+        nodes = [*self.living_instances("MASTER")[:1], *cores]
         for number, action in enumerate(self.request.get("BootstrapActions", []), start=1):
             for node in nodes:
                 if self.ending:
@@ -115,6 +117,13 @@ class Nodes(ClusterState):
                 if message := self._bootstrap_node(node, number, action["ScriptBootstrapAction"]):
                     self.end("TERMINATED_WITH_ERRORS", "BOOTSTRAP_FAILURE", message)
                     return
+
+    def _start_enabled_units(self, node: Instance) -> None:
+        directory = self._node(node)
+        enabled, output = directory / "enabled-units", directory / "boot.log"
+        for unit in enabled.read_text().split() if enabled.exists() else []:
+            command = [str(self.shims / "systemctl"), "start", unit]
+            processes.start(command, self._environment(node), directory, output, output)
 
     def _bootstrap_node(self, node: Instance, number: int, action: dict[str, Any]) -> str:
         directory = self._node(node)
@@ -129,7 +138,10 @@ class Nodes(ClusterState):
             text = s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
         except (ClientError, BotoCoreError) as error:
             return f"On the {role} instance ({node.id}), bootstrap action {number} could not be downloaded: {error}"
-        for place, local in {"/opt/fruits": self._opt(node), "/mnt/var/lib/info": info}.items():
+        units = directory / "systemd"
+        units.mkdir(exist_ok=True)
+        places = {"/opt/fruits": self._opt(node), "/mnt/var/lib/info": info, "/etc/systemd/system": units}
+        for place, local in places.items():
             text = text.replace(place, str(local))
         script = directory / f"bootstrap-{number}.sh"
         script.write_text(text)

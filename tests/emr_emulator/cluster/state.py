@@ -44,6 +44,8 @@ class ClusterState:
         self.instances: list[Instance] = []
         self.steps = [Step(config) for config in request.get("Steps", [])]
         self.master = ""
+        self.unpushed: dict[Step, dict[str, Path]] = {}
+        self.pushed = time.time()
         self.credentials: dict[str, str] = {}
         self.directory = world.directory / "clusters" / self.id
         (self.directory / "tmp").mkdir(parents=True)
@@ -69,6 +71,11 @@ class ClusterState:
         """What the environment of its processes carries."""
         return {processes.EMULATOR: self.world.emulator, processes.CLUSTER: self.id}
 
+    @property
+    def has_fleets(self) -> bool:
+        """Whether it was asked for with instance fleets."""
+        return "InstanceFleets" in self.request["Instances"]
+
     def living_instances(self, role: str) -> list[Instance]:
         """Returns the instances of MASTER or CORE that have not ended."""
         return [one for one in self.instances if one.role == role and one.state != "TERMINATED"]
@@ -90,6 +97,8 @@ class ClusterState:
         """Adds and ends instances until every group has its size."""
         with self.lock:
             for group in self.groups:
+                if self._is_unfilled(group):
+                    continue
                 have = [one for one in self.instances if one.group == group["Id"] and one.state != "TERMINATED"]
                 for _ in range(int(group["InstanceCount"]) - len(have)):
                     instance = Instance(group["Id"], group["InstanceRole"], group["InstanceType"], group["Market"])
@@ -98,6 +107,10 @@ class ClusterState:
                         instance.become("RUNNING")
                 for instance in have[int(group["InstanceCount"]) :]:
                     instance.become("TERMINATED", "CLUSTER_RESIZE", "Instance was removed by managed scaling")
+
+    def _is_unfilled(self, group: dict[str, Any]) -> bool:
+        """Tells whether there are too few Spot instances for a group or fleet: it gets none then."""
+        return group["Market"] == "SPOT" and int(group["InstanceCount"]) > self.world.spot_capacity
 
     def become(self, state: str, code: str = "", message: str = "") -> None:
         """Enters a state, at the time of now."""
@@ -111,7 +124,6 @@ class ClusterState:
                 self.ready = time.time()
             if state in ENDED:
                 self.ended = time.time()
-            self.idle_since = time.time() if state == "WAITING" else None
 
     def end(self, state: str, code: str, message: str) -> None:
         """Asks for the end; the first reason given stays."""
@@ -128,6 +140,18 @@ class ClusterState:
             return ""
         bucket, prefix = self.log_place
         return f"s3://{bucket}/{prefix}/steps/{step.id}/{name}"
+
+    def _push_due_logs(self) -> None:
+        """Copies the logs of steps, every few minutes and of those that have ended too: EMR is not faster."""
+        if (time.time() - self.pushed) * self.world.clock_speed >= self.world.log_seconds:
+            self._push_all_logs()
+
+    def _push_all_logs(self) -> None:
+        self.pushed = time.time()
+        for step, files in list(self.unpushed.items()):
+            self._push_logs(step, files)
+            if step.ended:
+                del self.unpushed[step]
 
     def _push_logs(self, step: Step, files: dict[str, Path]) -> None:
         for name, file in files.items():

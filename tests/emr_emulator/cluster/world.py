@@ -39,6 +39,12 @@ class World:
     stand_in: Path | None
     startup_seconds: float
     clock_speed: float
+    log_seconds: float = 300.0
+    with_spark: bool = True
+    # Spot instances that a cluster can have.
+    spot_capacity: int = 1_000
+    # Cancelled steps go on until it is false again.
+    holds_cancels: bool = False
 
     def client(self, service: Any, region: str, credentials: dict[str, str] | None = None) -> Any:
         """Returns a client of this emulator: as root, or with the credentials of an environment."""
@@ -81,7 +87,7 @@ class Instance:
             self.ended = time.time()
 
 
-@dataclass
+@dataclass(eq=False)
 class Step:
     """A step and the process that runs it."""
 
@@ -102,7 +108,9 @@ class Step:
 
 
 def groups_of(instances: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns the instance groups of a request, from either of the two ways to ask for them."""
+    """Returns the instance groups of a request, from any of the ways to ask for them; a fleet is a group here."""
+    if fleets := instances.get("InstanceFleets"):
+        return [_group_of(fleet) for fleet in fleets]
     groups = [dict(one) for one in instances.get("InstanceGroups", [])]
     if not groups:
         count = int(instances.get("InstanceCount", 1))
@@ -116,6 +124,19 @@ def groups_of(instances: dict[str, Any]) -> list[dict[str, Any]]:
         group.setdefault("Market", "ON_DEMAND")
         group.setdefault("Name", group["InstanceRole"].capitalize())
     return groups
+
+
+def _group_of(fleet: dict[str, Any]) -> dict[str, Any]:
+    spot = int(fleet.get("TargetSpotCapacity", 0))
+    return {
+        "Id": new_id("if-"),
+        "Name": fleet.get("Name", fleet["InstanceFleetType"].capitalize()),
+        "InstanceRole": fleet["InstanceFleetType"],
+        "InstanceType": fleet["InstanceTypeConfigs"][0]["InstanceType"],
+        "InstanceCount": spot + int(fleet.get("TargetOnDemandCapacity", 0)),
+        "Market": "SPOT" if spot else "ON_DEMAND",
+        "SpotSpecification": fleet.get("LaunchSpecifications", {}).get("SpotSpecification", {}),
+    }
 
 
 def process_count(world: World, cluster: str) -> int:

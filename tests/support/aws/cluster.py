@@ -9,6 +9,7 @@ INFRASTRUCTURE = Infrastructure(
     service_role="service",
     instance_profile="nodes",
     launcher_role_arn="arn:aws:iam::123456789012:role/launcher",
+    guard_role_arn="arn:aws:iam::123456789012:role/guard",
     subnet_id="subnet-1",
     primary_security_group="sg-1",
     core_security_group="sg-2",

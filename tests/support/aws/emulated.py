@@ -16,6 +16,9 @@ from tests.emr_emulator import Emulator
 ACCOUNT = "123456789012"
 
 
+M5 = {"InstanceType": "m5.xlarge"}
+
+
 NODES_MAY: list[dict[str, Any]] = [
     {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::emulated"},
     {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": "arn:aws:s3:::emulated/*"},
@@ -91,9 +94,9 @@ class Account:
 
     def run(self, name: str, **request: Any) -> str:
         instances: dict[str, Any] = {
-            "InstanceGroups": [
-                {"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1},
-                {"InstanceRole": "CORE", "InstanceType": "m5.xlarge", "InstanceCount": 2, "Market": "SPOT"},
+            "InstanceFleets": [
+                {"InstanceFleetType": "MASTER", "TargetOnDemandCapacity": 1, "InstanceTypeConfigs": [M5]},
+                {"InstanceFleetType": "CORE", "TargetSpotCapacity": 2, "InstanceTypeConfigs": [M5]},
             ],
             "KeepJobFlowAliveWhenNoSteps": True,
         }
@@ -129,7 +132,9 @@ class Account:
         return self.step_status(cluster, step_id)
 
     def log(self, cluster: str, step_id: str, name: str) -> str:
+        """Returns a log of a step that has ended, once it is uploaded."""
         key = f"logs/{cluster}/steps/{step_id}/{name}.gz"
+        until(lambda: self.s3.list_objects_v2(Bucket="emulated", Prefix=key).get("Contents"))
         return gzip.decompress(self.s3.get_object(Bucket="emulated", Key=key)["Body"].read()).decode()
 
     def script(self, text: str) -> list[dict[str, Any]]:

@@ -4,12 +4,10 @@ moto's enforcement takes an Allow whose condition does not hold for a Deny and k
 policies, so it is not used.
 """
 
-import io
 import json
 import re
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 from moto.iam.models import IAMBackend, ManagedPolicy, Role, iam_backends
 from moto.s3.models import s3_backends
@@ -18,113 +16,11 @@ from moto.sts.models import sts_backends
 from tests.emr_emulator.api import ElasticMapReduce
 from tests.emr_emulator.checks import ApiError
 from tests.emr_emulator.cluster.world import ACCOUNT
-from tests.emr_emulator.policies import Question, as_list, decide, names_principal, trusts
+from tests.emr_emulator.iam.calls import Call
+from tests.emr_emulator.iam.policies import Question, as_list, decide, names_principal, trusts
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
-# The name that IAM knows an operation by, where it is another one.
-ACTION_NAMES = {
-    "s3": {"HeadBucket": "ListBucket"},
-    "budgets": {
-        "DescribeBudget": "ViewBudget",
-        "DescribeBudgets": "ViewBudget",
-        "CreateBudget": "ModifyBudget",
-        "UpdateBudget": "ModifyBudget",
-        "DeleteBudget": "ModifyBudget",
-    },
-}
 CLUSTER_KEYS = ("ClusterId", "JobFlowId", "ResourceId")
-
-
-@dataclass
-class Call:
-    """One request, as far as permissions go."""
-
-    method: str
-    service: str
-    action: str
-    region: str
-    key: str
-    is_json: bool
-    body: dict[str, Any] = field(default_factory=dict)
-    bucket: str = ""
-    object_key: str = ""
-    query: dict[str, str] = field(default_factory=dict)
-    copy_source: str = ""
-    deleted: list[str] = field(default_factory=list)
-    versions_deleted: list[bool] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        """The IAM action, such as ``s3:GetObject``."""
-        return f"{self.service}:{ACTION_NAMES.get(self.service, {}).get(self.action, self.action)}"
-
-
-def read_call(environ: dict[str, Any]) -> Call:
-    """Reads who asks for what from a request; its body can still be read afterwards."""
-    authorization = environ.get("HTTP_AUTHORIZATION", "")
-    query = {
-        name: values[0] for name, values in parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True).items()
-    }
-    scope = authorization.partition("Credential=")[2].partition(",")[0] or query.get("X-Amz-Credential", "")
-    parts = scope.split("/")
-    key, region, service = (parts[0], parts[2], parts[3]) if len(parts) == 5 else ("", "us-east-1", "s3")
-    target = environ.get("HTTP_X_AMZ_TARGET", "")
-    call = Call(environ["REQUEST_METHOD"], service, "", region, key, is_json=bool(target), query=query)
-    if target:
-        call.action = target.rpartition(".")[2]
-        call.body = json.loads(_body(environ) or b"{}")
-    elif service == "s3":
-        _read_s3_call(call, environ)
-    else:
-        fields = parse_qs(_body(environ).decode(), keep_blank_values=True)
-        call.body = {name: values[0] for name, values in fields.items()}
-        call.action = call.body.get("Action", query.get("Action", ""))
-    return call
-
-
-def _body(environ: dict[str, Any]) -> bytes:
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    content: bytes = environ["wsgi.input"].read(length)
-    environ["wsgi.input"] = io.BytesIO(content)
-    return content
-
-
-_BUCKET_ACTIONS = {
-    "location": "BucketLocation", "lifecycle": "LifecycleConfiguration", "versioning": "BucketVersioning",
-    "policy": "BucketPolicy", "policyStatus": "BucketPolicyStatus", "acl": "BucketAcl", "tagging": "BucketTagging",
-    "encryption": "EncryptionConfiguration", "publicAccessBlock": "BucketPublicAccessBlock", "cors": "BucketCORS",
-    "ownershipControls": "BucketOwnershipControls", "logging": "BucketLogging",
-}  # fmt: skip
-
-
-def _read_s3_call(call: Call, environ: dict[str, Any]) -> None:
-    path = environ.get("RAW_URI", environ.get("REQUEST_URI", environ["PATH_INFO"])).partition("?")[0]
-    call.bucket, _, call.object_key = unquote(path).lstrip("/").partition("/")
-    method, query = call.method, call.query
-    verb = {"GET": "Get", "HEAD": "Get", "PUT": "Put", "DELETE": "Delete", "POST": "Put"}.get(method, method)
-    if not call.bucket:
-        call.action = "ListAllMyBuckets"
-    elif call.object_key:
-        what = next((one for one in ("acl", "tagging") if one in query), "")
-        call.action = f"{verb}Object{what.capitalize()}"
-        if "uploadId" in query and method in ("GET", "DELETE"):
-            call.action = "ListMultipartUploadParts" if method == "GET" else "AbortMultipartUpload"
-        if source := environ.get("HTTP_X_AMZ_COPY_SOURCE"):
-            call.copy_source = unquote(source).lstrip("/").partition("?")[0]
-    elif method == "POST" and "delete" in query:
-        call.action = "DeleteObject"
-        objects = re.findall(r"<Object>(.*?)</Object>", _body(environ).decode(), re.DOTALL)
-        keys = [re.findall(r"<Key>(.*?)</Key>", one, re.DOTALL)[0] for one in objects]
-        call.deleted = [unquote(one) for one in keys]
-        call.versions_deleted = ["<VersionId>" in one for one in objects]
-    elif method in ("GET", "HEAD"):
-        default = "ListBucketMultipartUploads" if "uploads" in query else "ListBucket"
-        call.action = next((f"Get{name}" for one, name in _BUCKET_ACTIONS.items() if one in query), default)
-        if "versions" in query:
-            call.action = "ListBucketVersions"
-    else:
-        default = "CreateBucket" if method == "PUT" else "DeleteBucket"
-        call.action = next((f"{verb}{name}" for one, name in _BUCKET_ACTIONS.items() if one in query), default)
 
 
 class Authorization:
@@ -144,7 +40,7 @@ class Authorization:
         if not self.enforced or call.key == self.root_key or call.name == "sts:GetCallerIdentity":
             return
         principal, documents = self._principal(call)
-        for question in _questions(call, emr, _iam_arn(principal)):
+        for question in questions_of(call, emr, _iam_arn(principal)):
             if not self._permits(call, principal, documents, question):
                 code = {"s3": "AccessDenied", "ec2": "UnauthorizedOperation"}.get(call.service, "AccessDenied")
                 raise ApiError(
@@ -168,20 +64,22 @@ class Authorization:
         source = {"aws:SourceAccount": ACCOUNT, "aws:SourceArn": _cluster_arn(region, "j-NEW")}
         asked = Question("sts:AssumeRole", service, source)
         for arn, name in {service: "elasticmapreduce.amazonaws.com", nodes: "ec2.amazonaws.com"}.items():
-            role = _role_of_arn(arn)
+            role = role_of_arn(arn)
             if role is None or not trusts(role_document(role), name, "Service", asked):
                 return f"{name} may not assume the role {arn}"
         context: dict[str, str | list[str]] = {"aws:RequestedRegion": region}
         ec2 = f"arn:aws:ec2:{region}:{ACCOUNT}"
+        # Fleets are launched by EC2's own.
+        actions = ["ec2:RunInstances", *(["ec2:CreateFleet"] if "InstanceFleets" in request["Instances"] else [])]
         tags = {f"aws:RequestTag/{one['Key']}": str(one.get("Value", "")) for one in request.get("Tags", [])}
         questions = [
             Question("iam:PassRole", nodes, {**context, "iam:PassedToService": "ec2.amazonaws.com"}),
-            Question("ec2:RunInstances", f"{ec2}:instance/*", {**context, **tags}),
+            *(Question(action, f"{ec2}:instance/*", {**context, **tags}) for action in actions),
         ]
         for name, found in tags_of.items():
             kind = "subnet" if name.startswith("subnet-") else "security-group"
             own = {f"aws:ResourceTag/{key}": value for key, value in found.items()}
-            questions.append(Question("ec2:RunInstances", f"{ec2}:{kind}/{name}", {**context, **own}))
+            questions += [Question(action, f"{ec2}:{kind}/{name}", {**context, **own}) for action in actions]
         documents = policies_of_role(service.rpartition("/")[2])
         for question in questions:
             if decide(documents, question) != "allow":
@@ -197,7 +95,7 @@ class Authorization:
             of_bucket = decide([{"Statement": statements}], question)
             return "deny" not in (decision, of_bucket) and "allow" in (decision, of_bucket)
         if question.action == "sts:AssumeRole" and decision != "deny":
-            role = _role_of_arn(question.resource)
+            role = role_of_arn(question.resource)
             if role is None:
                 return False
             document = role_document(role)
@@ -218,7 +116,7 @@ class Authorization:
         iam = backend()
         assumed = sts_backends[ACCOUNT]["aws"].get_assumed_role_from_access_key(call.key)
         if assumed is not None:
-            role = _role_of_arn(assumed.role_arn)
+            role = role_of_arn(assumed.role_arn)
             return assumed.arn, policies_of_role(role.name) if role is not None else []
         user = iam.get_user_from_access_key_id(call.key)
         if user is None:
@@ -262,7 +160,7 @@ def _load(document: Any) -> dict[str, Any]:
     return loaded
 
 
-def _role_of_arn(arn: str) -> Role | None:
+def role_of_arn(arn: str) -> Role | None:
     return next((role for role in backend().roles.values() if role.arn == arn), None)
 
 
@@ -274,7 +172,7 @@ def _iam_arn(principal: str) -> str:
     return str(backend().get_role(match.group(1)).arn)
 
 
-def _questions(call: Call, emr: ElasticMapReduce, principal: str) -> list[Question]:
+def questions_of(call: Call, emr: ElasticMapReduce, principal: str) -> list[Question]:
     """Returns all that must be permitted for a call to go through."""
     # The emulator speaks HTTP where AWS would speak TLS; policies that insist on TLS are met.
     context: dict[str, str | list[str]] = {
@@ -287,6 +185,10 @@ def _questions(call: Call, emr: ElasticMapReduce, principal: str) -> list[Questi
         return _s3_questions(call, context)
     if call.service == "elasticmapreduce":
         return _emr_questions(call, context, emr)
+    if call.service == "scheduler" and "RoleArn" in call.body.get("Target", {}):
+        passed = {**context, "iam:PassedToService": "scheduler.amazonaws.com"}
+        role = Question("iam:PassRole", str(call.body["Target"]["RoleArn"]), passed)
+        return [Question(call.name, _resource(call), context), role]
     return [Question(call.name, _resource(call), context)]
 
 
@@ -297,6 +199,9 @@ def _resource(call: Call) -> str:
         return str(stack) if str(stack).startswith("arn:") else arn
     if call.service == "sts":
         return str(body.get("RoleArn", "*"))
+    if call.service == "scheduler" and "Name" in body:
+        group = body.get("GroupName", "default")
+        return f"arn:aws:scheduler:{call.region}:{ACCOUNT}:schedule/{group}/{body['Name']}"
     if call.service == "iam":
         for name, kind in {"RoleName": "role", "InstanceProfileName": "instance-profile", "UserName": "user"}.items():
             if name in body:
