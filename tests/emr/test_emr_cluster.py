@@ -10,6 +10,7 @@ import boto3
 import dagster as dg
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.validate import ParamValidator
 from moto import mock_aws
 
 from fruits_assets.aws import s3_lock
@@ -50,12 +51,14 @@ def step(state: str, *, name: str = "somebody's", ended: float | None = None, st
 
 def test_the_cluster_asked_for_is_small_tagged_unprotected_and_ends_when_idle() -> None:
     asked = cluster_request(settings(), INFRASTRUCTURE, ENVIRONMENT)
-    groups = {group["InstanceRole"]: group for group in asked["Instances"]["InstanceGroups"]}
-    assert (groups["MASTER"]["InstanceCount"], groups["CORE"]["InstanceCount"]) == (1, 2)
-    assert {group["InstanceType"] for group in groups.values()} == {"m5.xlarge"}
+    master, core = asked["Instances"]["InstanceFleets"]
+    assert (master["TargetOnDemandCapacity"], core["TargetOnDemandCapacity"]) == (1, 2)
+    for fleet in (master, core):
+        assert fleet["InstanceTypeConfigs"] == [{"InstanceType": "m5.xlarge", "WeightedCapacity": 1}]
     assert asked["ReleaseLabel"] == "emr-7.14.0"
-    assert asked["ManagedScalingPolicy"]["ComputeLimits"]["MinimumCapacityUnits"] == 2
-    assert asked["ManagedScalingPolicy"]["ComputeLimits"]["MaximumCapacityUnits"] == 4
+    limits = asked["ManagedScalingPolicy"]["ComputeLimits"]
+    assert (limits["MinimumCapacityUnits"], limits["MaximumCapacityUnits"]) == (2, 4)
+    assert limits["UnitType"] == "InstanceFleetUnits"
     assert asked["AutoTerminationPolicy"] == {"IdleTimeout": 300}
     assert asked["Instances"]["TerminationProtected"] is False
     assert asked["SecurityConfiguration"] == "encryption"
@@ -73,10 +76,24 @@ def test_the_greatest_age_is_given_to_the_switch_on_the_cluster_itself() -> None
     }
 
 
-def test_spot_is_for_core_nodes_and_never_for_the_master() -> None:
-    asked = cluster_request(settings(spot=True), INFRASTRUCTURE, ENVIRONMENT)
-    markets = {group["InstanceRole"]: group["Market"] for group in asked["Instances"]["InstanceGroups"]}
-    assert markets == {"MASTER": "ON_DEMAND", "CORE": "SPOT"}
+def test_spot_is_for_core_nodes_and_never_for_the_master_and_is_not_waited_for_without_end() -> None:
+    asked = cluster_request(settings(spot=True, provisioning_minutes=7), INFRASTRUCTURE, ENVIRONMENT)
+    master, core = asked["Instances"]["InstanceFleets"]
+    assert (master["TargetOnDemandCapacity"], core["TargetSpotCapacity"]) == (1, 2)
+    assert "TargetSpotCapacity" not in master
+    assert "TargetOnDemandCapacity" not in core
+    timeout = {"TimeoutDurationMinutes": 7}
+    assert core["LaunchSpecifications"] == {"SpotSpecification": {**timeout, "TimeoutAction": "TERMINATE_CLUSTER"}}
+    assert core["ResizeSpecifications"] == {"SpotResizeSpecification": timeout}
+    assert asked["ManagedScalingPolicy"]["ComputeLimits"]["MaximumOnDemandCapacityUnits"] == 0
+
+
+@pytest.mark.parametrize("spot", [True, False])
+def test_the_request_is_one_that_the_service_model_knows(spot: bool) -> None:
+    asked = cluster_request(settings(spot=spot), INFRASTRUCTURE, ENVIRONMENT)
+    model = boto3.client("emr", region_name="eu-west-3").meta.service_model.operation_model("RunJobFlow")
+    assert model.input_shape
+    assert ParamValidator().validate(asked, model.input_shape).generate_report() == ""
 
 
 def test_jupyterhub_comes_only_when_asked_for_and_keeps_its_notebooks_in_s3() -> None:

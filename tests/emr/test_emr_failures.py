@@ -84,6 +84,17 @@ def import_error() -> dict[str, Any]:
             "new",
             True,
         ),
+        (
+            {
+                "cluster": "TERMINATED_WITH_ERRORS",
+                "cluster_reason": {"Code": "INSTANCE_FLEET_TIMEOUT"},
+                "waiting": True,
+            },
+            "could not get the cluster's Spot instances",
+            "FRUITS_SPOT=false",
+            False,
+        ),
+        ({"log_uri": "s3://b/logs/j-1/s-1/"}, "s3://b/logs/j-1/s-1/", "has not uploaded it yet", True),
         ({"cluster": "TERMINATED", "cluster_reason": {}, "waiting": True}, "before the step's turn", "new one", True),
         ({"error": raised(ValueError("7 is no weight"))}, "ValueError: 7 is no weight", "", False),
     ],

@@ -20,7 +20,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
 from tests.emr_emulator import processes
-from tests.emr_emulator.cluster.world import World, end_everything, new_emulator_id
+from tests.emr_emulator.cluster.world import Clock, World, end_everything, new_emulator_id
 from tests.emr_emulator.server import Application
 from tests.emr_emulator.spark import ARCHIVE, make_class_archive, make_environment, make_spark_home
 from tests.emr_emulator.stack import REGION, STACK, make_stack, put_photos
@@ -77,9 +77,10 @@ def main() -> None:
     stand_in = make_environment(directory) if arguments.environment == "venv" else None
     server = make_server("127.0.0.1", arguments.port, lambda *_: [], threaded=True, request_handler=QuietHandler)
     endpoint = f"http://127.0.0.1:{server.server_port}"
+    clock = Clock(directory / "clock", arguments.clock_speed)
     world = World(
         endpoint, directory, new_emulator_id(), "ROOT" + secrets.token_hex(8).upper(), spark_home, stand_in,
-        arguments.startup_seconds, arguments.clock_speed, arguments.log_seconds, not arguments.without_spark,
+        arguments.startup_seconds, clock, arguments.log_seconds, not arguments.without_spark,
     )  # fmt: skip
     server.app = Application(world)
     reaper = processes.start_reaper(world.emulator, PROJECT)

@@ -134,6 +134,10 @@ class Emulator:
         """Has cancelled steps stay CANCEL_PENDING, until it is turned off."""
         self._ask("hold-cancels", on=on)
 
+    def set_clock_speed(self, speed: float) -> None:
+        """Runs the clock by so much faster from now on."""
+        self._ask("set-clock-speed", speed=speed)
+
     def age(self, cluster: str, days: float) -> None:
         """Moves a cluster and its instances into the past."""
         self._ask("age", cluster=cluster, days=days)

@@ -21,7 +21,7 @@ _TARGET = "arn:aws:scheduler:::aws-sdk:emr:"
 
 
 class Scheduler:
-    """Makes the calls of one-time schedules, under their own roles; the clock of each runs fast from its creation on.
+    """Makes the calls of one-time schedules, under their own roles, by the clock of the emulator.
 
     Stricter than AWS, which may try again after an error: a call is made once.
 
@@ -52,8 +52,7 @@ class Scheduler:
 
     def _is_due(self, schedule: Schedule) -> bool:
         moment = datetime.strptime(schedule.schedule_expression, "at(%Y-%m-%dT%H:%M:%S)").replace(tzinfo=UTC)
-        passed = (time.time() - schedule.creation_date) * self.world.clock_speed
-        return passed >= moment.timestamp() - schedule.creation_date
+        return self.world.clock.elapsed(schedule.creation_date) >= moment.timestamp() - schedule.creation_date
 
     def _fire(self, region: str, schedule: Schedule) -> None:
         action = schedule.target["Arn"].removeprefix(_TARGET)

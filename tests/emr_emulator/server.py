@@ -115,6 +115,7 @@ class Application:
                 "region": cluster.region,
                 "state": cluster.state,
                 "reason": cluster.reason,
+                "minutes": self.world.clock.elapsed(cluster.created, cluster.ended) / 60,
                 "tags": cluster.tags,
                 "request": cluster.request,
                 "instances": [
@@ -158,6 +159,10 @@ class Application:
     def control_hold_cancels(self, on: bool) -> None:
         """Has cancelled steps stay CANCEL_PENDING, until it is turned off."""
         self.world.holds_cancels = on
+
+    def control_set_clock_speed(self, speed: float) -> None:
+        """Runs the clock faster, or slower, from now on."""
+        self.world.clock.set_speed(speed)
 
     def control_age(self, cluster: str, days: float) -> None:
         """Moves a cluster and its instances into the past."""

@@ -27,16 +27,25 @@ $command </dev/null >>"$EMR_EMULATOR_NODE_DIRECTORY/$unit.log" 2>&1 &
 disown
 """
 
-# The time of day, which runs fast from the creation of the cluster on.
-_DATE = """#!/bin/bash
-[[ "$*" == +%s ]] || exec /bin/date "$@"
-now=$(/bin/date +%s.%N)
-awk "BEGIN { printf \\"%d\\\\n\\", $EMR_EMULATOR_EPOCH + ($now - $EMR_EMULATOR_EPOCH) * $EMR_EMULATOR_CLOCK_SPEED }"
+# The seconds since a time of day, by the clock of the emulator.
+_ELAPSED = """#!/bin/bash
+awk -v now="$(/bin/date +%s.%N)" -v since="$1" '
+  function span(start, end) { if (start < since) start = since; return end > start ? end - start : 0 }
+  NR > 1 { total += span(from, $1) * speed }
+  { from = $1; speed = $2 }
+  END { printf "%d", total + span(from, now) * speed }' "$EMR_EMULATOR_CLOCK"
 """
 
-# A script that tries again every minute does so faster than the clock too.
+# By that clock, from the creation of the cluster on.
+_DATE = """#!/bin/bash
+[[ "$*" == +%s ]] || exec /bin/date "$@"
+echo $((${EMR_EMULATOR_EPOCH%.*} + $(emulated-elapsed "$EMR_EMULATOR_EPOCH")))
+"""
+
 _SLEEP = """#!/bin/bash
-exec /bin/sleep "$(awk "BEGIN { print $1 / $EMR_EMULATOR_CLOCK_SPEED }")"
+[[ "$1" =~ ^[0-9]+$ ]] || exec /bin/sleep "$@"
+begin=$(/bin/date +%s.%N)
+while (($(emulated-elapsed "$begin") < $1)); do /bin/sleep 0.5; done
 """
 
 _PYTHON = """#!/bin/bash
@@ -147,6 +156,7 @@ def make_shims(directory: Path, region: str, stand_in: Path | None) -> Path:
         "sudo": _SUDO,
         "systemctl": _SYSTEMCTL,
         "date": _DATE,
+        "emulated-elapsed": _ELAPSED,
         "sleep": _SLEEP,
         "python3": _PYTHON.format(python=interpreter()),
         "python3.11": _PYTHON.format(python=interpreter()),

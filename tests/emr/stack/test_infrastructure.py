@@ -230,19 +230,51 @@ def test_the_launcher_looks_at_all_clusters_of_its_region(action: str, launcher:
     assert not permitted(launcher, action, CLUSTER, **{"aws:RequestedRegion": "us-east-1"})
 
 
-def test_the_launcher_passes_two_roles_each_to_one_service(
+def test_the_launcher_passes_three_roles_each_to_one_service(
     launcher: list[dict[str, Any]], stack: Infrastructure
 ) -> None:
     def may_pass(role: str, service: str) -> bool:
         arn = f"arn:aws:iam::{ACCOUNT}:role/{role}"
         return permitted(launcher, "iam:PassRole", arn, **{"iam:PassedToService": f"{service}.amazonaws.com"})
 
-    node_role = f"fruits-node-{REGION}"
-    assert may_pass(stack.service_role, "elasticmapreduce")
-    assert may_pass(node_role, "ec2")
-    assert not may_pass(stack.service_role, "ec2")
-    assert not may_pass(node_role, "lambda")
+    roles = {
+        stack.service_role: "elasticmapreduce",
+        f"fruits-node-{REGION}": "ec2",
+        f"fruits-guard-{REGION}": "scheduler",
+    }
+    for role, service in roles.items():
+        assert [one for one in (*roles.values(), "lambda") if may_pass(role, one)] == [service]
     assert not may_pass("Administrator", "ec2")
+
+
+def test_the_launcher_makes_and_deletes_schedules_in_the_group_of_the_stack_alone(
+    launcher: list[dict[str, Any]],
+) -> None:
+    own = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/{STACK}/j-1-terminate"
+    for action in ("CreateSchedule", "DeleteSchedule"):
+        assert permitted(launcher, f"scheduler:{action}", own)
+        for other in (own.replace(f"/{STACK}/", "/default/"), own.replace(f"/{STACK}/", f"/{STACK}2/")):
+            assert not permitted(launcher, f"scheduler:{action}", other)
+    assert not permitted(launcher, "scheduler:UpdateSchedule", own)
+    assert not permitted(launcher, "scheduler:DeleteScheduleGroup", own)
+
+
+def test_the_guards_role_ends_clusters_of_its_stack_for_scheduler_in_its_account_and_does_nothing_else() -> None:
+    (policy,) = [
+        one["Properties"]
+        for one in resources("AWS::IAM::Policy").values()
+        if one["Properties"]["PolicyName"] == "guard"
+    ]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == ["elasticmapreduce:TerminateJobFlows", "elasticmapreduce:SetTerminationProtection"]
+    assert statement["Condition"] == {
+        "StringEquals": {"elasticmapreduce:ResourceTag/fruits-stack": {"Ref": "AWS::StackName"}}
+    }
+    role = resources("AWS::IAM::Role")["GuardRole"]["Properties"]
+    assert "ManagedPolicyArns" not in role
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
 def test_the_launcher_reads_the_outputs_and_the_prices_and_nothing_else(launcher: list[dict[str, Any]]) -> None:
@@ -262,8 +294,9 @@ def test_the_launcher_reads_the_outputs_and_the_prices_and_nothing_else(launcher
 
 
 def test_a_node_ends_clusters_of_its_stack_and_no_others(node: list[dict[str, Any]]) -> None:
-    assert permitted(node, "elasticmapreduce:TerminateJobFlows", CLUSTER, **OWN)
-    assert not permitted(node, "elasticmapreduce:TerminateJobFlows", CLUSTER, **OTHERS)
+    for action in ("elasticmapreduce:TerminateJobFlows", "elasticmapreduce:SetTerminationProtection"):
+        assert permitted(node, action, CLUSTER, **OWN)
+        assert not permitted(node, action, CLUSTER, **OTHERS)
     assert not permitted(node, "elasticmapreduce:RunJobFlow", "*", **OWN)
 
 

@@ -14,7 +14,7 @@ from tests.support.aws.stack import ACCOUNT, REGION, bucket_statements, create_s
 # moto leaves out the bucket policies and the budget, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
 STAGING, DATA = (f"arn:aws:s3:::fruits-{bucket}-{ACCOUNT}-{REGION}" for bucket in ("staging", "data"))
-ROLES = ("LauncherRole", "NodeRole", "ServiceRole")
+ROLES = ("LauncherRole", "NodeRole", "ServiceRole", "GuardRole")
 Policies = dict[str, list[dict[str, Any]]]
 
 
@@ -47,7 +47,7 @@ def policies() -> Iterator[Policies]:
 
 
 def arn_of(role: str) -> str:
-    name = {"LauncherRole": "launcher", "NodeRole": "node", "ServiceRole": "emr"}[role]
+    name = {"LauncherRole": "launcher", "NodeRole": "node", "ServiceRole": "emr", "GuardRole": "guard"}[role]
     return f"arn:aws:iam::{ACCOUNT}:role/fruits-{name}-{REGION}"
 
 

@@ -71,7 +71,7 @@ class Cluster(Nodes):
             for group in unfilled:
                 specification = group.get("SpotSpecification", {})
                 minutes = specification.get("TimeoutDurationMinutes", float("inf"))
-                if (time.time() - self.created) * self.world.clock_speed < minutes * 60:
+                if self.world.clock.elapsed(self.created) < minutes * 60:
                     continue
                 if specification["TimeoutAction"] == "SWITCH_TO_ON_DEMAND":
                     group["Market"] = "ON_DEMAND"
@@ -101,7 +101,7 @@ class Cluster(Nodes):
             active = self.busy or pending or any(Path(step.args[0]).name == "spark-submit" for step in running)
             self.idle_since = None if active else self.idle_since or time.time()
             if idle_timeout and self.idle_since:
-                idle = (time.time() - self.idle_since) * self.world.clock_speed
+                idle = self.world.clock.elapsed(self.idle_since)
                 if idle >= idle_timeout:
                     self.end("TERMINATED", "USER_REQUEST", "Auto-terminated: the cluster was idle for too long")
 

@@ -57,7 +57,7 @@ class Nodes(ClusterState):
             **self.credentials,
             **self.marks,
             processes.NODE: node.id,
-            "EMR_EMULATOR_CLOCK_SPEED": str(self.world.clock_speed),
+            "EMR_EMULATOR_CLOCK": str(self.world.clock.file),
             "EMR_EMULATOR_EPOCH": str(self.created),
             "EMR_EMULATOR_NODE_DIRECTORY": str(self._node(node)),
         }

@@ -143,7 +143,7 @@ class ClusterState:
 
     def _push_due_logs(self) -> None:
         """Copies the logs of steps, every few minutes and of those that have ended too: EMR is not faster."""
-        if (time.time() - self.pushed) * self.world.clock_speed >= self.world.log_seconds:
+        if self.world.clock.elapsed(self.pushed) >= self.world.log_seconds:
             self._push_all_logs()
 
     def _push_all_logs(self) -> None:

@@ -27,6 +27,32 @@ def new_id(prefix: str, length: int = 13) -> str:
     return prefix + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(length))
 
 
+class Clock:
+    """A clock that runs faster than the time of day, and may change its speed; nodes read it from a file.
+
+    The times that the emulator tells are those of day. What its clock decides is when something has lasted long enough.
+    """
+
+    def __init__(self, file: Path, speed: float) -> None:
+        self.file = file
+        self._changes: list[tuple[float, float]] = []
+        self.set_speed(speed, at=0.0)
+
+    def set_speed(self, speed: float, at: float | None = None) -> None:
+        """Runs by so much faster from now on."""
+        self._changes.append((time.time() if at is None else at, speed))
+        new = self.file.with_suffix(".new")
+        new.write_text("".join(f"{moment:.3f} {speed}\n" for moment, speed in self._changes))
+        new.rename(self.file)
+
+    def elapsed(self, since: float, until: float | None = None) -> float:
+        """Returns the seconds that it has counted between two times of day, the second being now if it is not given."""
+        end = time.time() if until is None else until
+        ends = [moment for moment, _ in self._changes[1:]] + [end]
+        spans = zip(self._changes, ends, strict=True)
+        return sum(max(0.0, min(stop, end) - max(start, since)) * speed for (start, speed), stop in spans)
+
+
 @dataclass
 class World:
     """What all clusters of one emulator share."""
@@ -38,7 +64,7 @@ class World:
     spark_home: Path
     stand_in: Path | None
     startup_seconds: float
-    clock_speed: float
+    clock: Clock
     log_seconds: float = 300.0
     with_spark: bool = True
     # Spot instances that a cluster can have.

@@ -66,6 +66,8 @@ def test_spark_gets_a_locale_that_knows_accents(monkeypatch: pytest.MonkeyPatch)
         ({"core_nodes": 4, "max_core_nodes": 3}, "max_core_nodes .3. is less than core_nodes"),
         ({"instance_type": "m7g.xlarge"}, "FRUITS_INSTANCE_TYPE.*ARM"),
         ({"instance_type": "big"}, "FRUITS_INSTANCE_TYPE.*no instance type"),
+        ({"provisioning_minutes": 4}, "FRUITS_PROVISIONING_MINUTES"),
+        ({"log_minutes": 16}, "FRUITS_LOG_MINUTES"),
         ({"images": "file://host/x"}, "three slashes"),
         ({"cores": "two"}, "FRUITS_CORES"),
         ({"deployment": "moon"}, "FRUITS_DEPLOYMENT"),
