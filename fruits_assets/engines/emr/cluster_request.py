@@ -3,11 +3,17 @@
 from typing import Any
 
 from fruits_assets.aws.environment import Environment
-from fruits_assets.aws.infrastructure import MANAGED_POLICIES_TAG, STACK_TAG, Infrastructure
+from fruits_assets.aws.infrastructure import (
+    MANAGED_POLICIES_TAG,
+    MAX_AGE_TAG,
+    STACK_TAG,
+    WORST_CASE_TAG,
+    Infrastructure,
+)
 from fruits_assets.settings import Settings
 
 # Tags with the settings that a cluster was created with: a process with other settings does not use it.
-ENVIRONMENT_TAG, MAX_AGE_TAG, INSTANCE_TYPE_TAG = "fruits-environment", "fruits-max-age-minutes", "fruits-instance-type"
+ENVIRONMENT_TAG, INSTANCE_TYPE_TAG = "fruits-environment", "fruits-instance-type"
 
 
 def cluster_name(stack: str) -> str:
@@ -15,13 +21,16 @@ def cluster_name(stack: str) -> str:
     return f"fruits-{stack}"
 
 
-def cluster_request(settings: Settings, infrastructure: Infrastructure, environment: Environment) -> dict[str, Any]:
+def cluster_request(
+    settings: Settings, infrastructure: Infrastructure, environment: Environment, worst_case_eur: float
+) -> dict[str, Any]:
     """Returns the arguments of RunJobFlow for a new cluster.
 
     Args:
         settings: Size, release, time limits.
         infrastructure: The outputs of the stack.
         environment: The Python environment that the nodes install.
+        worst_case_eur: The most that the cluster costs, for those who share the budget.
     """
     staging = f"s3://{infrastructure.staging_bucket}"
     master = _instance_group("MASTER", settings.instance_type, 1, "ON_DEMAND")
@@ -60,7 +69,7 @@ def cluster_request(settings: Settings, infrastructure: Infrastructure, environm
         "ScaleDownBehavior": "TERMINATE_AT_TASK_COMPLETION",
         "VisibleToAllUsers": True,
         "StepConcurrencyLevel": 1,
-        "Tags": _tags(settings, environment),
+        "Tags": _tags(settings, environment, worst_case_eur),
     }
 
 
@@ -84,7 +93,7 @@ def _scaling(settings: Settings) -> dict[str, Any]:
     return limits | ({"MaximumOnDemandCapacityUnits": 0} if settings.spot else {})
 
 
-def _tags(settings: Settings, environment: Environment) -> list[dict[str, str]]:
+def _tags(settings: Settings, environment: Environment, worst_case_eur: float) -> list[dict[str, str]]:
     tags = {
         STACK_TAG: settings.stack,
         MANAGED_POLICIES_TAG: "true",
@@ -92,5 +101,6 @@ def _tags(settings: Settings, environment: Environment) -> list[dict[str, str]]:
         ENVIRONMENT_TAG: environment.archive,
         MAX_AGE_TAG: str(settings.max_age_minutes),
         INSTANCE_TYPE_TAG: settings.instance_type,
+        WORST_CASE_TAG: f"{worst_case_eur:.4f}",
     }
     return [{"Key": key, "Value": value} for key, value in tags.items()]
