@@ -158,7 +158,7 @@ def test_logs_and_notebooks_of_clusters_go_to_the_staging_bucket_and_nowhere_els
     named = set(re.findall(r"s3://([^/'\"]+)", repr(asked)))
     assert named == {INFRASTRUCTURE.staging_bucket}
     assert asked["LogUri"] == f"s3://{INFRASTRUCTURE.staging_bucket}/logs/"
-    (hub,) = asked["Configurations"]
+    hub, _ = asked["Configurations"]
     assert hub["Properties"]["s3.persistence.bucket"] == INFRASTRUCTURE.staging_bucket
 
 

@@ -60,6 +60,7 @@ def test_the_cluster_asked_for_is_small_tagged_unprotected_and_ends_when_idle() 
     assert asked["SecurityConfiguration"] == "encryption"
     assert asked["LogUri"] == "s3://staging/logs/"
     assert {"Key": "fruits-stack", "Value": "fruits"} in asked["Tags"]
+    assert {"Key": "fruits-worst-case-eur", "Value": "6.5000"} in asked["Tags"]
     assert [one["Name"] for one in asked["Applications"]] == ["Spark"]
 
 
@@ -78,10 +79,12 @@ def test_spot_is_for_core_nodes_and_never_for_the_master() -> None:
     assert markets == {"MASTER": "ON_DEMAND", "CORE": "SPOT"}
 
 
-def test_jupyterhub_comes_only_when_asked_for_and_keeps_its_notebooks_in_s3() -> None:
+def test_jupyterhub_comes_only_when_asked_for_keeps_its_notebooks_in_s3_and_has_the_steps_python() -> None:
     asked = cluster_request(settings(jupyterhub=True), INFRASTRUCTURE, ENVIRONMENT, 6.5)
     assert "JupyterHub" in [one["Name"] for one in asked["Applications"]]
-    assert asked["Configurations"][0]["Properties"]["s3.persistence.enabled"] == "true"
+    properties = {one["Classification"]: one["Properties"] for one in asked["Configurations"]}
+    assert properties["jupyter-s3-conf"]["s3.persistence.enabled"] == "true"
+    assert properties["spark-defaults"]["spark.pyspark.python"] == "/opt/fruits/environment/bin/python"
     assert cluster_request(settings(), INFRASTRUCTURE, ENVIRONMENT, 6.5)["Configurations"] == []
 
 

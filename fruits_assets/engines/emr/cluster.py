@@ -29,7 +29,6 @@ from spark_steps.errors import FruitsError
 ACTIVE_STATES = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
 UNFINISHED_STEPS = ("PENDING", "RUNNING", "CANCEL_PENDING")
 LOCK = "locks/cluster.json"
-ENVIRONMENT_PYTHON = "/opt/fruits/environment/bin/python"
 # Share of the maximum age that must be left for a cluster to get new work.
 _LEAST_LIFE_LEFT = 0.25
 # Seconds pass between two runs of one fruits run: a cluster that is idle for less time may be between such runs.

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fruits_assets.aws.environment import Environment
+from fruits_assets.aws.environment import ENVIRONMENT_PYTHON, Environment
 from fruits_assets.aws.infrastructure import (
     MANAGED_POLICIES_TAG,
     MAX_AGE_TAG,
@@ -41,16 +41,13 @@ def cluster_request(
         "Path": f"{staging}/{environment.bootstrap}",
         "Args": [f"{staging}/{environment.archive}", str(settings.max_age_minutes), settings.region],
     }
-    notebooks = {"s3.persistence.enabled": "true", "s3.persistence.bucket": infrastructure.staging_bucket}
     applications = ["Spark", "JupyterHub", "Livy"] if settings.jupyterhub else ["Spark"]
     return {
         "Name": cluster_name(settings.stack),
         "ReleaseLabel": settings.emr_release,
         "LogUri": f"{staging}/logs/",
         "Applications": [{"Name": name} for name in applications],
-        "Configurations": [{"Classification": "jupyter-s3-conf", "Properties": notebooks}]
-        if settings.jupyterhub
-        else [],
+        "Configurations": _notebooks(infrastructure.staging_bucket) if settings.jupyterhub else [],
         "Instances": {
             "InstanceGroups": [master, core],
             "Ec2SubnetId": infrastructure.subnet_id,
@@ -71,6 +68,21 @@ def cluster_request(
         "StepConcurrencyLevel": 1,
         "Tags": _tags(settings, environment, worst_case_eur),
     }
+
+
+def _notebooks(bucket: str) -> list[dict[str, Any]]:
+    """Returns the configuration of JupyterHub: notebooks kept in S3, and kernels with the environment's Python.
+
+    The kernel PySpark sends each cell to Livy. Livy 0.8 starts the session's Python, driver and workers alike, from
+    ``spark.pyspark.python`` before it looks at any variable, and passes on what spark-defaults has. EMR's own Python
+    3.9 has none of the environment's packages. Steps name their Python themselves.
+    """
+    python = {"spark.pyspark.python": ENVIRONMENT_PYTHON, "spark.pyspark.driver.python": ENVIRONMENT_PYTHON}
+    persistence = {"s3.persistence.enabled": "true", "s3.persistence.bucket": bucket}
+    return [
+        {"Classification": "jupyter-s3-conf", "Properties": persistence},
+        {"Classification": "spark-defaults", "Properties": python},
+    ]
 
 
 def _instance_group(role: str, instance_type: str, count: int, market: str) -> dict[str, Any]:
