@@ -112,10 +112,12 @@ def test_of_two_stacks_that_look_at_the_budget_at_the_same_moment_one_ends_its_c
         **cluster_request(emr, found.infrastructure, environment, 3.5),
         "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
     }
+
+    def colleague_is_faster(**_: object) -> None:
+        aws.client("emr").run_job_flow(**by_colleague)
+
     # After this stack has looked at the budget, and before its own request goes out.
-    found._emr_once.meta.events.register_first(
-        "before-call.emr.RunJobFlow", lambda **_: aws.client("emr").run_job_flow(**by_colleague)
-    )
+    found._emr_once.meta.events.register_first("before-call.emr.RunJobFlow", colleague_is_faster)
     with pytest.raises(FruitsError, match=r"at the same moment, so j-.* is ended again.*1 running cluster may still"):
         found.submit(environment, lambda _: {}, lambda _: None)
     new = {cluster["tags"]["fruits-stack"]: cluster for cluster in clusters(aws) if cluster["id"] not in before}
