@@ -50,7 +50,7 @@ def step(state: str, *, name: str = "somebody's", ended: float | None = None, st
 
 
 def test_the_cluster_asked_for_is_small_tagged_unprotected_and_ends_when_idle() -> None:
-    asked = cluster_request(settings(), INFRASTRUCTURE, ENVIRONMENT)
+    asked = cluster_request(settings(), INFRASTRUCTURE, ENVIRONMENT, 6.5)
     master, core = asked["Instances"]["InstanceFleets"]
     assert (master["TargetOnDemandCapacity"], core["TargetOnDemandCapacity"]) == (1, 2)
     for fleet in (master, core):
@@ -64,11 +64,12 @@ def test_the_cluster_asked_for_is_small_tagged_unprotected_and_ends_when_idle() 
     assert asked["SecurityConfiguration"] == "encryption"
     assert asked["LogUri"] == "s3://staging/logs/"
     assert {"Key": "fruits-stack", "Value": "fruits"} in asked["Tags"]
+    assert {"Key": "fruits-worst-case-eur", "Value": "6.5000"} in asked["Tags"]
     assert [one["Name"] for one in asked["Applications"]] == ["Spark"]
 
 
 def test_the_greatest_age_is_given_to_the_switch_on_the_cluster_itself() -> None:
-    asked = cluster_request(settings(max_age_minutes=45), INFRASTRUCTURE, ENVIRONMENT)
+    asked = cluster_request(settings(max_age_minutes=45), INFRASTRUCTURE, ENVIRONMENT, 6.5)
     bootstrap = asked["BootstrapActions"][0]["ScriptBootstrapAction"]
     assert bootstrap == {
         "Path": "s3://staging/environment/b.sh",
@@ -77,7 +78,7 @@ def test_the_greatest_age_is_given_to_the_switch_on_the_cluster_itself() -> None
 
 
 def test_spot_is_for_core_nodes_and_never_for_the_master_and_is_not_waited_for_without_end() -> None:
-    asked = cluster_request(settings(spot=True, provisioning_minutes=7), INFRASTRUCTURE, ENVIRONMENT)
+    asked = cluster_request(settings(spot=True, provisioning_minutes=7), INFRASTRUCTURE, ENVIRONMENT, 6.5)
     master, core = asked["Instances"]["InstanceFleets"]
     assert (master["TargetOnDemandCapacity"], core["TargetSpotCapacity"]) == (1, 2)
     assert "TargetSpotCapacity" not in master
@@ -90,17 +91,19 @@ def test_spot_is_for_core_nodes_and_never_for_the_master_and_is_not_waited_for_w
 
 @pytest.mark.parametrize("spot", [True, False])
 def test_the_request_is_one_that_the_service_model_knows(spot: bool) -> None:
-    asked = cluster_request(settings(spot=spot), INFRASTRUCTURE, ENVIRONMENT)
+    asked = cluster_request(settings(spot=spot), INFRASTRUCTURE, ENVIRONMENT, 6.5)
     model = boto3.client("emr", region_name="eu-west-3").meta.service_model.operation_model("RunJobFlow")
     assert model.input_shape
     assert ParamValidator().validate(asked, model.input_shape).generate_report() == ""
 
 
-def test_jupyterhub_comes_only_when_asked_for_and_keeps_its_notebooks_in_s3() -> None:
-    asked = cluster_request(settings(jupyterhub=True), INFRASTRUCTURE, ENVIRONMENT)
+def test_jupyterhub_comes_only_when_asked_for_keeps_its_notebooks_in_s3_and_has_the_steps_python() -> None:
+    asked = cluster_request(settings(jupyterhub=True), INFRASTRUCTURE, ENVIRONMENT, 6.5)
     assert "JupyterHub" in [one["Name"] for one in asked["Applications"]]
-    assert asked["Configurations"][0]["Properties"]["s3.persistence.enabled"] == "true"
-    assert cluster_request(settings(), INFRASTRUCTURE, ENVIRONMENT)["Configurations"] == []
+    properties = {one["Classification"]: one["Properties"] for one in asked["Configurations"]}
+    assert properties["jupyter-s3-conf"]["s3.persistence.enabled"] == "true"
+    assert properties["spark-defaults"]["spark.pyspark.python"] == "/opt/fruits/environment/bin/python"
+    assert cluster_request(settings(), INFRASTRUCTURE, ENVIRONMENT, 6.5)["Configurations"] == []
 
 
 def test_the_oldest_cluster_with_enough_life_left_is_taken_again() -> None:

@@ -24,7 +24,7 @@ from fruits_assets.engines.emr.cluster import Clusters
 from fruits_assets.engines.emr.steps import cancel_steps, step_name
 from fruits_assets.engines.guards import cluster_guard_sensor
 from fruits_assets.engines.step_failures import Evidence, explain
-from fruits_assets.money.budget import MINUTES_BEYOND_AGE
+from fruits_assets.money.costs import MINUTES_BEYOND_AGE
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
 from tests.emr_emulator import Emulator
