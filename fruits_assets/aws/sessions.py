@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
@@ -116,13 +117,22 @@ def object_exists(s3: Any, bucket: str, key: str) -> bool:
     Raises:
         ClientError: S3 refuses the request.
     """
+    return last_modified(s3, bucket, key) is not None
+
+
+def last_modified(s3: Any, bucket: str, key: str) -> datetime | None:
+    """Returns when an object in S3 was written, to the second, None where there is no such object.
+
+    Raises:
+        ClientError: S3 refuses the request.
+    """
     try:
-        s3.head_object(Bucket=bucket, Key=key)
+        modified: datetime = s3.head_object(Bucket=bucket, Key=key)["LastModified"]
     except ClientError as error:
         if error_code(error) in MISSING:
-            return False
+            return None
         raise
-    return True
+    return modified
 
 
 def console_link(region: str, cluster_id: str) -> str:

@@ -16,7 +16,7 @@ from dagster_aws.emr.pyspark_step_launcher import EMR_SPARK_HOME, EmrPySparkStep
 
 from fruits_assets.aws.environment import ENVIRONMENT_PYTHON, check_versions, read_environment
 from fruits_assets.aws.residency import check_residency, s3_places
-from fruits_assets.aws.sessions import console_link, is_transient, read_object, translate_errors
+from fruits_assets.aws.sessions import console_link, is_transient, last_modified, read_object, translate_errors
 from fruits_assets.engines.emr.cluster import Clusters
 from fruits_assets.engines.emr.steps import UNFINISHED_STEPS, step_name
 from fruits_assets.engines.relay import EventRelay
@@ -43,6 +43,8 @@ _LOOKS_PER_CLUSTER = 5
 _AWAY_PATIENCE = 600.0
 # The process of a step ends a moment after its last event.
 _PROCESS_PATIENCE = 30.0
+# EMR uploads a step's logs one after the other.
+_REST_OF_LOGS = 5.0
 _LOG_CHARACTERS = 20_000
 _SECONDS_TO_RETRY = 10
 # Tag of runs that follow each other, such as those of fruits run: the cluster is kept between them.
@@ -257,20 +259,26 @@ class FruitsEmrStepLauncher(EmrPySparkStepLauncher):
                 f"minutes (FRUITS_LOG_MINUTES): {log_uri}"
             )
         # The controller's log has the exit code. In client mode spark-submit sends Python's stderr to its own stdout.
-        logs = [self._log(staging.bucket, f"{folder}/controller.gz", patience)]
-        logs += [self._log(staging.bucket, f"{folder}/{name}.gz", 0.0) for name in ("stdout", "stderr")]
+        ended = status.get("Timeline", {}).get("EndDateTime")
+        waits = {"controller": patience, "stdout": min(patience, _REST_OF_LOGS), "stderr": min(patience, _REST_OF_LOGS)}
+        logs = [self._log(staging.bucket, f"{folder}/{name}.gz", wait, ended) for name, wait in waits.items()]
         log = "\n".join(logs)
         details = status.get("FailureDetails", {})
         return explain(Evidence(status["State"], details, cluster.state, reason, error, log, waiting, aged, log_uri))
 
-    def _log(self, bucket: str, key: str, patience: float) -> str:
-        """Returns the end of a log, or an empty text if EMR does not write the log in time."""
+    def _log(self, bucket: str, key: str, patience: float, ended: datetime | None) -> str:
+        """Returns the end of a log as EMR uploads it after the end of its step.
+
+        An upload from before has no reason in it. It is returned, or an empty text, if there is no other in time.
+        """
         deadline = time.monotonic() + patience
         while True:
-            if (packed := read_object(self._clusters.s3, bucket, key)) is not None:
-                return gzip.decompress(packed).decode(errors="replace")[-_LOG_CHARACTERS:]
-            if time.monotonic() > deadline:
-                return ""
+            uploaded = last_modified(self._clusters.s3, bucket, key)
+            # S3 tells whole seconds.
+            is_whole = uploaded and (ended is None or uploaded >= ended.replace(microsecond=0))
+            if is_whole or time.monotonic() >= deadline:
+                packed = read_object(self._clusters.s3, bucket, key)
+                return gzip.decompress(packed).decode(errors="replace")[-_LOG_CHARACTERS:] if packed else ""
             with dg.raise_execution_interrupts():
                 time.sleep(1)
 

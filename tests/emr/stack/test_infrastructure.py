@@ -1,9 +1,6 @@
-"""The CloudFormation template and the bootstrap script: what they allow, what they refuse, and what they do at boot."""
+"""The stack as CloudFormation makes it: what its roles may do, and what its buckets refuse."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -11,9 +8,8 @@ import pytest
 import yaml
 from moto.core import set_initial_no_auth_action_count
 
-from fruits_assets.aws.infrastructure import MANAGED_POLICIES_TAG, Infrastructure
-from fruits_assets.commands.aws.deploy import BUDGET_REGIONS, TEMPLATE
-from fruits_assets.settings import EU_REGIONS
+from fruits_assets.aws.infrastructure import Infrastructure
+from fruits_assets.commands.aws.deploy import TEMPLATE
 from tests.support.aws.stack import (
     ACCOUNT,
     CLUSTER,
@@ -24,7 +20,6 @@ from tests.support.aws.stack import (
     bucket_statements,
     create_stack,
     permitted,
-    resources,
     statements_of,
 )
 
@@ -62,44 +57,6 @@ def node(made: Made) -> list[dict[str, Any]]:
     return made.node
 
 
-def test_cfn_lint_has_nothing_to_say_in_any_region_of_the_eu() -> None:
-    command = [str(Path(sys.executable).parent / "cfn-lint"), "--regions", *EU_REGIONS, "--", str(TEMPLATE)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout == ""
-    assert done.returncode == 0
-
-
-def test_the_template_has_no_yaml_aliases_which_cloudformation_refuses() -> None:
-    assert not [event for event in yaml.parse(TEMPLATE.read_text()) if isinstance(event, yaml.AliasEvent)]
-
-
-def test_the_template_fits_into_a_request() -> None:
-    assert TEMPLATE.stat().st_size < 51_200
-
-
-def test_a_region_outside_the_eu_is_refused() -> None:
-    template = yaml.load(TEMPLATE.read_text(), TemplateLoader)  # noqa: S506
-    (assertion,) = template["Rules"]["EuropeanUnion"]["Assertions"]
-    regions, region = assertion["Assert"]["Fn::Contains"]
-    assert tuple(regions) == EU_REGIONS
-    assert region == {"Ref": "AWS::Region"}
-    assert "European Union" in assertion["AssertDescription"]
-
-
-def test_the_budget_is_made_where_cloudformation_has_budgets() -> None:
-    template = yaml.load(TEMPLATE.read_text(), TemplateLoader)  # noqa: S506
-    _, regions = template["Conditions"]["HasAlarm"]["Fn::And"]
-    assert tuple(one["Fn::Equals"][1] for one in regions["Fn::Or"]) == BUDGET_REGIONS
-    (budget,) = resources("AWS::Budgets::Budget").values()
-    thresholds = [
-        (one["Notification"]["NotificationType"], one["Notification"]["Threshold"])
-        for one in budget["Properties"]["NotificationsWithSubscribers"]
-    ]
-    assert thresholds == [("ACTUAL", 50), ("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100)]
-    # A budget of a fixed name cannot be replaced, and its subscribers can only be given when it is made.
-    assert "BudgetName" not in budget["Properties"]["Budget"]
-
-
 def test_the_nodes_answer_session_manager_only_where_a_parameter_says_so(node: list[dict[str, Any]]) -> None:
     template = yaml.load(TEMPLATE.read_text(), TemplateLoader)  # noqa: S506
     assert template["Parameters"]["SessionManager"]["Default"] == "false"
@@ -117,34 +74,6 @@ def test_the_stack_has_every_output(stack: Infrastructure) -> None:
     assert stack.staging_bucket == f"fruits-staging-{ACCOUNT}-{REGION}"
     assert stack.launcher_role_arn == f"arn:aws:iam::{ACCOUNT}:role/fruits-launcher-{REGION}"
     assert all((stack.service_role, stack.instance_profile, stack.subnet_id, stack.security_configuration))
-
-
-def test_both_buckets_are_encrypted_private_and_without_foreign_owners() -> None:
-    buckets = resources("AWS::S3::Bucket")
-    assert set(buckets) == {"DataBucket", "StagingBucket"}
-    for bucket in buckets.values():
-        properties = bucket["Properties"]
-        (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-        assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
-        assert list(properties["PublicAccessBlockConfiguration"].values()) == [True] * 4
-        assert properties["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
-        assert any("AbortIncompleteMultipartUpload" in rule for rule in properties["LifecycleConfiguration"]["Rules"])
-
-
-def test_data_outlives_the_stack_and_its_former_versions_do_not_pile_up() -> None:
-    bucket = resources("AWS::S3::Bucket")["DataBucket"]
-    assert bucket["DeletionPolicy"] == "RetainExceptOnCreate"
-    assert bucket["UpdateReplacePolicy"] == "Retain"
-    assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
-    assert any(
-        "NoncurrentVersionExpiration" in rule for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"]
-    )
-
-
-def test_steps_and_logs_expire_and_the_environment_stays() -> None:
-    rules = resources("AWS::S3::Bucket")["StagingBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
-    expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
-    assert expiring == {"steps/": {"Ref": "StagingDays"}, "logs/": {"Ref": "LogDays"}}
 
 
 @pytest.mark.parametrize("bucket", ["DataBucket", "StagingBucket"])
@@ -175,26 +104,6 @@ def test_only_those_who_must_write_what_is_executed_even_if_their_own_policies_a
     assert permitted(statements, "s3:PutObject", "arn:aws:s3:::staging/steps/x", **context) == steps
     assert permitted(statements, "s3:PutObject", "arn:aws:s3:::staging/environment/x", **context) == environment
     assert permitted(statements, "s3:PutObject", "arn:aws:s3:::staging/locks/x", **context)
-
-
-def test_the_network_lets_nobody_in_and_costs_nothing_when_idle() -> None:
-    assert all("SecurityGroupIngress" not in one["Properties"] for one in resources("AWS::EC2::SecurityGroup").values())
-    for kind in ("AWS::EC2::SecurityGroupIngress", "AWS::EC2::NatGateway", "AWS::EC2::EIP"):
-        assert resources(kind) == {}
-    (endpoint,) = resources("AWS::EC2::VPCEndpoint").values()
-    assert endpoint["Properties"]["VpcEndpointType"] == "Gateway"
-
-
-def test_emr_may_use_the_network_by_its_tag() -> None:
-    for kind in ("AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::SecurityGroup"):
-        for resource in resources(kind).values():
-            assert {"Key": MANAGED_POLICIES_TAG, "Value": "true"} in resource["Properties"]["Tags"]
-
-
-def test_nodes_answer_only_the_second_version_of_the_metadata_service() -> None:
-    (configuration,) = resources("AWS::EMR::SecurityConfiguration").values()
-    metadata = configuration["Properties"]["SecurityConfiguration"]["InstanceMetadataServiceConfiguration"]
-    assert metadata["MinimumInstanceMetadataServiceVersion"] == 2
 
 
 def test_the_launcher_creates_only_clusters_with_the_stacks_tag_in_its_region(launcher: list[dict[str, Any]]) -> None:
@@ -271,24 +180,6 @@ def test_the_launcher_makes_and_deletes_schedules_in_the_group_of_the_stack_alon
             assert not permitted(launcher, f"scheduler:{action}", other)
     assert not permitted(launcher, "scheduler:UpdateSchedule", own)
     assert not permitted(launcher, "scheduler:DeleteScheduleGroup", own)
-
-
-def test_the_guards_role_ends_clusters_of_its_stack_for_scheduler_in_its_account_and_does_nothing_else() -> None:
-    (policy,) = [
-        one["Properties"]
-        for one in resources("AWS::IAM::Policy").values()
-        if one["Properties"]["PolicyName"] == "guard"
-    ]
-    (statement,) = policy["PolicyDocument"]["Statement"]
-    assert statement["Action"] == ["elasticmapreduce:TerminateJobFlows", "elasticmapreduce:SetTerminationProtection"]
-    assert statement["Condition"] == {
-        "StringEquals": {"elasticmapreduce:ResourceTag/fruits-stack": {"Ref": "AWS::StackName"}}
-    }
-    role = resources("AWS::IAM::Role")["GuardRole"]["Properties"]
-    assert "ManagedPolicyArns" not in role
-    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
-    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
-    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
 def test_the_launcher_reads_the_outputs_and_the_prices_and_nothing_else(launcher: list[dict[str, Any]]) -> None:
@@ -370,25 +261,6 @@ def test_the_launcher_erases_for_good_what_an_erasure_takes_away_and_a_node_noth
     assert not permitted(launcher, "s3:DeleteObjectVersion", f"{staging}/{key}")
     assert permitted(launcher, "s3:ListBucketVersions", data)
     assert not permitted(node, "s3:ListBucketVersions", data)
-
-
-def test_photos_expire_only_where_somebody_has_said_when_and_former_versions_always() -> None:
-    parameters = yaml.load(TEMPLATE.read_text(), TemplateLoader)["Parameters"]  # noqa: S506
-    assert {name: parameters[name]["Default"] for name in ("PhotoDays", "FormerVersionDays", "PhotosPrefix")} == {
-        "PhotoDays": 0,
-        "FormerVersionDays": 30,
-        "PhotosPrefix": "Test",
-    }
-    rules = resources("AWS::S3::Bucket")["DataBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
-    (photos,) = [rule["Fn::If"] for rule in rules if "Fn::If" in rule]
-    assert photos[0] == "PhotosExpire"
-    assert photos[1]["ExpirationInDays"] == {"Ref": "PhotoDays"}
-    assert photos[1]["Prefix"] == {"Fn::Sub": "${PhotosPrefix}/"}
-    assert photos[2] == {"Ref": "AWS::NoValue"}
-    # No rule deletes what is current of the tables.
-    assert not [rule for rule in rules if "ExpirationInDays" in rule]
-    (former,) = [rule for rule in rules if "NoncurrentVersionExpiration" in rule]
-    assert former["NoncurrentVersionExpiration"] == {"NoncurrentDays": {"Ref": "FormerVersionDays"}}
 
 
 @pytest.fixture

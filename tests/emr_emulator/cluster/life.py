@@ -178,7 +178,7 @@ class Cluster(Nodes):
 
     def _run_step(self, step: Step) -> None:
         directory = self.directory / "steps" / step.id
-        files = {name: directory / name for name in ("controller", "stdout", "stderr")}
+        files = {name: directory / name for name in ("stdout", "stderr", "controller")}
         command, environment = self._prepare_step(step, files)
         self.unpushed[step] = files
         work = directory / "work"

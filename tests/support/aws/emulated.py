@@ -132,10 +132,16 @@ class Account:
         return self.step_status(cluster, step_id)
 
     def log(self, cluster: str, step_id: str, name: str) -> str:
-        """Returns a log of a step that has ended, once it is uploaded."""
-        key = f"logs/{cluster}/steps/{step_id}/{name}.gz"
-        until(lambda: self.s3.list_objects_v2(Bucket="emulated", Prefix=key).get("Contents"))
-        return gzip.decompress(self.s3.get_object(Bucket="emulated", Key=key)["Body"].read()).decode()
+        """Returns a log of a step that has ended, once it is uploaded whole."""
+
+        def read(file: str) -> str:
+            key = f"logs/{cluster}/steps/{step_id}/{file}.gz"
+            if not self.s3.list_objects_v2(Bucket="emulated", Prefix=key).get("Contents"):
+                return ""
+            return gzip.decompress(self.s3.get_object(Bucket="emulated", Key=key)["Body"].read()).decode()
+
+        until(lambda: "ended with exit code" in read("controller"))
+        return read(name)
 
     def script(self, text: str) -> list[dict[str, Any]]:
         """A bootstrap action of this text."""
