@@ -1,29 +1,18 @@
 """The command ``fruits export``: the reduced features in one file."""
 
-import shutil
 import sys
-import tempfile
 from pathlib import Path
-from typing import Any
 
 import click
 
 from fruits_assets.commands.support.opening import open_store
-from fruits_assets.commands.support.options import as_of_option, store_option
+from fruits_assets.commands.support.options import LocalPath, as_of_option, store_option
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.queries.export import export_csv, export_npz, export_parquet
+from spark_steps.queries.target import STANDARD_OUTPUT_DESCRIPTOR, descriptor_of
 
-
-class _LocalFile(click.Path):
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if "://" in str(value):
-            self.fail(f"{value} is no file of this machine. Write one here, and copy it there.", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-_FILE = _LocalFile(path_type=Path)
-_STANDARD_OUTPUT = Path("-")
+_FILE = LocalPath(path_type=Path)
 
 
 @click.command("export")
@@ -47,7 +36,7 @@ _STANDARD_OUTPUT = Path("-")
     type=_FILE,
     help="Write image_id, path, folder, label, reduced, pca_model as one plain file.  [-: standard output]",
 )
-@click.option("--force", is_flag=True, help="Replace the file.")
+@click.option("--force", is_flag=True, help="Replace the file. A pipe or a device is written to, with and without.")
 @reports_problems
 def export_command(
     store: str | None,
@@ -75,18 +64,11 @@ def export_command(
         raise click.UsageError("Give one of --csv FILE, --npz FILE and --parquet FILE.")
     ((target, export),) = given
     opened = open_store(read_settings(store=store), as_of)
-    if target != _STANDARD_OUTPUT:
-        click.echo(f"{export(opened, target, force=force):,} photos in {target}")
-        return
-    if not csv_file and sys.stdout.isatty():
+    to_standard_output = descriptor_of(target) == STANDARD_OUTPUT_DESCRIPTOR
+    if to_standard_output and not csv_file and sys.stdout.isatty():
         kind = "npz" if npz_file else "parquet"
         raise click.UsageError(
             f"Only a CSV is text for a terminal. Give a file, or send it on: --{kind} - > fruits.{kind}"
         )
-    # Written to a file first: the reader of the pipe gets the complete export, or nothing and an error message.
-    with tempfile.TemporaryDirectory(prefix="fruits-export-") as scratch:
-        whole = Path(scratch) / "export"
-        rows = export(opened, whole)
-        with whole.open("rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
-    click.echo(f"{rows:,} photos", err=True)
+    rows = export(opened, target, force=force)
+    click.echo(f"{rows:,} photos" if to_standard_output else f"{rows:,} photos in {target}", err=to_standard_output)

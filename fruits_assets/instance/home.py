@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from spark_steps.environment import export
 from spark_steps.errors import FruitsError
-from spark_steps.storage.locations import is_remote
+from spark_steps.storage.locations import is_remote, with_home
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -61,7 +61,7 @@ def dagster_home(store: str) -> Path:
         FruitsError: The home has a ``dagster.yaml`` of its own that lets Dagster send telemetry.
     """
     own = f"{Path(store).name}-{hashlib.sha256(store.encode()).hexdigest()[:8]}"
-    home = Path(os.environ.get("DAGSTER_HOME") or _homes() / own).expanduser().absolute()
+    home = Path(with_home(os.environ.get("DAGSTER_HOME") or str(_homes() / own))).absolute()
     home.mkdir(parents=True, exist_ok=True)
     _bring_configuration(home / "dagster.yaml")
     _refuse_telemetry(home / "dagster.yaml")

@@ -172,7 +172,7 @@ def test_a_store_without_reduced_features_is_refused_with_the_remedy(store: Stor
 def test_a_place_in_s3_is_refused_as_the_file_to_write(store: Store) -> None:
     done = export(store, "--csv", "s3://bucket/fruits.csv")
     assert done.exit_code == 2
-    assert "no file of this machine" in done.output
+    assert "no path of this machine" in done.output
 
 
 def test_a_name_with_a_carriage_return_stays_in_its_row(store: Store, tmp_path: Path) -> None:
