@@ -13,6 +13,11 @@ from spark_steps.queries.export import export_csv, export_npz, export_parquet
 from spark_steps.queries.target import STANDARD_OUTPUT_DESCRIPTOR, descriptor_of
 
 _FILE = LocalPath(path_type=Path)
+# Without these options the labels NA and null are missing, and 007 is the number 7.
+_READ_AS_TEXT = (
+    "Read it by pandas.read_csv(FILE, keep_default_na=False, "
+    'dtype=dict.fromkeys(["image_id", "path", "folder", "label"], str)), which keeps labels such as NA and 007 as text.'
+)
 
 
 @click.command("export")
@@ -71,4 +76,9 @@ def export_command(
             f"Only a CSV is text for a terminal. Give a file, or send it on: --{kind} - > fruits.{kind}"
         )
     rows = export(opened, target, force=force)
-    click.echo(f"{rows:,} photos" if to_standard_output else f"{rows:,} photos in {target}", err=to_standard_output)
+    if to_standard_output:
+        click.echo(f"{rows:,} photos", err=True)
+        return
+    click.echo(f"{rows:,} photos in {target}")
+    if csv_file:
+        click.echo(_READ_AS_TEXT)

@@ -1,6 +1,5 @@
 """Exports the reduced features to one file for other programs, CSV, NPZ or Parquet, in batches and without Spark."""
 
-import csv
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -27,7 +27,8 @@ _ROWS_AT_A_TIME = 8192
 def export_csv(store: Store, target: Path, *, force: bool = False) -> int:
     """Writes image_id, path, folder, label and columns ``reduced_1`` to ``reduced_k``; returns the number of rows.
 
-    Numbers have as many digits as are needed to read back the same float32.
+    Numbers have as many digits as are needed to read back the same float32. Texts are in quotes, by which some readers
+    tell the label ``007`` from a number, and ``null`` from no label.
 
     Args:
         store: The store.
@@ -40,14 +41,15 @@ def export_csv(store: Store, target: Path, *, force: bool = False) -> int:
     """
     model = _model_of_all(store)
     files, rows = store.reduced_features.files(), 0
-    with whole_or_not_at_all(target, force) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*_TEXTS, *(f"reduced_{number}" for number in range(1, model.k + 1))])
-        for texts, numbers in _batches(store.reduced_features, files, model.version):
-            # numpy writes the shortest text that reads back as the same float32; Python would write that of a float64.
-            for row, text in zip(numbers.astype(np.str_).tolist(), zip(*texts, strict=True), strict=True):
-                writer.writerow([*text, *row])
-            rows += len(numbers)
+    names = [*_TEXTS, *(f"reduced_{number}" for number in range(1, model.k + 1))]
+    types = [*(pa.string() for _ in _TEXTS), *(pa.float32() for _ in range(model.k))]
+    schema = pa.schema(list(zip(names, types, strict=True)))
+    with whole_or_not_at_all(target, force) as partial:
+        with pa.csv.CSVWriter(partial, schema) as writer:
+            for texts, numbers in _batches(store.reduced_features, files, model.version):
+                # A copy of each column: the writer takes whole arrays only, without a stride.
+                writer.write_table(pa.table([*texts, *np.ascontiguousarray(numbers.T)], schema))
+                rows += len(numbers)
         _check_any(rows, store)
     return rows
 

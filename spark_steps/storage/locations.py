@@ -39,9 +39,12 @@ def normalise(location: str) -> str:
         location: A path, relative or absolute, a ``file:`` URI, or another URI such as ``s3://bucket/prefix``.
 
     Raises:
-        FruitsError: The location is empty, a ``file:`` URI names another host, or another URI names nothing, or holds a
-            secret, which is not repeated.
+        FruitsError: The location is empty or not UTF-8, a ``file:`` URI names another host, or another URI names
+            nothing, or holds a secret, which is not repeated.
     """
+    # Python decodes other bytes of a command's arguments to surrogates, which neither pyarrow nor a table can take.
+    if (name := location.encode(errors="surrogateescape").decode(errors="backslashreplace")) != location:
+        raise FruitsError(f"The name {name} is not UTF-8. Rename it.")
     if not location.strip():
         raise FruitsError("An empty path was given: name a folder.")
     if location.startswith("file:"):
