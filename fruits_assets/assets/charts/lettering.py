@@ -4,13 +4,13 @@ matplotlib brings DejaVu Sans, which has neither Chinese, Japanese, Korean nor T
 not installed with this project: one that covers these scripts has tens of megabytes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 _OWN_FONT = "DejaVu Sans"
 # It has a glyph for every character: a box with the name of the script.
-_ONLY_BOXES = "Last Resort"
+_ONLY_BOXES = "Last Resort High-Efficiency"
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ def lettering_of(labels: Iterable[str]) -> Lettering:
         labels: The labels, in the order of their numbers.
     """
     labels = list(dict.fromkeys(labels))
-    own = _characters(_OWN_FONT)
+    own = _characters(_own_file())
     lacking = {label: missing for label in labels if (missing := {*map(ord, label)} - own)}
     families = [_OWN_FONT]
-    for family in _other_families() if lacking else ():
-        characters = _characters(family)
+    for family, file in _other_fonts() if lacking else ():
+        characters = _characters(file)
         covered = [label for label, missing in lacking.items() if missing <= characters]
         if covered:
             families.append(family)
@@ -54,8 +54,14 @@ def lettering_of(labels: Iterable[str]) -> Lettering:
     return Lettering(families, {label: numbers.get(label, label) for label in labels})
 
 
-def _other_families() -> Iterator[str]:
-    """Yields the families of this machine's fonts, sorted."""
+def _own_file() -> str:
+    from matplotlib.font_manager import FontProperties, findfont
+
+    return str(findfont(FontProperties(family=[_OWN_FONT])))
+
+
+def _other_fonts() -> list[tuple[str, str]]:
+    """Returns the families of this machine's fonts, sorted, each with the file that matplotlib takes for it."""
     from matplotlib.font_manager import findSystemFonts, fontManager
 
     # matplotlib keeps its list of fonts in a file, and does not know those that were installed since.
@@ -64,15 +70,14 @@ def _other_families() -> Iterator[str]:
         # A font that matplotlib cannot use, such as one of bitmaps.
         with suppress(Exception):
             fontManager.addfont(file)
-    for family in sorted({font.name for font in fontManager.ttflist}):
-        if family != _OWN_FONT and not family.startswith((_ONLY_BOXES, ".")):
-            yield family
+    regular = {font.name: font.fname for font in fontManager.ttflist if (font.weight, font.style) == (400, "normal")}
+    return sorted((name, file) for name, file in regular.items() if name != _OWN_FONT and name != _ONLY_BOXES)
 
 
-def _characters(family: str) -> set[int]:
-    """Returns the characters of the font that matplotlib uses for a family; none where it cannot be read."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
+def _characters(file: str) -> set[int]:
+    """Returns the characters of a font; none where it cannot be read."""
+    from matplotlib.font_manager import get_font
 
     with suppress(OSError, RuntimeError, ValueError):
-        return set(get_font(findfont(FontProperties(family=[family]), fallback_to_default=False)).get_charmap())
+        return set(get_font(file).get_charmap())
     return set()
