@@ -10,7 +10,7 @@ from fruits_assets.commands.support.options import LocalPath, as_of_option, stor
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.queries.export import export_csv, export_npz, export_parquet
-from spark_steps.queries.target import STANDARD_OUTPUT_DESCRIPTOR, descriptor_of
+from spark_steps.queries.export_target import STANDARD_OUTPUT_DESCRIPTOR, descriptor_of
 
 _FILE = LocalPath(path_type=Path)
 # Without these options the labels NA and null are missing, and 007 is the number 7.

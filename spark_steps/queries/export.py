@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spark_steps.errors import FruitsError
 from spark_steps.pca.model import PcaModel
-from spark_steps.queries.target import whole_or_not_at_all
+from spark_steps.queries.export_target import whole_or_not_at_all
 from spark_steps.store.staleness import staleness_of
 from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import tables_of

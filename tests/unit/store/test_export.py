@@ -101,9 +101,15 @@ def test_rows_of_a_large_table_are_held_for_one_row_group_at_a_time() -> None:
 
 
 @KINDS
-def test_a_dash_is_standard_output_and_what_is_said_goes_elsewhere(store: Store, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "link"])
+def test_a_dash_is_standard_output_and_what_is_said_goes_elsewhere(
+    store: Store, tmp_path: Path, kind: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to("/dev/stdout")
     assert export(store, f"--{kind}", tmp_path / "file").exit_code == 0
-    done = export(store, f"--{kind}", "-")
+    done = export(store, f"--{kind}", name, "--force")
+    assert Path("link").is_symlink()
     assert (done.exit_code, done.stderr) == (0, "30 photos\n")
     if kind == "csv":
         assert done.stdout_bytes == (tmp_path / "file").read_bytes()

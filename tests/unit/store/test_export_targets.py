@@ -1,8 +1,6 @@
 """Where an export may go: files are replaced in one step, pipes and devices are written to, and the rest is refused."""
 
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,19 +10,11 @@ import pytest
 
 from spark_steps.errors import FruitsError
 from spark_steps.queries.export import export_csv
-from spark_steps.queries.target import descriptor_of, whole_or_not_at_all
+from spark_steps.queries.export_target import descriptor_of, whole_or_not_at_all
 from spark_steps.tables.schemas import REDUCED_SCHEMA
 from tests.support.project import PROJECT
 from tests.support.reduced_store import FOLDERS, reduced_store
 from tests.support.small_store import replace_rows
-
-WRITE_TO_STANDARD_OUTPUT = """
-from pathlib import Path
-from spark_steps.queries.target import whole_or_not_at_all
-
-with whole_or_not_at_all(Path("/dev/stdout"), force=True) as file:
-    file.write_bytes(b"export")
-"""
 
 
 def write(target: Path, *, force: bool = False) -> None:
@@ -94,14 +84,6 @@ def test_an_open_file_is_written_to_from_where_it_stands(tmp_path: Path) -> None
     assert kept.read_bytes() == b"before export after"
     assert descriptor_of(Path("/dev/stdout")) == descriptor_of(Path("-")) == 1
     assert descriptor_of(kept) is None
-
-
-def test_standard_output_that_is_a_file_keeps_what_was_written_before(tmp_path: Path) -> None:
-    with (tmp_path / "out").open("wb") as out:
-        out.write(b"before ")
-        out.flush()
-        subprocess.run([sys.executable, "-c", WRITE_TO_STANDARD_OUTPUT], stdout=out, check=True, cwd=PROJECT)
-    assert (tmp_path / "out").read_bytes() == b"before export"
 
 
 def test_what_is_no_place_for_an_export_is_refused_without_advice_to_force(tmp_path: Path) -> None:
