@@ -1,6 +1,7 @@
 """The command ``fruits erase``: permanent erasure of photos and of all that was derived from them."""
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -8,8 +9,10 @@ from fruits_assets.commands.completion import files
 from fruits_assets.commands.support.options import images_option, store_option
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal.problems import reports_problems
+from spark_steps.erasure.lists import text_of
 from spark_steps.erasure.plan import Plan
 from spark_steps.errors import FruitsError
+from spark_steps.queries.export_target import descriptor_of
 
 _FILES_SHOWN = 20
 _STANDARD_INPUT = "-"
@@ -25,7 +28,7 @@ _STANDARD_INPUT = "-"
     "listed",
     metavar="LIST",
     shell_complete=files,
-    help="A file with an image id or path a line; - for standard input.",
+    help="A file or a pipe with an image id or path a line; - for standard input.",
 )
 @click.option("--older-than", metavar="DAYS", type=click.IntRange(1), help="Photos not changed for so many days.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
@@ -60,10 +63,8 @@ def erase_command(
     from fruits_assets.jobs.erasure_service import ErasureRequest, erase, preview
 
     settings = read_settings(images=images, store=store)
-    lines = _standard_input(can_ask=not (yes or dry_run)) if listed == _STANDARD_INPUT else ""
-    wanted = ErasureRequest(
-        list(image_ids), list(paths), None if listed == _STANDARD_INPUT else listed, older_than, lines
-    )
+    lines = _sent(listed, can_ask=not (yes or dry_run)) if listed is not None else None
+    wanted = ErasureRequest(list(image_ids), list(paths), listed if lines is None else None, older_than, lines or "")
     if dry_run:
         plan = preview(settings, wanted)
         click.echo(describe(plan, all_of_it=True))
@@ -83,13 +84,16 @@ def erase_command(
         refuse_absent(plan)
 
 
-def _standard_input(*, can_ask: bool) -> str:
-    if can_ask:
-        raise click.UsageError("--from-file - takes standard input, so that nobody can be asked: add --yes.")
-    try:
-        return sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError as error:
-        raise FruitsError(f"Standard input is no text ({error}). Give an image id or a path on each line.") from error
+def _sent(listed: str, *, can_ask: bool) -> str | None:
+    """Returns the list that standard input or a pipe, such as ``<(find ...)``, holds; None where it is a file."""
+    path = Path(listed)
+    if listed == _STANDARD_INPUT or descriptor_of(path) == 0:
+        if can_ask:
+            raise click.UsageError(
+                f"--from-file {listed} takes standard input, so that nobody can be asked: add --yes."
+            )
+        return text_of(sys.stdin.buffer.read(), "Standard input")
+    return text_of(path.read_bytes(), f"The list {listed}") if path.is_fifo() else None
 
 
 def refuse_absent(plan: Plan) -> None:

@@ -1,29 +1,23 @@
 """The command ``fruits export``: the reduced features in one file."""
 
-import shutil
 import sys
-import tempfile
 from pathlib import Path
-from typing import Any
 
 import click
 
 from fruits_assets.commands.support.opening import open_store
-from fruits_assets.commands.support.options import as_of_option, store_option
+from fruits_assets.commands.support.options import LocalPath, as_of_option, store_option
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.queries.export import export_csv, export_npz, export_parquet
+from spark_steps.queries.export_target import STANDARD_OUTPUT_DESCRIPTOR, descriptor_of
 
-
-class _LocalFile(click.Path):
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if "://" in str(value):
-            self.fail(f"{value} is no file of this machine. Write one here, and copy it there.", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-_FILE = _LocalFile(path_type=Path)
-_STANDARD_OUTPUT = Path("-")
+_FILE = LocalPath(path_type=Path)
+# Without these options the labels NA and null are missing, and 007 is the number 7.
+_READ_AS_TEXT = (
+    "Read it by pandas.read_csv(FILE, keep_default_na=False, "
+    'dtype=dict.fromkeys(["image_id", "path", "folder", "label"], str)), which keeps labels such as NA and 007 as text.'
+)
 
 
 @click.command("export")
@@ -47,7 +41,7 @@ _STANDARD_OUTPUT = Path("-")
     type=_FILE,
     help="Write image_id, path, folder, label, reduced, pca_model as one plain file.  [-: standard output]",
 )
-@click.option("--force", is_flag=True, help="Replace the file.")
+@click.option("--force", is_flag=True, help="Replace the file. A pipe or a device is written to, with and without.")
 @reports_problems
 def export_command(
     store: str | None,
@@ -75,18 +69,16 @@ def export_command(
         raise click.UsageError("Give one of --csv FILE, --npz FILE and --parquet FILE.")
     ((target, export),) = given
     opened = open_store(read_settings(store=store), as_of)
-    if target != _STANDARD_OUTPUT:
-        click.echo(f"{export(opened, target, force=force):,} photos in {target}")
-        return
-    if not csv_file and sys.stdout.isatty():
+    to_standard_output = descriptor_of(target) == STANDARD_OUTPUT_DESCRIPTOR
+    if to_standard_output and not csv_file and sys.stdout.isatty():
         kind = "npz" if npz_file else "parquet"
         raise click.UsageError(
             f"Only a CSV is text for a terminal. Give a file, or send it on: --{kind} - > fruits.{kind}"
         )
-    # Written to a file first: the reader of the pipe gets the complete export, or nothing and an error message.
-    with tempfile.TemporaryDirectory(prefix="fruits-export-") as scratch:
-        whole = Path(scratch) / "export"
-        rows = export(opened, whole)
-        with whole.open("rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
-    click.echo(f"{rows:,} photos", err=True)
+    rows = export(opened, target, force=force)
+    if to_standard_output:
+        click.echo(f"{rows:,} photos", err=True)
+        return
+    click.echo(f"{rows:,} photos in {target}")
+    if csv_file:
+        click.echo(_READ_AS_TEXT)

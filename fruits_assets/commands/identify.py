@@ -11,7 +11,7 @@ from fruits_assets.commands.completion import files
 from fruits_assets.commands.support.opening import open_store
 from fruits_assets.commands.support.options import as_of_option, store_option
 from fruits_assets.settings import read_settings
-from fruits_assets.terminal.problems import reports_problems
+from fruits_assets.terminal.problems import printable, reports_problems
 from spark_steps.errors import FruitsError
 from spark_steps.queries.identify import Identification, Identified, identify
 from spark_steps.queries.neighbours import Verdict, labels_of
@@ -61,18 +61,20 @@ def identify_command(
     else:
         click.echo("\n\n".join(as_text(one) for one in answer.identified), nl=bool(answer.identified))
     if answer.refused:
-        raise FruitsError("\n".join(answer.refused.values()))
+        raise FruitsError("\n".join(map(printable, answer.refused.values())))
 
 
 def as_text(identified: Identified) -> str:
     """Returns the labels near a photo as text: a verdict, and a line for each label."""
     labels = labels_of(identified.near)
-    width = max(len(one.label) for one in labels)
+    width = max(len(printable(one.label)) for one in labels)
     lines = [f"  {'label':<{width}}  distance  neighbours  nearest photo"]
     for one in labels:
         votes = f"{one.photos} of {len(identified.near.neighbours)}"
-        lines.append(f"  {one.label:<{width}}  {one.distance:8.2f}  {votes:>10}  {Path(one.nearest).name}")
-    return "\n".join([identified.photo.photo, f"  {as_sentence(identified.near.verdict)}", *lines])
+        nearest = printable(Path(one.nearest).name)
+        lines.append(f"  {printable(one.label):<{width}}  {one.distance:8.2f}  {votes:>10}  {nearest}")
+    verdict = printable(as_sentence(identified.near.verdict))
+    return "\n".join([printable(identified.photo.photo), f"  {verdict}", *lines])
 
 
 def as_sentence(verdict: Verdict) -> str:

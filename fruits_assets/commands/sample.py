@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from fruits_assets.commands.support.options import LocalPath
 from fruits_assets.sample_photos import write_sample
 from fruits_assets.terminal.problems import reports_problems
 
 
 @click.command("sample")
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
+@click.option("--out", required=True, type=LocalPath(file_okay=False, path_type=Path), help="Folder to write to.")
 @click.option("--photos", default=24, show_default=True, type=click.IntRange(1), help="Photos of each fruit.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Other seeds, other photos.")
 @reports_problems

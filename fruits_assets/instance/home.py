@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,15 @@ from filelock import FileLock
 
 from spark_steps.environment import export
 from spark_steps.errors import FruitsError
-from spark_steps.storage.locations import is_remote
+from spark_steps.storage.locations import is_remote, with_home
 
 if TYPE_CHECKING:
     import dagster as dg
+
+# Dagster takes the path of its configuration for a pattern, which such a path does not match: then it uses its
+# defaults, which send telemetry. The path of a database becomes a URL as it is: a question mark begins the query there,
+# and a percent sign with two digits is another character.
+_NOT_IN_A_HOME = re.compile(r"[?*[]|%(?=[0-9A-Fa-f]{2})")
 
 # The checkout, or the directory in which the package is installed.
 PACKAGES = Path(__file__).parent.parent.parent
@@ -58,10 +64,16 @@ def dagster_home(store: str) -> Path:
         store: The store's normalised location.
 
     Raises:
-        FruitsError: The home has a ``dagster.yaml`` of its own that lets Dagster send telemetry.
+        FruitsError: The home has a ``dagster.yaml`` of its own that lets Dagster send telemetry, or a path that
+            Dagster cannot use.
     """
-    own = f"{Path(store).name}-{hashlib.sha256(store.encode()).hexdigest()[:8]}"
-    home = Path(os.environ.get("DAGSTER_HOME") or _homes() / own).expanduser().absolute()
+    own = f"{_NOT_IN_A_HOME.sub('_', Path(store).name)}-{hashlib.sha256(store.encode()).hexdigest()[:8]}"
+    home = Path(with_home(os.environ.get("DAGSTER_HOME") or str(_homes() / own))).absolute()
+    if found := _NOT_IN_A_HOME.search(str(home)):
+        raise FruitsError(
+            f"Dagster cannot use the home {home}, because of the {found[0]} in its path. Set DAGSTER_HOME to a folder "
+            "without it."
+        )
     home.mkdir(parents=True, exist_ok=True)
     _bring_configuration(home / "dagster.yaml")
     _refuse_telemetry(home / "dagster.yaml")
@@ -123,7 +135,7 @@ def last_store() -> str | None:
     A store in S3 is assumed to exist: a check would need credentials, and opening the store reports a missing one.
     """
     given = os.environ.get("DAGSTER_HOME")
-    notes = [Path(given) / "store.txt"] if given else list(_homes().glob("*/store.txt"))
+    notes = [Path(with_home(given)) / "store.txt"] if given else list(_homes().glob("*/store.txt"))
     stores = [note.read_text() for note in sorted(notes, key=_modified, reverse=True) if note.exists()]
     return next((store for store in stores if is_remote(store) or Path(store).is_dir()), None)
 

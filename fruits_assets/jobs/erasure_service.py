@@ -13,13 +13,14 @@ from fruits_assets.instance.records import forget
 from fruits_assets.instance.store_lock import one_at_a_time
 from fruits_assets.settings import Settings
 from spark_steps.erasure.carry_out import Erasure, carry_out, decide, unfinished, withdraw
+from spark_steps.erasure.lists import text_of
 from spark_steps.erasure.plan import (
     Plan,
     Request,
     check_below,
     older_than,
     plan_erasure,
-    read_lines,
+    read_list,
     read_request,
 )
 from spark_steps.errors import FruitsError
@@ -36,7 +37,7 @@ class ErasureRequest:
         image_ids: Image ids, the sha256 of the photos' bytes.
         paths: Paths of the photos.
         listed: A file, on this machine or in S3, with an image id or a path on each line.
-        lines: The content of such a file.
+        lines: The content of such a list that is no file: of standard input, or of a pipe.
         older_than: Least number of days since the photos were last changed.
     """
 
@@ -58,11 +59,12 @@ class ErasureRequest:
             FruitsError: A list is missing or cannot be read, or an entry is neither an image id nor a path below the
                 images root.
         """
-        request = read_request(self.image_ids, self.paths, settings.images) | read_lines(self.lines, settings.images)
+        request = read_request(self.image_ids, self.paths, settings.images)
+        request |= read_list(self.lines, "The list", settings.images)
         if self.listed:
             location = locations.normalise(self.listed)
             check_residency(settings, locations=[location])
-            request |= read_lines(_text_of(location), settings.images)
+            request |= read_list(_text_of(location), f"The list {location}", settings.images)
         if self.older_than:
             request |= older_than(store, datetime.now(UTC) - timedelta(days=self.older_than), settings.images)
         return request
@@ -189,8 +191,9 @@ def _refuse_while_running(instance: dg.DagsterInstance, store: Store, own_run: s
 
 def _text_of(location: str) -> str:
     try:
-        return locations.read_bytes(location).decode()
-    except (OSError, UnicodeDecodeError) as error:
+        content = locations.read_bytes(location)
+    except OSError as error:
         raise FruitsError(
             f"The list {location} cannot be read ({error}). Give a text file with an image id or a path on each line."
         ) from error
+    return text_of(content, f"The list {location}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pyarrow import fs
 
+from spark_steps.erasure.lists import entries_of
 from spark_steps.erasure.model_photos import SeenBy, models_that_saw
 from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.photos.tombstones import read_tombstones, tombstone_of
@@ -120,20 +121,20 @@ def read_request(image_ids: Iterable[str], paths: Iterable[str], images: str) ->
     return Request(frozenset(ids), frozenset(path_below(path, images) for path in paths))
 
 
-def read_lines(text: str, images: str) -> Request:
-    """Parses a list with an image id or a path on each line; empty lines are ignored.
+def read_list(text: str, source: str, images: str) -> Request:
+    """Parses a list with an image id or a path on each line.
 
     Args:
         text: The list.
+        source: What the list is, as the beginning of an error message.
         images: The images root, a normalised location.
 
     Raises:
-        FruitsError: A path is not below the images root.
+        FruitsError: It is no such list, or a path is not below the images root.
     """
-    lines = [line for line in text.split("\n") if line.strip()]
-    lines = [line.removesuffix("\r") for line in lines]
-    ids = [line for line in lines if IMAGE_ID.fullmatch(line.strip().lower())]
-    return read_request(ids, [line for line in lines if line not in set(ids)], images)
+    entries = entries_of(text, source)
+    ids = {entry for entry in entries if IMAGE_ID.fullmatch(entry.strip().lower())}
+    return read_request(ids, [entry for entry in entries if entry not in ids], images)
 
 
 def path_below(path: str, images: str) -> str:

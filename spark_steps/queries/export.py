@@ -1,21 +1,19 @@
 """Exports the reduced features to one file for other programs, CSV, NPZ or Parquet, in batches and without Spark."""
 
-import csv
-import shutil
 import tempfile
-import uuid
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from spark_steps.errors import FruitsError
 from spark_steps.pca.model import PcaModel
+from spark_steps.queries.export_target import whole_or_not_at_all
 from spark_steps.store.staleness import staleness_of
 from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import tables_of
@@ -29,11 +27,12 @@ _ROWS_AT_A_TIME = 8192
 def export_csv(store: Store, target: Path, *, force: bool = False) -> int:
     """Writes image_id, path, folder, label and columns ``reduced_1`` to ``reduced_k``; returns the number of rows.
 
-    Numbers have as many digits as are needed to read back the same float32.
+    Numbers have as many digits as are needed to read back the same float32. Texts are in quotes, by which some readers
+    tell the label ``007`` from a number, and ``null`` from no label.
 
     Args:
         store: The store.
-        target: The file to write.
+        target: The file to write, or a pipe or a device, which is written to.
         force: Replace the file, if there is one.
 
     Raises:
@@ -42,14 +41,15 @@ def export_csv(store: Store, target: Path, *, force: bool = False) -> int:
     """
     model = _model_of_all(store)
     files, rows = store.reduced_features.files(), 0
-    with _whole_or_not_at_all(target, force) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*_TEXTS, *(f"reduced_{number}" for number in range(1, model.k + 1))])
-        for texts, numbers in _batches(store.reduced_features, files, model.version):
-            # numpy writes the shortest text that reads back as the same float32; Python would write that of a float64.
-            for row, text in zip(numbers.astype(np.str_).tolist(), zip(*texts, strict=True), strict=True):
-                writer.writerow([*text, *row])
-            rows += len(numbers)
+    names = [*_TEXTS, *(f"reduced_{number}" for number in range(1, model.k + 1))]
+    types = [*(pa.string() for _ in _TEXTS), *(pa.float32() for _ in range(model.k))]
+    schema = pa.schema(list(zip(names, types, strict=True)))
+    with whole_or_not_at_all(target, force) as partial:
+        with pa.csv.CSVWriter(partial, schema) as writer:
+            for texts, numbers in _batches(store.reduced_features, files, model.version):
+                # A copy of each column: the writer takes whole arrays only, without a stride.
+                writer.write_table(pa.table([*texts, *np.ascontiguousarray(numbers.T)], schema))
+                rows += len(numbers)
         _check_any(rows, store)
     return rows
 
@@ -62,7 +62,7 @@ def export_npz(store: Store, target: Path, *, force: bool = False) -> int:
 
     Args:
         store: The store.
-        target: The file to write.
+        target: The file to write, or a pipe or a device, which is written to.
         force: Replace the file, if there is one.
 
     Raises:
@@ -79,8 +79,8 @@ def export_npz(store: Store, target: Path, *, force: bool = False) -> int:
     _check_any(rows, store)
     names = dict(zip(_TEXTS, ("ids", "paths", "folders", "labels"), strict=True))
     with (
-        _whole_or_not_at_all(target, force) as partial,
-        tempfile.TemporaryDirectory(dir=target.parent, prefix=".fruits-") as scratch,
+        whole_or_not_at_all(target, force) as partial,
+        tempfile.TemporaryDirectory(dir=partial.parent, prefix=".fruits-") as scratch,
     ):
         arrays = {"X": np.lib.format.open_memmap(f"{scratch}/X.npy", "w+", np.float32, (rows, model.k))}
         for name, width in zip(_TEXTS, widths, strict=True):
@@ -111,7 +111,7 @@ def export_parquet(store: Store, target: Path, *, force: bool = False) -> int:
 
     Args:
         store: The store.
-        target: The file to write.
+        target: The file to write, or a pipe or a device, which is written to.
         force: Replace the file, if there is one.
 
     Raises:
@@ -121,7 +121,7 @@ def export_parquet(store: Store, target: Path, *, force: bool = False) -> int:
     model = _model_of_all(store)
     files, rows = store.reduced_features.files(), 0
     schema = pa.schema([with_folder(REDUCED_SCHEMA).field(name) for name in (*_TEXTS, "reduced", "pca_model")])
-    with _whole_or_not_at_all(target, force) as partial:
+    with whole_or_not_at_all(target, force) as partial:
         # No dictionary encoding for the numbers: they hardly repeat, and building the dictionary takes time.
         with pq.ParquetWriter(partial, schema, use_dictionary=[*_TEXTS, "pca_model"]) as writer:
             for table in tables_of(_rows(store.reduced_features, files, model.version)):
@@ -168,25 +168,3 @@ def _check_version(batch: pa.RecordBatch, version: str) -> None:
     # A run may have replaced a folder since all folders were checked.
     if set(batch["pca_model"].dictionary_encode().dictionary.to_pylist()) - {version}:
         raise FruitsError("A run has reduced photos by another PCA model in the meantime. Try again when it has ended.")
-
-
-@contextmanager
-def _whole_or_not_at_all(target: Path, force: bool) -> Iterator[Path]:
-    """Yields a temporary file beside the target, and moves it to the target when the block has succeeded.
-
-    Raises:
-        FruitsError: The target exists and is not to be replaced, or cannot be written.
-    """
-    if target.is_dir():
-        raise FruitsError(f"{target} is a folder. Give the name of a file.")
-    if target.exists() and not force:
-        raise FruitsError(f"{target} is there already. Give another name, or --force to replace it.")
-    partial = target.with_name(f".{uuid.uuid4().hex}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        shutil.move(partial, target)
-    except OSError as error:
-        raise FruitsError(f"{target} cannot be written ({error}). Check its folder.") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -132,7 +132,7 @@ def identify(photos: list[str], store: Store, count: int, limits: DecodeLimits) 
     reducer = Reducer(store)
     all_photos = comparable(store, reducer.pca)
     if not all_photos.photos:
-        raise FruitsError(f"No photo of {store.root} has features. See the reasons: fruits report --store {store.root}")
+        raise FruitsError(f"No photo of {store.root} has features. See the reasons: fruits report {store.option}")
     reduced: list[ReducedPhoto] = []
     refused: dict[str, str] = {}
     for photo in photos:

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -40,9 +39,12 @@ def normalise(location: str) -> str:
         location: A path, relative or absolute, a ``file:`` URI, or another URI such as ``s3://bucket/prefix``.
 
     Raises:
-        FruitsError: The location is empty, a ``file:`` URI names another host, or another URI names nothing, or holds a
-            secret, which is not repeated.
+        FruitsError: The location is empty or not UTF-8, a ``file:`` URI names another host, or another URI names
+            nothing, or holds a secret, which is not repeated.
     """
+    # Python decodes other bytes of a command's arguments to surrogates, which neither pyarrow nor a table can take.
+    if (name := location.encode(errors="surrogateescape").decode(errors="backslashreplace")) != location:
+        raise FruitsError(f"The name {name} is not UTF-8. Rename it.")
     if not location.strip():
         raise FruitsError("An empty path was given: name a folder.")
     if location.startswith("file:"):
@@ -61,11 +63,28 @@ def normalise(location: str) -> str:
         return location.rstrip("/")
     # abspath takes out "..", as Hadoop does in the paths it lists. Not resolve(): a link is a name somebody chose,
     # and the paths in the tables should be the ones people know.
-    location = os.path.abspath(Path(location).expanduser())  # noqa: PTH100
+    location = os.path.abspath(with_home(location))  # noqa: PTH100
     location = "/" + location.lstrip("/")
     if location == "/":
         raise FruitsError("The root of the file system was given: name a folder below it.")
     return location
+
+
+def with_home(path: str) -> str:
+    """Returns a path with the home directory for a leading ``~`` that no shell has expanded, as in ``--store=~/store``.
+
+    A name that only begins with a tilde, such as ``~1.jpg``, stays as it is. ``pathlib`` cannot do this: it takes
+    ``./~1.jpg`` for ``~1.jpg``, and every such name for a user whose home it must know.
+
+    Raises:
+        FruitsError: The home directory of the present user is not known.
+    """
+    path = os.path.expanduser(path)  # noqa: PTH111
+    if path == "~" or path.startswith("~/"):
+        raise FruitsError(
+            f"{path} cannot be found: no home directory is known here. Set HOME, or write the whole path."
+        )
+    return path
 
 
 def _file_uri(uri: str) -> tuple[str, str]:

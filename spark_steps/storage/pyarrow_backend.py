@@ -28,8 +28,9 @@ class PyarrowBackend:
         try:
             filesystem, path = fs.FileSystem.from_uri(location)
         except (OSError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
             raise FruitsError(
-                f"{location} cannot be opened: {error}. Give a folder, or a URI that pyarrow reads."
+                f"{location} cannot be opened: {reason}. Give a folder, or a URI that pyarrow reads."
             ) from error
         return filesystem, path
 

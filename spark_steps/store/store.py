@@ -1,5 +1,6 @@
 """The layout of a store, which Dagster, the command line and notebooks share."""
 
+import shlex
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -153,7 +154,7 @@ class Store:
             raise FruitsError(f"At {self.as_of} no photo of {self.root} had reduced features. {self.remedy}")
         raise FruitsError(
             f"There is no store at {self.root}, or it has no PCA model yet. "
-            f"Make one: fruits run --images DIR --store {self.root}"
+            f"Make one: fruits run --images DIR {self.option}"
         )
 
     def _last_reduced_by(self) -> str | None:
@@ -165,11 +166,16 @@ class Store:
             return max(read_totals(opened).made_by, default=None)
 
     @property
+    def option(self) -> str:
+        """The option that names the store, for a command in a message that people copy into a shell."""
+        return f"--store {shlex.quote(self.root)}"
+
+    @property
     def remedy(self) -> str:
         """The remedy if something in the store is missing or stale, as a sentence."""
         if self.as_of is not None:
-            return f"Give another moment; these are listed by: fruits history --store {self.root}"
-        return f"Bring the store up to date: fruits run --images DIR --store {self.root}"
+            return f"Give another moment; these are listed by: fruits history {self.option}"
+        return f"Bring the store up to date: fruits run --images DIR {self.option}"
 
     def _table(self, directory: str, schema: pa.Schema) -> FolderTable:
         version = None if self.as_of is None else dict(self.as_of.versions)[directory.rpartition("/")[2]]

@@ -156,7 +156,7 @@ def _commit(store: Store, table: str, version: int, commits: Sequence[Commit]) -
         raise _cleaned_up(store, table, commits[-1])
     raise FruitsError(
         f"There is no version {version} of {table} in {store.root}: the newest is {commits[0].version}. All are listed "
-        f"by: fruits history --store {store.root}"
+        f"by: fruits history {store.option}"
     )
 
 

@@ -5,6 +5,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
 from filelock import FileLock
@@ -12,6 +13,7 @@ from filelock import FileLock
 from fruits_assets.commands.cli import main
 from fruits_assets.instance import home
 from fruits_assets.instance.failures import readable
+from spark_steps.errors import FruitsError
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +33,22 @@ def test_each_store_has_a_home_of_its_own_that_sends_no_telemetry(homes: Path) -
     assert home.ensure_dagster_home(two) != first
     os.environ["DAGSTER_HOME"] = ""
     assert home.ensure_dagster_home(one) == first
+
+
+def test_the_home_of_a_store_of_any_name_has_a_path_that_dagster_reads_its_configuration_from(
+    homes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("what? [x]* %41 #{y}~ 梨", "100%"):
+        monkeypatch.setenv("DAGSTER_HOME", "")
+        made = home.ensure_dagster_home(str(homes / name))
+        assert (made / "history").is_dir()
+        with dg.DagsterInstance.get() as instance:
+            assert instance.get_settings("telemetry") == {"enabled": False}
+    for name in ("what?", "[x]", "a*", "%41"):
+        monkeypatch.setenv("DAGSTER_HOME", str(homes / name))
+        with pytest.raises(FruitsError, match=r"Dagster cannot use the home .* Set DAGSTER_HOME"):
+            home.ensure_dagster_home(str(homes / "results"))
+        assert not (homes / name).exists()
 
 
 def test_a_home_with_an_earlier_configuration_of_ours_gets_the_present_one(

@@ -14,6 +14,7 @@ from fruits_assets.assets.checks import ALL_CHECKS, differing_folders
 from fruits_assets.commands.support.report_text import as_text
 from fruits_assets.definitions import build_definitions
 from fruits_assets.instance.partitions import IMAGE_FOLDERS
+from fruits_assets.instance.tags import tagged_folders
 from fruits_assets.resources import local_resources
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
@@ -205,6 +206,8 @@ def test_folders_that_are_no_neighbours_are_one_run_and_each_has_its_numbers(
     run(settings, instance, "Banana", "[LP]*")
     features = ["Banana", "Lemon", "Plum"]
     assert [r.job_name for r in instance.get_runs()] == ["reduce_folders", "fit_pca", "extract_features"]
+    # The tag is set before the run begins, so a run that fails or is interrupted has it too.
+    assert [tagged_folders(one.tags) for one in instance.get_runs()] == [features, None, features]
     assert computed(instance, features) == {"Banana": 4, "Lemon": 4, "Plum": 4}
     for asset in ("raw_images", "mobilenet_features", "reduced_features"):
         assert set(instance.get_materialized_partitions(AssetKey(asset))) == set(features)

@@ -8,7 +8,7 @@ import pytest
 
 from fruits_assets.instance.records import ERASED_TEXT, replacement
 from spark_steps.erasure.model_photos import Photos, saw
-from spark_steps.erasure.plan import path_below, plan_erasure, read_lines, read_request
+from spark_steps.erasure.plan import path_below, plan_erasure, read_list, read_request
 from spark_steps.errors import FruitsError
 from spark_steps.photos.tombstones import tombstone_of
 from spark_steps.store.store import Store
@@ -38,7 +38,7 @@ def test_relative_paths_are_those_of_the_current_directory_or_of_the_images(
 
 
 def test_a_list_has_image_ids_and_paths_in_any_order() -> None:
-    request = read_lines(f"/photos/a b.jpg\r\n\n{'A' * 64}\nFig/2.jpg\n", "/photos")
+    request = read_list(f"/photos/a b.jpg\r\n\n{'A' * 64}\nFig/2.jpg\n", "The list", "/photos")
     assert request == read_request(["a" * 64], ["/photos/a b.jpg", "/photos/Fig/2.jpg"], "/photos")
 
 

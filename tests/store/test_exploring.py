@@ -122,17 +122,28 @@ def test_the_process_imports_neither_spark_nor_dagster_nor_tensorflow(tried: Tri
 
 
 def test_what_cannot_be_read_is_refused_in_a_sentence_and_the_others_are_identified(
-    tried: Tried, tmp_path: Path
+    tried: Tried, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     letter = tmp_path / "letter.jpg"
     letter.write_text("not a photo")
     (tmp_path / "empty.jpg").touch()
     whole = tried.left_out["Orange"].read_bytes()
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 3])
-    bad = [letter, tmp_path / "empty.jpg", tmp_path / "cut.jpg", tmp_path / "nowhere.jpg", tmp_path]
-    done = identify(tried.store, *bad, tried.left_out["Orange"])
+    bad: list[str | Path] = [
+        letter,
+        tmp_path / "empty.jpg",
+        tmp_path / "cut.jpg",
+        tmp_path / "nowhere.jpg",
+        tmp_path,
+        "caf\udce9.jpg",
+    ]
+    monkeypatch.chdir(tmp_path)
+    good = ["~1.jpg", "./~2.jpg", "?.jpg", "*", "%41.jpg", "#", "s3:x", "梨.jpg", "-x.jpg"]
+    for name in good:
+        Path(name).write_bytes(whole)
+    done = identify(tried.store, *bad, "--", *good)
     assert done.exit_code == 1
-    assert done.stdout.splitlines()[0] == str(tried.left_out["Orange"])
+    assert [line for line in done.stdout.splitlines() if line and not line.startswith("  ")] == good
     lines = done.stderr.removeprefix("Error: ").splitlines()
     said = (
         "not an image: the bytes are",
@@ -140,8 +151,9 @@ def test_what_cannot_be_read_is_refused_in_a_sentence_and_the_others_are_identif
         "truncated: ",
         "There is no photo",
         "no file",
+        "The name caf\\xe9.jpg is not UTF-8. Rename it.",
     )
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert all(words in line for words, line in zip(said, lines, strict=True)), lines
     assert [bool(one.get("error")) for one in identified(tried.store, letter, tried.left_out["Orange"])] == [
         False,

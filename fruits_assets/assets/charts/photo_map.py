@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fruits_assets.assets.charts.colours import palette
 from fruits_assets.assets.charts.drawing import GRID
+from fruits_assets.assets.charts.lettering import Lettering, lettering_of
 from fruits_assets.assets.charts.name_positions import places_for_names
 from spark_steps.pca.model import PcaModel
 from spark_steps.pca.photo_map import PhotoMap, label_of
@@ -31,7 +32,8 @@ def photo_map(sample: PhotoMap, model: PcaModel) -> "Figure":
     """Draws photos by their first two components, and by the two axes that best separate their labels."""
     from matplotlib.figure import Figure
 
-    labels = sorted(set(sample.labels.tolist()))
+    labels = labels_of(sample)
+    lettering = lettering_of(labels)
     height = float(np.interp(len(labels), (20, _MANY_LABELS), _HEIGHTS))
     panels = 1 if sample.separated is None else 2
     figure = Figure(figsize=(_WIDTH, panels * height), layout="constrained")
@@ -52,8 +54,13 @@ def photo_map(sample: PhotoMap, model: PcaModel) -> "Figure":
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes, points in drawn:
-        _draw_names(axes, points, sample.labels, labels)
+        _draw_names(axes, points, sample.labels, lettering)
     return figure
+
+
+def labels_of(sample: PhotoMap) -> list[str]:
+    """Returns the labels of a map, sorted."""
+    return sorted(set(sample.labels.tolist()))
 
 
 def _title(sample: PhotoMap, labels: Sequence[str], model: PcaModel) -> str:
@@ -77,10 +84,11 @@ def _draw_points(axes: "Axes", points: NDArray[np.floating], of_photo: NDArray[n
         axes.scatter(first, second, size, colours[number[here]], marker=shape, linewidths=0, antialiased=False)
 
 
-def _draw_names(axes: "Axes", points: NDArray[np.floating], of_photo: NDArray[np.str_], labels: Sequence[str]) -> None:
+def _draw_names(axes: "Axes", points: NDArray[np.floating], of_photo: NDArray[np.str_], lettering: Lettering) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.patheffects import withStroke
 
+    labels = list(lettering.texts)
     centres = np.array([np.median(points[of_photo == label], axis=0) for label in labels]).reshape(-1, 2)
     size = float(np.interp(len(labels), (20, _MANY_LABELS), (9, 6.5)))
     longest = _LONGEST_NAME if len(labels) < _MANY_LABELS else _LONGEST_OF_MANY
@@ -88,8 +96,9 @@ def _draw_names(axes: "Axes", points: NDArray[np.floating], of_photo: NDArray[np
         axes.text(
             centre[0],
             centre[1],
-            shortened(label, longest),
+            shortened(lettering.texts[label], longest),
             size=size,
+            family=lettering.families,
             parse_math=False,
             color=_INK,
             horizontalalignment="center",

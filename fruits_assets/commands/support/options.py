@@ -1,8 +1,26 @@
 """Options that several commands have."""
 
+from typing import Any
+
 import click
 
 from fruits_assets.commands.completion import folders
+from spark_steps.errors import FruitsError
+from spark_steps.storage.locations import with_home
+
+
+class LocalPath(click.Path):
+    """A path of this machine to write to; ``~`` is the home directory where no shell has replaced it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Returns the path; a URI is refused, because a folder with the name of its scheme would be made."""
+        if "://" in str(value):
+            self.fail(f"{value} is no path of this machine. Write here, and copy it there.", param, ctx)
+        try:
+            return super().convert(with_home(str(value)), param, ctx)
+        except FruitsError as error:
+            self.fail(str(error), param, ctx)
+
 
 images_option = click.option(
     "--images",

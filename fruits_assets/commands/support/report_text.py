@@ -46,7 +46,7 @@ def _first_rejected(report: StoreReport) -> list[str]:
     lines = [f"            {line}" for line in rejected_lines(report.rejected_photos[:_REJECTED_NAMED], ": ")]
     if more := len(report.rejected_photos) - len(lines):
         as_of = f" --as-of {report.as_of.at.isoformat()}" if report.as_of else ""
-        lines.append(f"            and {more:,} more: fruits report --store {report.store}{as_of} --rejected")
+        lines.append(f"            and {more:,} more: fruits report {Store(report.store).option}{as_of} --rejected")
     return lines
 
 
