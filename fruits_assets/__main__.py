@@ -5,7 +5,10 @@ import shlex
 import sys
 
 from fruits_assets.terminal.interrupts import INTERRUPTS
+from fruits_assets.terminal.streams import flush_standard_streams, open_standard_streams
 from spark_steps import at_exit
+from spark_steps.errors import FruitsError
+from spark_steps.spark.other_installations import check_python_path
 
 
 def entry() -> None:
@@ -14,20 +17,24 @@ def entry() -> None:
     The teardown of these threads has aborted a run (SIGABRT, "terminate called without an active exception") after all
     of its work was done and its report was printed. Spark's JVM ends by itself when its parent process ends.
     """
+    open_standard_streams()
     INTERRUPTS.watch(shlex.join(["fruits", *sys.argv[1:]]))
     code = 0
     try:
-        # Imported here, because an interrupt may come while click is imported.
+        check_python_path()
+        # Imported here, because an interrupt may come while click is imported, and PYTHONPATH may have another one.
         from fruits_assets.commands.cli import main
 
         main(prog_name="fruits")
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except FruitsError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        code = 1
     except KeyboardInterrupt:
         # ``INTERRUPTS`` has printed the message already.
         pass
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush_standard_streams()
     at_exit.run()
     os._exit(INTERRUPTS.exit_code(code))
 

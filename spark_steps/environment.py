@@ -22,6 +22,11 @@ def export_default(name: str, value: str) -> None:
     os.environ.setdefault(name, value)
 
 
+def unset(name: str) -> None:
+    """Removes a variable from this process and from the processes that it starts."""
+    os.environ.pop(name, None)
+
+
 @contextmanager
 def hidden(is_hidden: Callable[[str], bool]) -> Iterator[None]:
     """Hides variables from libraries in C and Rust inside the block; ``os.environ`` does not change.
