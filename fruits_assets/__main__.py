@@ -3,12 +3,30 @@
 import os
 import shlex
 import sys
+from pathlib import Path
 
 from fruits_assets.terminal.interrupts import INTERRUPTS
 from fruits_assets.terminal.streams import flush_standard_streams, open_standard_streams
 from spark_steps import at_exit
+from spark_steps.environment import name_user
 from spark_steps.errors import FruitsError
 from spark_steps.spark.other_installations import check_python_path
+
+
+def _check_surroundings() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise FruitsError("The current folder has been deleted. Change to another one (cd), and run again.") from error
+    if sys.getfilesystemencoding() != "utf-8":
+        raise FruitsError(
+            f"Names of files are {sys.getfilesystemencoding()} by this locale and PYTHONUTF8, and those of photos are "
+            "UTF-8. Run again after: export PYTHONUTF8=1"
+        )
+    if sys.flags.optimize > 1:
+        raise FruitsError("PYTHONOPTIMIZE=2 removes texts that PySpark needs. Run again after: unset PYTHONOPTIMIZE")
+    check_python_path()
+    name_user()
 
 
 def entry() -> None:
@@ -21,7 +39,7 @@ def entry() -> None:
     INTERRUPTS.watch(shlex.join(["fruits", *sys.argv[1:]]))
     code = 0
     try:
-        check_python_path()
+        _check_surroundings()
         # Imported here, because an interrupt may come while click is imported, and PYTHONPATH may have another one.
         from fruits_assets.commands.cli import main
 

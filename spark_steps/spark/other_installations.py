@@ -17,7 +17,7 @@ from spark_steps.errors import FruitsError
 
 # The beginnings of names that are not followed, with the reason.
 _PREFIXES = {
-    "SPARK_": "another Spark: its home, its defaults and scripts (SPARK_CONF_DIR), its server (SPARK_REMOTE)",
+    "SPARK_": "another Spark: its home, its defaults (SPARK_CONF_DIR), its server (SPARK_REMOTE), its disks",
     "_SPARK_": "what one Spark process hands to the next",
     "PYSPARK_": "another Python, another Java process to connect to, or options of another program",
     "_PYSPARK_": "what one Spark process hands to the next",
@@ -30,8 +30,6 @@ _NAMES = {
     "MASTER": "read by spark-submit, as DEPLOY_MODE",
     "_JAVA_OPTIONS": "takes precedence over the command line, and so over FRUITS_DRIVER_MEMORY",
 }
-# A directory on this machine means the same for every Spark.
-_FOLLOWED = ("SPARK_LOCAL_DIRS",)
 # Packages of which another version gives other results, or errors that do not lead to their cause.
 _PACKAGES = (
     *("pyspark", "py4j", "numpy", "pandas", "pyarrow", "deltalake", "PIL", "tensorflow", "keras", "ai_edge_litert"),
@@ -41,8 +39,7 @@ _PACKAGES = (
 
 def not_followed(names: Iterable[str]) -> list[str]:
     """Returns those names of environment variables that a session on this machine does not follow."""
-    prefixes = tuple(_PREFIXES)
-    return sorted(name for name in names if (name.startswith(prefixes) or name in _NAMES) and name not in _FOLLOWED)
+    return sorted(name for name in names if name.startswith(tuple(_PREFIXES)) or name in _NAMES)
 
 
 @lru_cache(maxsize=1)

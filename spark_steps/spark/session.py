@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spark_steps.environment import export
+from spark_steps.environment import export, name_user
 from spark_steps.errors import FruitsError
 from spark_steps.spark import class_archive, connector, other_installations
 from spark_steps.storage import s3_address
@@ -76,6 +76,8 @@ def use_local_runtimes() -> None:
     # that is not installed, it misses a folder Café. C.UTF-8 needs no installation.
     export("LC_ALL", "C.UTF-8")
     _leave_the_end_of_java_to_the_step()
+    if name_user():
+        _name_user_in_java(os.environ["USER"])
     connector.use_boto3_credentials_in_java()
 
 
@@ -110,6 +112,21 @@ def _installed_spark() -> Path:
     return Path(pyspark.__file__).parent
 
 
+@lru_cache(maxsize=1)
+def _name_user_in_java(name: str) -> None:
+    """Makes Hadoop take a name for the user: it looks it up in the list of users only, and fails with a null name."""
+    context: Any = import_module("pyspark.context")
+    launch = context.launch_gateway
+
+    def launch_with_user(*given: Any, **named: Any) -> Any:
+        gateway = launch(*given, **named)
+        users = gateway.jvm.org.apache.hadoop.security.UserGroupInformation
+        users.setLoginUser(users.createRemoteUser(name))
+        return gateway
+
+    context.launch_gateway = launch_with_user
+
+
 def hadoop_version() -> str:
     """Returns the version of the Hadoop jars in this Spark; the connector for S3 must have the same version."""
     jars = (_installed_spark() / "jars").glob("hadoop-client-api-*.jar")
@@ -128,6 +145,7 @@ def local_spark_config(cores: str = "*", driver_memory: str = "1g", locations: I
         # Allow retries: without the second number the run fails if the system kills a task's worker, mostly for memory.
         "spark.master": f"local[{cores},{_TASK_ATTEMPTS}]",
         "spark.local.dir": temporary_directory(),
+        "spark.jars.ivy": str(connector.ivy_directory()),
         "spark.app.name": "fruits",
         "spark.driver.memory": driver_memory,
         # Set both, so that Spark starts on a machine whose host name does not resolve or resolves to a VPN.

@@ -89,6 +89,19 @@ def test_an_error_of_others_stays_what_it_is() -> None:
     assert reason(result.all_events) == "ValueError: no sentence"
 
 
+def test_an_error_before_any_step_is_told_too() -> None:
+    @dg.resource
+    def bucket(_: dg.InitResourceContext) -> None:
+        denied.__wrapped__()  # type: ignore[attr-defined]
+
+    job = dg.GraphDefinition("g", node_defs=[dg.op(name="o", required_resource_keys={"bucket"})(lambda: None)]).to_job(
+        resource_defs={"bucket": bucket}
+    )
+    result = job.execute_in_process(raise_on_error=False)
+    assert not result.get_step_failure_events()
+    assert reason(result.all_events) == SENTENCE
+
+
 def test_our_own_sentence_goes_before_the_error_that_caused_it_where_nothing_has_put_it_first() -> None:
     result, message, causes = ran(denied.__wrapped__)  # type: ignore[attr-defined]
     assert "Error occurred while executing op" in message
