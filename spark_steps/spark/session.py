@@ -182,7 +182,7 @@ def temporary_directory() -> str:
         return tempfile.gettempdir()
     except FileNotFoundError as error:
         raise FruitsError(
-            f"{error.strerror}. Set TMPDIR to a directory in which you may write, with a gigabyte of room."
+            f"There is no directory for temporary files: {error.strerror}. Set TMPDIR to one in which you may write."
         ) from error
 
 

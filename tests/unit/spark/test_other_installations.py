@@ -37,7 +37,7 @@ def test_no_variable_of_another_spark_hadoop_or_python_reaches_java_and_the_work
         **{"MASTER": "yarn", "DEPLOY_MODE": "production", "_JAVA_OPTIONS": "-Xmx48m"},
     }
     os.environ.update(foreign)
-    assert not_followed(os.environ) == sorted(foreign)
+    assert not_followed(foreign) == sorted(foreign)
     session.use_local_runtimes()
     left = {name: os.environ[name] for name in foreign if name in os.environ}
     spark = find_spec("pyspark")
@@ -97,7 +97,7 @@ def test_too_few_open_files_are_told_before_java_starts(monkeypatch: pytest.Monk
 def test_no_place_for_temporary_files_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: [str(tmp_path / "gone")])
-    with pytest.raises(FruitsError, match=r"No usable temporary directory found in .*gone.*Set TMPDIR"):
+    with pytest.raises(FruitsError, match=r"There is no directory for temporary files: .*gone.*Set TMPDIR"):
         session.local_spark_config()
 
 
