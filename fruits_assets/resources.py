@@ -50,7 +50,7 @@ def _resources(settings: Settings, pyspark: LazyPySparkResource) -> dict[str, An
     export("FRUITS_REGION", settings.region)
     parallel.set_files_at_a_time(settings.files_at_a_time)
     store = Store(settings.store)
-    costs = ClusterCostModel.of_this_step() or CostModel.of(settings.cores, settings.core_nodes, settings.usd_to_eur)
+    costs = ClusterCostModel.of_this_step() or CostModel.of(settings)
     return {
         "settings": dg.ResourceDefinition.hardcoded_resource(settings),
         "store": dg.ResourceDefinition.hardcoded_resource(store),

@@ -169,6 +169,12 @@ class Settings(BaseSettings):
     )
     emr_release: str = Field("emr-7.14.0", pattern=r"^emr-7\.\d+\.\d+$", description="EMR release; 7 has Spark 3.5.")
     jupyterhub: bool = Field(False, description="JupyterHub on the cluster, its notebooks kept in S3.")
+    keep_environments: int = Field(
+        3,
+        ge=1,
+        le=100,
+        description="Python environments of the nodes that are kept in the staging bucket, besides those in use.",
+    )
     idle_minutes: int = Field(5, ge=1, le=60, description="EMR ends a cluster that has been idle for so long.")
     max_age_minutes: int = Field(
         120, ge=15, le=1440, description="A cluster ends itself at this age, whatever it does."
@@ -181,6 +187,12 @@ class Settings(BaseSettings):
     # Money
     budget_eur: float = Field(10.0, ge=0, description="Most that clusters may cost in a calendar month.")
     usd_to_eur: float = Field(0.92, gt=0, description="Euros for a dollar, for prices quoted in dollars.")
+    vat_percent: float = Field(
+        20.0,
+        ge=0,
+        le=100,
+        description="Value-added tax on AWS's bill, which its prices leave out; 0 where it is refunded.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":

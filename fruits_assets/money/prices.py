@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fruits_assets.aws.sessions import PATIENT, error_code, translate_errors
-from fruits_assets.money.costs import Euros
+from fruits_assets.money.costs import EuroRate, Euros
 from fruits_assets.money.price_table import (
     EBS_USD_PER_GIGABYTE_MONTH,
     INSTANCE_PRICES,
@@ -36,6 +36,8 @@ HOURS_PER_MONTH = 730
 _ROOT_GIGABYTES = 15
 _EBS_GIGABYTES_PER_XLARGE = 64
 _LARGEST = 24.0
+# Prices are kept for a day as they are quoted; those of other settings are made from the same.
+_DOLLARS = EuroRate(1.0, 0.0)
 
 # Short timeouts: the budget check should not wait minutes for a price, because the table can replace it.
 _HASTY = PATIENT.merge(
@@ -66,7 +68,7 @@ class Prices:
         source: ``Price List API``, or ``table of 2026-09``.
         date: Day of the request to the API, or month of the table.
         region: An AWS region.
-        usd_to_eur: Euros for a dollar.
+        rate: Turns dollars into euros.
         ebs_usd_per_gigabyte_month: Price of disks.
         nodes: Prices by instance type.
         note: A note for people, such as why the API was not read.
@@ -76,7 +78,7 @@ class Prices:
     source: str
     date: str
     region: str
-    usd_to_eur: float
+    rate: EuroRate
     ebs_usd_per_gigabyte_month: float
     nodes: Mapping[str, NodePrice]
     note: str = ""
@@ -86,7 +88,7 @@ class Prices:
     def computed_from(self) -> str:
         """The source of the prices, in one line."""
         dated = self.source if self.source == TABLE else f"{self.source}, {self.date}"
-        return f"{dated}, {self.region}, {self.usd_to_eur} EUR/USD{f'; {self.note}' if self.note else ''}"
+        return f"{dated}, {self.region}, {self.rate}{f'; {self.note}' if self.note else ''}"
 
     def node_hour(self, instance_type: str) -> Euros:
         """Returns the price of one node for an hour, in parts.
@@ -99,7 +101,7 @@ class Prices:
         price = self.nodes[instance_type]
         disks = price.ebs_gigabytes * self.ebs_usd_per_gigabyte_month / HOURS_PER_MONTH
         ec2 = price.ec2_usd_per_hour + self.address_usd_per_hour
-        return Euros(ec2, price.emr_usd_per_hour, disks) * self.usd_to_eur
+        return Euros(ec2, price.emr_usd_per_hour, disks) * self.rate.eur_per_usd
 
     def node_hour_eur(self, instance_type: str) -> float:
         """Returns the price of one node for an hour, in euros.
@@ -142,23 +144,23 @@ def read_prices(settings: Settings) -> Prices:
     """
     today = datetime.now(UTC).date().isoformat()
     prices = _of_the_day(settings.region, settings.instance_type, today)
-    prices = replace(prices, usd_to_eur=settings.usd_to_eur)
+    prices = replace(prices, rate=EuroRate.of(settings))
     prices.node_hour(settings.instance_type)
     return prices
 
 
-def table_prices(usd_to_eur: float, region: str = TABLE_REGION, note: str = "as commonly quoted") -> Prices:
+def table_prices(rate: EuroRate, region: str = TABLE_REGION, note: str = "as commonly quoted") -> Prices:
     """Returns the prices of the table, without a request to the API.
 
     Args:
-        usd_to_eur: Euros for a dollar.
+        rate: Turns dollars into euros.
         region: The region for which the prices are used, although they are those of eu-west-3.
         note: Why the table is used.
     """
     nodes = {name: NodePrice(ec2, emr, ebs_gigabytes(name)) for name, (ec2, emr) in INSTANCE_PRICES.items()}
     elsewhere = "" if region == TABLE_REGION else f"; they are those of {TABLE_REGION}"
     return Prices(
-        TABLE, PRICES_DATE, region, usd_to_eur, EBS_USD_PER_GIGABYTE_MONTH, nodes, note + elsewhere, IPV4_USD_PER_HOUR
+        TABLE, PRICES_DATE, region, rate, EBS_USD_PER_GIGABYTE_MONTH, nodes, note + elsewhere, IPV4_USD_PER_HOUR
     )
 
 
@@ -183,12 +185,19 @@ def _of_the_day(region: str, instance_type: str, today: str) -> Prices:
         disks = _live_ebs(region)
     except (BotoCoreError, ClientError) as error:
         reason = error_code(error) or type(error).__name__
-        return table_prices(1.0, region, f"as commonly quoted; the Price List API was not read: {reason}")
+        return table_prices(_DOLLARS, region, f"as commonly quoted; the Price List API was not read: {reason}")
     except (KeyError, TypeError, ValueError):
-        return table_prices(1.0, region, "as commonly quoted; the answer of the Price List API was not understood")
+        return table_prices(_DOLLARS, region, "as commonly quoted; the answer of the Price List API was not understood")
     note = "" if disks else f"disks from the {TABLE}"
     return Prices(
-        API, today, region, 1.0, disks or EBS_USD_PER_GIGABYTE_MONTH, {instance_type: node}, note, IPV4_USD_PER_HOUR
+        API,
+        today,
+        region,
+        _DOLLARS,
+        disks or EBS_USD_PER_GIGABYTE_MONTH,
+        {instance_type: node},
+        note,
+        IPV4_USD_PER_HOUR,
     )
 
 

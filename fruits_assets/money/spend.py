@@ -4,14 +4,16 @@ AWS's own billing figures are hours late, which is too late for a budget check. 
 is counted, also those that this platform did not start. Clusters of other accounts and regions cannot be seen.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fruits_assets.aws.infrastructure import STACK_TAG
+from fruits_assets.aws.infrastructure import MAX_AGE_TAG, STACK_TAG, WORST_CASE_TAG
 from fruits_assets.aws.sessions import translate_errors
-from fruits_assets.money.costs import Euros
+from fruits_assets.money.costs import MINUTES_BEYOND_AGE, Euros
+from fruits_assets.money.forgotten import Life, cost_of_forgotten
 from fruits_assets.money.prices import Prices
 
 ENDED_STATES = ("TERMINATED", "TERMINATED_WITH_ERRORS")
@@ -37,6 +39,7 @@ class ClusterSpend:
         nodes: Number of its present nodes; for a cluster that has ended, of all nodes that it had.
         cost: Cost in the month, in parts.
         hourly: What its present nodes cost for an hour, in parts.
+        worst_case_eur: The most that it costs from its creation to its end; None where its tags do not say so.
     """
 
     id: str
@@ -48,6 +51,7 @@ class ClusterSpend:
     nodes: int
     cost: Euros
     hourly: Euros
+    worst_case_eur: float | None = None
 
     @property
     def eur(self) -> float:
@@ -147,11 +151,11 @@ def month_spend(emr_client: Any, prices: Prices, now: datetime) -> Spend:
     month = month_start(now)
     with translate_errors("add up what EMR clusters cost this month"):
         found = [
-            (summary, _instances(emr_client, summary["Id"]), stack_of(emr_client, summary["Id"]))
+            (summary, _instances(emr_client, summary["Id"]), tags_of(emr_client, summary["Id"]))
             for summary in _clusters(emr_client, month)
         ]
     prices = prices.including({one["InstanceType"] for _, instances, _ in found for one in instances})
-    clusters = [_cluster(summary, instances, stack, prices, month, now) for summary, instances, stack in found]
+    clusters = [_cluster(summary, instances, tags, prices, month, now) for summary, instances, tags in found]
     return Spend(month, now, tuple(sorted(clusters, key=lambda one: one.created, reverse=True)), prices.computed_from)
 
 
@@ -177,16 +181,29 @@ def _instances(emr_client: Any, cluster_id: str) -> list[dict[str, Any]]:
     return [one for page in pages for one in page["Instances"]]
 
 
-def stack_of(emr_client: Any, cluster_id: str) -> str | None:
-    """Returns the stack that a cluster belongs to, by its tag; None for clusters of others."""
+def tags_of(emr_client: Any, cluster_id: str) -> dict[str, str]:
+    """Returns the tags of a cluster; that of the stack is missing on clusters of others."""
     tags = emr_client.describe_cluster(ClusterId=cluster_id)["Cluster"].get("Tags", [])
-    return next((tag["Value"] for tag in tags if tag["Key"] == STACK_TAG), None)
+    return {tag["Key"]: tag.get("Value", "") for tag in tags}
+
+
+def worst_case_of(tags: Mapping[str, str]) -> tuple[float, timedelta] | None:
+    """Returns the most that a cluster costs, and the time that this is for; None where its tags do not say so.
+
+    Args:
+        tags: Tags of the cluster, which somebody may have changed by hand.
+    """
+    try:
+        eur, minutes = float(tags[WORST_CASE_TAG]), int(tags[MAX_AGE_TAG]) + MINUTES_BEYOND_AGE
+    except (KeyError, ValueError):
+        return None
+    return (eur, timedelta(minutes=minutes)) if 0 < eur < math.inf and minutes > 0 else None
 
 
 def _cluster(
     summary: Mapping[str, Any],
     instances: list[dict[str, Any]],
-    stack: str | None,
+    tags: Mapping[str, str],
     prices: Prices,
     month: datetime,
     now: datetime,
@@ -194,15 +211,20 @@ def _cluster(
     ended, over = _ended(summary), summary["Status"]["State"] in ENDED_STATES
     alive = [one for one in instances if one["Status"]["State"] not in ("TERMINATED", _NOT_THERE)]
     hourly = Euros() if over else sum((prices.node_hour(one["InstanceType"]) for one in alive), Euros())
+    created, stack = summary["Status"]["Timeline"]["CreationDateTime"], tags.get(STACK_TAG)
+    worst_case = worst_case_of(tags) if stack else None
+    life = Life(created, ended, float(summary.get("NormalizedInstanceHours", 0)), worst_case)
     return ClusterSpend(
         id=summary["Id"],
         name=summary["Name"],
         state=summary["Status"]["State"],
         stack=stack,
-        created=summary["Status"]["Timeline"]["CreationDateTime"],
+        created=created,
         ended=ended,
         nodes=len(instances) if over else len(alive),
         # Up to the cluster's end: EMR may list instances without an end, but none outlives its cluster.
-        cost=cost_of_instances(instances, prices, month, min(ended or now, now)),
+        cost=cost_of_instances(instances, prices, month, min(ended or now, now))
+        + cost_of_forgotten(life, instances, prices, month, now),
         hourly=hourly,
+        worst_case_eur=worst_case[0] if worst_case else None,
     )

@@ -1,6 +1,7 @@
 """Addresses in S3: which locations lie there, in which region, and at whose endpoint."""
 
 import os
+from functools import lru_cache
 
 SCHEME = "s3://"
 
@@ -24,8 +25,31 @@ def region() -> str:
 
 
 def endpoint() -> str | None:
-    """Returns the address of an S3 that is not AWS's, None where it is."""
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+    """Returns the address of an S3 that is not AWS's, None where it is.
+
+    From the variables or the profile in ``~/.aws/config``, as boto3 finds it: pyarrow, delta-rs and Spark do not look
+    there, and would write to AWS what boto3 locks elsewhere.
+    """
+    if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        return None
+    named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return named or _endpoint_of_profile(environment())
+
+
+@lru_cache(maxsize=2)
+def _endpoint_of_profile(environment: tuple[tuple[str, str], ...]) -> str | None:
+    # The environment names the file and the profile; botocore reads it by itself. Its own search is private.
+    from botocore.exceptions import BotoCoreError
+    from botocore.session import Session
+
+    session = Session()
+    try:
+        profile, services = session.get_scoped_config(), session.full_config.get("services", {})
+    except BotoCoreError:
+        # The search for credentials tells it.
+        return None
+    of_s3 = services.get(profile.get("services"), {}).get("s3", {})
+    return of_s3.get("endpoint_url") or profile.get("endpoint_url") or None
 
 
 def environment() -> tuple[tuple[str, str], ...]:

@@ -154,11 +154,11 @@ def test_a_staging_bucket_outside_the_eu_is_refused_and_with_it_logs_and_noteboo
 
 
 def test_logs_and_notebooks_of_clusters_go_to_the_staging_bucket_and_nowhere_else() -> None:
-    asked = cluster_request(read_settings(jupyterhub=True), INFRASTRUCTURE, ENVIRONMENT)
+    asked = cluster_request(read_settings(jupyterhub=True), INFRASTRUCTURE, ENVIRONMENT, 6.5)
     named = set(re.findall(r"s3://([^/'\"]+)", repr(asked)))
     assert named == {INFRASTRUCTURE.staging_bucket}
     assert asked["LogUri"] == f"s3://{INFRASTRUCTURE.staging_bucket}/logs/"
-    (hub,) = asked["Configurations"]
+    hub, _ = asked["Configurations"]
     assert hub["Properties"]["s3.persistence.bucket"] == INFRASTRUCTURE.staging_bucket
 
 

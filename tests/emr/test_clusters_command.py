@@ -75,7 +75,7 @@ def test_clusters_are_listed_with_state_age_nodes_cost_and_links(emr: Any) -> No
     result = fruits_clusters()
     assert result.exit_code == 0, result.output
     lines = {line.split()[0]: line for line in result.output.splitlines() if line.startswith("j-")}
-    assert "waiting  0 min  3 nodes  0.01 EUR this month  (stack fruits)" in lines[ours]
+    assert "waiting  0 min  3 nodes  0.02 EUR this month  (stack fruits)" in lines[ours]
     assert "Somebody's  waiting" in lines[by_hand]
     assert "not started by fruits" in lines[by_hand]
     for part in ("idle since", ":9443", f"#/clusterDetails/{ours}", "table of 2026-09"):

@@ -48,7 +48,7 @@ def step(state: str, *, name: str = "somebody's", ended: float | None = None, st
 
 
 def test_the_cluster_asked_for_is_small_tagged_unprotected_and_ends_when_idle() -> None:
-    asked = cluster_request(settings(), INFRASTRUCTURE, ENVIRONMENT)
+    asked = cluster_request(settings(), INFRASTRUCTURE, ENVIRONMENT, 6.5)
     groups = {group["InstanceRole"]: group for group in asked["Instances"]["InstanceGroups"]}
     assert (groups["MASTER"]["InstanceCount"], groups["CORE"]["InstanceCount"]) == (1, 2)
     assert {group["InstanceType"] for group in groups.values()} == {"m5.xlarge"}
@@ -60,11 +60,12 @@ def test_the_cluster_asked_for_is_small_tagged_unprotected_and_ends_when_idle() 
     assert asked["SecurityConfiguration"] == "encryption"
     assert asked["LogUri"] == "s3://staging/logs/"
     assert {"Key": "fruits-stack", "Value": "fruits"} in asked["Tags"]
+    assert {"Key": "fruits-worst-case-eur", "Value": "6.5000"} in asked["Tags"]
     assert [one["Name"] for one in asked["Applications"]] == ["Spark"]
 
 
 def test_the_greatest_age_is_given_to_the_switch_on_the_cluster_itself() -> None:
-    asked = cluster_request(settings(max_age_minutes=45), INFRASTRUCTURE, ENVIRONMENT)
+    asked = cluster_request(settings(max_age_minutes=45), INFRASTRUCTURE, ENVIRONMENT, 6.5)
     bootstrap = asked["BootstrapActions"][0]["ScriptBootstrapAction"]
     assert bootstrap == {
         "Path": "s3://staging/environment/b.sh",
@@ -73,16 +74,18 @@ def test_the_greatest_age_is_given_to_the_switch_on_the_cluster_itself() -> None
 
 
 def test_spot_is_for_core_nodes_and_never_for_the_master() -> None:
-    asked = cluster_request(settings(spot=True), INFRASTRUCTURE, ENVIRONMENT)
+    asked = cluster_request(settings(spot=True), INFRASTRUCTURE, ENVIRONMENT, 6.5)
     markets = {group["InstanceRole"]: group["Market"] for group in asked["Instances"]["InstanceGroups"]}
     assert markets == {"MASTER": "ON_DEMAND", "CORE": "SPOT"}
 
 
-def test_jupyterhub_comes_only_when_asked_for_and_keeps_its_notebooks_in_s3() -> None:
-    asked = cluster_request(settings(jupyterhub=True), INFRASTRUCTURE, ENVIRONMENT)
+def test_jupyterhub_comes_only_when_asked_for_keeps_its_notebooks_in_s3_and_has_the_steps_python() -> None:
+    asked = cluster_request(settings(jupyterhub=True), INFRASTRUCTURE, ENVIRONMENT, 6.5)
     assert "JupyterHub" in [one["Name"] for one in asked["Applications"]]
-    assert asked["Configurations"][0]["Properties"]["s3.persistence.enabled"] == "true"
-    assert cluster_request(settings(), INFRASTRUCTURE, ENVIRONMENT)["Configurations"] == []
+    properties = {one["Classification"]: one["Properties"] for one in asked["Configurations"]}
+    assert properties["jupyter-s3-conf"]["s3.persistence.enabled"] == "true"
+    assert properties["spark-defaults"]["spark.pyspark.python"] == "/opt/fruits/environment/bin/python"
+    assert cluster_request(settings(), INFRASTRUCTURE, ENVIRONMENT, 6.5)["Configurations"] == []
 
 
 def test_the_oldest_cluster_with_enough_life_left_is_taken_again() -> None:

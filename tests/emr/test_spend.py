@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from moto.emr.models import emr_backends
 
 from fruits_assets.money.costs import Euros
 from fruits_assets.money.prices import (
@@ -16,6 +17,7 @@ from fruits_assets.money.prices import (
 from fruits_assets.money.spend import month_spend, month_start
 from fruits_assets.settings import read_settings
 from tests.support.aws.money import ROUND, TABLE_NODE, no_prices_remembered
+from tests.support.aws.stack import ACCOUNT
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +74,25 @@ def test_a_cluster_started_by_hand_counts_and_so_does_one_that_has_ended() -> No
         assert found[ours].eur == pytest.approx(5 * 0.5 * minute, abs=0.01)
         assert (found[ours].stack, found[ours].running, found[ours].hourly) == ("fruits", False, Euros())
     assert spend.total_eur == pytest.approx(3 * hours * 0.5 + 5 * 0.5 * minute, abs=0.02)
+
+
+@mock_aws
+def test_a_cluster_of_the_1st_counts_on_the_31st_though_emr_has_forgotten_its_instances() -> None:
+    emr = boto3.client("emr", region_name="eu-west-3")
+    tags = {"fruits-stack": "fruits", "fruits-worst-case-eur": "5.0000", "fruits-max-age-minutes": "120"}
+    ours = run_by_hand(emr, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    by_hand = run_by_hand(emr)
+    emr.terminate_job_flows(JobFlowIds=[ours, by_hand])
+    # moto's times are without a zone.
+    begin = datetime(2026, 12, 1, 6, tzinfo=UTC).replace(tzinfo=None)
+    for cluster_id in (ours, by_hand):
+        # As EMR has them a month later: moto forgets nothing.
+        record = emr_backends[ACCOUNT]["eu-west-3"].clusters[cluster_id]
+        record.creation_datetime, record.end_datetime = begin, begin + timedelta(minutes=65)
+        record.normalized_instance_hours = 3 * 8 * 2
+        record.ec2_instances = []
+    spend = month_spend(emr, ROUND, datetime(2026, 12, 31, 20, tzinfo=UTC))
+    assert {one.id: one.eur for one in spend.clusters} == pytest.approx({ours: 2.5, by_hand: 3.0})
 
 
 @mock_aws

@@ -18,11 +18,13 @@ from tests.emr_emulator.checks import ApiError
 from tests.emr_emulator.cluster.life import Cluster
 from tests.emr_emulator.cluster.world import ENDED, World, process_count
 from tests.emr_emulator.prices import get_products
+from tests.emr_emulator.quotas import get_service_quota
 from tests.emr_emulator.stack import CHANGES, complete_stacks
 
 log = logging.getLogger("emr_emulator")
 
 EMR, PRICES, CONTROL = "ElasticMapReduce.", "AWSPriceListService.", "/emulator/"
+QUOTA = "ServiceQuotasV20190624.GetServiceQuota"
 # Security configurations stay moto's: CloudFormation makes them there.
 MOTO_EMR = {"CreateSecurityConfiguration", "DescribeSecurityConfiguration", "DeleteSecurityConfiguration"}
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -61,6 +63,8 @@ class Application:
                 return _json(start_response, 200, answer)
             if target.startswith(PRICES):
                 return _json(start_response, 200, get_products(call.body))
+            if target == QUOTA:
+                return _json(start_response, 200, get_service_quota(call.body))
         except ApiError as error:
             log.info("%s: %s: %s", call.name, error.code, error.message)
             return _refuse(start_response, call, error)

@@ -86,7 +86,7 @@ def update_of(change: TableChange, looked: frozenset[str]) -> TableUpdate:
 
 def table_manager(store: Store) -> FolderTableIOManager:
     pyspark = LocalPySparkResource(spark_config={})
-    return FolderTableIOManager(store, pyspark, CostModel.of("2", 2, 1.0), MaintenanceLimits())
+    return FolderTableIOManager(store, pyspark, CostModel.of(read_settings()), MaintenanceLimits())
 
 
 def without(rows: dict[str, pa.Table], photo: Photo) -> dict[str, list[dict[str, object]]]:

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
+from fruits_assets.aws.infrastructure import STACK_TAG
 from fruits_assets.aws.sessions import client, console_link, error_code, translate_errors
 from fruits_assets.engines.emr.cluster import Cluster, idle_since, steps_of
 from fruits_assets.money.prices import read_prices
-from fruits_assets.money.spend import ENDED_STATES, LIVING_STATES, ClusterSpend, Spend, month_spend, stack_of
+from fruits_assets.money.spend import ENDED_STATES, LIVING_STATES, ClusterSpend, Spend, month_spend, tags_of
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
@@ -139,7 +140,10 @@ def running_clusters(emr: Any) -> list[Running]:
     with translate_errors("list the clusters"):
         pages = emr.get_paginator("list_clusters").paginate(ClusterStates=states)
         listed = [one for page in pages for one in page["Clusters"]]
-        return [Running(one["Id"], one["Name"], one["Status"]["State"], stack_of(emr, one["Id"])) for one in listed]
+        return [
+            Running(one["Id"], one["Name"], one["Status"]["State"], tags_of(emr, one["Id"]).get(STACK_TAG))
+            for one in listed
+        ]
 
 
 def choose(running: Sequence[Running], wanted: Sequence[str], stack: str) -> tuple[list[Running], list[Running]]:

@@ -8,9 +8,18 @@ from typing import Any
 import click
 from botocore.exceptions import ClientError, WaiterError
 
-from fruits_assets.aws.environment import PROJECT, Environment, read_requirements, upload_environment
+from fruits_assets.aws.environment import (
+    PROJECT,
+    Environment,
+    read_environment,
+    read_requirements,
+    remove_surplus,
+    upload_environment,
+)
 from fruits_assets.aws.infrastructure import STACK_TAG, Infrastructure
 from fruits_assets.aws.sessions import DENIED, client, error_code, translate_errors
+from fruits_assets.engines.emr.cluster_request import ENVIRONMENT_TAG
+from fruits_assets.money.spend import LIVING_STATES, tags_of
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
@@ -99,8 +108,33 @@ def deploy(
         _put_stack(settings, identity, email, report)
         _make_service_linked_roles(settings.region, report)
     infrastructure = Infrastructure.of_stack(settings.stack, settings.region)
+    environment = _put_environment(settings, infrastructure.staging_bucket, requirements, report)
+    return Deployed(infrastructure, environment)
+
+
+def _put_environment(settings: Settings, bucket: str, requirements: str, report: Callable[[str], None]) -> Environment:
     s3 = client("s3", settings.region)
-    return Deployed(infrastructure, upload_environment(s3, infrastructure.staging_bucket, requirements, report))
+    try:
+        # A launcher that has just read its name may be about to create a cluster.
+        former = {read_environment(s3, bucket).archive}
+    except FruitsError:
+        former = set()
+    environment = upload_environment(s3, bucket, requirements, report)
+    try:
+        in_use = former | {environment.archive} | _archives_of_clusters(settings.region)
+        if gone := remove_surplus(s3, bucket, in_use, settings.keep_environments):
+            report(f"Deleted {', '.join(gone)}, which no cluster uses (FRUITS_KEEP_ENVIRONMENTS).")
+    except FruitsError as error:
+        report(f"Old environments are kept: {error}")
+    return environment
+
+
+def _archives_of_clusters(region: str) -> set[str]:
+    emr = client("emr", region)
+    with translate_errors("list the clusters"):
+        pages = emr.get_paginator("list_clusters").paginate(ClusterStates=list(LIVING_STATES))
+        tags = [tags_of(emr, one["Id"]) for page in pages for one in page["Clusters"]]
+    return {found[ENVIRONMENT_TAG] for found in tags if ENVIRONMENT_TAG in found}
 
 
 def _put_stack(settings: Settings, identity: Identity, email: str | None, report: Callable[[str], None]) -> None:

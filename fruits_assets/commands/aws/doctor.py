@@ -34,7 +34,7 @@ _BY_HAND = "Somebody has changed that by hand, which fruits deploy does not undo
 _MAY_NOT_LOOK = "unknown, these credentials may not look"
 # The checks of the stack's resources, each of its own.
 _OF_THE_STACK = ("data bucket", "staging bucket", "service role", "instance profile", "launcher role", "environment")
-_OF_AWS = ("region", "stack", *_OF_THE_STACK, "locations", "conditional writes", "weights", "budget")
+_OF_AWS = ("region", "stack", *_OF_THE_STACK, "locations", "conditional writes", "weights", "quota", "budget")
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ def _examine_aws(settings: Settings) -> Iterator[Check]:
     yield _checked("locations", lambda: _places(settings, infrastructure))
     yield _checked("conditional writes", lambda: _conditional_writes(settings, "conditional writes"))
     yield _checked("weights", lambda: _weights(settings))
+    yield _checked("quota", lambda: _quota(settings))
     yield _checked("budget", lambda: _budget(settings))
 
 
@@ -271,6 +272,16 @@ def _weights(settings: Settings) -> Check:
         return Check("weights", "warning", f"{weights}: features mean nothing", "Set FRUITS_WEIGHTS=imagenet")
     described = "imagenet, which Keras downloads when it is first needed" if weights == IMAGENET else weights
     return Check("weights", "ok", described)
+
+
+def _quota(settings: Settings) -> Check:
+    # Imported here, as for the budget.
+    from fruits_assets.commands.aws.quotas import judge_quotas, needs, read_quotas
+
+    if not (wanted := needs(settings)):
+        return Check("quota", "not checked", f"{settings.instance_type} has a quota of its own: look in Service Quotas")
+    allowed = read_quotas(client("service-quotas", settings.region), wanted)
+    return Check("quota", *judge_quotas(wanted, allowed, settings.region))
 
 
 def _budget(settings: Settings) -> Check:

@@ -5,7 +5,7 @@ import math
 
 import click
 
-from fruits_assets.money.budget import MINUTES_BEYOND_AGE
+from fruits_assets.money.costs import MINUTES_BEYOND_AGE, EuroRate
 from fruits_assets.money.estimate import MOST_CORE_NODES, PRACTICAL_FOLDERS, SMALL_MEGAPIXELS, Estimate, estimate
 from fruits_assets.money.prices import read_prices, table_prices
 from fruits_assets.settings import Settings, read_settings
@@ -117,7 +117,7 @@ def estimate_command(
       fruits estimate --images 20000 --megapixels 12 --core-nodes 4
     """
     settings = read_settings()
-    prices = read_prices(settings) if live_prices else table_prices(settings.usd_to_eur, settings.region)
+    prices = read_prices(settings) if live_prices else table_prices(EuroRate.of(settings), settings.region)
     told = estimate(
         images, core_nodes or settings.core_nodes, prices, settings, megapixels, images_per_second_per_core, folders
     )

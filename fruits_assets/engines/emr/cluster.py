@@ -11,16 +11,15 @@ from botocore.exceptions import ClientError
 
 from fruits_assets.aws import s3_lock
 from fruits_assets.aws.environment import Environment
-from fruits_assets.aws.infrastructure import STACK_TAG, Infrastructure
+from fruits_assets.aws.infrastructure import MAX_AGE_TAG, STACK_TAG, Infrastructure
 from fruits_assets.aws.sessions import NEVER_TWICE, call_at_most_once, client, s3_resource, translate_errors
 from fruits_assets.engines.emr.cluster_request import (
     ENVIRONMENT_TAG,
     INSTANCE_TYPE_TAG,
-    MAX_AGE_TAG,
     cluster_name,
     cluster_request,
 )
-from fruits_assets.money.budget import check_budget, worst_case_eur
+from fruits_assets.money.budget import check_budget, check_budget_again, worst_case_eur
 from fruits_assets.money.costs import ClusterCostModel
 from fruits_assets.money.prices import read_prices
 from fruits_assets.money.spend import month_spend
@@ -30,7 +29,6 @@ from spark_steps.errors import FruitsError
 ACTIVE_STATES = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
 UNFINISHED_STEPS = ("PENDING", "RUNNING", "CANCEL_PENDING")
 LOCK = "locks/cluster.json"
-ENVIRONMENT_PYTHON = "/opt/fruits/environment/bin/python"
 # Share of the maximum age that must be left for a cluster to get new work.
 _LEAST_LIFE_LEFT = 0.25
 # Seconds pass between two runs of one fruits run: a cluster that is idle for less time may be between such runs.
@@ -260,7 +258,7 @@ class Clusters:
         prices = read_prices(settings)
         worst = worst_case_eur(settings, prices)
         check_budget(month_spend(self.emr, prices, datetime.now(UTC)), worst, settings.budget_eur)
-        request = cluster_request(settings, self.infrastructure, environment)
+        request = cluster_request(settings, self.infrastructure, environment, worst)
 
         def create() -> str:
             return str(self._emr_once.run_job_flow(**request)["JobFlowId"])
@@ -270,6 +268,12 @@ class Clusters:
 
         with translate_errors("create a cluster"):
             cluster_id = call_at_most_once(create, created)
+        try:
+            # The lock is that of this stack; another stack may have looked at the budget at the same moment.
+            check_budget_again(month_spend(self.emr, prices, datetime.now(UTC)), cluster_id, worst, settings.budget_eur)
+        except FruitsError:
+            self.terminate([cluster_id])
+            raise
         report(
             f"cluster {cluster_id} is being created: 1 + {settings.core_nodes} {settings.instance_type}, about 7 min; "
             f"at most {worst:.2f} EUR, for it ends itself at an age of {settings.max_age_minutes} minutes"

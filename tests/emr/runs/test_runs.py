@@ -10,6 +10,7 @@ import pytest
 
 from fruits_assets.aws.environment import read_environment
 from fruits_assets.engines.emr.cluster import Clusters
+from fruits_assets.engines.emr.cluster_request import cluster_request
 from fruits_assets.jobs.erasure_service import ErasureRequest, erase
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
@@ -22,6 +23,7 @@ from tests.support.aws.emr_runs import (
     failure_of,
     in_background,
     materialize_raw_images,
+    wait_until,
 )
 from tests.support.pipeline import run_pipeline
 from tests.support.project import PROJECT
@@ -97,6 +99,30 @@ def test_a_budget_that_does_not_fit_refuses_before_any_cluster_exists(
     told = failure_of(materialize_raw_images(emr.model_copy(update={"budget_eur": 0.5}), instance))
     assert "No cluster is created: the budget of 0.50 EUR" in told
     assert len(clusters(aws)) == before
+
+
+def test_of_two_stacks_that_look_at_the_budget_at_the_same_moment_one_ends_its_cluster_again(
+    aws: Emulator, emr: Settings
+) -> None:
+    before = {cluster["id"] for cluster in clusters(aws)}
+    found = Clusters(emr.model_copy(update={"budget_eur": 4.0}))
+    environment = read_environment(found.s3, found.infrastructure.staging_bucket)
+    tags = {"fruits-stack": "colleagues", "fruits-max-age-minutes": "120", "fruits-worst-case-eur": "3.5000"}
+    by_colleague = {
+        **cluster_request(emr, found.infrastructure, environment, 3.5),
+        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+    }
+
+    def colleague_is_faster(**_: object) -> None:
+        aws.client("emr").run_job_flow(**by_colleague)
+
+    # After this stack has looked at the budget, and before its own request goes out.
+    found._emr_once.meta.events.register_first("before-call.emr.RunJobFlow", colleague_is_faster)
+    with pytest.raises(FruitsError, match=r"at the same moment, so j-.* is ended again.*1 running cluster may still"):
+        found.submit(environment, lambda _: {}, lambda _: None)
+    new = {cluster["tags"]["fruits-stack"]: cluster for cluster in clusters(aws) if cluster["id"] not in before}
+    wait_until(lambda: aws.state()["clusters"][new["fruits"]["id"]]["state"].startswith("TERMINAT"))
+    assert not new["colleagues"]["state"].startswith("TERMINAT")
 
 
 def test_a_bucket_outside_the_eu_is_refused_before_data_moves(

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from moto.servicequotas.models import ServiceQuotasBackend
 
 from fruits_assets.aws.environment import (
     CURRENT,
@@ -20,6 +21,7 @@ from fruits_assets.aws.sessions import client
 from fruits_assets.commands.aws.deploy import Deployed, deploy
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
+from tests.emr_emulator.quotas import get_service_quota
 from tests.support.aws.stack import BUCKET, REGION
 
 
@@ -37,8 +39,13 @@ def requirements() -> str:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """AWS as moto has it, and no file of settings."""
+    """AWS as moto has it, with quotas of vCPUs, and no file of settings."""
     monkeypatch.chdir(tmp_path)
+
+    def quota(_: Any, service_code: str, quota_code: str) -> Any:
+        return get_service_quota({"ServiceCode": service_code, "QuotaCode": quota_code})["Quota"]
+
+    monkeypatch.setattr(ServiceQuotasBackend, "get_service_quota", quota)
     with mock_aws():
         yield
 

@@ -1,11 +1,13 @@
 """What ``fruits deploy`` makes, and what it asks and says before."""
 
+import json
 import subprocess
 
 import boto3
 import pytest
 from click.testing import CliRunner
 
+from fruits_assets.aws.environment import CURRENT
 from fruits_assets.aws.infrastructure import Infrastructure
 from fruits_assets.aws.sessions import client
 from fruits_assets.commands.aws import deploy as deploy_module
@@ -112,6 +114,30 @@ def test_the_environment_alone_leaves_the_stack_as_it_is(deployed: Deployed, req
     again = deploy(read_settings(budget_eur=99.0), environment_only=True, requirements=requirements)
     assert again == deployed
     assert parameters() == before
+
+
+def test_a_deployment_deletes_old_environments_that_no_cluster_uses(deployed: Deployed, requirements: str) -> None:
+    s3, bucket = client("s3", REGION), deployed.infrastructure.staging_bucket
+    archives = [f"environment/fruits-python3.11-z{number}.tar.gz" for number in range(6)]
+    for key in (*archives, "environment/bootstrap-0.sh"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    client("emr", REGION).run_job_flow(
+        Name="fruits-fruits",
+        ReleaseLabel="emr-7.14.0",
+        Instances={"MasterInstanceType": "m5.xlarge", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True},
+        JobFlowRole="EMR_EC2_DefaultRole",
+        ServiceRole="EMR_DefaultRole",
+        Tags=[{"Key": "fruits-environment", "Value": archives[1]}],
+    )
+    # Until now another was current, and the one to deploy is the oldest.
+    document = json.loads(s3.get_object(Bucket=bucket, Key=CURRENT)["Body"].read())
+    s3.put_object(Bucket=bucket, Key=CURRENT, Body=json.dumps({**document, "archive": archives[2]}).encode())
+    told: list[str] = []
+    deploy(read_settings(keep_environments=2), environment_only=True, requirements=requirements, report=told.append)
+    kept = {*archives[1:3], *archives[4:], deployed.environment.archive}
+    assert {key for key in keys(s3, bucket) if key.endswith(".tar.gz")} == kept
+    assert "environment/bootstrap-0.sh" in keys(s3, bucket)
+    assert any(f"Deleted {archives[0]}, {archives[3]}" in line for line in told)
 
 
 def test_the_command_prints_settings_that_a_shell_can_evaluate(

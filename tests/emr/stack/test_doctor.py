@@ -10,6 +10,7 @@ from fruits_assets.aws.sessions import client
 from fruits_assets.commands.aws.deploy import Deployed, deploy
 from fruits_assets.commands.aws.doctor import Check, all_checks, doctor_command, examine
 from fruits_assets.settings import Settings, read_settings
+from tests.emr_emulator.quotas import VCPUS
 from tests.support.aws.stack import REGION
 
 # moto leaves out the bucket policies and the budget, and says so.
@@ -22,7 +23,7 @@ def test_without_credentials_the_first_line_says_so_and_the_rest_of_aws_is_not_c
     first, *others = done.stdout.splitlines()
     assert first.startswith("✗ credentials")
     assert "aws sso login" in first
-    assert [line[0] for line in others] == ["-"] * 12 + ["✓"] * 4
+    assert [line[0] for line in others] == ["-"] * 13 + ["✓"] * 4
 
 
 def states(settings: Settings) -> dict[str, Check]:
@@ -32,7 +33,7 @@ def states(settings: Settings) -> dict[str, Check]:
 def test_a_good_deployment_passes_every_check(deployed: Deployed, settings: Settings) -> None:
     checks = states(settings)
     assert {name: check for name, check in checks.items() if check.state != "ok"} == {}
-    assert len(checks) == 16
+    assert len(checks) == 17
     done = CliRunner().invoke(doctor_command, ["--json"])
     assert done.exit_code == 0
     assert [check["name"] for check in json.loads(done.stdout)] == [*checks, "settings"]
@@ -121,6 +122,16 @@ def test_weights_are_looked_for_where_they_are_said_to_be(deployed: Deployed) ->
     assert states(read_settings(weights=place))["weights"].state == "ok"
     assert states(read_settings(weights="random:0"))["weights"].state == "warning"
     assert states(read_settings(weights="/nowhere.h5"))["weights"].state == "failed"
+
+
+def test_a_quota_too_small_for_a_cluster_is_named_with_the_command_that_asks_for_more(
+    deployed: Deployed, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(VCPUS, "L-1216C47A", 5.0)
+    check = states(settings)["quota"]
+    assert check.state == "failed"
+    assert "5 vCPUs On-Demand (L-1216C47A), a cluster takes 12 to 20" in check.detail
+    assert "--quota-code L-1216C47A --desired-value 20" in check.remedy
 
 
 def test_a_budget_without_room_for_a_cluster_is_a_warning(deployed: Deployed) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from fruits_assets.aws.environment import (
     packages_of,
     read_environment,
     read_requirements,
+    surplus,
     upload_environment,
 )
 from spark_steps.errors import FruitsError
@@ -97,6 +99,14 @@ def test_an_environment_that_could_not_be_packed_does_not_become_the_current_one
     with pytest.raises(FruitsError):
         upload_environment(s3, BUCKET, requirements.replace("iniconfig", "iniconfig-that-is-none"))
     assert keys(s3, BUCKET) == []
+
+
+def test_old_environments_go_unless_they_are_in_use_or_among_the_newest() -> None:
+    archives = {name: datetime(2026, 11, day, tzinfo=UTC) for day, name in enumerate("abcde", start=1)}
+    assert surplus(archives, [], 3) == ["a", "b"]
+    assert surplus(archives, ["a"], 3) == ["b"]
+    assert surplus(archives, ["a", "b"], 1) == ["c", "d"]
+    assert surplus(archives, [], 5) == surplus(archives, [], 9) == surplus({}, [], 3) == []
 
 
 def test_a_missing_environment_is_told_with_the_remedy(s3: Any) -> None:

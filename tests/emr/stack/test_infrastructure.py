@@ -96,6 +96,20 @@ def test_the_budget_is_made_where_cloudformation_has_budgets() -> None:
         for one in budget["Properties"]["NotificationsWithSubscribers"]
     ]
     assert thresholds == [("ACTUAL", 50), ("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100)]
+    # A budget of a fixed name cannot be replaced, and its subscribers can only be given when it is made.
+    assert "BudgetName" not in budget["Properties"]["Budget"]
+
+
+def test_the_nodes_answer_session_manager_only_where_a_parameter_says_so(node: list[dict[str, Any]]) -> None:
+    template = yaml.load(TEMPLATE.read_text(), TemplateLoader)  # noqa: S506
+    assert template["Parameters"]["SessionManager"]["Default"] == "false"
+    policy = template["Resources"]["SessionManagerPolicy"]
+    assert policy["Condition"] == "HasSessionManager"
+    statements = policy["Properties"]["PolicyDocument"]["Statement"]
+    for action, may in (("ssmmessages:OpenDataChannel", True), ("ssm:GetParameter", False), ("ssm:SendCommand", False)):
+        assert permitted(statements, action, "*") == may
+        assert not permitted(node, action, "*")
+    assert "ManagedPolicyArns" not in template["Resources"]["NodeRole"]["Properties"]
 
 
 def test_the_stack_has_every_output(stack: Infrastructure) -> None:
@@ -251,8 +265,10 @@ def test_the_launcher_reads_the_outputs_and_the_prices_and_nothing_else(launcher
 
     assert permitted(launcher, "cloudformation:DescribeStacks", own_stack(STACK))
     assert not permitted(launcher, "cloudformation:DescribeStacks", own_stack("theirs"))
-    assert permitted(launcher, "pricing:GetProducts", "*")
+    for action in ("pricing:GetProducts", "servicequotas:GetServiceQuota"):
+        assert permitted(launcher, action, "*")
     for action in (
+        "servicequotas:RequestServiceQuotaIncrease",
         "iam:CreateRole",
         "ec2:RunInstances",
         "elasticmapreduce:SetTerminationProtection",
@@ -278,6 +294,8 @@ ACCESS = [
     ("data", "Erasures/unfinished/lock", "rwd", "r--"),
     ("staging", "steps/run/step/1/events.json", "rwd", "rw-"),
     ("staging", "environment/current.json", "rw-", "r--"),
+    ("staging", "environment/bootstrap-0.sh", "rw-", "r--"),
+    ("staging", "environment/fruits-python3.11-0.tar.gz", "rwd", "r--"),
     ("staging", "locks/cluster.json", "rwd", "---"),
     ("staging", "logs/j-1/steps/stderr.gz", "r--", "-w-"),
     ("staging", "notebooks/one.ipynb", "---", "rwd"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fruits_assets.money.costs import CostModel, local_cost, shares
+from fruits_assets.money.costs import CostModel, EuroRate, local_cost, shares
 from fruits_assets.settings import read_settings
 from spark_steps.errors import FruitsError
 from spark_steps.pca.model import PcaSettings
@@ -59,6 +59,9 @@ def test_names_with_hash_and_question_mark_survive_a_file_uri_and_slashes_collap
         ({"images": "file://host/x"}, "three slashes"),
         ({"cores": "two"}, "FRUITS_CORES"),
         ({"deployment": "moon"}, "FRUITS_DEPLOYMENT"),
+        ({"vat_percent": -1}, "FRUITS_VAT_PERCENT"),
+        ({"vat_percent": 120}, "FRUITS_VAT_PERCENT"),
+        ({"keep_environments": 0}, "FRUITS_KEEP_ENVIRONMENTS"),
     ],
 )
 def test_a_setting_out_of_bounds_is_named(given: dict[str, object], message: str) -> None:
@@ -67,7 +70,7 @@ def test_a_setting_out_of_bounds_is_named(given: dict[str, object], message: str
 
 
 def test_local_work_costs_nothing_and_tells_what_a_cluster_would_cost() -> None:
-    cost = local_cost(seconds=3600, cores=2, core_nodes=2, usd_to_eur=0.9)
+    cost = local_cost(seconds=3600, cores=2, core_nodes=2, rate=EuroRate(0.9, 0.0))
     # 2 core-hours on 8 cluster cores are a quarter of an hour of three nodes at (0.224 + 0.048) dollars.
     assert cost.cluster_seconds == 900
     assert cost.equivalent_eur == pytest.approx(0.25 * 3 * 0.272 * 0.9)
@@ -76,8 +79,8 @@ def test_local_work_costs_nothing_and_tells_what_a_cluster_would_cost() -> None:
 
 def test_all_cores_are_those_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 6)
-    assert CostModel.of("*", 2, 0.9).cores == 6
-    assert CostModel.of("3", 2, 0.9).cores == 3
+    assert CostModel.of(read_settings(cores="*")).cores == 6
+    assert CostModel.of(read_settings(cores="3")).cores == 3
 
 
 def test_folders_share_a_cost_by_their_photos_and_the_shares_add_up() -> None:

@@ -1,10 +1,12 @@
 """What a step has cost, and what each folder bears of it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from fruits_assets.money.costs import ClusterCostModel, CostModel, entries
+from fruits_assets.money.costs import ClusterCostModel, CostModel, EuroRate, LocalCostModel, entries
+from fruits_assets.settings import read_settings
 from tests.support.aws.money import ROUND
 
 
@@ -43,7 +45,18 @@ def test_the_model_of_a_cluster_travels_as_json() -> None:
     assert ClusterCostModel.from_json(json.loads(json.dumps(cluster_model().to_json()))) == cluster_model()
 
 
+def test_prices_without_vat_become_euros_with_it_and_the_source_says_so() -> None:
+    rate = EuroRate(0.9, 20.0)
+    taxed = replace(ROUND, rate=rate)
+    assert taxed.node_hour_eur("m5.xlarge") == pytest.approx(0.5 * 0.9 * 1.2)
+    assert taxed.computed_from == "Price List API, 2026-11-20, eu-west-3, 0.9 EUR/USD, with 20 % VAT"
+    assert str(EuroRate(0.9, 0.0)) == "0.9 EUR/USD, without VAT"
+    local = LocalCostModel(8, 2, rate).of_seconds(3600)
+    assert local.equivalent_eur == pytest.approx(3 * 0.272 * 0.9 * 1.2)
+    assert local.computed_from.count("with 20 % VAT") == 1
+
+
 def test_local_work_costs_nothing_in_all_its_parts() -> None:
-    told = entries(CostModel.of("2", 2, 0.92).of_seconds(60), images=10)
+    told = entries(CostModel.of(read_settings(cores="2")).of_seconds(60), images=10)
     assert [told[name] for name in told if name.startswith("run_cost")] == [0, 0, 0, 0]
     assert told["equivalent_cluster_cost_eur"] > 0

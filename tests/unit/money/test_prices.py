@@ -12,7 +12,7 @@ from fruits_assets.money.prices import (
 )
 from fruits_assets.settings import read_settings
 from spark_steps.errors import FruitsError
-from tests.support.aws.money import ROUND, TABLE_NODE
+from tests.support.aws.money import RATE, ROUND, TABLE_NODE
 
 
 def product(unit: str, *usd: str, terms: str = "OnDemand") -> str:
@@ -75,8 +75,8 @@ def test_a_node_hour_is_machine_fee_and_disks_in_euros() -> None:
     hour = ROUND.node_hour("m5.xlarge")
     assert (hour.ec2, hour.emr, hour.ebs) == pytest.approx((0.4, 0.08, 0.02))
     assert ROUND.node_hour_eur("m5.xlarge") == pytest.approx(0.5)
-    assert table_prices(0.92).node_hour_eur("m5.xlarge") == pytest.approx(TABLE_NODE)
-    assert pytest.approx(0.2664, abs=1e-4) == TABLE_NODE
+    assert table_prices(RATE).node_hour_eur("m5.xlarge") == pytest.approx(TABLE_NODE)
+    assert pytest.approx(0.3196, abs=1e-4) == TABLE_NODE
 
 
 def test_the_disks_of_a_node_follow_its_size() -> None:
@@ -86,9 +86,9 @@ def test_the_disks_of_a_node_follow_its_size() -> None:
 
 def test_a_type_that_is_not_in_the_table_is_named_with_the_remedy() -> None:
     with pytest.raises(FruitsError, match=r"g5\.xlarge.*pricing:GetProducts"):
-        table_prices(0.92).node_hour_eur("g5.xlarge")
+        table_prices(RATE).node_hour_eur("g5.xlarge")
     with pytest.raises(FruitsError, match=r"g5\.xlarge.*pricing:GetProducts"):
-        table_prices(0.92).including({"m5.xlarge", "g5.xlarge"})
+        table_prices(RATE).including({"m5.xlarge", "g5.xlarge"})
 
 
 def test_without_credentials_the_table_steps_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,5 +101,5 @@ def test_without_credentials_the_table_steps_in(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_table_of_another_region_says_whose_prices_they_are() -> None:
-    assert "those of eu-west-3" in table_prices(0.92, "eu-central-1").computed_from
-    assert "those of" not in table_prices(0.92).computed_from
+    assert "those of eu-west-3" in table_prices(RATE, "eu-central-1").computed_from
+    assert "those of" not in table_prices(RATE).computed_from

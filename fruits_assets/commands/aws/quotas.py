@@ -1,0 +1,96 @@
+"""The check of ``fruits doctor`` for quotas of vCPUs: AWS starts no instance beyond them, and new accounts have few."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fruits_assets.aws.sessions import translate_errors
+from fruits_assets.money.costs import CORES_PER_NODE
+from fruits_assets.money.prices import xlarges
+from fruits_assets.settings import Settings
+
+# Of "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances" and of the Spot requests for these.
+ON_DEMAND, SPOT = "L-1216C47A", "L-34B43A08"
+_STANDARD_FAMILY = re.compile(r"[acdhimrtz]\d")
+
+
+@dataclass(frozen=True)
+class Need:
+    """The vCPUs of one quota that a cluster takes.
+
+    Attributes:
+        quota: Code of the quota.
+        market: ``On-Demand`` or ``Spot``.
+        at_start: vCPUs without which the cluster does not start.
+        at_most: vCPUs with all nodes that managed scaling may add.
+    """
+
+    quota: str
+    market: str
+    at_start: int
+    at_most: int
+
+
+def needs(settings: Settings) -> list[Need]:
+    """Returns what a cluster takes of each quota; nothing for instances that have quotas of their own, such as GPUs.
+
+    Args:
+        settings: Instance type, number of nodes, Spot or not.
+    """
+    if not _STANDARD_FAMILY.match(settings.instance_type):
+        return []
+    each = math.ceil(CORES_PER_NODE * xlarges(settings.instance_type))
+    core, most = settings.core_nodes * each, settings.max_core_nodes * each
+    if settings.spot:
+        # The master is on demand.
+        return [Need(ON_DEMAND, "On-Demand", each, each), Need(SPOT, "Spot", core, most)]
+    return [Need(ON_DEMAND, "On-Demand", each + core, each + most)]
+
+
+def read_quotas(quotas_client: Any, wanted: list[Need]) -> dict[str, float]:
+    """Returns the vCPUs that each quota allows in the region, by its code.
+
+    Args:
+        quotas_client: boto3's client of Service Quotas.
+        wanted: The quotas.
+
+    Raises:
+        FruitsError: They cannot be read.
+    """
+    with translate_errors("read the quotas of vCPUs (servicequotas:GetServiceQuota)"):
+        answers = [quotas_client.get_service_quota(ServiceCode="ec2", QuotaCode=need.quota) for need in wanted]
+    return {need.quota: float(answer["Quota"]["Value"]) for need, answer in zip(wanted, answers, strict=True)}
+
+
+def judge_quotas(
+    wanted: list[Need], allowed: Mapping[str, float], region: str
+) -> tuple[Literal["ok", "warning", "failed"], str, str]:
+    """Returns the outcome of the check, what was found, and the remedy.
+
+    Without enough for the nodes that a cluster starts with it fails; without enough for those that managed scaling may
+    add it warns.
+
+    Args:
+        wanted: What a cluster takes.
+        allowed: What each quota allows.
+        region: Region of the cluster.
+    """
+    found = "; ".join(
+        f"{allowed[need.quota]:g} vCPUs {need.market} ({need.quota}), a cluster takes {need.at_start}"
+        + (f" to {need.at_most}" if need.at_most > need.at_start else "")
+        for need in wanted
+    )
+    found += "; other instances of the account count too"
+    ask = "; ".join(
+        f"aws service-quotas request-service-quota-increase --region {region} --service-code ec2 "
+        f"--quota-code {need.quota} --desired-value {need.at_most}"
+        for need in wanted
+        if allowed[need.quota] < need.at_most
+    )
+    if any(allowed[need.quota] < need.at_start for need in wanted):
+        return "failed", f"no cluster can start: {found}", f"Ask for more, which may take a day: {ask}"
+    if ask:
+        return "warning", found, f"Lower FRUITS_MAX_CORE_NODES, or ask for more: {ask}"
+    return "ok", found, ""

@@ -1,0 +1,43 @@
+"""What a cluster takes of the quotas of vCPUs, and what follows where they are too small."""
+
+from typing import Any
+
+import pytest
+
+from fruits_assets.commands.aws.quotas import ON_DEMAND, SPOT, Need, judge_quotas, needs
+from fruits_assets.settings import read_settings
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, [Need(ON_DEMAND, "On-Demand", 12, 20)]),
+        ({"max_core_nodes": 2}, [Need(ON_DEMAND, "On-Demand", 12, 12)]),
+        ({"instance_type": "m5.2xlarge"}, [Need(ON_DEMAND, "On-Demand", 24, 40)]),
+        ({"instance_type": "c5.large"}, [Need(ON_DEMAND, "On-Demand", 6, 10)]),
+        ({"spot": True}, [Need(ON_DEMAND, "On-Demand", 4, 4), Need(SPOT, "Spot", 8, 16)]),
+        # Their quotas are others.
+        ({"instance_type": "g5.xlarge"}, []),
+        ({"instance_type": "inf2.xlarge"}, []),
+        ({"instance_type": "hpc7a.12xlarge"}, []),
+    ],
+)
+def test_a_cluster_takes_vcpus_of_its_master_and_core_nodes(given: dict[str, Any], wanted: list[Need]) -> None:
+    assert needs(read_settings(**given)) == wanted
+
+
+@pytest.mark.parametrize(("vcpus", "outcome"), [(5, "failed"), (11, "failed"), (12, "warning"), (20, "ok")])
+def test_too_few_to_start_fails_and_too_few_to_grow_warns(vcpus: float, outcome: str) -> None:
+    state, _, remedy = judge_quotas(needs(read_settings()), {ON_DEMAND: vcpus}, "eu-west-3")
+    assert state == outcome
+    assert ("--region eu-west-3 --service-code ec2 --quota-code L-1216C47A --desired-value 20" in remedy) == (
+        outcome != "ok"
+    )
+
+
+def test_only_the_quota_that_is_too_small_is_asked_for() -> None:
+    state, found, remedy = judge_quotas(needs(read_settings(spot=True)), {ON_DEMAND: 5, SPOT: 8}, "eu-west-3")
+    assert state == "warning"
+    assert "5 vCPUs On-Demand (L-1216C47A), a cluster takes 4;" in found
+    assert SPOT in remedy
+    assert ON_DEMAND not in remedy
