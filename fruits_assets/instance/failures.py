@@ -91,6 +91,11 @@ def own_sentence(message: str) -> str | None:
             "Spark's Java process has ended under way; most often the system has killed it for memory. Run again, with "
             "fewer FRUITS_CORES or a smaller FRUITS_DRIVER_MEMORY if it happens again."
         )
+    if "[JAVA_GATEWAY_EXITED]" in message:
+        return (
+            "Spark's Java process did not start; what it says is in the output of this process. Check "
+            "FRUITS_DRIVER_MEMORY and JAVA_TOOL_OPTIONS."
+        )
     return None
 
 

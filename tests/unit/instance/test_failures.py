@@ -109,6 +109,11 @@ def test_our_own_sentence_goes_before_the_error_that_caused_it_where_nothing_has
     assert reason(result.all_events) == SENTENCE
 
 
+def test_a_java_that_does_not_start_is_told_in_a_sentence() -> None:
+    recorded = "pyspark.errors.exceptions.base.PySparkRuntimeError: [JAVA_GATEWAY_EXITED] Java gateway process exited"
+    assert "Check FRUITS_DRIVER_MEMORY and JAVA_TOOL_OPTIONS" in str(own_sentence(recorded))
+
+
 def test_each_error_of_ours_that_a_worker_of_spark_raises_has_its_sentence() -> None:
     errors: set[type[FruitsError]] = {FruitsError, *FruitsError.__subclasses__()}
     assert {"CalledWronglyError", "DamagedFileError", "TableChangedError"} <= {error.__name__ for error in errors}
