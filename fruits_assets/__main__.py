@@ -3,6 +3,8 @@
 import os
 import shlex
 import sys
+import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from fruits_assets.terminal.interrupts import INTERRUPTS
@@ -29,14 +31,13 @@ def _check_surroundings() -> None:
     name_user()
 
 
-def entry() -> None:
-    """Runs the command line and ends the process without waiting for the threads of C++ libraries.
+def _run() -> int:
+    """Runs the command line and returns its exit code.
 
-    The teardown of these threads has aborted a run (SIGABRT, "terminate called without an active exception") after all
-    of its work was done and its report was printed. Spark's JVM ends by itself when its parent process ends.
+    Raises:
+        FruitsError: No command can work here.
+        OSError: The output cannot be written.
     """
-    open_standard_streams()
-    INTERRUPTS.watch(shlex.join(["fruits", *sys.argv[1:]]))
     code = 0
     try:
         _check_surroundings()
@@ -46,15 +47,38 @@ def entry() -> None:
         main(prog_name="fruits")
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except FruitsError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        code = 1
     except KeyboardInterrupt:
         # ``INTERRUPTS`` has printed the message already.
         pass
     flush_standard_streams()
+    return code
+
+
+def entry() -> None:
+    """Runs the command line and ends the process without waiting for the threads of C++ libraries.
+
+    The teardown of these threads has aborted a run (SIGABRT, "terminate called without an active exception") after all
+    of its work was done and its report was printed. Spark's JVM ends by itself when its parent process ends.
+    """
+    open_standard_streams()
+    INTERRUPTS.watch(shlex.join(["fruits", *sys.argv[1:]]))
+    try:
+        code = _run()
+    except (FruitsError, OSError) as error:
+        code = 1
+        with suppress(OSError):
+            print(f"Error: {_sentence_of(error)}", file=sys.stderr, flush=True)
     at_exit.run()
     os._exit(INTERRUPTS.exit_code(code))
+
+
+def _sentence_of(error: FruitsError | OSError) -> str:
+    if isinstance(error, FruitsError):
+        return str(error)
+    # Imported here, because it imports click.
+    from fruits_assets.terminal.problems import message_of
+
+    return message_of(error) or "".join(traceback.format_exception(error))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Standard streams on which any command can work: closed ones, ends of pipes, encodings without a letter."""
+"""Standard streams of any kind: closed, a pipe whose reader has gone, a full disk, an encoding without a letter."""
 
 import io
 import os
@@ -29,7 +29,11 @@ def open_standard_streams() -> None:
 
 
 def flush_standard_streams() -> None:
-    """Writes out what is buffered; a reader that has gone away, as after ``| head -1``, is no error."""
+    """Writes out what is buffered; a reader that has gone away, as after ``| head -1``, is no error.
+
+    Raises:
+        OSError: It cannot be written, as on a full disk.
+    """
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):
+        with suppress(BrokenPipeError):
             stream.flush()

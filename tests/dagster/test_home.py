@@ -12,6 +12,7 @@ from filelock import FileLock
 from fruits_assets.commands.cli import main
 from fruits_assets.instance import home
 from fruits_assets.instance.failures import readable
+from spark_steps.errors import FruitsError
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +32,14 @@ def test_each_store_has_a_home_of_its_own_that_sends_no_telemetry(homes: Path) -
     assert home.ensure_dagster_home(two) != first
     os.environ["DAGSTER_HOME"] = ""
     assert home.ensure_dagster_home(one) == first
+
+
+def test_a_home_that_cannot_be_written_is_told_with_its_variable(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (homes / "file").touch()
+    for given in (homes / "file", homes / "file" / "below"):
+        monkeypatch.setenv("DAGSTER_HOME", str(given))
+        with pytest.raises(FruitsError, match=f"Dagster cannot keep its runs in {given}: .*Set DAGSTER_HOME"):
+            home.dagster_home(str(homes / "results"))
 
 
 def test_a_home_with_an_earlier_configuration_of_ours_gets_the_present_one(

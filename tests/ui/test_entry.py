@@ -48,6 +48,15 @@ def test_a_command_ends_as_usual_on_closed_streams_and_where_a_letter_cannot_be_
     assert r"\u65e5\u672c" in done.stderr
 
 
+def test_output_that_cannot_be_written_is_told_and_a_reader_that_has_gone_is_no_error() -> None:
+    done = shell('"$1" --version > /dev/full', FRUITS)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: A disk is full")
+    assert done.stderr.count("\n") == 1
+    done = shell('set -o pipefail; "$1" --help | true', FRUITS)
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize(
     ("before", "variables", "message"),
     [
