@@ -5,6 +5,8 @@ sets them too: on a cluster it runs before the project's code can be imported.
 """
 
 import os
+import pwd
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +22,25 @@ def export(name: str, value: str) -> None:
 def export_default(name: str, value: str) -> None:
     """Sets a variable unless it is set already."""
     os.environ.setdefault(name, value)
+
+
+def unset(name: str) -> None:
+    """Removes a variable from this process and from the processes that it starts."""
+    os.environ.pop(name, None)
+
+
+def name_user() -> bool:
+    """Sets ``USER`` and ``HOME`` for a user id without a name, as containers have; returns whether it has none.
+
+    Libraries look both up in the list of users, where such an id has no entry, and fail with errors that name neither.
+    """
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        export_default("USER", f"user{os.getuid()}")
+        export_default("HOME", tempfile.gettempdir())
+        return True
+    return False
 
 
 @contextmanager

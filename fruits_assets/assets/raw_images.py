@@ -36,7 +36,7 @@ def raw_images(
     if settings.deployment == "local":
         # Local only: before a step on a cluster the launching process makes this check, which the nodes have no right
         # to.
-        check_residency(settings, s3.get_client())
+        check_residency(settings, s3.get_client)
     store.claim_images(settings.images)
     erased = finished(store)
     refuse_while_erasing(store)

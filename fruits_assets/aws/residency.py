@@ -1,6 +1,6 @@
 """A check that photos stay in the European Union: the region of each bucket is read before the bucket is used."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fruits_assets.aws.sessions import client, error_code, translate_errors
@@ -13,20 +13,22 @@ from spark_steps.storage.s3_address import bucket_and_key, is_s3
 _OLD_NAMES = {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}
 
 
-def check_residency(settings: Settings, s3_client: Any = None, locations: Sequence[str] | None = None) -> None:
+def check_residency(
+    settings: Settings, make_client: Callable[[], Any] | None = None, locations: Sequence[str] | None = None
+) -> None:
     """Raises a FruitsError where images, store or weights are in a bucket outside of the settings' region or the EU.
 
     Args:
         settings: The locations and the region.
-        s3_client: boto3's client of S3, such as that of an ``S3Resource``; by default a client for the settings'
-            region.
+        make_client: Returns boto3's client of S3, such as ``S3Resource.get_client``; called only if a location is in
+            S3. By default a client for the settings' region.
         locations: The locations to check; None for images, store and weights.
     """
     used = s3_places(settings) if locations is None else [location for location in locations if is_s3(location)]
     buckets = {bucket_and_key(location)[0]: location for location in map(normalise, used)}
     if not buckets:
         return
-    s3_client = s3_client or client("s3", settings.region)
+    s3_client = make_client() if make_client else client("s3", settings.region)
     for location in buckets.values():
         region = check_bucket_region(location, s3_client)
         if region != settings.region:

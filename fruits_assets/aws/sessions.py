@@ -89,11 +89,20 @@ def call_at_most_once(call: Callable[[], T], look: Callable[[], T | None]) -> T:
 
 
 def s3_resource(region: str) -> "S3Resource":
-    """Returns dagster-aws' resource of S3, for staging, locks and regions of buckets; Spark does not use it."""
+    """Returns dagster-aws' resource of S3, for staging, locks and regions of buckets; Spark does not use it.
+
+    It makes a client only when it is asked for one. ``S3Resource`` makes one at the start of each step that has the
+    resource, and boto3 then looks for credentials: it fails if ``AWS_PROFILE`` names none, and asks the address of
+    EC2's metadata, through a proxy if there is one. A run on this machine has nothing to do with AWS.
+    """
     # Imported here: it imports Dagster, which the small commands do not need.
     from dagster_aws.s3 import S3Resource
 
-    return S3Resource(region_name=region, max_attempts=_ATTEMPTS)
+    class S3OnRequest(S3Resource):
+        def get_object_to_set_on_execution_context(self) -> "S3OnRequest":
+            return self
+
+    return S3OnRequest(region_name=region, max_attempts=_ATTEMPTS)
 
 
 def read_object(s3: Any, bucket: str, key: str) -> bytes | None:

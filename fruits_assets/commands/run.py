@@ -1,5 +1,6 @@
 """The commands ``fruits run`` and ``fruits demo``: the whole pipeline, and its report."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from fruits_assets.terminal.interrupts import INTERRUPTS
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
 from spark_steps.features.weights import IMAGENET, check_source, current_model, download_imagenet, has_current_model
+from spark_steps.spark.other_installations import not_followed
 from spark_steps.spark.session import start_in_background
 from spark_steps.store.store import Store
 
@@ -111,6 +113,8 @@ def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes
         check_images_root(settings.images)
     agree_to_other_weights(settings, yes=yes)
     if settings.deployment == "local":
+        if ignored := not_followed(os.environ):
+            click.echo(f"Not followed, because Spark has its own settings here: {', '.join(ignored)}", err=True)
         locations.make_store(settings)
         start_in_background(settings.spark_config, home / "storage" / "spark.err")
     else:

@@ -23,6 +23,7 @@ _OURS = re.compile(r"(?:FruitsError|CalledWronglyError|TableChangedError|Damaged
 _OF_THE_SYSTEM = re.compile(r"\w+Error: (?P<said>\[Errno (?P<number>\d+)\] .+)")
 # The messages of pyarrow and of Spark about a file that is not Parquet.
 _NO_PARQUET = re.compile(r"ArrowInvalid: (.*Parquet.*)|RuntimeException: (?:file:)?(.+ is not a Parquet file.*)")
+_NO_REASON = "Dagster has recorded no reason."
 _OF_A_STEP = re.compile(r"StepError: (.+)", re.DOTALL)
 
 
@@ -90,11 +91,16 @@ def own_sentence(message: str) -> str | None:
             "Spark's Java process has ended under way; most often the system has killed it for memory. Run again, with "
             "fewer FRUITS_CORES or a smaller FRUITS_DRIVER_MEMORY if it happens again."
         )
+    if "[JAVA_GATEWAY_EXITED]" in message:
+        return (
+            "Spark's Java process did not start; what it says is in the output of this process. Check "
+            "FRUITS_DRIVER_MEMORY and JAVA_TOOL_OPTIONS."
+        )
     return None
 
 
 def reason(events: Sequence[dg.DagsterEvent]) -> str:
-    """Returns why a run failed: the reason of the first step that did.
+    """Returns why a run failed: the reason of the first step that did, else of what failed before any step.
 
     Args:
         events: The events of the run.
@@ -104,10 +110,18 @@ def reason(events: Sequence[dg.DagsterEvent]) -> str:
             failure = event.step_failure_data
             if failure.user_failure_data and failure.user_failure_data.description:
                 return failure.user_failure_data.description
-            chain = _chain(failure.error)
-            own = (sentence for message in chain if (sentence := own_sentence(message)))
-            return next(own, None) or (readable(chain[-1]) if chain else "No step says why.")
-    return "No step says why."
+            return _reason_of(failure.error) or _NO_REASON
+    # Errors outside steps: a resource that could not be made, or a run that was ended by another process.
+    outside = [event for event in events if event.is_failure]
+    errors = (getattr(event.event_specific_data, "error", None) for event in outside)
+    described = (sentence for error in errors if (sentence := _reason_of(error)))
+    return next(described, None) or next((event.message for event in outside if event.message), _NO_REASON)
+
+
+def _reason_of(error: Any) -> str | None:
+    chain = _chain(error)
+    own = (sentence for message in chain if (sentence := own_sentence(message)))
+    return next(own, None) or (readable(chain[-1]) if chain else None)
 
 
 def _chain(error: Any) -> list[str]:

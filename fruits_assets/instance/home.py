@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import yaml
 from filelock import FileLock
 
+from fruits_assets.terminal.problems import disk_is_full
 from spark_steps.environment import export
 from spark_steps.errors import FruitsError
 from spark_steps.storage.locations import is_remote, with_home
@@ -64,8 +65,8 @@ def dagster_home(store: str) -> Path:
         store: The store's normalised location.
 
     Raises:
-        FruitsError: The home has a ``dagster.yaml`` of its own that lets Dagster send telemetry, or a path that
-            Dagster cannot use.
+        FruitsError: The home cannot be written, has a ``dagster.yaml`` of its own that lets Dagster send telemetry, or
+            has a path that Dagster cannot use.
     """
     own = f"{_NOT_IN_A_HOME.sub('_', Path(store).name)}-{hashlib.sha256(store.encode()).hexdigest()[:8]}"
     home = Path(with_home(os.environ.get("DAGSTER_HOME") or str(_homes() / own))).absolute()
@@ -74,11 +75,19 @@ def dagster_home(store: str) -> Path:
             f"Dagster cannot use the home {home}, because of the {found[0]} in its path. Set DAGSTER_HOME to a folder "
             "without it."
         )
-    home.mkdir(parents=True, exist_ok=True)
-    _bring_configuration(home / "dagster.yaml")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        _bring_configuration(home / "dagster.yaml")
+        # For last_store: the text names the store, and the file's modification time is when it was last used.
+        (home / "store.txt").write_text(store)
+    except OSError as error:
+        if disk_is_full(error):
+            raise
+        raise FruitsError(
+            f"Dagster cannot keep its runs in {home}: {error.strerror}. Set DAGSTER_HOME to a directory in which you "
+            "may write."
+        ) from error
     _refuse_telemetry(home / "dagster.yaml")
-    # For last_store: the text names the store, and the file's modification time is when it was last used.
-    (home / "store.txt").write_text(store)
     export("DAGSTER_HOME", str(home))
     return home
 

@@ -64,7 +64,8 @@ def photos_counted(
         every: Seconds between two lines.
     """
     over = threading.Event()
-    draw = bar and sys.stderr.isatty()
+    # Dagster's own commands leave a closed standard error as it is, which Python shows as None.
+    draw = bar and sys.stderr is not None and sys.stderr.isatty()
     with _bar(total) if draw else nullcontext(_lines(total, report)) as show:
         seconds = _SECONDS_BETWEEN_DRAWINGS if draw else every
         thread = threading.Thread(target=_show_now_and_then, args=(done, over, show, seconds), daemon=True)

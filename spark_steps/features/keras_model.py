@@ -41,6 +41,15 @@ def download_imagenet() -> Path:
         ) from error
 
 
+def _import_keras() -> Any:
+    """Returns Keras with its default types and layouts: a file ``~/.keras/keras.json`` may have others."""
+    import keras
+
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    return keras
+
+
 def build_model(weights: str, source: str) -> Any:
     """Returns the Keras model of a weights file or of ``random:<seed>``.
 
@@ -51,7 +60,7 @@ def build_model(weights: str, source: str) -> Any:
     Raises:
         FruitsError: The file is not that of a MobileNetV2 1.0/224 without its classifier, or could run code.
     """
-    import keras
+    keras = _import_keras()
 
     def mobilenet(file: str | None) -> Any:
         return keras.applications.MobileNetV2(

@@ -340,7 +340,7 @@ def _broadcast(context: SparkContext, value: Value) -> Broadcast[Value]:
         # The values can be pickled, so this error means that Spark cannot write its temporary file.
         raise FruitsError(
             f"Spark cannot keep the network in its temporary directory ({error}). Make room in /tmp, or set "
-            "SPARK_LOCAL_DIRS to a directory with room, and run again."
+            "TMPDIR to a directory with room, and run again."
         ) from error
 
 

@@ -272,10 +272,12 @@ def _check_flatbuffer(flatbuffer: bytes, source: str) -> None:
 
 def _run_keras(arguments: list[str]) -> dict[str, Any]:
     """Runs ``keras_model`` in a separate process, so that TensorFlow's 600 MB of memory are freed when it ends."""
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    # Without the options of other programs, which choose another backend or end TensorFlow by an unknown flag.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "XLA_"))}
+    own = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     # -P: import no module from the current directory, which may hold photos and files of other people.
     command = [sys.executable, "-P", "-m", "spark_steps.features.keras_model", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, env=inherited | own, capture_output=True, text=True, check=False)  # noqa: S603
     lines = done.stdout.strip().splitlines()
     try:
         result: dict[str, Any] = json.loads(lines[-1])

@@ -22,9 +22,6 @@ def java_options(java_home: Path) -> list[str]:
     Args:
         java_home: The Java that will run.
     """
-    # These variables change the class path, so the archive would not match.
-    if os.environ.get("SPARK_CONF_DIR") or os.environ.get("SPARK_HOME"):
-        return []
     base, archive = base_of(java_home), archive_of(java_home)
     if directory := os.environ.get(TRAINING):
         return [f"-XX:SharedArchiveFile={base}", f"-XX:ArchiveClassesAtExit={directory}/{MADE}", "-Xlog:disable"]

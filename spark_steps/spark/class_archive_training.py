@@ -52,7 +52,6 @@ def _train(java_home: Path, directory: str) -> Path:
     """Runs the session, whose Java writes the archive when it exits, and returns the path of the archive."""
     made = Path(directory) / MADE
     environment = {**os.environ, TRAINING: directory, "JAVA_HOME": str(java_home)}
-    environment.pop("SPARK_CONF_DIR", None)
     process = subprocess.run(
         [sys.executable, "-m", "spark_steps.spark.class_archive_training"],
         env=environment,

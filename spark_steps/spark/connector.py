@@ -10,18 +10,23 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from spark_steps import at_exit
-from spark_steps.environment import export
+from spark_steps.environment import export, name_user
 from spark_steps.storage import s3_credentials
 from spark_steps.storage.s3_address import endpoint, region
 
-_IVY_JARS = Path.home() / ".ivy2" / "jars"
 # The dependencies of a version of hadoop-aws that Spark does not have (from its pom.xml on Maven Central).
 _DEPENDENCIES = {
     "3.3.4": ("com.amazonaws_aws-java-sdk-bundle-1.12.262", "org.wildfly.openssl_wildfly-openssl-1.0.7.Final")
 }
 
 
-def connector_config(hadoop_version: str, jars: Path = _IVY_JARS) -> dict[str, str]:
+def ivy_directory() -> Path:
+    """Returns Ivy's directory, below ``HOME``: Java's own home directory is that of the list of users, or ``?``."""
+    name_user()
+    return Path.home() / ".ivy2"
+
+
+def connector_config(hadoop_version: str, jars: Path | None = None) -> dict[str, str]:
     """Returns the setting that adds the connector to a local session.
 
     The first session fetches 280 MB from Maven Central, and prints long messages about it. Later sessions take the jars
@@ -29,10 +34,10 @@ def connector_config(hadoop_version: str, jars: Path = _IVY_JARS) -> dict[str, s
 
     Args:
         hadoop_version: Version of Spark's own Hadoop jars.
-        jars: Directory of the jars that Ivy has fetched.
+        jars: Directory of the jars that Ivy has fetched; by default that of ``ivy_directory``.
     """
     names = (f"org.apache.hadoop_hadoop-aws-{hadoop_version}", *_DEPENDENCIES.get(hadoop_version, ()))
-    files = [jars / f"{name}.jar" for name in names]
+    files = [(jars or ivy_directory() / "jars") / f"{name}.jar" for name in names]
     # A truncated jar is not recognised as a zip file, because the directory of a zip file is at its end.
     if hadoop_version in _DEPENDENCIES and all(file.exists() and zipfile.is_zipfile(file) for file in files):
         return {"spark.driver.extraClassPath": ":".join(map(str, files))}

@@ -2,8 +2,10 @@
 
 import os
 import re
+import resource
 import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -12,9 +14,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spark_steps.environment import export
+from spark_steps.environment import export, name_user
 from spark_steps.errors import FruitsError
-from spark_steps.spark import class_archive, connector
+from spark_steps.spark import class_archive, connector, other_installations
 from spark_steps.storage import s3_address
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 SPARK_JAVA_VERSION = "17"
 _TASK_ATTEMPTS = 3
+# With 256 Java does not start: it opens each of Spark's jars.
+_LEAST_OPEN_FILES = 512
 
 
 def find_java_home() -> Path:
@@ -44,14 +48,23 @@ def find_java_home() -> Path:
 
 def _java_version(java_home: Path) -> str | None:
     release = java_home / "release"
-    if not (java_home / "bin" / "java").exists() or not release.exists():
+    if not os.access(java_home / "bin" / "java", os.X_OK) or not os.access(release, os.R_OK):
         return None
-    match = re.search(r'^JAVA_VERSION="(\d+)', release.read_text(), flags=re.MULTILINE)
+    match = re.search(r'^JAVA_VERSION="(\d+)', release.read_text(errors="replace"), flags=re.MULTILINE)
     return match.group(1) if match else None
 
 
 def use_local_runtimes() -> None:
-    """Makes Spark use a Java 17 and this Python interpreter; call before the first session of the process."""
+    """Makes Spark use its own jars, a Java 17 and this Python interpreter; call before the process's first session.
+
+    Raises:
+        FruitsError: ``PYTHONPATH`` has another version of a package, or this process may open too few files.
+    """
+    _allow_open_files()
+    other_installations.check_python_path()
+    other_installations.unset_other_installations()
+    # PySpark's own search also takes the parent of the current directory, if another Spark is there.
+    export("SPARK_HOME", str(_installed_spark()))
     export("JAVA_HOME", str(find_java_home()))
     # Otherwise workers run the first python3 on the PATH, which may lack numpy or have another version.
     export("PYSPARK_PYTHON", sys.executable)
@@ -59,12 +72,24 @@ def use_local_runtimes() -> None:
     # Spark starts its workers with python -m, which would import a file numpy.py from the current directory, for
     # example one among photos of other people.
     export("PYTHONSAFEPATH", "1")
-    # Java takes the encoding of file names from the locale. Under LC_ALL=C, as in cron, it misses a folder Café.
-    locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
-    if "utf-8" not in locale.lower() and "utf8" not in locale.lower():
-        export("LC_ALL", "C.UTF-8")
+    # Java takes the encoding of file names from the locale. Under LC_ALL=C, as in cron, and under the name of a locale
+    # that is not installed, it misses a folder Café. C.UTF-8 needs no installation.
+    export("LC_ALL", "C.UTF-8")
     _leave_the_end_of_java_to_the_step()
+    if name_user():
+        _name_user_in_java(os.environ["USER"])
     connector.use_boto3_credentials_in_java()
+
+
+def _allow_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < _LEAST_OPEN_FILES:
+        raise FruitsError(
+            f"This process may have only {hard} files open (ulimit -n), and Spark's Java needs {_LEAST_OPEN_FILES}. "
+            "Have the limit raised, to 4096 for example."
+        )
+    if soft != resource.RLIM_INFINITY and soft < _LEAST_OPEN_FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_LEAST_OPEN_FILES, hard))
 
 
 @lru_cache(maxsize=1)
@@ -81,11 +106,30 @@ def _leave_the_end_of_java_to_the_step() -> None:
     AccumulatorServer.handle_error = report_unless_java_has_ended  # type: ignore[assignment,method-assign]
 
 
-def hadoop_version() -> str:
-    """Returns the version of the Hadoop jars in this Spark; the connector for S3 must have the same version."""
+def _installed_spark() -> Path:
     import pyspark
 
-    jars = (Path(pyspark.__file__).parent / "jars").glob("hadoop-client-api-*.jar")
+    return Path(pyspark.__file__).parent
+
+
+@lru_cache(maxsize=1)
+def _name_user_in_java(name: str) -> None:
+    """Makes Hadoop take a name for the user: it looks it up in the list of users only, and fails with a null name."""
+    context: Any = import_module("pyspark.context")
+    launch = context.launch_gateway
+
+    def launch_with_user(*given: Any, **named: Any) -> Any:
+        gateway = launch(*given, **named)
+        users = gateway.jvm.org.apache.hadoop.security.UserGroupInformation
+        users.setLoginUser(users.createRemoteUser(name))
+        return gateway
+
+    context.launch_gateway = launch_with_user
+
+
+def hadoop_version() -> str:
+    """Returns the version of the Hadoop jars in this Spark; the connector for S3 must have the same version."""
+    jars = (_installed_spark() / "jars").glob("hadoop-client-api-*.jar")
     return next(jars).stem.removeprefix("hadoop-client-api-")
 
 
@@ -100,6 +144,8 @@ def local_spark_config(cores: str = "*", driver_memory: str = "1g", locations: I
     return {
         # Allow retries: without the second number the run fails if the system kills a task's worker, mostly for memory.
         "spark.master": f"local[{cores},{_TASK_ATTEMPTS}]",
+        "spark.local.dir": temporary_directory(),
+        "spark.jars.ivy": str(connector.ivy_directory()),
         "spark.app.name": "fruits",
         "spark.driver.memory": driver_memory,
         # Set both, so that Spark starts on a machine whose host name does not resolve or resolves to a VPN.
@@ -111,7 +157,12 @@ def local_spark_config(cores: str = "*", driver_memory: str = "1g", locations: I
         # of the time of a short run: without it 3,000 rows were listed and written in 16 s instead of 22 s, start-up
         # included, on 2 cores.
         "spark.driver.extraJavaOptions": " ".join(
-            ["-XX:TieredStopAtLevel=1", *_logging(), *class_archive.java_options(find_java_home())]
+            [
+                "-XX:TieredStopAtLevel=1",
+                f'"-Dlog4j2.configurationFile={Path(__file__).parent / "conf" / "log4j2.properties"}"',
+                f'"-Djava.io.tmpdir={temporary_directory()}"',
+                *class_archive.java_options(find_java_home()),
+            ]
         ),
         "spark.python.daemon.module": _daemon_module(),
         "spark.ui.enabled": "false",
@@ -121,10 +172,18 @@ def local_spark_config(cores: str = "*", driver_memory: str = "1g", locations: I
     }
 
 
-def _logging() -> list[str]:
-    # Not set by SPARK_CONF_DIR, which would be on the class path: a class archive does not allow directories there.
-    own = "SPARK_CONF_DIR" not in os.environ
-    return [f'"-Dlog4j2.configurationFile={Path(__file__).parent / "conf" / "log4j2.properties"}"'] if own else []
+def temporary_directory() -> str:
+    """Returns the directory for temporary files of Spark and Java: Python's own choice, which follows ``TMPDIR``.
+
+    Raises:
+        FruitsError: There is no directory in which temporary files can be written.
+    """
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise FruitsError(
+            f"There is no directory for temporary files: {error.strerror}. Set TMPDIR to one in which you may write."
+        ) from error
 
 
 def _daemon_module() -> str:
@@ -208,4 +267,7 @@ SESSION_CONFIG = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "512",
     "spark.sql.shuffle.partitions": "16",
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    # For Spark ML's files. Spark's default, snappy, and zstd load a native library from the temporary directory, which
+    # fails where that is mounted noexec. gzip is part of Java.
+    "spark.sql.parquet.compression.codec": "gzip",
 }

@@ -51,6 +51,14 @@ def test_the_home_of_a_store_of_any_name_has_a_path_that_dagster_reads_its_confi
         assert not (homes / name).exists()
 
 
+def test_a_home_that_cannot_be_written_is_told_with_its_variable(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (homes / "file").touch()
+    for given in (homes / "file", homes / "file" / "below"):
+        monkeypatch.setenv("DAGSTER_HOME", str(given))
+        with pytest.raises(FruitsError, match=f"Dagster cannot keep its runs in {given}: .*Set DAGSTER_HOME"):
+            home.dagster_home(str(homes / "results"))
+
+
 def test_a_home_with_an_earlier_configuration_of_ours_gets_the_present_one(
     homes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,7 +118,11 @@ def test_the_current_model_is_the_one_made_current(network_file: Path, tmp_path:
     assert current_model(cache) == model
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_model_is_refused_whatever_keras_and_tensorflow_are_told_to_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "a backend that is not installed")
+    monkeypatch.setenv("XLA_FLAGS", "--an_unknown_flag")
     (tmp_path / "not.tflite").write_bytes(b"not a model at all")
     with pytest.raises(FruitsError, match=r"not\.tflite is no LiteRT model"):
         load_model(str(tmp_path / "not.tflite"), str(tmp_path))

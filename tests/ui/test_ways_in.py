@@ -35,10 +35,21 @@ def test_dagsters_and_dgs_command_lines_take_a_partition_and_a_range(place: Plac
     assert "raw_images" in json.dumps(listed)
 
 
-def test_the_command_runs_reports_and_leaves_its_runs_for_the_ui(place: Place) -> None:
+# What other programs of a machine may have set. Whoever asks AWS fails, as does whoever follows the variables.
+OF_OTHER_PROGRAMS = {
+    **{"SPARK_HOME": "/nowhere", "PYSPARK_SUBMIT_ARGS": "--master yarn", "HADOOP_CONF_DIR": "/nowhere"},
+    **{"AWS_PROFILE": "nobody", "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"},
+}
+
+
+def test_the_command_runs_reports_and_leaves_its_runs_for_the_ui_whatever_other_programs_have_set(
+    place: Place,
+) -> None:
+    place.environment |= OF_OTHER_PROGRAMS
     (place.images / "Plum" / "letter.jpg").write_text("not a photo")
     ran = place.run("fruits", "run", "--components", "5")
     assert "25 photos in 8 folders" in ran.stderr
+    assert "Not followed, because Spark has its own settings here: HADOOP_CONF_DIR, PYSPARK_" in ran.stderr
     assert "kept by 5 components" in ran.stdout
     told = json.loads(place.run("fruits", "report", "--store", place.store.root, "--json").stdout)
     assert (told["folders"], told["photos"], told["reduced"], told["components"]) == (8, 25, 24, 5)

@@ -1,6 +1,5 @@
 """Settings, costs and runtimes: each wrong value is named with its remedy."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -40,15 +39,6 @@ def test_a_store_keeps_what_it_was_asked_for_where_nobody_asks_for_components() 
 def test_names_with_hash_and_question_mark_survive_a_file_uri_and_slashes_collapse() -> None:
     assert read_settings(images="file:///a#b/c?d").images == "/a#b/c?d"
     assert read_settings(images="//data/photos/").images == "/data/photos"
-
-
-def test_spark_gets_a_locale_that_knows_accents(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LC_ALL", "C")
-    session.use_local_runtimes()
-    assert os.environ["LC_ALL"] == "C.UTF-8"
-    monkeypatch.setenv("LC_ALL", "fr_FR.UTF-8")
-    session.use_local_runtimes()
-    assert os.environ["LC_ALL"] == "fr_FR.UTF-8"
 
 
 @pytest.mark.parametrize(

@@ -89,11 +89,29 @@ def test_an_error_of_others_stays_what_it_is() -> None:
     assert reason(result.all_events) == "ValueError: no sentence"
 
 
+def test_an_error_before_any_step_is_told_too() -> None:
+    @dg.resource
+    def bucket(_: dg.InitResourceContext) -> None:
+        denied.__wrapped__()  # type: ignore[attr-defined]
+
+    job = dg.GraphDefinition("g", node_defs=[dg.op(name="o", required_resource_keys={"bucket"})(lambda: None)]).to_job(
+        resource_defs={"bucket": bucket}
+    )
+    result = job.execute_in_process(raise_on_error=False)
+    assert not result.get_step_failure_events()
+    assert reason(result.all_events) == SENTENCE
+
+
 def test_our_own_sentence_goes_before_the_error_that_caused_it_where_nothing_has_put_it_first() -> None:
     result, message, causes = ran(denied.__wrapped__)  # type: ignore[attr-defined]
     assert "Error occurred while executing op" in message
     assert causes[-1] == "OSError: An error occurred (NoSuchBucket)\n"
     assert reason(result.all_events) == SENTENCE
+
+
+def test_a_java_that_does_not_start_is_told_in_a_sentence() -> None:
+    recorded = "pyspark.errors.exceptions.base.PySparkRuntimeError: [JAVA_GATEWAY_EXITED] Java gateway process exited"
+    assert "Check FRUITS_DRIVER_MEMORY and JAVA_TOOL_OPTIONS" in str(own_sentence(recorded))
 
 
 def test_each_error_of_ours_that_a_worker_of_spark_raises_has_its_sentence() -> None:

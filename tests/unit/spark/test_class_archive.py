@@ -13,17 +13,6 @@ def test_without_an_archive_java_gets_no_option_for_one(monkeypatch: pytest.Monk
     assert class_archive.java_options(session.find_java_home()) == []
 
 
-@pytest.mark.parametrize("name", ["SPARK_CONF_DIR", "SPARK_HOME"])
-def test_a_spark_of_the_users_own_gets_no_archive(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("sys.prefix", str(tmp_path))
-    archive = class_archive.archive_of(session.find_java_home())
-    archive.parent.mkdir(parents=True)
-    archive.touch()
-    assert class_archive.java_options(session.find_java_home())
-    monkeypatch.setenv(name, str(tmp_path))
-    assert class_archive.java_options(session.find_java_home()) == []
-
-
 def test_an_archive_that_cannot_be_written_is_told_with_what_it_means(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
