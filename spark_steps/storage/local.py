@@ -4,6 +4,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,18 @@ class LocalFiles(PyarrowBackend):
     def filesystem(self, location: str) -> tuple[fs.FileSystem, str]:
         """Returns the filesystem of this machine, and the path as it is."""
         return fs.LocalFileSystem(), location
+
+    def modified(self, location: str) -> datetime | None:
+        """Returns when a file was last changed, at most the last moment of the year 9999; None where there is none."""
+        try:
+            seconds = Path(location).stat().st_mtime
+        except OSError:
+            return None
+        # pyarrow's time of a file after the year 2262 is of another century.
+        first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+        if seconds >= last.timestamp():
+            return last
+        return first if seconds <= first.timestamp() else datetime.fromtimestamp(seconds, UTC)
 
     def list_own(self, location: str) -> list[fs.FileInfo]:
         """Returns all files below a directory, but neither links nor what lies behind one."""

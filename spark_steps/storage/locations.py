@@ -19,11 +19,6 @@ from pyarrow import fs
 from spark_steps.errors import FruitsError
 from spark_steps.storage.registry import backend_of, has_backend
 
-# Option of Spark's readers (DataSource.GLOB_PATHS_KEY of Spark 3.5): take paths as they are, not as patterns. Escaping
-# the patterns' characters instead fails where a name holds a colon too: Hadoop's Globber cannot parse it.
-PLAIN_PATHS = {"__globPaths__": "false"}
-
-
 # user:password@host, a colon that begins no port, and the parameters of a signed URL. No bucket has such a name.
 _SECRET = re.compile(r"^[^/?#]*(?:@|:(?!\d+(?:[/?#]|$)))|[?&](?:X-Amz-|sig=|token=)", re.IGNORECASE)
 

@@ -116,15 +116,12 @@ def test_a_link_to_a_folder_elsewhere_is_followed(tmp_path: Path) -> None:
         (tmp_path / "images" / name).symlink_to(tmp_path / "elsewhere")
     found = list_image_folders(str(tmp_path / "images"))
     assert found.photos == {"Apple": 1, "Apple/twice": 1, "Pear": 1}
-    assert found.broken_links == ()
 
 
-def test_a_broken_link_is_told_where_it_has_the_name_of_a_photo_and_is_not_hidden(tmp_path: Path) -> None:
+def test_a_broken_link_is_a_row_where_it_has_the_name_of_a_photo_and_is_not_hidden(tmp_path: Path) -> None:
     save_photo(tmp_path / "Apple" / "1.jpg")
     (tmp_path / ".trash").mkdir()
     for link in ("Apple/2.jpg", "Apple/notes.txt", "Apple/.3.jpg", ".trash/4.jpg"):
         (tmp_path / link).symlink_to(tmp_path / "nowhere")
     (tmp_path / "Apple" / "itself.jpg").symlink_to("itself.jpg")
-    found = list_image_folders(str(tmp_path))
-    assert found.broken_links == (f"{tmp_path}/Apple/2.jpg", f"{tmp_path}/Apple/itself.jpg")
-    assert found.photos == {"Apple": 1}
+    assert list_image_folders(str(tmp_path)).photos == {"Apple": 3}

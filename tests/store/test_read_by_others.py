@@ -50,7 +50,7 @@ FOLDERS = (
 
 
 def write_all(spark: SparkSession, store: Store, images: Path, network: MobileNetModel) -> None:
-    write_raw_images(spark, store, images)
+    write_raw_images(store, images)
     write_features(spark, store, images, network)
     model = fit(spark, store.mobilenet_features, network, PcaSettings(3))
     save(spark, model, store.pca_models)
