@@ -1,9 +1,11 @@
 """Files of this machine."""
 
+import errno
 import os
 import shutil
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,22 @@ class LocalFiles(PyarrowBackend):
         finally:
             for file in (probe, Path(f"{probe}_2")):
                 file.unlink(missing_ok=True)
+
+    def move_directory(self, source: str, target: str) -> None:
+        """Moves a directory by its name, in place of the one that is there."""
+        while True:
+            try:
+                os.rename(source, target)  # noqa: PTH104
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            else:
+                return
+            old = f"{target}-{uuid.uuid4().hex}"
+            # Another process that moves the same directory may be first.
+            with suppress(FileNotFoundError):
+                os.rename(target, old)  # noqa: PTH104
+            self.delete_directory(old)
 
     def delete_directory(self, location: str) -> None:
         """Deletes a directory and all in it; what is not there, or goes in the meantime, is no error."""
