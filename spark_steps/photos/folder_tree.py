@@ -164,7 +164,7 @@ def _scan(images: str, folder: str) -> Folder:
             if _is_folder(entry):
                 _add_subfolder(found, entry)
             elif not is_photo(entry.name):
-                found.others.append(entry.name)
+                found.others.append(_as_text(entry.name))
             elif (photo := _photo(entry)) is not None:
                 _check_text(location, entry.name)
                 found.photos.append(photo)
@@ -205,12 +205,16 @@ def _photo(entry: os.DirEntry[str]) -> ListedPhoto | None:
     return _dated(entry.name, status.st_size, status.st_mtime_ns)
 
 
+def _as_text(name: str) -> str:
+    """Returns a name whose bytes that are not UTF-8 are escaped."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
 def _check_text(location: str, name: str) -> None:
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        shown = os.fsencode(name).decode(errors="backslashreplace")
         raise FruitsError(
-            f"Below {location} the name {shown} is not UTF-8. Rename it; convmv -r -f latin1 -t utf8 --notest renames "
-            "all of a folder."
+            f"Below {location} the name {_as_text(name)} is not UTF-8. Rename it; convmv -r -f latin1 -t utf8 --notest "
+            "renames all of a folder."
         ) from error

@@ -73,9 +73,10 @@ def test_files_that_are_no_photos_are_named_and_have_no_row(tmp_path: Path) -> N
     save_photo(tmp_path / "Apple" / "1.jpg")
     for name in ("notes.txt", ".DS_Store", "._1.jpg", "jpg", "_notes.md"):
         (tmp_path / "Apple" / name).write_text("x")
+    Path(os.fsdecode(bytes(tmp_path / "Apple") + b"/caf\xe9.txt")).write_text("x")
     found = find_photos(str(tmp_path), ["Apple"], MAX_BYTES)
     assert found.rows["Apple"].num_rows == 1
-    assert found.others == {"Apple": [".DS_Store", "._1.jpg", "_notes.md", "jpg", "notes.txt"]}
+    assert found.others == {"Apple": [".DS_Store", "._1.jpg", "_notes.md", "caf\\xe9.txt", "jpg", "notes.txt"]}
 
 
 @pytest.mark.parametrize(
