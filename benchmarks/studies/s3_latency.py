@@ -53,7 +53,7 @@ def features_of_the_product(spark: SparkSession, model: MobileNetModel, images: 
     folders = list(list_image_folders(images).photos)
     limits = DecodeLimits()
     raw, features = store.raw_images, store.mobilenet_features
-    raw.write(plan_raw_images(raw, find_photos(spark, images, folders, limits.fetch.max_bytes).rows))
+    raw.write(plan_raw_images(raw, find_photos(images, folders, limits.fetch.max_bytes).rows))
 
     def run() -> int:
         update = plan_features(spark, raw, features, folders, model, limits, images, full_refresh=True)

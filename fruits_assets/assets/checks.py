@@ -58,7 +58,7 @@ def same_photos(looked_at: Scope, differing: Sequence[str], what: str) -> dg.Ass
 def every_photo_is_listed(
     context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[Store], settings: dg.ResourceParam[Settings]
 ) -> dg.AssetCheckResult:
-    """A second listing, not by Spark, finds the same photos in each folder of the run.
+    """A second listing finds the same photos in each folder of the run.
 
     Only the folders of the run are listed: a store may have millions of photos, and a request to S3 lists 1,000.
     """

@@ -4,7 +4,6 @@ import time
 
 import dagster as dg
 from dagster_aws.s3 import S3Resource
-from dagster_pyspark import LazyPySparkResource
 
 from fruits_assets.assets.common import StepLauncher, folder_table, folders_of
 from fruits_assets.assets.io_managers import TableUpdate
@@ -22,7 +21,6 @@ from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA
 @reports_failures
 def raw_images(
     context: dg.AssetExecutionContext,
-    pyspark: LazyPySparkResource,
     s3: S3Resource,
     settings: dg.ResourceParam[Settings],
     store: dg.ResourceParam[Store],
@@ -42,7 +40,7 @@ def raw_images(
     refuse_while_erasing(store)
     folders = folders_of(context)
     limit = settings.decode_limits.fetch.max_bytes
-    found = find_photos(pyspark.spark_session, settings.images, folders, limit)
+    found = find_photos(settings.images, folders, limit)
     notes = {folder: other_files(found.others.get(folder, [])) for folder in folders}
     return TableUpdate(folders, lambda: plan_raw_images(store.raw_images, found.rows), started, erased, notes=notes)
 

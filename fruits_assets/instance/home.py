@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from filelock import FileLock
 from fruits_assets.terminal.problems import disk_is_full
 from spark_steps.environment import export
 from spark_steps.errors import FruitsError
-from spark_steps.storage.locations import is_remote, with_home
+from spark_steps.storage.locations import is_remote, with_home, write_bytes
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -79,7 +78,7 @@ def dagster_home(store: str) -> Path:
         home.mkdir(parents=True, exist_ok=True)
         _bring_configuration(home / "dagster.yaml")
         # For last_store: the text names the store, and the file's modification time is when it was last used.
-        (home / "store.txt").write_text(store)
+        write_bytes(str(home / "store.txt"), store.encode())
     except OSError as error:
         if disk_is_full(error):
             raise
@@ -95,7 +94,8 @@ def dagster_home(store: str) -> Path:
 def _bring_configuration(file: Path) -> None:
     """Writes the project's ``dagster.yaml`` where there is none, or where there is an unedited earlier version."""
     if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() in _EARLIER_CONFIGURATIONS:
-        shutil.copyfile(Path(__file__).parent / "dagster.yaml", file)
+        # In one piece: another process that starts now would read an empty file.
+        write_bytes(str(file), (Path(__file__).parent / "dagster.yaml").read_bytes())
 
 
 def instance_at_the_terminal(home: Path) -> "dg.DagsterInstance":

@@ -135,12 +135,14 @@ def synchronise(instance: dg.DagsterInstance, store: Store, images: str, found: 
     refuse_while_erasing(store)
     moved = store.use_images(images)
     in_flight = partitions_in_flight(instance, registered, without=JOBS_WITHOUT_FOLDERS)
-    changes = folder_changes(found.photos, registered, in_flight)
+    changes = folder_changes({*found.photos, *found.unseen(registered)}, registered, in_flight)
     # Folders of the store that are not partitions of this Dagster instance were registered with another one.
-    elsewhere = set(store.raw_images.folders()) - set(registered) - set(found.photos)
+    stored = store.raw_images.folders()
+    elsewhere = set(stored) - set(registered) - set(found.photos) - found.unseen(stored)
     gone = sorted({*changes.drop, *elsewhere})
     for table in store.tables.values():
         table.drop(gone)
+    store.keep_passed_over(found.passed_over)
     if changes.add:
         instance.add_dynamic_partitions(IMAGE_FOLDERS, changes.add)
     for folder in changes.drop:

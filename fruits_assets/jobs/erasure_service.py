@@ -66,7 +66,10 @@ class ErasureRequest:
             check_residency(settings, locations=[location])
             request |= read_list(_text_of(location), f"The list {location}", settings.images)
         if self.older_than:
-            request |= older_than(store, datetime.now(UTC) - timedelta(days=self.older_than), settings.images)
+            now = datetime.now(UTC)
+            # At most to the first day of the year 1, where Python's times begin.
+            days = min(self.older_than, now.toordinal() - 1)
+            request |= older_than(store, now - timedelta(days=days), settings.images)
         return request
 
 

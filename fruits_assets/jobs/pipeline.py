@@ -20,7 +20,8 @@ from fruits_assets.terminal.progress import PROGRESS_LOGGER
 from spark_steps.erasure.carry_out import refuse_while_erasing
 from spark_steps.errors import FruitsError
 from spark_steps.features.weights import check_source, fetch_weights
-from spark_steps.photos.listing import PHOTO_EXTENSIONS, list_image_folders
+from spark_steps.photos.listing import list_image_folders
+from spark_steps.photos.names import PHOTO_EXTENSIONS
 from spark_steps.store.store import Store
 
 
@@ -117,7 +118,7 @@ def register_folders(
     Raises:
         FruitsError: No folder has a photo, or no folder with photos matches.
     """
-    found = list_image_folders(settings.images)
+    found = list_image_folders(settings.images, patterns)
     if not found.photos:
         at_root = f" {found.root_photos} lie at the root itself: move them into a folder." if found.root_photos else ""
         raise FruitsError(
@@ -130,12 +131,10 @@ def register_folders(
         report(f"  {changes.moved}")
     if found.root_photos:
         report(f"  warning: {found.root_photos} photos lie at the root, belong to no folder, and are not processed")
-    if found.hidden_photos:
-        report(f"  warning: {found.hidden_photos} photos in folders whose name begins with a dot are not processed")
     for sentence in found.passed_over.sentences(found.contents):
         report(f"  {sentence}")
-    for link in found.broken_links:
-        report(f"  warning: {link} is a link that leads nowhere, and is not processed")
+    for folder, why in found.unreadable.items():
+        report(f"  warning: folder {folder!r} cannot be listed ({why}), and what the store has of it stays")
     for folder in changes.refused:
         report(f"  warning: folder {folder!r} is not processed: no partition can have such a name; rename it")
     if changes.drop:

@@ -9,6 +9,7 @@ import json
 import socket
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,13 @@ _IMAGENET_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/m
 _DOWNLOAD_TIMEOUT_SECONDS = 30
 
 
-def download_imagenet() -> Path:
-    """Returns the file of the ImageNet weights in Keras' cache, downloaded at the first call.
+def download_imagenet(target: Path) -> None:
+    """Downloads the ImageNet weights.
+
+    Keras writes to a file's final name as it downloads it, where another process would take the part for the whole.
+
+    Args:
+        target: The file to write, in one piece.
 
     Raises:
         FruitsError: The weights cannot be downloaded.
@@ -33,7 +39,9 @@ def download_imagenet() -> Path:
     # Without a timeout a firewall that drops packets makes the download hang for ever.
     socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_SECONDS)
     try:
-        return Path(keras.utils.get_file(IMAGENET_FILE, _IMAGENET_URL, cache_subdir="models"))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=target.parent) as scratch:
+            Path(keras.utils.get_file(IMAGENET_FILE, _IMAGENET_URL, cache_dir=scratch)).replace(target)
     except Exception as error:
         raise FruitsError(
             f"The ImageNet weights cannot be downloaded ({error}). Bring {IMAGENET_FILE} from a machine that can, "
@@ -143,9 +151,10 @@ def _weights_sha256(model: Any, weights: str) -> str:
 
 
 def main(arguments: list[str]) -> dict[str, str]:
-    """Runs ``download`` or ``convert WEIGHTS TARGET SOURCE``, and returns the result to print."""
+    """Runs ``download TARGET`` or ``convert WEIGHTS TARGET SOURCE``, and returns the result to print."""
     if arguments[0] == "download":
-        return {"path": str(download_imagenet())}
+        download_imagenet(Path(arguments[1]))
+        return {}
     _, weights, target, source = arguments
     model = build_model(weights, source)
     Path(target).write_bytes(convert(model))

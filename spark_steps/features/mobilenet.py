@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.features.extractor import FeatureExtractor
 from spark_steps.features.weights import MobileNetModel
-from spark_steps.photos.decoding import ERASED, TRANSIENT_REASONS, decode
+from spark_steps.photos.decoding import ERASED, decode
 from spark_steps.photos.fetching import fetch
 from spark_steps.photos.limits import PHOTOS_PER_TASK, DecodeLimits
 from spark_steps.photos.tombstones import tombstone_of
@@ -114,10 +114,10 @@ def plan_features(
 ) -> FeatureUpdate:
     """Plans the rows of mobilenet_features for folders of raw_images; the network runs when they are written.
 
-    A row stays if the model, the photo's path, length and modification time, and the error of the listing are the same,
-    unless the row has a transient error (vanished, unreadable). If only the modification time differs, as after a move
-    to another disk, the photo is read, and its row stays if the bytes are the same. Files whose rows all stay are not
-    written again.
+    A row stays if the model, the photo's path, length and modification time, and the error of the listing are the same;
+    one that could not be read (vanished, unreadable) is tried again. If only the modification time differs, as after a
+    move to another disk, the photo is read, and its row stays if the bytes are the same. Files whose rows all stay are
+    not written again.
 
     Args:
         spark: The session.
@@ -217,10 +217,10 @@ def _existing_rows(features: FolderTable, file: DataFile, fingerprint: str | Non
     keys: list[_Key | None] = []
     for path, length, modified, error, image_id, model in _columns(features, file, names):
         reason = (error or "").partition(":")[0]
-        # An error without an image_id comes from the listing: photos that were read have one, unless they were erased.
+        # An error without an image_id is that of the listing, or of a failed reading, which no listing has: photos that
+        # were read have an image_id, unless they were erased.
         of_listing = error if error and image_id is None and reason != ERASED else ""
-        stays = model == fingerprint and reason not in TRANSIENT_REASONS
-        keys.append((path, length, modified, of_listing) if stays else None)
+        keys.append((path, length, modified, of_listing) if model == fingerprint else None)
     return keys
 
 

@@ -234,7 +234,9 @@ def download_imagenet() -> str:
         FruitsError: The file cannot be downloaded; the message has the remedy.
     """
     kept = _imagenet_file()
-    return str(kept) if kept.exists() else str(_run_keras(["download"])["path"])
+    if not kept.exists():
+        _run_keras(["download", str(kept)])
+    return str(kept)
 
 
 def _imagenet_file() -> Path:

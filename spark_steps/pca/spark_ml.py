@@ -1,19 +1,31 @@
 """Exports PCA models as Spark ML ``PipelineModel``s, for any Spark user."""
 
+import uuid
+
 import numpy as np
 from pyspark.ml import PipelineModel
 from pyspark.ml.feature import PCAModel, StandardScalerModel
 from pyspark.sql import SparkSession
 
 from spark_steps.pca.model import PcaModel
+from spark_steps.storage import locations
 
 
 def export_to_spark_ml(spark: SparkSession, model: PcaModel, location: str) -> None:
     """Writes a model as a Spark ML ``PipelineModel`` from a vector column ``features`` to ``reduced``.
 
     It is built in the JVM from the model's numbers and not fitted again, so both give the same results.
+
+    Two runs may export one version at the same time, and Spark's writer fails where another one writes. So each writes
+    a directory of its own, which is moved then.
     """
-    PipelineModel([_scaler(spark, model), _pca(spark, model)]).write().overwrite().save(location)
+    own = f"{location}-{uuid.uuid4().hex}"
+    try:
+        PipelineModel([_scaler(spark, model), _pca(spark, model)]).write().save(own)
+        locations.move_directory(own, location)
+    except BaseException:
+        locations.delete_directory(own)
+        raise
 
 
 def _scaler(spark: SparkSession, model: PcaModel) -> StandardScalerModel:

@@ -38,10 +38,7 @@ _UPRIGHT = {
 }
 
 NOT_AN_IMAGE, TRUNCATED, DAMAGED = "not an image", "truncated", "damaged"
-VANISHED, UNREADABLE = "vanished", "unreadable"
 ERASED = "erased"
-# Errors that may be transient: a later run retries the photo.
-TRANSIENT_REASONS = (VANISHED, UNREADABLE)
 
 
 def reasons(errors: Iterable[str]) -> Counter[str]:

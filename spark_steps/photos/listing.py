@@ -1,27 +1,23 @@
 """Finds the photos of image folders: one row for each photo, none left out."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 import pyarrow as pa
 from pyarrow import fs
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from spark_steps.errors import FruitsError
-from spark_steps.photos.folder_tree import broken_links
-from spark_steps.photos.other_files import PassedOver, ending_of
-from spark_steps.spark.interruptible import collect
+from spark_steps.photos.folder_tree import Folder, ListedPhoto, list_folder, unlistable, walk
+from spark_steps.photos.names import ending_of
+from spark_steps.photos.other_files import PassedOver
 from spark_steps.storage import locations
 from spark_steps.storage.parallel import for_each
 from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange
 from spark_steps.tables.row_ranges import compare
 from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA
-
-PHOTO_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff")
 
 
 @dataclass(frozen=True)
@@ -38,11 +34,11 @@ class FolderContents:
     length: int = 0
     newest: int = 0
 
-    def with_photo(self, info: fs.FileInfo) -> "FolderContents":
-        """Returns the contents with one more photo."""
-        # Truncated and not rounded, as in Spark.
-        changed = info.mtime_ns // 1_000_000
-        return FolderContents(self.photos + 1, self.length + info.size, max(self.newest, changed))
+    @classmethod
+    def of(cls, photos: Sequence[ListedPhoto]) -> "FolderContents":
+        """Returns the contents of a folder with the given photos."""
+        newest = max((photo.modified or 0 for photo in photos), default=0)
+        return cls(len(photos), sum(photo.length for photo in photos), max(0, newest))
 
 
 @dataclass(frozen=True)
@@ -52,21 +48,24 @@ class ImageFolders:
     Attributes:
         contents: Contents of each folder with at least one photo, by the folder's path relative to the root, sorted.
         root_photos: Number of photos in the root itself; they belong to no folder and are not processed.
-        hidden_photos: Number of photos in folders whose name begins with a dot; they are not processed.
-        broken_links: Broken symbolic links with a photo's name, sorted; they are not processed.
-        passed_over: Files that are not readable photos, without hidden files.
+        passed_over: Files that are not readable photos, and folders that are hidden or a system's own.
+        unreadable: Folders that cannot be listed, and why.
     """
 
     contents: dict[str, FolderContents] = field(default_factory=dict)
     root_photos: int = 0
-    hidden_photos: int = 0
-    broken_links: tuple[str, ...] = ()
     passed_over: PassedOver = field(default_factory=PassedOver)
+    unreadable: dict[str, str] = field(default_factory=dict)
 
     @property
     def photos(self) -> dict[str, int]:
         """Number of photos of each folder."""
         return {folder: contents.photos for folder, contents in self.contents.items()}
+
+    def unseen(self, folders: Iterable[str]) -> set[str]:
+        """Returns those of some folders that may still be there, because they lie where nothing can be listed."""
+        hidden = tuple(f"{folder}/" for folder in self.unreadable)
+        return {folder for folder in folders if f"{folder}/".startswith(hidden)}
 
 
 @dataclass(frozen=True)
@@ -82,72 +81,45 @@ class FoundPhotos:
     others: dict[str, list[str]]
 
 
-def is_photo(name: str) -> bool:
-    """Returns whether a file name is that of a photo: it has a known extension, in any case, and no leading dot."""
-    return not name.startswith(".") and "." in name and name.rsplit(".", 1)[1].lower() in PHOTO_EXTENSIONS
-
-
-def list_image_folders(images: str) -> ImageFolders:
+def list_image_folders(images: str, patterns: Sequence[str] = ("*",)) -> ImageFolders:
     """Lists the folders below an images root, at any depth, that hold at least one photo.
-
-    Photos in directories whose name begins with a dot are only counted; they belong to no folder.
 
     Args:
         images: The images root, a normalised location.
+        patterns: Shell patterns of the folders that are needed.
 
     Raises:
-        FruitsError: The images root does not exist, is a file, or cannot be listed.
+        FruitsError: The images root does not exist, is a file, or cannot be listed, as a folder that is needed.
     """
     check_images_root(images)
-    broken = () if locations.is_remote(images) else _broken_photos(images)
-    _, root = locations.filesystem_of(images)
     contents: dict[str, FolderContents] = {}
     passed_over: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    hidden = 0
-    try:
-        found = locations.list_files(images, recursive=True)
-    except OSError as error:
-        raise _unlistable(images, error) from error
-    for info in found:
-        if info.type != fs.FileType.File:
-            continue
-        folder = info.path[len(root) + 1 : -len(info.base_name) - 1]
-        parts = folder.split("/")
-        # A key in S3 may have an empty part (a//b.jpg). Such a folder cannot be listed: count its photos as the root's.
-        folder = folder if all(parts) else ""
-        photo, in_hidden = is_photo(info.base_name), any(part.startswith(".") for part in parts)
-        if photo and in_hidden:
-            hidden += 1
-        elif photo:
-            contents[folder] = contents.get(folder, FolderContents()).with_photo(info)
-        elif not in_hidden and (ending := ending_of(info.base_name)) is not None:
-            passed_over[folder][ending] += 1
+    system_folders: list[str] = []
+    unreadable: dict[str, str] = {}
+    for folder in walk(images):
+        if folder.error is not None:
+            if not folder.path or any(_may_match(folder.path, pattern) for pattern in patterns):
+                raise unlistable(f"{images}/{folder.path}".rstrip("/"), folder.error)
+            unreadable[folder.path] = folder.error
+        if folder.photos:
+            contents[folder.path] = FolderContents.of(folder.photos)
+        endings = [ending for name in folder.others if (ending := ending_of(name)) is not None]
+        if endings:
+            passed_over[folder.path].update(endings)
+        system_folders += [f"{folder.path}/{name}".lstrip("/") for name in folder.passed_over]
     at_root = contents.pop("", FolderContents())
-    return ImageFolders(dict(sorted(contents.items())), at_root.photos, hidden, broken, PassedOver(passed_over))
+    passed = PassedOver(passed_over, tuple(sorted(system_folders)))
+    return ImageFolders(dict(sorted(contents.items())), at_root.photos, passed, unreadable)
 
 
-def _broken_photos(images: str) -> tuple[str, ...]:
-    try:
-        links = (link for link in broken_links(images) if "/." not in link.removeprefix(images))
-        return tuple(link for link in links if is_photo(link.rpartition("/")[2]))
-    except OSError as error:
-        raise _unlistable(images, error) from error
-
-
-def _unlistable(images: str, error: OSError) -> FruitsError:
-    return FruitsError(f"{images} cannot be listed: {error}. Check its permissions.")
+def _may_match(folder: str, pattern: str) -> bool:
+    """Returns whether a pattern matches a folder, or names one below it."""
+    return fnmatchcase(folder, pattern) or pattern.startswith(f"{folder}/")
 
 
 def count_photos(images: str, folders: Iterable[str]) -> dict[str, int]:
-    """Returns the number of photos in each of the given folders, by a listing other than Spark's."""
-
-    def count(folder: str) -> int:
-        infos = locations.list_files(f"{images}/{folder}")
-        return sum(info.type == fs.FileType.File and is_photo(info.base_name) for info in infos)
-
-    names = list(folders)
-    check_below_root(names)
-    return dict(zip(names, for_each(count, names), strict=True))
+    """Returns the number of photos in each of the given folders, by a new listing."""
+    return {folder: 0 if found is None else len(found.photos) for folder, found in _listed(images, folders).items()}
 
 
 def check_images_root(images: str) -> None:
@@ -166,103 +138,51 @@ def check_below_root(folders: Iterable[str]) -> None:
             raise FruitsError(f"{folder!r} is no folder below the images root. Run sync_image_folders to drop it.")
 
 
-def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_bytes: int) -> FoundPhotos:
-    """Lists the files of image folders without opening one: with Spark's ``binaryFile``, in S3 with S3's own listing.
+def find_photos(images: str, folders: Sequence[str], max_bytes: int) -> FoundPhotos:
+    """Lists the files of image folders without opening one.
 
-    In S3 ``binaryFile`` would make one more request for the status of each photo, one after the other in each task. A
-    listing returns 1,000 photos per request.
-
-    A photo that is empty or longer than ``max_bytes`` has the reason in ``error``. Files of subfolders belong to the
-    subfolders. ``label`` is the last component of the folder.
+    A photo that is empty, longer than ``max_bytes`` or no file has the reason in ``error``. Files of subfolders belong
+    to the subfolders. ``label`` is the last component of the folder.
 
     Args:
-        spark: The session.
         images: The images root, a normalised location.
         folders: Folders relative to the root.
         max_bytes: Length above which a photo is not read.
 
     Raises:
-        FruitsError: The root or one of the folders does not exist.
+        FruitsError: The root or one of the folders does not exist, or cannot be listed.
     """
     check_images_root(images)
-    check_below_root(folders)
-    files = _files_of(images, folders)
-    if missing := [folder for folder in folders if files[folder] is None]:
+    listed = _listed(images, folders)
+    if missing := [folder for folder in folders if listed[folder] is None]:
         raise FruitsError(
             f"{len(missing)} of the folders are no longer under {images}, the first is {missing[0]!r}. "
             "Run the job sync_image_folders to drop them."
         )
-    if locations.is_remote(images):
-        listed = [
-            (folder, info.base_name, info.size, _milliseconds(info.mtime_ns // 1000), info.type == fs.FileType.File)
-            for folder, infos in files.items()
-            for info in infos or ()
-        ]
-    else:
-        listed = [*_seen_by_spark(spark, images, folders), *_passed_over_by_spark(files)]
-    photos: dict[str, list[tuple[str, int, int]]] = {folder: [] for folder in folders}
-    others: dict[str, list[str]] = {}
-    for folder, name, length, modified, is_file in listed:
-        if is_file and is_photo(name):
-            photos[folder].append((f"{folder}/{name}", length, modified))
-        else:
-            others.setdefault(folder, []).append(name)
-    rows = {folder: _rows(folder, sorted(found), max_bytes) for folder, found in photos.items()}
-    return FoundPhotos(rows, {folder: sorted(names) for folder, names in others.items()})
-
-
-_Listed = tuple[str, str, int, int, bool]
-
-
-def _seen_by_spark(spark: SparkSession, images: str, folders: Sequence[str]) -> Iterator[_Listed]:
-    """Yields folder, name, length, modification time (microseconds) and True for the files that binaryFile finds."""
-    if not folders:
-        return
-    reader = (
-        spark.read.format("binaryFile")
-        .option("recursiveFileLookup", "true")
-        # A file that is deleted after the listing must not fail the job.
-        .option("ignoreMissingFiles", "true")
-        .options(**locations.PLAIN_PATHS)
+    found = [folder for folder in listed.values() if folder is not None]
+    return FoundPhotos(
+        {folder.path: _rows(folder, max_bytes) for folder in found},
+        {folder.path: sorted(folder.others) for folder in found if folder.others},
     )
-    found = reader.load([f"{images}/{folder}" for folder in listing_roots(folders)]).select(
-        # Spark returns file:/a for /a.
-        F.regexp_replace("path", "^file:/+", "/").substr(len(images) + 2, 1 << 30).alias("path"),
-        "length",
-        F.unix_micros("modificationTime").alias("modified"),
-    )
-    wanted = set(folders)
-    # binaryFile sizes its tasks as if it read the files, at 4 MiB or more per photo. No file is read here, so one task
-    # per core is enough.
-    few = {"spark.sql.files.openCostInBytes": "1", "spark.sql.files.maxPartitionBytes": str(1 << 50)}
-    with _settings(spark, few):
-        collected = collect(found)
-    for path, length, modified in collected:
-        folder, _, name = path.rpartition("/")
-        if folder in wanted:
-            yield folder, name, length, modified, True
 
 
-def _passed_over_by_spark(files: Mapping[str, Iterable[fs.FileInfo] | None]) -> Iterator[_Listed]:
-    """Yields the same for the files that binaryFile skips: hidden files, empty files and broken links."""
-    for folder, infos in files.items():
-        for info in infos or ():
-            # Spark skips empty files (PartitioningAwareFileIndex.isNonEmptyFile). A broken link has no size.
-            if not info.size or hidden_from_spark(info.base_name):
-                modified = _milliseconds(info.mtime_ns // 1000)
-                yield folder, info.base_name, info.size, modified, info.type == fs.FileType.File
+def _listed(images: str, folders: Iterable[str]) -> dict[str, Folder | None]:
+    names = list(folders)
+    check_below_root(names)
+    return dict(zip(names, for_each(lambda folder: list_folder(images, folder), names), strict=True))
 
 
-def _milliseconds(microseconds: int) -> int:
-    """Returns a time in microseconds, truncated to whole milliseconds as by binaryFile."""
-    return microseconds // 1000 * 1000
-
-
-def _rows(folder: str, photos: Sequence[tuple[str, int, int]], max_bytes: int) -> pa.Table:
-    paths, lengths, modified = zip(*photos, strict=True) if photos else ((), (), ())
-    label = folder.rpartition("/")[2]
-    errors = [_listing_error(length, max_bytes) for length in lengths]
-    columns = [paths, [label] * len(paths), lengths, modified, errors]
+def _rows(folder: Folder, max_bytes: int) -> pa.Table:
+    photos = sorted(folder.photos, key=lambda photo: photo.name)
+    label = folder.path.rpartition("/")[2]
+    modified = [None if photo.modified is None else photo.modified * 1000 for photo in photos]
+    columns = [
+        [f"{folder.path}/{photo.name}" for photo in photos],
+        [label] * len(photos),
+        [photo.length for photo in photos],
+        modified,
+        [photo.error or _listing_error(photo.length, max_bytes) for photo in photos],
+    ]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, RAW_IMAGES_SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=RAW_IMAGES_SCHEMA)
 
@@ -315,55 +235,3 @@ def _keys(rows: pa.Table) -> list[tuple[object, ...]]:
     modified = rows["modification_time"].cast(pa.int64())
     columns = (column.to_pylist() for column in (rows["path"], rows["length"], modified, rows["error"]))
     return list(zip(*columns, strict=True))
-
-
-def listing_roots(folders: Iterable[str]) -> list[str]:
-    """Returns the folders from which a recursive listing by Spark reaches each of the given folders once.
-
-    A folder below another given folder is reached from there, unless Spark hides it (see ``hidden_from_spark``).
-    """
-    wanted = set(folders)
-    return sorted(folder for folder in wanted if not _is_reached(folder, wanted))
-
-
-def _is_reached(folder: str, wanted: set[str]) -> bool:
-    parent, _, name = folder.rpartition("/")
-    if not parent or hidden_from_spark(name):
-        return False
-    return parent in wanted or _is_reached(parent, wanted)
-
-
-def hidden_from_spark(name: str) -> bool:
-    """Returns whether Spark's file sources skip a name without a message.
-
-    The rule is ``HadoopFSUtils.shouldFilterOutPathName`` of Spark 3.5. It hides names like ``_DSC1234.JPG``, which many
-    cameras give to photos in Adobe RGB.
-    """
-    return (name.startswith("_") and "=" not in name) or name.startswith(".") or name.endswith("._COPYING_")
-
-
-def _files_of(images: str, folders: Sequence[str]) -> dict[str, list[fs.FileInfo] | None]:
-    """Returns the files of each folder, None for a folder that does not exist."""
-
-    def files(folder: str) -> list[fs.FileInfo] | None:
-        try:
-            return locations.list_files(f"{images}/{folder}", must_exist=True)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-
-    return dict(zip(folders, for_each(files, folders), strict=True))
-
-
-@contextmanager
-def _settings(spark: SparkSession, settings: dict[str, str]) -> Iterator[None]:
-    before = {key: spark.conf.get(key, None) for key in settings}
-    for key, value in settings.items():
-        spark.conf.set(key, value)
-    try:
-        yield
-    finally:
-        for key, old in before.items():
-            if old is None:
-                spark.conf.unset(key)
-            else:
-                spark.conf.set(key, old)

@@ -1,30 +1,28 @@
-"""Counts the files below an images root that are not readable photos, by ending, for a message about them."""
+"""Counts what is passed over below an images root: files that are not readable photos, and folders of systems."""
 
-import re
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 # Formats of photos that this platform does not decode: those of phones, and raw formats of cameras.
 _PHOTOS_TO_CONVERT = frozenset(
     (".heic", ".heif", ".avif", ".jxl", ".jp2", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".psd")
 )
-# Files that operating systems create in folders. .DS_Store is not listed here because its dot hides it.
-_OF_SYSTEMS = ("thumbs.db", "desktop.ini")
 _ENDINGS_SHOWN = 6
 _FOLDERS_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class PassedOver:
-    """The files that a listing skipped.
+    """The files and folders that a listing skipped.
 
     Attributes:
         by_folder: Number of files by folder and by ending, such as ``.heic``, or ``""`` for none.
+        system_folders: Paths of the folders that are hidden or a system's own, sorted.
     """
 
     by_folder: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    system_folders: tuple[str, ...] = ()
 
     @property
     def endings(self) -> dict[str, int]:
@@ -39,7 +37,7 @@ class PassedOver:
         """One sentence without its full stop; empty if no file was skipped."""
         count = sum(self.endings.values())
         files = "1 file is no photo" if count == 1 else f"{count:,} files are no photos"
-        return f"{files} that can be read: {_listed(self.endings)}" if count else ""
+        return f"{files} that can be read: {summed_up(self.endings)}" if count else ""
 
     def to_convert(self, with_photos: Container[str]) -> dict[str, Mapping[str, int]]:
         """Returns the folders whose only photos are of formats that cannot be read.
@@ -69,33 +67,30 @@ class PassedOver:
             known = not _PHOTOS_TO_CONVERT.isdisjoint(self.endings)
             yield self.in_words + ("; docs/formats.md says how to convert photos" if known else "")
         if folders := self.to_convert(with_photos):
-            named = [f"{folder!r} ({_listed(endings)})" for folder, endings in list(folders.items())[:_FOLDERS_SHOWN]]
-            more = len(folders) - len(named)
+            yield f"warning: {alone(folders)}"
+        if self.system_folders:
+            names = Counter(folder.rpartition("/")[2] for folder in self.system_folders)
+            most = [f"{name!r}{f' ({count:,} times)' if count > 1 else ''}" for name, count in names.most_common()]
+            more = f" and {len(most) - _FOLDERS_SHOWN:,} more" if len(most) > _FOLDERS_SHOWN else ""
             yield (
-                f"warning: no photo can be read in {', '.join(named)}{f' and {more:,} more folders' if more else ''}: "
-                "save the photos as JPEG"
+                f"warning: {', '.join(most[:_FOLDERS_SHOWN])}{more} not processed: folders that are hidden or a "
+                "system's own"
             )
 
 
-def ending_of(name: str) -> str | None:
-    """Returns the ending of a file's name in lower case, ``""`` if it has none.
-
-    Returns None for a hidden file and for a file that an operating system creates.
-
-    Args:
-        name: Name of a file that is not a photo.
-    """
-    if name.startswith(".") or name.lower() in _OF_SYSTEMS:
-        return None
-    ending = Path(name).suffix.lower()
-    return ending if re.fullmatch(r"\.\w{1,10}", ending) else ""
+def alone(folders: Mapping[str, Mapping[str, int]]) -> str:
+    """Returns a sentence, without its full stop, about folders with photos of unreadable formats alone."""
+    named = [f"{folder!r} ({summed_up(endings)})" for folder, endings in list(folders.items())[:_FOLDERS_SHOWN]]
+    more = f" and {len(folders) - len(named):,} more folders" if len(folders) > len(named) else ""
+    return f"no photo can be read in {', '.join(named)}{more}: save the photos as JPEG"
 
 
 def _most_first(endings: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(endings.items(), key=lambda one: (-one[1], one[0])))
 
 
-def _listed(endings: Mapping[str, int]) -> str:
+def summed_up(endings: Mapping[str, int]) -> str:
+    """Returns numbers of files by ending as text, such as "2 .heic, 1 .txt"."""
     most = list(_most_first(endings).items())
     kinds = [f"{count:,} {ending or 'without an ending'}" for ending, count in most[:_ENDINGS_SHOWN]]
     if others := sum(count for _, count in most[_ENDINGS_SHOWN:]):

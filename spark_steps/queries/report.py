@@ -33,6 +33,8 @@ class StoreReport:
         weights: Source and sha256 of the network's weights.
         bytes: Size of the photos, of their features and of their reduced features.
         as_of: The moment whose versions were read, None for the newest.
+        passed_over: Number of files that are no photos, by ending, when the folders were last listed.
+        to_convert: Folders with photos of unreadable formats alone: number of files by ending.
     """
 
     store: str
@@ -52,6 +54,8 @@ class StoreReport:
     weights: dict[str, str] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     as_of: Moment | None = None
+    passed_over: dict[str, int] = field(default_factory=dict)
+    to_convert: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Returns the report as JSON takes it."""
@@ -80,7 +84,7 @@ def read_report(root: str, as_of: Moment | None = None) -> StoreReport:
             if as_of
             else f"There is no store at {root}, or no photo in it. Make one: fruits run --images DIR --store DIR"
         )
-    images = store.images or "."
+    images, passed_over = store.images or ".", store.passed_over
     raw, features, reduced = (
         total(found),
         total(summarise(store.mobilenet_features)),
@@ -96,6 +100,8 @@ def read_report(root: str, as_of: Moment | None = None) -> StoreReport:
         rejected_photos=[
             {"path": f"{images}/{path}", "error": error} for path, error in rejected_photos(store.mobilenet_features)
         ],
+        passed_over=passed_over.endings,
+        to_convert={folder: dict(endings) for folder, endings in passed_over.to_convert(found).items()},
         stale=staleness_of(store),
         reduced=reduced.rows,
         as_of=as_of,

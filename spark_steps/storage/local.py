@@ -1,9 +1,12 @@
 """Files of this machine."""
 
+import errno
 import os
 import shutil
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,18 @@ class LocalFiles(PyarrowBackend):
     def filesystem(self, location: str) -> tuple[fs.FileSystem, str]:
         """Returns the filesystem of this machine, and the path as it is."""
         return fs.LocalFileSystem(), location
+
+    def modified(self, location: str) -> datetime | None:
+        """Returns when a file was last changed, at most the last moment of the year 9999; None where there is none."""
+        try:
+            seconds = Path(location).stat().st_mtime
+        except OSError:
+            return None
+        # pyarrow's time of a file after the year 2262 is of another century.
+        first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+        if seconds >= last.timestamp():
+            return last
+        return first if seconds <= first.timestamp() else datetime.fromtimestamp(seconds, UTC)
 
     def list_own(self, location: str) -> list[fs.FileInfo]:
         """Returns all files below a directory, but neither links nor what lies behind one."""
@@ -109,6 +124,22 @@ class LocalFiles(PyarrowBackend):
         finally:
             for file in (probe, Path(f"{probe}_2")):
                 file.unlink(missing_ok=True)
+
+    def move_directory(self, source: str, target: str) -> None:
+        """Moves a directory by its name, in place of the one that is there."""
+        while True:
+            try:
+                os.rename(source, target)  # noqa: PTH104
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            else:
+                return
+            old = f"{target}-{uuid.uuid4().hex}"
+            # Another process that moves the same directory may be first.
+            with suppress(FileNotFoundError):
+                os.rename(target, old)  # noqa: PTH104
+            self.delete_directory(old)
 
     def delete_directory(self, location: str) -> None:
         """Deletes a directory and all in it; what is not there, or goes in the meantime, is no error."""

@@ -18,11 +18,6 @@ from pyarrow import fs
 from spark_steps.errors import FruitsError
 from spark_steps.storage.registry import backend_of, has_backend
 
-# Option of Spark's readers (DataSource.GLOB_PATHS_KEY of Spark 3.5): take paths as they are, not as patterns. Escaping
-# the patterns' characters instead fails where a name holds a colon too: Hadoop's Globber cannot parse it.
-PLAIN_PATHS = {"__globPaths__": "false"}
-
-
 # user:password@host, a colon that begins no port, and the parameters of a signed URL. No bucket has such a name.
 _SECRET = re.compile(r"^[^/?#]*(?:@|:(?!\d+(?:[/?#]|$)))|[?&](?:X-Amz-|sig=|token=)", re.IGNORECASE)
 
@@ -277,6 +272,11 @@ def leads_elsewhere(directory: str, path: str) -> bool:
 def delete_files(directory: str, names: Iterable[str]) -> None:
     """Deletes files of a directory; one that is not there is no error."""
     backend_of(directory).delete_files(directory, names)
+
+
+def move_directory(source: str, target: str) -> None:
+    """Moves a directory, in place of the one that is there; of several processes that move the same one all succeed."""
+    backend_of(source).move_directory(source, target)
 
 
 def delete_directory(location: str) -> None:

@@ -1,6 +1,7 @@
 """The layout of a store, which Dagster, the command line and notebooks share."""
 
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 from spark_steps.errors import FruitsError
 from spark_steps.pca import model_store
 from spark_steps.pca.model import PcaModel
+from spark_steps.photos.other_files import PassedOver
 from spark_steps.storage import locations
 from spark_steps.tables.folder_table import FolderTable
 from spark_steps.tables.schemas import FEATURES_SCHEMA, RAW_IMAGES_SCHEMA, REDUCED_SCHEMA
@@ -122,6 +124,26 @@ class Store:
             for info in locations.list_files(f"{images}/{folder}")
         }
         return len(known & there), len(known)
+
+    @property
+    def passed_over(self) -> PassedOver:
+        """The files that the last listing of the images root passed over; none are known of a former moment."""
+        # Whoever can write the file can make it anything: a report says nothing of it then.
+        with suppress(FileNotFoundError, ValueError, TypeError, AttributeError):
+            if self.as_of is None:
+                read = locations.read_json(self._passed_over)
+                return PassedOver({folder: {str(one): int(n) for one, n in of.items()} for folder, of in read.items()})
+        return PassedOver()
+
+    def keep_passed_over(self, found: PassedOver) -> None:
+        """Writes down what a listing passed over: numbers of files by folder and ending, and no name of a file."""
+        by_folder = {folder: dict(endings) for folder, endings in found.by_folder.items()}
+        if by_folder != self.passed_over.by_folder:
+            locations.write_json(self._passed_over, by_folder)
+
+    @property
+    def _passed_over(self) -> str:
+        return f"{self.root}/Results/passed_over.json"
 
     def pca_model(self) -> PcaModel | None:
         """Returns the current PCA model of the store, None before there is one.

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from spark_steps.spark.interruptible import collect
 from spark_steps.storage import locations
 from spark_steps.storage.parallel import for_each
+from spark_steps.tables.schemas import with_folder_column
 from spark_steps.tables.snapshots import DataFile
 from spark_steps.tables.totals import Totals
 
@@ -107,6 +108,9 @@ def rows_as_they_are(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBat
 def write_file(directory: str, folder: str, parts: Iterable[pa.RecordBatch], name: str = "part") -> DataFile:
     """Writes a Parquet file of a table, with the totals of its rows in its footer.
 
+    The file has the partition column ``folder`` too, which Delta leaves to the writer and our own readers take from
+    the log: Polars takes it from the file, or from names of directories, which cannot hold every folder's name.
+
     Args:
         directory: The table's directory, a normalised location.
         folder: The image folder that the rows belong to.
@@ -117,7 +121,7 @@ def write_file(directory: str, folder: str, parts: Iterable[pa.RecordBatch], nam
         FruitsError: S3 refused the request.
     """
     path = f"{name}-{uuid.uuid4().hex}.parquet"
-    tables = tables_of(parts)
+    tables = tables_of(with_folder_column(part, folder) for part in parts)
     first = next(tables)
     # No dictionary encoding for features: they hardly repeat, and building the dictionary takes half of the write time.
     repeating = [field.name for field in first.schema if not pa.types.is_list(field.type)]

@@ -70,14 +70,13 @@ class Totals:
     def of_rows(cls, rows: pa.Table | pa.RecordBatch) -> "Totals":
         """Returns the totals of rows in memory."""
         names = set(rows.schema.names)
-        newest = pc.max(rows["modification_time"]).as_py() if "modification_time" in names and rows.num_rows else None
         vectors = rows["features"].drop_null() if "features" in names else []
         usable = rows["features"].is_valid() if "features" in names else None
         made_by = (rows[name].unique().to_pylist() for name in ("model", "pca_model") if name in names)
         return cls(
             rows=rows.num_rows,
             length=(pc.sum(rows["length"]).as_py() or 0) if "length" in names else 0,
-            newest=milliseconds(newest.timestamp()) if newest else 0,
+            newest=_newest(rows["modification_time"]) if "modification_time" in names else 0,
             vectors=len(vectors),
             sum=_sum(vectors) if len(vectors) else None,
             made_by=frozenset(value for values in made_by for value in values),
@@ -94,10 +93,10 @@ class Totals:
         return {FOOTER_KEY: json.dumps(document)}
 
 
-def milliseconds(timestamp: float) -> int:
-    """Returns a time in seconds since 1970 as whole milliseconds, the precision of a listing by Spark."""
-    # Round to microseconds first: a float of seconds may lie slightly below the millisecond that it stands for.
-    return round(timestamp * 1_000_000) // 1000
+def _newest(modified: pa.ChunkedArray | pa.Array) -> int:
+    """Returns the greatest time in whole milliseconds, the precision of a listing."""
+    newest = pc.max(modified.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())).as_py()
+    return 0 if newest is None else max(0, newest // 1000)
 
 
 def _texts(rows: pa.Table | pa.RecordBatch, name: str, of: pa.ChunkedArray | pa.Array | None) -> list[str]:

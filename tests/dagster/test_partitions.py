@@ -52,7 +52,7 @@ def test_wanted_partitions_become_runs_of_neighbours_in_the_order_of_registratio
 
 def store_with(spark: SparkSession, images: Path, root: Path) -> Store:
     store = Store(str(root))
-    write_raw_images(spark, store, images)
+    write_raw_images(store, images)
     return store
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from pyspark.sql import SparkSession
 
 from fruits_assets.assets.charts.drawing import picture
 from fruits_assets.instance.ui_server import is_of_another_site
@@ -26,24 +25,22 @@ from tests.support.small_store import make_photos, write_photos, write_rows
 
 
 @pytest.mark.parametrize("folder", ["..", "../other", "a/../../b", "/etc", "a//b", ".", "a/."])
-def test_a_partition_that_leads_out_of_the_images_folder_is_refused(
-    folder: str, spark: SparkSession, tmp_path: Path
-) -> None:
+def test_a_partition_that_leads_out_of_the_images_folder_is_refused(folder: str, tmp_path: Path) -> None:
     save_photo(tmp_path / "images" / "Apple" / "1.jpg")
     save_photo(tmp_path / "other" / "1.jpg")
     for listing in (
-        lambda: find_photos(spark, str(tmp_path / "images"), [folder], 1000),
+        lambda: find_photos(str(tmp_path / "images"), [folder], 1000),
         lambda: count_photos(str(tmp_path / "images"), [folder]),
     ):
         with pytest.raises(FruitsError, match="is no folder below the images root"):
             listing()
 
 
-def test_a_folder_that_is_only_written_like_a_way_out_is_a_folder(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_folder_that_is_only_written_like_a_way_out_is_a_folder(tmp_path: Path) -> None:
     folders = ["%2e%2e", "..%2F..", "folder=..", "...", "~"]
     for folder in folders:
         save_photo(tmp_path / "images" / folder / "1.jpg")
-    found = find_photos(spark, str(tmp_path / "images"), folders, 10_000).rows
+    found = find_photos(str(tmp_path / "images"), folders, 10_000).rows
     assert {folder: rows["path"].to_pylist() for folder, rows in found.items()} == {
         folder: [f"{folder}/1.jpg"] for folder in folders
     }

@@ -115,7 +115,7 @@ def test_a_folder_that_grows_again_and_again_keeps_few_files(
     for addition in range(6):
         for number in range(3):
             save_photo(images / "Apple" / f"{addition}-{number}.jpg", colour=40 * addition + number)
-        write_raw_images(spark, store, images)
+        write_raw_images(store, images)
         assert write_features(spark, store, images, network).inferences.value == 3
         for table in (store.raw_images, store.mobilenet_features):
             maintain(table, ["Apple"], MaintenanceLimits(most_files=4), {})

@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from pyspark.sql import SparkSession
 
 from benchmarks.studies.latency_proxy import LatencyServer, forward_to
 from benchmarks.studies.static_s3 import StaticS3
@@ -72,7 +71,7 @@ def test_what_s3_throttles_is_asked_for_again_and_no_photo_is_lost(serve: Serve,
 
 @pytest.mark.parametrize(("folders", "each"), [(1, 2500), (25, 100)])
 def test_a_listing_takes_a_request_for_a_thousand_photos_and_one_for_each_folder(
-    spark: SparkSession, serve: Serve, folders: int, each: int
+    serve: Serve, folders: int, each: int
 ) -> None:
     names = [f"F{number:02d}" for number in range(folders)]
     server = serve([f"Test/{name}/{number:04d}.jpg" for name in names for number in range(each)])
@@ -80,7 +79,7 @@ def test_a_listing_takes_a_request_for_a_thousand_photos_and_one_for_each_folder
     of_the_root, of_all_objects = 2, 3
     assert len(server.requests) == of_the_root + of_all_objects
     server.requests.clear()
-    found = find_photos(spark, "s3://bucket/Test", names, 1000)
+    found = find_photos("s3://bucket/Test", names, 1000)
     assert sum(rows.num_rows for rows in found.rows.values()) == 2500
     assert len(server.requests) == of_the_root + folders * -(-each // 1000)
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from pyarrow import fs
-from pyspark.sql import SparkSession
 
 from fruits_assets.instance.home import ensure_dagster_home, last_store
 from spark_steps.errors import FruitsError, UnusablePhotoError
@@ -77,8 +76,8 @@ def test_folders_with_hostile_names_are_listed_with_their_counts(hostile: str, s
     assert count_photos(hostile, HOSTILE_FOLDERS) == found.photos
 
 
-def test_photos_with_hostile_names_are_found_once_each_and_can_be_fetched(spark: SparkSession, hostile: str) -> None:
-    found = find_photos(spark, hostile, HOSTILE_FOLDERS, 100).rows
+def test_photos_with_hostile_names_are_found_once_each_and_can_be_fetched(hostile: str) -> None:
+    found = find_photos(hostile, HOSTILE_FOLDERS, 100).rows
     rows = [(folder, row["path"], row["length"]) for folder, rows in found.items() for row in rows.to_pylist()]
     assert sorted((folder, path) for folder, path, _ in rows) == sorted(
         (folder, f"{folder}/{name}") for folder in HOSTILE_FOLDERS for name in NAMES
@@ -87,12 +86,12 @@ def test_photos_with_hostile_names_are_found_once_each_and_can_be_fetched(spark:
     assert set(contents) == {b"x"}
 
 
-def test_empty_photos_markers_and_other_files_are_told_apart(spark: SparkSession, s3: S3) -> None:
+def test_empty_photos_markers_and_other_files_are_told_apart(s3: S3) -> None:
     for key in ("Test/Apple/", "Test/Apple/sub/", "Test/Apple/empty.jpg", "Test/Apple/_empty notes.txt"):
         s3.put(key, b"")
     s3.put("Test/Apple/good.jpg")
     s3.put("Test/Apple/large.jpg", bytes(101))
-    found = find_photos(spark, f"{s3.bucket}/Test", ["Apple"], 100)
+    found = find_photos(f"{s3.bucket}/Test", ["Apple"], 100)
     rows = {row["path"].rpartition("/")[2]: row for row in found.rows["Apple"].to_pylist()}
     errors = {name: row["error"] and row["error"].split(":")[0] for name, row in rows.items()}
     assert errors == {"empty.jpg": "empty", "good.jpg": None, "large.jpg": "too large"}
@@ -102,10 +101,10 @@ def test_empty_photos_markers_and_other_files_are_told_apart(spark: SparkSession
     assert rows["good.jpg"]["modification_time"].timestamp() == modified.timestamp()
 
 
-def test_a_folder_that_is_gone_is_named(spark: SparkSession, s3: S3) -> None:
+def test_a_folder_that_is_gone_is_named(s3: S3) -> None:
     s3.put("Test/Apple/1.jpg")
     with pytest.raises(FruitsError, match=r"'Pear'.*sync_image_folders"):
-        find_photos(spark, f"{s3.bucket}/Test", ["Apple", "Pear"], 100)
+        find_photos(f"{s3.bucket}/Test", ["Apple", "Pear"], 100)
 
 
 def test_a_photo_that_vanishes_or_cannot_be_read_is_said_to(s3: S3) -> None:
@@ -131,11 +130,11 @@ def test_the_filesystem_waits_longer_than_the_sdk(s3: S3) -> None:
     assert (options["connect_timeout"], options["request_timeout"]) == (10, 60)
 
 
-def test_a_thousand_photos_take_a_listing_and_not_a_request_each(spark: SparkSession, s3: S3) -> None:
+def test_a_thousand_photos_take_a_listing_and_not_a_request_each(s3: S3) -> None:
     for number in range(1100):
         s3.put(f"Test/Apple/{number}.jpg")
     assert list_image_folders(f"{s3.bucket}/Test").photos == {"Apple": 1100}
-    assert find_photos(spark, f"{s3.bucket}/Test", ["Apple"], 100).rows["Apple"].num_rows == 1100
+    assert find_photos(f"{s3.bucket}/Test", ["Apple"], 100).rows["Apple"].num_rows == 1100
 
 
 def test_the_connector_has_the_version_of_sparks_hadoop_and_only_where_it_is_needed(s3: S3) -> None:

@@ -33,7 +33,7 @@ class Platform:
         return self.featurise(*folders, full_refresh=full_refresh)
 
     def list_photos(self, *folders: str) -> None:
-        write_raw_images(self.spark, self.store, self.images, folders)
+        write_raw_images(self.store, self.images, folders)
 
     def featurise(self, *folders: str, full_refresh: bool = False) -> FeatureUpdate:
         return write_features(self.spark, self.store, self.images, self.network, folders, full_refresh=full_refresh)

@@ -20,6 +20,7 @@ from spark_steps.features.weights import MobileNetModel
 from spark_steps.pca import model_store
 from spark_steps.pca.model import PcaModel, PcaSettings, fit
 from spark_steps.pca.reduce import plan_reduced
+from spark_steps.storage.parallel import for_each
 from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.folder_table import FolderTable, TableChange
 from spark_steps.tables.schemas import FEATURES_SCHEMA, REDUCED_SCHEMA, with_folder
@@ -136,10 +137,17 @@ def test_features_of_another_network_are_refused(spark: SparkSession, make_table
         fit(spark, table, NETWORK, PcaSettings())
 
 
-def test_a_saved_model_is_the_one_that_is_loaded(spark: SparkSession, make_table: MakeTable, tmp_path: Path) -> None:
+def test_a_model_that_two_save_at_once_is_the_one_that_is_loaded(
+    spark: SparkSession, make_table: MakeTable, tmp_path: Path
+) -> None:
     model = fit(spark, make_table(features_like(60)), NETWORK, PcaSettings())
     root = str(tmp_path / "pca_model")
-    model_store.save(spark, model, root)
+    for_each(lambda one: model_store.save(spark, one, root), [model, model, model])
+    assert {one.name for one in (tmp_path / "pca_model" / model.version).iterdir()} == {
+        "components.parquet",
+        "model.json",
+        "pipeline",
+    }
     loaded = model_store.load(root)
     for name in PcaModel.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(loaded, name), getattr(model, name))

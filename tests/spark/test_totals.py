@@ -28,7 +28,7 @@ def table(spark: SparkSession, network: MobileNetModel, tmp_path_factory: pytest
     (root / "photos" / "Pear" / "2.jpg").write_text("not a photo")
     (root / "photos" / "Pear" / "3.jpg").touch()
     store = Store(str(root / "store"))
-    write_raw_images(spark, store, root / "photos")
+    write_raw_images(store, root / "photos")
     write_features(spark, store, root / "photos", network)
     return store.mobilenet_features
 

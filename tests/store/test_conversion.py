@@ -178,12 +178,12 @@ def test_no_photo_of_a_converted_store_is_run_again(
     for number in range(3):
         save_photo(images / "Fig" / f"{number}.jpg", colour=80 * number)
     (images / "Fig" / "text.jpg").write_text("a letter")
-    write_raw_images(spark, made, images)
+    write_raw_images(made, images)
     write_features(spark, made, images, network)
     names = {name: with_folder(table.schema).names for name, table in made.tables.items()}
     write_old(old, str(images), {name: table.arrow(names[name]) for name, table in made.tables.items()})
     shutil.rmtree(made.root)
     assert convert(old, lambda _: None)
-    assert write_raw_images(spark, old, images).is_empty
+    assert write_raw_images(old, images).is_empty
     update = write_features(spark, old, images, network)
     assert (update.inferences.value, update.change.is_empty) == (0, True)

@@ -15,13 +15,11 @@ from spark_steps.tables.folder_table import TableChange
 LIMITS = DecodeLimits()
 
 
-def write_raw_images(
-    spark: SparkSession, store: Store, images: Path | str, folders: Sequence[str] | None = None
-) -> TableChange:
+def write_raw_images(store: Store, images: Path | str, folders: Sequence[str] | None = None) -> TableChange:
     """Lists the photos of some folders, or of all, and makes their rows those of raw_images."""
     store.claim_images(str(images))
     names = list(list_image_folders(str(images)).photos) if folders is None else list(folders)
-    found = find_photos(spark, str(images), names, LIMITS.fetch.max_bytes)
+    found = find_photos(str(images), names, LIMITS.fetch.max_bytes)
     change = plan_raw_images(store.raw_images, found.rows)
     store.raw_images.write(change)
     return change

@@ -15,7 +15,7 @@ from pydantic import AliasChoices
 from fruits_assets.commands.cli import main
 from fruits_assets.definitions import build_definitions
 from fruits_assets.settings import Settings, read_settings
-from spark_steps.photos.listing import PHOTO_EXTENSIONS
+from spark_steps.photos.names import PHOTO_EXTENSIONS
 from tests.support.project import PROJECT
 
 PAGES = [
@@ -157,4 +157,4 @@ def test_a_job_of_which_the_page_says_so_takes_no_configuration(job: str) -> Non
 
 def test_the_page_on_formats_names_every_ending_of_a_photo_and_no_other() -> None:
     first = (PROJECT / "docs" / "formats.md").read_text().split("\n\n")[1]
-    assert tuple(re.findall(r"`\.(\w+)`", first)) == PHOTO_EXTENSIONS
+    assert tuple(re.findall(r"`\.([\w-]+)`", first)) == PHOTO_EXTENSIONS

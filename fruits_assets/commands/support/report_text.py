@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from fruits_assets.terminal.problems import printable
+from spark_steps.photos.other_files import alone, summed_up
 from spark_steps.queries.report import StoreReport, human
 from spark_steps.store.store import Store
 
@@ -17,6 +18,7 @@ def as_text(report: StoreReport) -> str:
         f"Photos      {report.photos:,} in {report.folders:,} folders, {report.usable:,} usable",
         "Rejected    " + (", ".join(f"{count:,} {reason}" for reason, count in report.rejected.items()) or "none"),
         *_first_rejected(report),
+        *_passed_over(report),
         f"Reduced     {report.reduced:,} photos",
     ]
     if report.pca_model:
@@ -53,6 +55,13 @@ def _first_rejected(report: StoreReport) -> list[str]:
 def rejected_lines(photos: Sequence[Mapping[str, str]], separator: str = "\t") -> list[str]:
     """Returns a line for each rejected photo with its path and the reason; control characters in names are escaped."""
     return [printable(photo["path"]) + separator + printable(photo["error"]) for photo in photos]
+
+
+def _passed_over(report: StoreReport) -> list[str]:
+    if not report.passed_over:
+        return []
+    folders = [f"            {printable(alone(report.to_convert))}"] if report.to_convert else []
+    return [f"Passed over {printable(summed_up(report.passed_over))}: no photos that can be read", *folders]
 
 
 def _stale(report: StoreReport) -> list[str]:
