@@ -2,7 +2,10 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +21,9 @@ from spark_steps.errors import FruitsError
 from spark_steps.features.weights import IMAGENET, check_source, current_model, download_imagenet, has_current_model
 from spark_steps.spark.session import start_in_background
 from spark_steps.store.store import Store
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 RANDOM_WEIGHTS = "random:0"
 
@@ -56,6 +62,7 @@ RANDOM_WEIGHTS = "random:0"
     help="Share of variance to keep instead, such as 0.95.  [env: FRUITS_VARIANCE]",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before other weights replace the features of all photos.")
+@click.option("--force", is_flag=True, help="Run everything again, also what is up to date.")
 @reports_problems
 def run_command(
     images: str | None,
@@ -66,8 +73,9 @@ def run_command(
     components: int | None,
     variance: float | None,
     yes: bool,
+    force: bool,
 ) -> None:
-    """Register the folders and materialize everything; only new and changed photos are run.
+    """Register the folders and bring everything up to date; only new and changed photos are run.
 
     \b
     Examples:
@@ -87,7 +95,7 @@ def run_command(
     locations.check_that_photos_are_named(settings)
     for line in locations.messages(settings, images, store):
         click.echo(line, err=True)
-    _run_and_report(settings, split_patterns(folders), yes=yes)
+    _run_and_report(settings, split_patterns(folders), yes=yes, force=force)
 
 
 def split_patterns(given: Sequence[str]) -> list[str]:
@@ -102,7 +110,7 @@ def split_patterns(given: Sequence[str]) -> list[str]:
     return patterns
 
 
-def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes: bool) -> None:
+def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes: bool, force: bool = False) -> None:
     home = dagster_home(settings.store)
     if settings.deployment == "local":
         # Imported here: it imports PySpark.
@@ -112,20 +120,31 @@ def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes
     agree_to_other_weights(settings, yes=yes)
     if settings.deployment == "local":
         locations.make_store(settings)
-        start_in_background(settings.spark_config, home / "storage" / "spark.err")
     else:
         INTERRUPTS.let_the_cluster_be_ended()
     # Imported here: Dagster takes seconds to import, and --help does not need it.
     from fruits_assets.commands.support.report_text import as_text
-    from fruits_assets.definitions import build_definitions
-    from fruits_assets.jobs.pipeline import run_pipeline
+    from fruits_assets.jobs.pipeline import AT_A_TERMINAL, run_pipeline
     from spark_steps.queries.report import read_report
 
     ensure_dagster_home(settings.store)
     with instance_at_the_terminal(home) as instance:
-        run_pipeline(settings, instance, build_definitions, patterns, lambda line: click.echo(line, err=True))
+        runs = replace(AT_A_TERMINAL, full_refresh=force)
+        run_pipeline(
+            settings, instance, partial(_definitions, home), patterns, lambda line: click.echo(line, err=True), runs
+        )
     click.echo(as_text(read_report(settings.store)))
     click.echo(f"\nTo look at the runs and their metadata: make ui   (or: {_ui_command(settings)})")
+
+
+def _definitions(home: Path, settings: Settings) -> "dg.Definitions":
+    """Returns the code location; Spark starts meanwhile."""
+    if settings.deployment == "local":
+        start_in_background(settings.spark_config, home / "storage" / "spark.err")
+    # Imported here: it imports all assets, and where nothing is new none is needed.
+    from fruits_assets.definitions import build_definitions
+
+    return build_definitions(settings)
 
 
 def _ui_command(settings: Settings) -> str:

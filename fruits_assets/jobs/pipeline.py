@@ -15,6 +15,7 @@ from fruits_assets.instance.liveness import tagged_as_alive
 from fruits_assets.instance.partitions import IMAGE_FOLDERS, partition_tags, synchronise
 from fruits_assets.instance.runs import run_in_process
 from fruits_assets.instance.tags import locations
+from fruits_assets.jobs.due import Due
 from fruits_assets.settings import Settings
 from fruits_assets.terminal.progress import PROGRESS_LOGGER
 from spark_steps.erasure.carry_out import refuse_while_erasing
@@ -22,6 +23,7 @@ from spark_steps.errors import FruitsError
 from spark_steps.features.weights import check_source, fetch_weights
 from spark_steps.photos.listing import PHOTO_EXTENSIONS, list_image_folders
 from spark_steps.store.store import Store
+from spark_steps.tables.maintenance import vacuum
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,17 @@ class Stage:
     Attributes:
         job: Name of the job.
         title: What the job does, for people.
-        per_folder: Whether its runs have folders as partitions.
+        asset: The asset that it computes.
     """
 
     job: str
     title: str
-    per_folder: bool
+    asset: str
 
 
-EXTRACT = Stage("extract_features", "photos to features", per_folder=True)
-FIT = Stage("fit_pca", "features to a PCA model", per_folder=False)
-REDUCE = Stage("reduce_folders", "features to reduced features", per_folder=True)
+EXTRACT = Stage("extract_features", "photos to features", "mobilenet_features")
+FIT = Stage("fit_pca", "features to a PCA model", "pca_model")
+REDUCE = Stage("reduce_folders", "features to reduced features", "reduced_features")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Runs:
     Attributes:
         tags: Tags of each run, besides those with its locations and folders.
         config: Run configuration of each run.
-        full_refresh: Whether to run every photo through the network again, new or not.
+        full_refresh: Whether to run all stages on everything, also on what is up to date.
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -60,10 +62,12 @@ class Runs:
 
     def config_of(self, stage: Stage) -> dict[str, Any]:
         """Returns the run configuration of a stage."""
-        if stage is not EXTRACT or not self.full_refresh:
+        if not self.full_refresh:
             return dict(self.config)
-        return {**self.config, "ops": {"mobilenet_features": {"config": {"full_refresh": True}}}}
+        return {**self.config, "ops": {stage.asset: {"config": {"full_refresh": True}}}}
 
+
+FORCE = "To run everything all the same: fruits run --force, or the job whole_pipeline with full_refresh."
 
 # Messages of the steps are printed to the terminal.
 AT_A_TERMINAL = Runs(config={"loggers": {PROGRESS_LOGGER: {}}})
@@ -77,9 +81,11 @@ def run_pipeline(
     report: Callable[[str], None] = print,
     runs: Runs = AT_A_TERMINAL,
 ) -> None:
-    """Registers the folders, featurises those that match, refits the PCA and projects all folders that have features.
+    """Registers the folders, and brings features, PCA and reduced features up to date with the photos.
 
-    There are three runs: one for the features of all folders that match, one for the PCA, and one for the projection.
+    There are up to three runs: one for the features of the folders that match, one for the PCA, and one for the
+    projection. A stage for which nothing is due is left out. Where nothing is due at all, the code location is not made
+    and Spark does not start.
 
     Args:
         settings: The locations of photos and store, the weights and the number of components.
@@ -90,23 +96,33 @@ def run_pipeline(
         runs: How the runs are started.
 
     Raises:
-        FruitsError: There is nothing to do, or a run has failed; the message has the reason.
+        FruitsError: There are no photos to work on, or a run has failed; the message has the reason.
     """
+    store = Store(settings.store)
     check_residency(settings)
-    refuse_while_erasing(Store(settings.store))
+    refuse_while_erasing(store)
     # Check the path of the weights first: else a wrong path would fail only after the listing of a million photos.
     if settings.weights is not None:
         check_source(settings.weights)
     wanted = register_folders(settings, instance, patterns, report)
+    due = Due(settings, instance, runs.full_refresh)
+    to_featurise = due.to_featurise(wanted)
+    if not to_featurise and not due.pca() and not due.to_reduce():
+        report(f"Nothing is new: features, PCA model and reduced features are those of the photos. {FORCE}")
+        for table in store.tables.values():
+            vacuum(table, settings.maintenance.keep)
+        return
     # Download the weights before Spark starts, so that a failed download does not cost the start of Spark.
-    fetch_weights(settings.weights, Store(settings.store).mobilenet_models)
+    fetch_weights(settings.weights, store.mobilenet_models)
     definitions = definitions_for(settings)
     with tagged_as_alive(instance) as own_tags, one_cluster_for_all(settings, instance, report) as cluster_tags:
         runs = replace(runs, tags={**runs.tags, **locations(settings), **cluster_tags, **own_tags})
-        _run_stage(EXTRACT, wanted, definitions, runs, instance, report)
-        _run_stage(FIT, [], definitions, runs, instance, report)
-        # All folders, not only those that match: features reduced by different PCA models cannot be compared.
-        _run_stage(REDUCE, Store(settings.store).mobilenet_features.folders(), definitions, runs, instance, report)
+        if to_featurise:
+            _run_stage(EXTRACT, to_featurise, definitions, runs, instance, report)
+        if due.pca():
+            _run_stage(FIT, [], definitions, runs, instance, report)
+        if to_reduce := due.to_reduce():
+            _run_stage(REDUCE, to_reduce, definitions, runs, instance, report)
 
 
 def register_folders(
@@ -168,7 +184,7 @@ def _run_stage(
     report: Callable[[str], None],
 ) -> None:
     report(stage.title)
-    tags = _tags_of(folders, instance) if stage.per_folder else {}
+    tags = _tags_of(folders, instance) if folders else {}
     job = definitions.resolve_job_def(stage.job)
     result = run_in_process(job, runs.config_of(stage), {**runs.tags, **tags}, instance)
     if not result.success:

@@ -21,6 +21,8 @@ from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange
 from spark_steps.tables.row_ranges import compare
 from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA
 
+# Folder, name, length in bytes, modification time in microseconds, and whether it is a file.
+_Listed = tuple[str, str, int, int, bool]
 PHOTO_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff")
 
 
@@ -184,6 +186,27 @@ def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_by
     Raises:
         FruitsError: The root or one of the folders does not exist.
     """
+    files = _existing_files(images, folders)
+    if locations.is_remote(images):
+        return _found(folders, _listed(files), max_bytes)
+    return _found(folders, [*_seen_by_spark(spark, images, folders), *_passed_over_by_spark(files)], max_bytes)
+
+
+def look_for_photos(images: str, folders: Sequence[str], max_bytes: int) -> FoundPhotos:
+    """Lists what ``find_photos`` lists, without Spark: one request after the other for each 1,000 files of a folder.
+
+    Args:
+        images: The images root, a normalised location.
+        folders: Folders relative to the root.
+        max_bytes: Length above which a photo is not read.
+
+    Raises:
+        FruitsError: The root or one of the folders does not exist.
+    """
+    return _found(folders, _listed(_existing_files(images, folders)), max_bytes)
+
+
+def _existing_files(images: str, folders: Sequence[str]) -> dict[str, list[fs.FileInfo]]:
     check_images_root(images)
     check_below_root(folders)
     files = _files_of(images, folders)
@@ -192,14 +215,10 @@ def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_by
             f"{len(missing)} of the folders are no longer under {images}, the first is {missing[0]!r}. "
             "Run the job sync_image_folders to drop them."
         )
-    if locations.is_remote(images):
-        listed = [
-            (folder, info.base_name, info.size, _milliseconds(info.mtime_ns // 1000), info.type == fs.FileType.File)
-            for folder, infos in files.items()
-            for info in infos or ()
-        ]
-    else:
-        listed = [*_seen_by_spark(spark, images, folders), *_passed_over_by_spark(files)]
+    return {folder: infos or [] for folder, infos in files.items()}
+
+
+def _found(folders: Sequence[str], listed: Iterable[_Listed], max_bytes: int) -> FoundPhotos:
     photos: dict[str, list[tuple[str, int, int]]] = {folder: [] for folder in folders}
     others: dict[str, list[str]] = {}
     for folder, name, length, modified, is_file in listed:
@@ -211,7 +230,12 @@ def find_photos(spark: SparkSession, images: str, folders: Sequence[str], max_by
     return FoundPhotos(rows, {folder: sorted(names) for folder, names in others.items()})
 
 
-_Listed = tuple[str, str, int, int, bool]
+def _listed(files: Mapping[str, Iterable[fs.FileInfo]]) -> Iterator[_Listed]:
+    """Yields folder, name, length, modification time (microseconds) and whether it is a file, for each file."""
+    for folder, infos in files.items():
+        for info in infos:
+            modified = _milliseconds(info.mtime_ns // 1000)
+            yield folder, info.base_name, info.size, modified, info.type == fs.FileType.File
 
 
 def _seen_by_spark(spark: SparkSession, images: str, folders: Sequence[str]) -> Iterator[_Listed]:
@@ -243,14 +267,14 @@ def _seen_by_spark(spark: SparkSession, images: str, folders: Sequence[str]) -> 
             yield folder, name, length, modified, True
 
 
-def _passed_over_by_spark(files: Mapping[str, Iterable[fs.FileInfo] | None]) -> Iterator[_Listed]:
+def _passed_over_by_spark(files: Mapping[str, Iterable[fs.FileInfo]]) -> Iterator[_Listed]:
     """Yields the same for the files that binaryFile skips: hidden files, empty files and broken links."""
-    for folder, infos in files.items():
-        for info in infos or ():
-            # Spark skips empty files (PartitioningAwareFileIndex.isNonEmptyFile). A broken link has no size.
-            if not info.size or hidden_from_spark(info.base_name):
-                modified = _milliseconds(info.mtime_ns // 1000)
-                yield folder, info.base_name, info.size, modified, info.type == fs.FileType.File
+    # Spark skips empty files (PartitioningAwareFileIndex.isNonEmptyFile). A broken link has no size.
+    skipped = {
+        folder: [info for info in infos if not info.size or hidden_from_spark(info.base_name)]
+        for folder, infos in files.items()
+    }
+    return _listed(skipped)
 
 
 def _milliseconds(microseconds: int) -> int:
