@@ -1,9 +1,9 @@
 """The commands ``fruits run`` and ``fruits demo``: the whole pipeline, and its report."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,29 +122,52 @@ def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes
         locations.make_store(settings)
     else:
         INTERRUPTS.let_the_cluster_be_ended()
-    # Imported here: Dagster takes seconds to import, and --help does not need it.
+    # Imported here and below: --help needs neither Spark nor Dagster, and a look at the store needs no Dagster.
     from fruits_assets.commands.support.report_text import as_text
-    from fruits_assets.jobs.pipeline import AT_A_TERMINAL, run_pipeline
+    from fruits_assets.jobs.look import is_up_to_date
     from spark_steps.queries.report import read_report
 
-    ensure_dagster_home(settings.store)
-    with instance_at_the_terminal(home) as instance:
-        runs = replace(AT_A_TERMINAL, full_refresh=force)
-        run_pipeline(
-            settings, instance, partial(_definitions, home), patterns, lambda line: click.echo(line, err=True), runs
-        )
+    current = None if force else is_up_to_date(settings, home, patterns, _report)
+    if not current:
+        start_spark = _spark_starter(settings, home)
+        if current is False or force:
+            start_spark()
+        _run_pipeline(settings, home, patterns, start_spark, force=force)
     click.echo(as_text(read_report(settings.store)))
     click.echo(f"\nTo look at the runs and their metadata: make ui   (or: {_ui_command(settings)})")
 
 
-def _definitions(home: Path, settings: Settings) -> "dg.Definitions":
-    """Returns the code location; Spark starts meanwhile."""
-    if settings.deployment == "local":
-        start_in_background(settings.spark_config, home / "storage" / "spark.err")
-    # Imported here: it imports all assets, and where nothing is new none is needed.
-    from fruits_assets.definitions import build_definitions
+def _report(line: str) -> None:
+    click.echo(line, err=True)
 
-    return build_definitions(settings)
+
+def _spark_starter(settings: Settings, home: Path) -> Callable[[], None]:
+    """Returns a function that starts Spark in the background when it is called for the first time."""
+
+    @cache
+    def start() -> None:
+        if settings.deployment == "local":
+            start_in_background(settings.spark_config, home / "storage" / "spark.err")
+
+    return start
+
+
+def _run_pipeline(
+    settings: Settings, home: Path, patterns: Sequence[str], start_spark: Callable[[], None], *, force: bool
+) -> None:
+    from fruits_assets.jobs.pipeline import AT_A_TERMINAL, run_pipeline
+
+    def definitions(settings: Settings) -> "dg.Definitions":
+        # Spark starts while all assets are imported.
+        start_spark()
+        from fruits_assets.definitions import build_definitions
+
+        return build_definitions(settings)
+
+    ensure_dagster_home(settings.store)
+    with instance_at_the_terminal(home) as instance:
+        runs = replace(AT_A_TERMINAL, full_refresh=force)
+        run_pipeline(settings, instance, definitions, patterns, _report, runs)
 
 
 def _ui_command(settings: Settings) -> str:

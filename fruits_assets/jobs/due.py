@@ -64,6 +64,7 @@ class Due:
         return self.instance.get_latest_materialization_event(dg.AssetKey(asset)) is not None
 
     def _without_record(self, folders: Sequence[str], *assets: str) -> set[str]:
-        keys = [dg.AssetKey(asset) for asset in assets]
-        recorded: list[set[str]] = [self.instance.get_materialized_partitions(key) for key in keys]
-        return set(folders) - set.intersection(*recorded)
+        missing: set[str] = set()
+        for asset in assets:
+            missing |= set(folders) - self.instance.get_materialized_partitions(dg.AssetKey(asset))
+        return missing

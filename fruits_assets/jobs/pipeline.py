@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from fruits_assets.aws.residency import check_residency
-from fruits_assets.engines.guards import one_cluster_for_all
 from fruits_assets.instance.failures import reason
 from fruits_assets.instance.in_flight import what_is_under_way
 from fruits_assets.instance.liveness import tagged_as_alive
@@ -16,14 +15,14 @@ from fruits_assets.instance.partitions import IMAGE_FOLDERS, partition_tags, syn
 from fruits_assets.instance.runs import run_in_process
 from fruits_assets.instance.tags import locations
 from fruits_assets.jobs.due import Due
+from fruits_assets.jobs.folders import find_folders, matching_folders, report_folders
+from fruits_assets.jobs.look import NOTHING_NEW, maintain, remember, state_of
 from fruits_assets.settings import Settings
 from fruits_assets.terminal.progress import PROGRESS_LOGGER
 from spark_steps.erasure.carry_out import refuse_while_erasing
 from spark_steps.errors import FruitsError
 from spark_steps.features.weights import check_source, fetch_weights
-from spark_steps.photos.listing import PHOTO_EXTENSIONS, list_image_folders
 from spark_steps.store.store import Store
-from spark_steps.tables.maintenance import vacuum
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,6 @@ class Runs:
         return {**self.config, "ops": {stage.asset: {"config": {"full_refresh": True}}}}
 
 
-FORCE = "To run everything all the same: fruits run --force, or the job whole_pipeline with full_refresh."
-
 # Messages of the steps are printed to the terminal.
 AT_A_TERMINAL = Runs(config={"loggers": {PROGRESS_LOGGER: {}}})
 
@@ -108,13 +105,16 @@ def run_pipeline(
     due = Due(settings, instance, runs.full_refresh)
     to_featurise = due.to_featurise(wanted)
     if not to_featurise and not due.pca() and not due.to_reduce():
-        report(f"Nothing is new: features, PCA model and reduced features are those of the photos. {FORCE}")
-        for table in store.tables.values():
-            vacuum(table, settings.maintenance.keep)
+        report(NOTHING_NEW)
+        maintain(settings, store)
+        _remember(settings, instance, wanted)
         return
     # Download the weights before Spark starts, so that a failed download does not cost the start of Spark.
     fetch_weights(settings.weights, store.mobilenet_models)
     definitions = definitions_for(settings)
+    # Imported here: it imports boto3 and dagster-aws, which the look above does not need.
+    from fruits_assets.engines.guards import one_cluster_for_all
+
     with tagged_as_alive(instance) as own_tags, one_cluster_for_all(settings, instance, report) as cluster_tags:
         runs = replace(runs, tags={**runs.tags, **locations(settings), **cluster_tags, **own_tags})
         if to_featurise:
@@ -123,6 +123,13 @@ def run_pipeline(
             _run_stage(FIT, [], definitions, runs, instance, report)
         if to_reduce := due.to_reduce():
             _run_stage(REDUCE, to_reduce, definitions, runs, instance, report)
+    _remember(settings, instance, wanted)
+
+
+def _remember(settings: Settings, instance: dg.DagsterInstance, wanted: Sequence[str]) -> None:
+    # A run of some folders leaves the others unrecorded. An instance of a test has no home.
+    if instance.is_persistent and set(wanted) == set(instance.get_dynamic_partitions(IMAGE_FOLDERS)):
+        remember(Path(instance.root_directory), state_of(Store(settings.store)), wanted)
 
 
 def register_folders(
@@ -133,25 +140,11 @@ def register_folders(
     Raises:
         FruitsError: No folder has a photo, or no folder with photos matches.
     """
-    found = list_image_folders(settings.images)
-    if not found.photos:
-        at_root = f" {found.root_photos} lie at the root itself: move them into a folder." if found.root_photos else ""
-        raise FruitsError(
-            f"There is no photo in a folder below {settings.images}.{at_root} Photos are files ending in "
-            f".{', .'.join(PHOTO_EXTENSIONS)}, in folders named by their label.{found.passed_over.after_no_photo}"
-        )
+    found = find_folders(settings.images)
     changes = synchronise(instance, Store(settings.store), settings.images, found)
-    report(f"{sum(found.photos.values()):,} photos in {len(found.photos):,} folders of {settings.images}")
+    report_folders(found, settings.images, report)
     if changes.moved:
         report(f"  {changes.moved}")
-    if found.root_photos:
-        report(f"  warning: {found.root_photos} photos lie at the root, belong to no folder, and are not processed")
-    if found.hidden_photos:
-        report(f"  warning: {found.hidden_photos} photos in folders whose name begins with a dot are not processed")
-    for sentence in found.passed_over.sentences(found.contents):
-        report(f"  {sentence}")
-    for link in found.broken_links:
-        report(f"  warning: {link} is a link that leads nowhere, and is not processed")
     for folder in changes.refused:
         report(f"  warning: folder {folder!r} is not processed: no partition can have such a name; rename it")
     if changes.drop:
@@ -161,18 +154,7 @@ def register_folders(
         report(
             f"  kept though gone, because a run or backfill of them is not finished: {', '.join(changes.kept)}. {busy}"
         )
-    matches = {pattern: [folder for folder in found.photos if fnmatchcase(folder, pattern)] for pattern in patterns}
-    matching = {folder for folders in matches.values() for folder in folders}
-    wanted = [folder for folder in found.photos if folder in matching and folder not in changes.refused]
-    if not wanted:
-        some = ", ".join(repr(folder) for folder in list(found.photos)[:5])
-        raise FruitsError(
-            f"None of the {len(found.photos)} folders below {settings.images} matches "
-            f"{' or '.join(map(repr, patterns))}. There are {some}..."
-        )
-    for pattern in (pattern for pattern, folders in matches.items() if not folders):
-        report(f"  warning: no folder matches {pattern!r}")
-    return wanted
+    return matching_folders(found, settings.images, patterns, changes.refused, report)
 
 
 def _run_stage(
