@@ -100,6 +100,11 @@ def test_a_share_of_the_variance_is_remembered_by_the_store_and_a_number_of_comp
     models = Store(settings.store).pca_models
     assert fit.execute_in_process(instance=instance).success
     assert model_store.load(models).asked_variance == 0.5
+    assert "nothing_new" in metadata_of(instance, "pca_model")
+    fitted_again = {"ops": {"pca_model": {"config": {"full_refresh": True}}}}
+    assert fit.execute_in_process(fitted_again, instance=instance).success
+    assert model_store.load(models).asked_variance == 0.5
+    assert "nothing_new" not in metadata_of(instance, "pca_model")
     config = {"ops": {"pca_model": {"config": {"components": 3}}}}
     assert fit.execute_in_process(config, instance=instance).success
     assert fit.execute_in_process(instance=instance).success
@@ -191,6 +196,13 @@ def test_the_graph_materializes_in_process_one_partition_at_a_time(
             ALL_ASSETS, instance=instance, resources=local_resources(settings), partition_key=folder
         )
         assert result.success
+        # Plum has changed the PCA model, and so the reduced rows of Lemon.
+        assert "nothing_new" not in metadata_of(instance, "reduced_features", folder)
+    assert dg.materialize(
+        ALL_ASSETS, instance=instance, resources=local_resources(settings), partition_key="Plum"
+    ).success
+    for asset in TABLES:
+        assert "nothing_new" in metadata_of(instance, asset, "Plum")
     report = read_report(settings.store)
     assert report.photos_by_folder == {"Lemon": 4, "Plum": 4}
     # Lemon had been projected on the model of Lemon alone.
