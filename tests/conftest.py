@@ -81,12 +81,16 @@ def spark() -> "SparkSession":
 @pytest.fixture(scope="session")
 def network() -> "MobileNetModel":
     """MobileNetV2 with random weights, converted by TensorFlow once for as long as nothing that converts it changes."""
+    return _converted("random:0")
+
+
+def _converted(source: str) -> "MobileNetModel":
     from spark_steps.features.weights import load_model
 
     cache = PROJECT / ".pytest_cache" / "networks" / _converter()
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "lock"):
-        return load_model("random:0", str(cache))
+        return load_model(source, str(cache))
 
 
 def _converter() -> str:
@@ -101,6 +105,14 @@ def network_file(network: "MobileNetModel", tmp_path_factory: pytest.TempPathFac
     """The same as a weights file that needs no TensorFlow."""
     file = tmp_path_factory.mktemp("weights") / "random.tflite"
     file.write_bytes(network.flatbuffer)
+    return file
+
+
+@pytest.fixture(scope="session")
+def other_network_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file of another network."""
+    file = tmp_path_factory.mktemp("weights") / "other.tflite"
+    file.write_bytes(_converted("random:1").flatbuffer)
     return file
 
 

@@ -101,7 +101,10 @@ class FolderTableIOManager(dg.IOManager):
         cost = self._costs.of_seconds(time.perf_counter() - obj.started)
         described = metadata.of_folders(table, summaries, computed, obj.photo_bytes or sizes, cost)
         version = table.snapshot().version
-        described = {folder: {**one, "table_version": version} for folder, one in described.items()}
+        described = {
+            folder: {**one, "table_version": version, **({} if folder in changed else metadata.NOTHING_NEW)}
+            for folder, one in described.items()
+        }
         described = {folder: {**one, **obj.notes.get(folder, {})} for folder, one in described.items()}
         of_run = {folder: described.pop(folder) for folder in context.asset_partition_keys}
         metadata.add_to_partitions(context.step_context, of_run)

@@ -82,6 +82,9 @@ def add_to_partitions(context: dg.StepExecutionContext, described: Mapping[str, 
     context._metadata_accumulator = gathered
 
 
+NOTHING_NEW: Mapping[str, Any] = {"nothing_new": "Nothing had to be computed: all of it was up to date."}
+
+
 def of_folders(
     table: FolderTable,
     summaries: Mapping[str, Summary],

@@ -17,6 +17,7 @@ from spark_steps.features.weights import MobileNetModel
 from spark_steps.pca.model import PcaModel, PcaSettings, fit, settings_for_next
 from spark_steps.pca.model_store import asked_before
 from spark_steps.pca.reduce import plan_reduced
+from spark_steps.store.outdated import pca_is_outdated
 from spark_steps.store.staleness import named, reducible_folders
 from spark_steps.store.store import Store
 from spark_steps.store.summaries import summarise
@@ -39,6 +40,7 @@ class PcaConfig(dg.Config):
         "for before, 50 components in a new one.",
     )
     variance: float | None = Field(None, gt=0, le=1, description="Share of variance to keep instead, such as 0.95.")
+    full_refresh: bool = Field(False, description="Fit again, also where it would give the store's current model.")
 
     @model_validator(mode="after")
     def _one_of_them(self) -> "PcaConfig":
@@ -73,7 +75,11 @@ def pca_model(
     wanted, reason = settings_for_next(config.asked or settings.pca, asked_before(store.pca_models))
     if reason:
         context.log.info(reason)
-    model = fit(pyspark.spark_session, mobilenet_features, mobilenet_model, wanted)
+    model = None if config.full_refresh or pca_is_outdated(store, wanted) else store.existing_pca_model()
+    if model is None:
+        model = fit(pyspark.spark_session, mobilenet_features, mobilenet_model, wanted)
+    else:
+        context.add_output_metadata(metadata.NOTHING_NEW)
     if wanted.variance is None and model.k < wanted.components:
         context.log.warning(
             f"{wanted.components} components were asked for; {model.rows} photos span only {model.k}, which are kept."
@@ -85,10 +91,17 @@ def pca_model(
     return PcaUpdate(model, erased)
 
 
+class ReducedConfig(dg.Config):
+    """Which photos are projected."""
+
+    full_refresh: bool = Field(False, description="Project every photo again, also those that are up to date.")
+
+
 @dg.asset(**folder_table("reduced_features", REDUCED_SCHEMA))
 @reports_failures
 def reduced_features(
     context: dg.AssetExecutionContext,
+    config: ReducedConfig,
     mobilenet_features: FolderTable,
     pca_model: PcaModel,
     store: dg.ResourceParam[Store],
@@ -110,6 +123,8 @@ def reduced_features(
     photo_bytes = {folder: summary.photo_bytes for folder, summary in summarise(mobilenet_features, folders).items()}
 
     def plan() -> TableChange:
-        return plan_reduced(pyspark.spark_session, mobilenet_features, table, folders, pca_model)
+        return plan_reduced(
+            pyspark.spark_session, mobilenet_features, table, folders, pca_model, full_refresh=config.full_refresh
+        )
 
     return TableUpdate(folders, plan, started, erased, photo_bytes=photo_bytes)

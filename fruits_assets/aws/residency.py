@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fruits_assets.aws.sessions import client, error_code, translate_errors
 from fruits_assets.settings import EU_REGIONS, Settings
 from spark_steps.errors import FruitsError
 from spark_steps.storage.locations import normalise
@@ -28,6 +27,9 @@ def check_residency(
     buckets = {bucket_and_key(location)[0]: location for location in map(normalise, used)}
     if not buckets:
         return
+    # Imported here and below: boto3 takes half a second to import, and local folders need none.
+    from fruits_assets.aws.sessions import client
+
     s3_client = make_client() if make_client else client("s3", settings.region)
     for location in buckets.values():
         region = check_bucket_region(location, s3_client)
@@ -53,6 +55,8 @@ def check_bucket_region(location: str, s3_client: Any) -> str:
     Raises:
         FruitsError: The bucket is outside the European Union, does not exist, or its region cannot be read.
     """
+    from fruits_assets.aws.sessions import error_code, translate_errors
+
     bucket, _ = bucket_and_key(location)
     with translate_errors(f"ask where the bucket {bucket} lies"):
         try:

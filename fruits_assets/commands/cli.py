@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 COMMANDS = {
     "run": (
         "fruits_assets.commands.run:run_command",
-        "Register the folders and materialize everything; only new and changed photos are run.",
+        "Register the folders and bring everything up to date; only new and changed photos are run.",
     ),
     "report": ("fruits_assets.commands.report:report_command", "Print what a store holds, and what of it is stale."),
     "history": (

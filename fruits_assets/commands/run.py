@@ -2,8 +2,11 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +23,9 @@ from spark_steps.features.weights import IMAGENET, check_source, current_model, 
 from spark_steps.spark.other_installations import not_followed
 from spark_steps.spark.session import start_in_background
 from spark_steps.store.store import Store
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 RANDOM_WEIGHTS = "random:0"
 
@@ -58,6 +64,7 @@ RANDOM_WEIGHTS = "random:0"
     help="Share of variance to keep instead, such as 0.95.  [env: FRUITS_VARIANCE]",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before other weights replace the features of all photos.")
+@click.option("--force", is_flag=True, help="Run everything again, also what is up to date.")
 @reports_problems
 def run_command(
     images: str | None,
@@ -68,8 +75,9 @@ def run_command(
     components: int | None,
     variance: float | None,
     yes: bool,
+    force: bool,
 ) -> None:
-    """Register the folders and materialize everything; only new and changed photos are run.
+    """Register the folders and bring everything up to date; only new and changed photos are run.
 
     \b
     Examples:
@@ -89,7 +97,7 @@ def run_command(
     locations.check_that_photos_are_named(settings)
     for line in locations.messages(settings, images, store):
         click.echo(line, err=True)
-    _run_and_report(settings, split_patterns(folders), yes=yes)
+    _run_and_report(settings, split_patterns(folders), yes=yes, force=force)
 
 
 def split_patterns(given: Sequence[str]) -> list[str]:
@@ -104,7 +112,7 @@ def split_patterns(given: Sequence[str]) -> list[str]:
     return patterns
 
 
-def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes: bool) -> None:
+def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes: bool, force: bool = False) -> None:
     home = dagster_home(settings.store)
     if settings.deployment == "local":
         # Imported here: it imports PySpark.
@@ -116,20 +124,54 @@ def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes
         if ignored := not_followed(os.environ):
             click.echo(f"Not followed, because Spark has its own settings here: {', '.join(ignored)}", err=True)
         locations.make_store(settings)
-        start_in_background(settings.spark_config, home / "storage" / "spark.err")
     else:
         INTERRUPTS.let_the_cluster_be_ended()
-    # Imported here: Dagster takes seconds to import, and --help does not need it.
+    # Imported here and below: --help needs neither Spark nor Dagster, and a look at the store needs no Dagster.
     from fruits_assets.commands.support.report_text import as_text
-    from fruits_assets.definitions import build_definitions
-    from fruits_assets.jobs.pipeline import run_pipeline
+    from fruits_assets.jobs.look import is_up_to_date
     from spark_steps.queries.report import read_report
+
+    current = None if force else is_up_to_date(settings, home, patterns, _report)
+    if not current:
+        start_spark = _spark_starter(settings, home)
+        if current is False or force:
+            start_spark()
+        _run_pipeline(settings, home, patterns, start_spark, force=force)
+    click.echo(as_text(read_report(settings.store)))
+    click.echo(f"\nTo look at the runs and their metadata: make ui   (or: {_ui_command(settings)})")
+
+
+def _report(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _spark_starter(settings: Settings, home: Path) -> Callable[[], None]:
+    """Returns a function that starts Spark in the background when it is called for the first time."""
+
+    @cache
+    def start() -> None:
+        if settings.deployment == "local":
+            start_in_background(settings.spark_config, home / "storage" / "spark.err")
+
+    return start
+
+
+def _run_pipeline(
+    settings: Settings, home: Path, patterns: Sequence[str], start_spark: Callable[[], None], *, force: bool
+) -> None:
+    from fruits_assets.jobs.pipeline import AT_A_TERMINAL, run_pipeline
+
+    def definitions(settings: Settings) -> "dg.Definitions":
+        # Spark starts while all assets are imported.
+        start_spark()
+        from fruits_assets.definitions import build_definitions
+
+        return build_definitions(settings)
 
     ensure_dagster_home(settings.store)
     with instance_at_the_terminal(home) as instance:
-        run_pipeline(settings, instance, build_definitions, patterns, lambda line: click.echo(line, err=True))
-    click.echo(as_text(read_report(settings.store)))
-    click.echo(f"\nTo look at the runs and their metadata: make ui   (or: {_ui_command(settings)})")
+        runs = replace(AT_A_TERMINAL, full_refresh=force)
+        run_pipeline(settings, instance, definitions, patterns, _report, runs)
 
 
 def _ui_command(settings: Settings) -> str:

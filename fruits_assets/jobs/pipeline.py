@@ -2,26 +2,26 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from fruits_assets.aws.residency import check_residency
-from fruits_assets.engines.guards import one_cluster_for_all
 from fruits_assets.instance.failures import reason
 from fruits_assets.instance.in_flight import what_is_under_way
 from fruits_assets.instance.liveness import tagged_as_alive
 from fruits_assets.instance.partitions import IMAGE_FOLDERS, partition_tags, synchronise
 from fruits_assets.instance.runs import run_in_process
 from fruits_assets.instance.tags import locations
+from fruits_assets.jobs.due import Due
+from fruits_assets.jobs.folders import find_folders, matching_folders, report_folders
+from fruits_assets.jobs.look import NOTHING_NEW, maintain, remember, state_of
 from fruits_assets.settings import Settings
 from fruits_assets.terminal.progress import PROGRESS_LOGGER
 from spark_steps.erasure.carry_out import refuse_while_erasing
 from spark_steps.errors import FruitsError
 from spark_steps.features.weights import check_source, fetch_weights
-from spark_steps.photos.listing import list_image_folders
-from spark_steps.photos.names import PHOTO_EXTENSIONS
 from spark_steps.store.store import Store
 
 
@@ -32,17 +32,17 @@ class Stage:
     Attributes:
         job: Name of the job.
         title: What the job does, for people.
-        per_folder: Whether its runs have folders as partitions.
+        asset: The asset that it computes.
     """
 
     job: str
     title: str
-    per_folder: bool
+    asset: str
 
 
-EXTRACT = Stage("extract_features", "photos to features", per_folder=True)
-FIT = Stage("fit_pca", "features to a PCA model", per_folder=False)
-REDUCE = Stage("reduce_folders", "features to reduced features", per_folder=True)
+EXTRACT = Stage("extract_features", "photos to features", "mobilenet_features")
+FIT = Stage("fit_pca", "features to a PCA model", "pca_model")
+REDUCE = Stage("reduce_folders", "features to reduced features", "reduced_features")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Runs:
     Attributes:
         tags: Tags of each run, besides those with its locations and folders.
         config: Run configuration of each run.
-        full_refresh: Whether to run every photo through the network again, new or not.
+        full_refresh: Whether to run all stages on everything, also on what is up to date.
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -61,9 +61,9 @@ class Runs:
 
     def config_of(self, stage: Stage) -> dict[str, Any]:
         """Returns the run configuration of a stage."""
-        if stage is not EXTRACT or not self.full_refresh:
+        if not self.full_refresh:
             return dict(self.config)
-        return {**self.config, "ops": {"mobilenet_features": {"config": {"full_refresh": True}}}}
+        return {**self.config, "ops": {stage.asset: {"config": {"full_refresh": True}}}}
 
 
 # Messages of the steps are printed to the terminal.
@@ -78,9 +78,11 @@ def run_pipeline(
     report: Callable[[str], None] = print,
     runs: Runs = AT_A_TERMINAL,
 ) -> None:
-    """Registers the folders, featurises those that match, refits the PCA and projects all folders that have features.
+    """Registers the folders, and brings features, PCA and reduced features up to date with the photos.
 
-    There are three runs: one for the features of all folders that match, one for the PCA, and one for the projection.
+    There are up to three runs: one for the features of the folders that match, one for the PCA, and one for the
+    projection. A stage for which nothing is due is left out. Where nothing is due at all, the code location is not made
+    and Spark does not start.
 
     Args:
         settings: The locations of photos and store, the weights and the number of components.
@@ -91,23 +93,43 @@ def run_pipeline(
         runs: How the runs are started.
 
     Raises:
-        FruitsError: There is nothing to do, or a run has failed; the message has the reason.
+        FruitsError: There are no photos to work on, or a run has failed; the message has the reason.
     """
+    store = Store(settings.store)
     check_residency(settings)
-    refuse_while_erasing(Store(settings.store))
+    refuse_while_erasing(store)
     # Check the path of the weights first: else a wrong path would fail only after the listing of a million photos.
     if settings.weights is not None:
         check_source(settings.weights)
     wanted = register_folders(settings, instance, patterns, report)
+    due = Due(settings, instance, runs.full_refresh)
+    to_featurise = due.to_featurise(wanted)
+    if not to_featurise and not due.pca() and not due.to_reduce():
+        report(NOTHING_NEW)
+        maintain(settings, store)
+        _remember(settings, instance, wanted)
+        return
     # Download the weights before Spark starts, so that a failed download does not cost the start of Spark.
-    fetch_weights(settings.weights, Store(settings.store).mobilenet_models)
+    fetch_weights(settings.weights, store.mobilenet_models)
     definitions = definitions_for(settings)
+    # Imported here: it imports boto3 and dagster-aws, which the look above does not need.
+    from fruits_assets.engines.guards import one_cluster_for_all
+
     with tagged_as_alive(instance) as own_tags, one_cluster_for_all(settings, instance, report) as cluster_tags:
         runs = replace(runs, tags={**runs.tags, **locations(settings), **cluster_tags, **own_tags})
-        _run_stage(EXTRACT, wanted, definitions, runs, instance, report)
-        _run_stage(FIT, [], definitions, runs, instance, report)
-        # All folders, not only those that match: features reduced by different PCA models cannot be compared.
-        _run_stage(REDUCE, Store(settings.store).mobilenet_features.folders(), definitions, runs, instance, report)
+        if to_featurise:
+            _run_stage(EXTRACT, to_featurise, definitions, runs, instance, report)
+        if due.pca():
+            _run_stage(FIT, [], definitions, runs, instance, report)
+        if to_reduce := due.to_reduce():
+            _run_stage(REDUCE, to_reduce, definitions, runs, instance, report)
+    _remember(settings, instance, wanted)
+
+
+def _remember(settings: Settings, instance: dg.DagsterInstance, wanted: Sequence[str]) -> None:
+    # A run of some folders leaves the others unrecorded. An instance of a test has no home.
+    if instance.is_persistent and set(wanted) == set(instance.get_dynamic_partitions(IMAGE_FOLDERS)):
+        remember(Path(instance.root_directory), state_of(Store(settings.store)), wanted)
 
 
 def register_folders(
@@ -118,23 +140,11 @@ def register_folders(
     Raises:
         FruitsError: No folder has a photo, or no folder with photos matches.
     """
-    found = list_image_folders(settings.images, patterns)
-    if not found.photos:
-        at_root = f" {found.root_photos} lie at the root itself: move them into a folder." if found.root_photos else ""
-        raise FruitsError(
-            f"There is no photo in a folder below {settings.images}.{at_root} Photos are files ending in "
-            f".{', .'.join(PHOTO_EXTENSIONS)}, in folders named by their label.{found.passed_over.after_no_photo}"
-        )
+    found = find_folders(settings.images, patterns)
     changes = synchronise(instance, Store(settings.store), settings.images, found)
-    report(f"{sum(found.photos.values()):,} photos in {len(found.photos):,} folders of {settings.images}")
+    report_folders(found, settings.images, report)
     if changes.moved:
         report(f"  {changes.moved}")
-    if found.root_photos:
-        report(f"  warning: {found.root_photos} photos lie at the root, belong to no folder, and are not processed")
-    for sentence in found.passed_over.sentences(found.contents):
-        report(f"  {sentence}")
-    for folder, why in found.unreadable.items():
-        report(f"  warning: folder {folder!r} cannot be listed ({why}), and what the store has of it stays")
     for folder in changes.refused:
         report(f"  warning: folder {folder!r} is not processed: no partition can have such a name; rename it")
     if changes.drop:
@@ -144,18 +154,7 @@ def register_folders(
         report(
             f"  kept though gone, because a run or backfill of them is not finished: {', '.join(changes.kept)}. {busy}"
         )
-    matches = {pattern: [folder for folder in found.photos if fnmatchcase(folder, pattern)] for pattern in patterns}
-    matching = {folder for folders in matches.values() for folder in folders}
-    wanted = [folder for folder in found.photos if folder in matching and folder not in changes.refused]
-    if not wanted:
-        some = ", ".join(repr(folder) for folder in list(found.photos)[:5])
-        raise FruitsError(
-            f"None of the {len(found.photos)} folders below {settings.images} matches "
-            f"{' or '.join(map(repr, patterns))}. There are {some}..."
-        )
-    for pattern in (pattern for pattern, folders in matches.items() if not folders):
-        report(f"  warning: no folder matches {pattern!r}")
-    return wanted
+    return matching_folders(found, settings.images, patterns, changes.refused, report)
 
 
 def _run_stage(
@@ -167,7 +166,7 @@ def _run_stage(
     report: Callable[[str], None],
 ) -> None:
     report(stage.title)
-    tags = _tags_of(folders, instance) if stage.per_folder else {}
+    tags = _tags_of(folders, instance) if folders else {}
     job = definitions.resolve_job_def(stage.job)
     result = run_in_process(job, runs.config_of(stage), {**runs.tags, **tags}, instance)
     if not result.success:

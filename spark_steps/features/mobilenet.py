@@ -6,8 +6,6 @@ import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +14,7 @@ from pyspark import Accumulator, Broadcast, SparkContext
 from pyspark.sql import SparkSession
 
 from spark_steps.errors import FruitsError, UnusablePhotoError
+from spark_steps.features.comparison import FolderPlan, FolderWork, Recheck, plan_folder
 from spark_steps.features.extractor import FeatureExtractor
 from spark_steps.features.weights import MobileNetModel
 from spark_steps.photos.decoding import ERASED, decode
@@ -23,34 +22,13 @@ from spark_steps.photos.fetching import fetch
 from spark_steps.photos.limits import PHOTOS_PER_TASK, DecodeLimits
 from spark_steps.photos.tombstones import tombstone_of
 from spark_steps.storage.parallel import for_each
-from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange
+from spark_steps.tables.folder_table import FolderTable, TableChange
 from spark_steps.tables.partitions import contiguous_partitions, deferred_rows
-from spark_steps.tables.row_ranges import FileRows, compare, split, task_sizes
+from spark_steps.tables.row_ranges import FileRows, split, task_sizes
 from spark_steps.tables.schemas import FEATURES_SCHEMA, by_folder, with_folder
 
 _ARROW_SCHEMA = with_folder(FEATURES_SCHEMA)
 Value = TypeVar("Value")
-_ROWS_AT_A_TIME = 65_536
-
-
-@dataclass(frozen=True)
-class FolderWork:
-    """The work that a folder needs.
-
-    Attributes:
-        kept: Number of rows that stay unchanged.
-        computed: Number of photos that are new, have changed, or are to be retried.
-        outdated: Number of existing rows of photos that are gone or have changed.
-    """
-
-    kept: int
-    computed: int
-    outdated: int
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the folder's rows are up to date."""
-        return self.computed == 0 and self.outdated == 0
 
 
 @dataclass(frozen=True)
@@ -68,36 +46,6 @@ class FeatureUpdate:
     work: dict[str, FolderWork]
     inferences: Accumulator[int]
     done: Accumulator[int]
-
-
-@dataclass(frozen=True)
-class _Recheck:
-    """Rows whose photos have a new modification time. A row stays if the bytes of its photo are the same.
-
-    Attributes:
-        file: A file of mobilenet_features.
-        rows: The row numbers, ascending.
-        modified: The present modification time of each photo, microseconds since 1970.
-    """
-
-    file: DataFile
-    rows: list[int]
-    modified: list[int]
-
-
-@dataclass(frozen=True)
-class _FolderPlan:
-    """The plan for a folder.
-
-    Attributes:
-        work: The work as counts.
-        computed: Rows of raw_images whose features are to be computed.
-        rewritten: For each file to remove, the rows that stay and the rows to recheck.
-    """
-
-    work: FolderWork
-    computed: list[FileRows]
-    rewritten: list[tuple[FileRows, _Recheck]]
 
 
 def plan_features(
@@ -135,8 +83,8 @@ def plan_features(
     listed, base = raw.snapshot(), features.snapshot()
     photos, existing = by_folder(listed.files, folders), by_folder(base.files, folders)
 
-    def plan(folder: str) -> _FolderPlan:
-        return _plan_folder(raw, photos[folder], features, existing[folder], model, full_refresh)
+    def plan(folder: str) -> FolderPlan:
+        return plan_folder(raw, photos[folder], features, existing[folder], None if full_refresh else model.fingerprint)
 
     plans = dict(zip(folders, for_each(plan, folders), strict=True))
     computed = [one for plan in plans.values() for one in plan.computed]
@@ -152,84 +100,21 @@ def plan_features(
     return FeatureUpdate(TableChange(base, rows, gone, changed, kept), work, inferences, done)
 
 
-_Item = FileRows | tuple[FileRows, _Recheck]
+_Item = FileRows | tuple[FileRows, Recheck]
 
 
 def _shared_out(
-    computed: Sequence[FileRows], rewritten: Sequence[tuple[FileRows, _Recheck]], cores: int
+    computed: Sequence[FileRows], rewritten: Sequence[tuple[FileRows, Recheck]], cores: int
 ) -> list[Sequence[_Item]]:
     """Returns the items of each task; rechecks have their own tasks, so that computing tasks have the planned sizes."""
     sizes = task_sizes(sum(len(one.rows) for one in computed), cores, PHOTOS_PER_TASK)
     return [*split(computed, sizes), *_in_shares(rewritten, cores)]
 
 
-def _in_shares(rewritten: Sequence[tuple[FileRows, _Recheck]], tasks: int) -> list[list[tuple[FileRows, _Recheck]]]:
+def _in_shares(rewritten: Sequence[tuple[FileRows, Recheck]], tasks: int) -> list[list[tuple[FileRows, Recheck]]]:
     by_file = {kept.file.path: (kept, recheck) for kept, recheck in rewritten}
     shares = contiguous_partitions([kept.file for kept, _ in rewritten], tasks)
     return [[by_file[file.path] for file in share] for share in shares]
-
-
-def _plan_folder(
-    raw: FolderTable,
-    photos: Sequence[DataFile],
-    features: FolderTable,
-    existing: Sequence[DataFile],
-    model: MobileNetModel,
-    full_refresh: bool,
-) -> _FolderPlan:
-    if not existing:
-        # No comparison is needed: the rows are assigned to tasks without reading them.
-        count = sum(file.rows for file in photos)
-        return _FolderPlan(FolderWork(0, count, 0), [FileRows.all_of(file) for file in photos], [])
-    sources = [(file, row) for file in photos for row in range(file.rows)]
-    listed = [row for file in photos for row in _listed_rows(raw, file)]
-    rows = [_existing_rows(features, file, None if full_refresh else model.fingerprint) for file in existing]
-    difference = compare(listed, rows)
-    kept, rechecked = sum(map(len, difference.kept)), set[int]()
-    # The numbers of the missing rows without an error of the listing, by path and length.
-    moved = {listed[number][:2]: number for number in difference.new if not listed[number][3]}
-    rewritten = []
-    for file, keys, stay in zip(existing, rows, difference.kept, strict=True):
-        if len(stay) < file.rows:
-            left = sorted(set(range(file.rows)) - set(stay))
-            same = {row: moved.pop(key[:2]) for row in left if (key := keys[row]) and not key[3] and key[:2] in moved}
-            recheck = _Recheck(file, list(same), [listed[number][2] for number in same.values()])
-            rewritten.append((FileRows(file, stay), recheck))
-            rechecked |= set(same.values())
-    new = [sources[number] for number in difference.new if number not in rechecked]
-    computed = [FileRows(file, [row for _, row in some]) for file, some in groupby(new, key=itemgetter(0))]
-    work = FolderWork(kept, len(difference.new), sum(file.rows for file in existing) - kept)
-    return _FolderPlan(work, computed, rewritten)
-
-
-# Path, length in bytes, modification time in microseconds, and the error of the listing, "" for none.
-_Key = tuple[str, int, int, str]
-
-
-def _listed_rows(raw: FolderTable, file: DataFile) -> list[_Key]:
-    rows = _columns(raw, file, ["path", "length", "modification_time", "error"])
-    return [(path, length, modified, error or "") for path, length, modified, error in rows]
-
-
-def _existing_rows(features: FolderTable, file: DataFile, fingerprint: str | None) -> list[_Key | None]:
-    """Returns the keys of a file's rows, None for rows that must be computed again in any case."""
-    names = ["path", "length", "modification_time", "error", "image_id", "model"]
-    keys: list[_Key | None] = []
-    for path, length, modified, error, image_id, model in _columns(features, file, names):
-        reason = (error or "").partition(":")[0]
-        # An error without an image_id is that of the listing, or of a failed reading, which no listing has: photos that
-        # were read have an image_id, unless they were erased.
-        of_listing = error if error and image_id is None and reason != ERASED else ""
-        keys.append((path, length, modified, of_listing) if model == fingerprint else None)
-    return keys
-
-
-def _columns(table: FolderTable, file: DataFile, names: list[str]) -> Iterator[tuple[Any, ...]]:
-    with table.reading(file) as opened:
-        for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=names):
-            columns = [batch[name] for name in names]
-            columns[2] = columns[2].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
-            yield from zip(*(column.to_pylist() for column in columns), strict=True)
 
 
 class _Task:
@@ -266,7 +151,7 @@ class _Task:
     def _computed(self, rows: list[dict[str, Any]]) -> pa.RecordBatch:
         return self._counted([self._with_features(row, content) for row, content in self._fetched(rows)])
 
-    def _rechecked(self, recheck: _Recheck) -> Iterator[pa.RecordBatch]:
+    def _rechecked(self, recheck: Recheck) -> Iterator[pa.RecordBatch]:
         column, start = _ARROW_SCHEMA.get_field_index("modification_time"), 0
         for batch in FileRows(recheck.file, recheck.rows).read(self._features, _ARROW_SCHEMA.names[:-1]):
             modified = pa.array(recheck.modified[start : start + len(batch)], pa.int64())

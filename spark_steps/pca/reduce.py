@@ -23,7 +23,13 @@ _MOST_ROWS = 8192
 
 
 def plan_reduced(
-    spark: SparkSession, features: FolderTable, reduced: FolderTable, folders: Sequence[str], model: PcaModel
+    spark: SparkSession,
+    features: FolderTable,
+    reduced: FolderTable,
+    folders: Sequence[str],
+    model: PcaModel,
+    *,
+    full_refresh: bool = False,
 ) -> TableChange:
     """Plans the change after which folders have reduced features of exactly the photos that have features.
 
@@ -36,6 +42,7 @@ def plan_reduced(
         reduced: The table reduced_features.
         folders: The folders.
         model: The PCA.
+        full_refresh: Whether to project every photo of the folders again.
 
     Raises:
         FruitsError: The features of a folder come from another network than the model's.
@@ -44,8 +51,11 @@ def plan_reduced(
     sources, existing = by_folder(features.snapshot().files, folders), by_folder(base.files, folders)
     totals = table_totals(features, sources), table_totals(reduced, existing)
     check_one_network(totals[0], model)
-    behind = sorted(folders_to_reduce(*totals, model.version).intersection(folders))
-    same_model = {folder for folder in behind if totals[1][folder].made_by == {model.version}}
+    stale = folders_to_reduce(*totals, model.version).intersection(folders)
+    behind = sorted(folders if full_refresh else stale)
+    if not behind:
+        return TableChange(base)
+    same_model = {folder for folder in stale if not full_refresh and totals[1][folder].made_by == {model.version}}
 
     def plan(folder: str) -> tuple[list[FileRows], list[FileRows]]:
         if folder not in same_model:

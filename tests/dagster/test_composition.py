@@ -48,7 +48,17 @@ def test_importing_any_module_builds_no_code_location_and_reads_no_setting() -> 
     assert done.returncode == 0, done.stderr
 
 
-def test_options_go_before_an_environment_that_would_not_do(
+# Java would be a process.
+WITHOUT_PROCESSES = """
+import subprocess, sys
+subprocess.Popen = None
+from fruits_assets.commands.cli import main
+main(sys.argv[1:], standalone_mode=False)
+assert "dagster" not in sys.modules
+"""
+
+
+def test_options_go_before_an_environment_that_would_not_do_and_a_run_with_nothing_new_starts_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network_file: Path
 ) -> None:
     write_sample(tmp_path / "photos", photos_per_folder=2)
@@ -61,6 +71,20 @@ def test_options_go_before_an_environment_that_would_not_do(
     assert done.exit_code == 0, done.output
     assert (tmp_path / "results" / "PCA_Results").is_dir()
     assert not (tmp_path / "nonsense").exists()
+
+    # All folders, of which one is up to date.
+    done = CliRunner().invoke(main, ["run", *given[:-2], "--deployment", "local"])
+    assert done.exit_code == 0, done.output
+    assert "raw_images: 14 photos, folders: 7" in done.output
+    again = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PROCESSES, "run", *given[:-2], "--deployment", "local"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 0, again.stderr
+    assert "Nothing is new" in again.stderr
+    assert "16 in 8 folders" in again.stdout
 
 
 def test_without_the_option_the_message_names_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

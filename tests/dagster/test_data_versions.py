@@ -13,7 +13,6 @@ from fruits_assets.instance.internals import CachingStaleStatusResolver, Loading
 from fruits_assets.instance.partitions import IMAGE_FOLDERS
 from fruits_assets.resources import local_resources
 from fruits_assets.settings import Settings
-from spark_steps.features.weights import load_model
 from tests.support.photos import save_photo
 
 FOLDERS = ["Banana", "Lemon", "Plum"]
@@ -53,14 +52,14 @@ def ways(settings: Settings, instance: dg.DagsterInstance) -> Ways:
     return Ways(settings, instance)
 
 
-def test_the_same_network_leaves_the_features_in_sync_and_another_does_not(ways: Ways, tmp_path: Path) -> None:
+def test_the_same_network_leaves_the_features_in_sync_and_another_does_not(
+    ways: Ways, other_network_file: Path
+) -> None:
     ways.materialize()
     assert ways.out_of_sync() == set()
     ways.materialize("mobilenet_model")
     assert ways.out_of_sync() == set()
-    other = tmp_path / "other.tflite"
-    other.write_bytes(load_model("random:1", str(tmp_path / "networks")).flatbuffer)
-    ways.materialize("mobilenet_model", weights=str(other))
+    ways.materialize("mobilenet_model", weights=str(other_network_file))
     of_the_old_network = {f"mobilenet_features {folder}" for folder in FOLDERS}
     # And what else is made with the network.
     assert of_the_old_network <= ways.out_of_sync()

@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import numpy as np
 import pytest
-from dagster import AssetKey, DagsterInstance
+from dagster import AssetKey, DagsterInstance, RunsFilter
 from deltalake import DeltaTable
 
 from fruits_assets.assets import ALL_ASSETS
@@ -46,9 +46,12 @@ def metadata_of(instance: DagsterInstance, asset: str, folder: str | None = None
     return {name: value.value for name, value in materialization.metadata.items()}
 
 
-def computed(instance: DagsterInstance, folders: list[str]) -> dict[str, object]:
-    found = {folder: metadata_of(instance, "mobilenet_features", folder)["photos_worked_on"] for folder in folders}
-    return {folder: count for folder, count in found.items() if count}
+def worked_on(instance: DagsterInstance) -> dict[str, object]:
+    """The folders of the last run of features, with the number of photos that it worked on."""
+    last = instance.get_runs(RunsFilter(job_name="extract_features"), limit=1)[0]
+    found = instance.fetch_materializations(AssetKey("mobilenet_features"), limit=100).records
+    of_run = [one.asset_materialization for one in found if one.run_id == last.run_id]
+    return {one.partition: one.metadata["photos_worked_on"].value for one in of_run if one and one.partition}
 
 
 def test_every_photo_is_accounted_for_and_only_new_work_is_done(
@@ -61,12 +64,11 @@ def test_every_photo_is_accounted_for_and_only_new_work_is_done(
     assert (first.folders, first.photos, first.usable, first.reduced, first.components) == (8, 32, 32, 32, 31)
     assert all(passed for passed, _ in checks_of(instance).values()), checks_of(instance)
 
-    # Again, with the network that the store has: the same rows, no duplicates, the same model, and no photo through it.
-    snapshots = [table.snapshot() for table in store.tables.values()]
+    # Again, with the network that the store has: no run, and not a row written.
+    snapshots, runs = [table.snapshot() for table in store.tables.values()], len(instance.get_runs())
     run(settings.model_copy(update={"weights": None}), instance)
-    assert read_report(settings.store) == first
+    assert len(instance.get_runs()) == runs
     assert [table.snapshot() for table in store.tables.values()] == snapshots
-    assert computed(instance, list(first.photos_by_folder)) == {}
 
     # A folder more, and three photos more in another: only those.
     for number in range(5):
@@ -74,7 +76,7 @@ def test_every_photo_is_accounted_for_and_only_new_work_is_done(
     for number in range(3):
         save_photo(photos / "Lemon" / f"new{number}.png", colour=50 * number)
     run(settings, instance)
-    assert computed(instance, [*first.photos_by_folder, "Kiwi"]) == {"Kiwi": 5, "Lemon": 3}
+    assert worked_on(instance) == {"Kiwi": 5, "Lemon": 3}
     grown = read_report(settings.store)
     assert (grown.folders, grown.photos, grown.reduced) == (9, 40, 40)
     assert grown.pca_model != first.pca_model
@@ -99,6 +101,11 @@ def test_a_share_of_the_variance_is_remembered_by_the_store_and_a_number_of_comp
     models = Store(settings.store).pca_models
     assert fit.execute_in_process(instance=instance).success
     assert model_store.load(models).asked_variance == 0.5
+    assert "nothing_new" in metadata_of(instance, "pca_model")
+    fitted_again = {"ops": {"pca_model": {"config": {"full_refresh": True}}}}
+    assert fit.execute_in_process(fitted_again, instance=instance).success
+    assert model_store.load(models).asked_variance == 0.5
+    assert "nothing_new" not in metadata_of(instance, "pca_model")
     config = {"ops": {"pca_model": {"config": {"components": 3}}}}
     assert fit.execute_in_process(config, instance=instance).success
     assert fit.execute_in_process(instance=instance).success
@@ -190,6 +197,13 @@ def test_the_graph_materializes_in_process_one_partition_at_a_time(
             ALL_ASSETS, instance=instance, resources=local_resources(settings), partition_key=folder
         )
         assert result.success
+        # Plum has changed the PCA model, and so the reduced rows of Lemon.
+        assert "nothing_new" not in metadata_of(instance, "reduced_features", folder)
+    assert dg.materialize(
+        ALL_ASSETS, instance=instance, resources=local_resources(settings), partition_key="Plum"
+    ).success
+    for asset in TABLES:
+        assert "nothing_new" in metadata_of(instance, asset, "Plum")
     report = read_report(settings.store)
     assert report.photos_by_folder == {"Lemon": 4, "Plum": 4}
     # Lemon had been projected on the model of Lemon alone.
@@ -208,7 +222,7 @@ def test_folders_that_are_no_neighbours_are_one_run_and_each_has_its_numbers(
     assert [r.job_name for r in instance.get_runs()] == ["reduce_folders", "fit_pca", "extract_features"]
     # The tag is set before the run begins, so a run that fails or is interrupted has it too.
     assert [tagged_folders(one.tags) for one in instance.get_runs()] == [features, None, features]
-    assert computed(instance, features) == {"Banana": 4, "Lemon": 4, "Plum": 4}
+    assert worked_on(instance) == {"Banana": 4, "Lemon": 4, "Plum": 4}
     for asset in ("raw_images", "mobilenet_features", "reduced_features"):
         assert set(instance.get_materialized_partitions(AssetKey(asset))) == set(features)
     passed, told = checks_of(instance)["no_photo_lost"]

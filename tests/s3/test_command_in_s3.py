@@ -48,7 +48,7 @@ def test_the_command_gives_in_s3_the_rows_it_gives_in_folders(s3: S3, tmp_path: 
     assert odd == []
     before = tables_in(s3)
     said = fruits(tmp_path / "home 2", "run", *in_s3)
-    assert "0 of them new or changed" in said
+    assert "Nothing is new" in said
     assert tables_in(s3) == before
     python(tmp_path, SPARK_ML, s3.bucket)
 

@@ -1,0 +1,104 @@
+"""A look at a store before any work, without Dagster, which takes seconds to import, and without Spark.
+
+What it compares is what a run would compare (``spark_steps.store.outdated``). It answers only for stores whose present
+versions were recorded by runs of the same Dagster home; a file in the home names them. All others are left to
+``run_pipeline``, which compares the folders with Dagster's partitions too.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fruits_assets.aws.residency import check_residency
+from fruits_assets.jobs.folders import Report, find_folders, matching_folders, report_folders
+from fruits_assets.settings import Settings
+from spark_steps.erasure.carry_out import refuse_while_erasing
+from spark_steps.features.weights import check_source
+from spark_steps.pca import model_store
+from spark_steps.store import outdated
+from spark_steps.store.store import Store
+from spark_steps.tables.maintenance import vacuum
+
+NOTHING_NEW = (
+    "Nothing is new: features, PCA model and reduced features are those of the photos. "
+    "To run everything all the same: fruits run --force, or the job whole_pipeline with full_refresh."
+)
+_FILE = "recorded.json"
+
+
+def is_up_to_date(settings: Settings, home: Path, patterns: Sequence[str], report: Report) -> bool | None:
+    """Returns whether a store is up to date; then its tables are maintained, as a run would have done.
+
+    Args:
+        settings: The locations of photos and store, the weights and the number of components.
+        home: The Dagster home.
+        patterns: Shell patterns of the folders to featurise.
+        report: Takes the same messages as for a run, if the store is up to date.
+
+    Returns:
+        True if it is, False if a run would change something, None if only Dagster's records can tell.
+
+    Raises:
+        FruitsError: There is no photo, no folder matches, or the photos are outside the region.
+    """
+    check_residency(settings)
+    store = Store(settings.store)
+    refuse_while_erasing(store)
+    if settings.weights is not None:
+        check_source(settings.weights)
+    if not (recorded := _read(home)) or recorded["state"] != state_of(store) or store.images != settings.images:
+        return None
+    found = find_folders(settings.images, patterns)
+    if sorted(found.photos) != recorded["folders"]:
+        return None
+    messages: list[str] = []
+    report_folders(found, settings.images, messages.append)
+    wanted = matching_folders(found, settings.images, patterns, (), messages.append)
+    if _is_outdated(settings, store, wanted):
+        return False
+    for message in messages:
+        report(message)
+    report(NOTHING_NEW)
+    maintain(settings, store)
+    return True
+
+
+def _is_outdated(settings: Settings, store: Store, wanted: Sequence[str]) -> bool:
+    max_bytes = settings.decode_limits.fetch.max_bytes
+    return bool(
+        outdated.folders_to_featurise(store, settings.images, wanted, settings.weights, max_bytes)
+        or outdated.pca_is_outdated(store, settings.pca)
+        or outdated.folders_to_reduce(store)
+    )
+
+
+def maintain(settings: Settings, store: Store) -> None:
+    """Deletes what the tables have replaced long enough ago, as the runs that write them do."""
+    for table in store.tables.values():
+        vacuum(table, settings.maintenance.keep)
+
+
+def state_of(store: Store) -> dict[str, Any]:
+    """Returns the versions of a store's tables and of its PCA model."""
+    versions = {name: table.snapshot().version for name, table in store.tables.items()}
+    return {"store": store.root, "pca_model": model_store.current_version(store.pca_models), **versions}
+
+
+def remember(home: Path, state: dict[str, Any], folders: Sequence[str]) -> None:
+    """Records in a home that its runs have brought a store up to date.
+
+    Args:
+        home: The Dagster home.
+        state: The store's state, as it was when its tables were compared for the last time.
+        folders: The folders that are partitions.
+    """
+    (home / _FILE).write_text(json.dumps({"state": state, "folders": sorted(folders)}))
+
+
+def _read(home: Path) -> dict[str, Any]:
+    try:
+        read: dict[str, Any] = json.loads((home / _FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return read

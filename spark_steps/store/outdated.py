@@ -1,0 +1,63 @@
+"""Finds what of a store is out of date, without Spark, by the comparisons that the steps make themselves.
+
+A step that is left out because nothing is found here would have changed no row: the listing is compared with raw_images
+by path, length, modification time and error, raw_images with mobilenet_features by the same and by the network, and the
+name of the PCA model with that of the model that would be fitted.
+"""
+
+from collections.abc import Sequence
+
+from spark_steps.features.comparison import folders_to_compute
+from spark_steps.features.weights import current_model, has_current_model, replaced_network
+from spark_steps.pca.model import PcaSettings, settings_for_next
+from spark_steps.pca.moments import version_of
+from spark_steps.photos.listing import find_photos, plan_raw_images
+from spark_steps.store.staleness import reducible_folders
+from spark_steps.store.store import Store
+from spark_steps.tables.footers import folder_totals
+from spark_steps.tables.totals import sum_of
+
+
+def folders_to_featurise(
+    store: Store, images: str, folders: Sequence[str], weights: str | None, max_bytes: int
+) -> list[str]:
+    """Returns the folders in which a run would change a row of raw_images or mobilenet_features, in the given order.
+
+    Args:
+        store: The store.
+        images: The images root, a normalised location.
+        folders: Folders with photos, relative to the root.
+        weights: The weights that are asked for; None for those of the store's network.
+        max_bytes: Length above which a photo is not read.
+    """
+    cache = store.mobilenet_models
+    if not has_current_model(cache) or (weights is not None and replaced_network(weights, cache)):
+        return list(folders)
+    listed = find_photos(images, folders, max_bytes).rows
+    changed = plan_raw_images(store.raw_images, listed).folders
+    same = [folder for folder in folders if folder not in changed]
+    network = current_model(cache).fingerprint
+    behind = changed.union(folders_to_compute(store.raw_images, store.mobilenet_features, same, network))
+    return [folder for folder in folders if folder in behind]
+
+
+def pca_is_outdated(store: Store, asked: PcaSettings | None) -> bool:
+    """Returns whether a fit would make another PCA model than the store's current one.
+
+    Args:
+        store: The store; it has a network.
+        asked: How many components are asked for; None for as many as before.
+    """
+    if (model := store.pca_model()) is None:
+        return True
+    wanted, _ = settings_for_next(asked, model.asked)
+    network = current_model(store.mobilenet_models).fingerprint
+    features = sum_of(folder_totals(store.mobilenet_features).values())
+    if features.made_by != {network}:
+        return True
+    return model.version != version_of(features.vectors, features.photos, network, wanted.variance or wanted.components)
+
+
+def folders_to_reduce(store: Store) -> list[str]:
+    """Returns the folders whose reduced features do not follow from the current PCA model, sorted."""
+    return reducible_folders(store, store.existing_pca_model())

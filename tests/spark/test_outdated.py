@@ -1,0 +1,208 @@
+"""The look before a run finds exactly what a run would change, whatever has happened to the photos."""
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from spark_steps.features.weights import MobileNetModel, load_model, make_current
+from spark_steps.pca.model import PcaSettings, fit, settings_for_next
+from spark_steps.pca.model_store import asked_before, save_numbers
+from spark_steps.pca.reduce import plan_reduced
+from spark_steps.photos.listing import list_image_folders
+from spark_steps.store import outdated
+from spark_steps.store.store import Store
+from spark_steps.tables.folder_table import FolderTable
+from tests.support.photos import save_photo
+from tests.support.steps import LIMITS, write_features, write_raw_images
+
+FOLDERS = ("Apple", "Fig", "Pear/deep")
+
+
+class Pipeline:
+    """A store and its photos, and what is asked for."""
+
+    def __init__(self, spark: SparkSession, directory: Path, networks: list[Path]) -> None:
+        self.spark, self.images, self.root = spark, directory / "photos", directory
+        self.networks, self.asked = [str(network) for network in networks], PcaSettings(2)
+        self.store = Store(str(directory / "store"))
+
+    @property
+    def weights(self) -> str:
+        return self.networks[0]
+
+    def folders(self) -> list[str]:
+        return list(list_image_folders(str(self.images)).photos)
+
+    def due(self) -> list[str]:
+        max_bytes = LIMITS.fetch.max_bytes
+        return outdated.folders_to_featurise(self.store, str(self.images), self.folders(), self.weights, max_bytes)
+
+    def network(self, store: Store) -> MobileNetModel:
+        return load_model(self.weights, store.mobilenet_models)
+
+    def bring_up_to_date(self) -> None:
+        """What ``fruits run`` does: only what the look finds is run."""
+        for table in self.store.tables.values():
+            table.drop(set(table.folders()) - set(self.folders()))
+        self.featurise(self.store, self.due())
+        if outdated.pca_is_outdated(self.store, self.asked):
+            self.fit(self.store)
+        self.reduce(self.store, outdated.folders_to_reduce(self.store))
+
+    def from_scratch(self, name: str) -> Store:
+        """A store of the same photos in which everything was run."""
+        store = Store(str(self.root / name))
+        self.featurise(store, self.folders())
+        self.fit(store)
+        self.reduce(store, self.folders())
+        return store
+
+    def featurise(self, store: Store, folders: list[str]) -> None:
+        write_raw_images(store, self.images, folders)
+        network = self.network(store)
+        make_current(network, store.mobilenet_models)
+        write_features(self.spark, store, self.images, network, folders)
+
+    def fit(self, store: Store) -> None:
+        wanted, _ = settings_for_next(self.asked, asked_before(store.pca_models))
+        save_numbers(fit(self.spark, store.mobilenet_features, self.network(store), wanted), store.pca_models)
+
+    def reduce(self, store: Store, folders: list[str]) -> None:
+        reduced, model = store.reduced_features, store.existing_pca_model()
+        reduced.write(plan_reduced(self.spark, store.mobilenet_features, reduced, folders, model))
+
+
+@pytest.fixture
+def pipeline(spark: SparkSession, tmp_path: Path, network_file: Path, other_network_file: Path) -> Pipeline:
+    made = Pipeline(spark, tmp_path, [network_file, other_network_file])
+    for number, folder in enumerate(FOLDERS):
+        for photo in range(3):
+            save_photo(made.images / folder / f"{photo}.png", 40 * number + 9 * photo)
+    made.bring_up_to_date()
+    return made
+
+
+def some_photo(pipeline: Pipeline, chance: random.Random) -> Path:
+    return chance.choice(sorted(pipeline.images.rglob("*.png")))
+
+
+def add(pipeline: Pipeline, chance: random.Random) -> None:
+    save_photo(pipeline.images / chance.choice(FOLDERS) / f"new {chance.random()}.png", chance.randrange(256))
+
+
+def add_a_folder(pipeline: Pipeline, chance: random.Random) -> None:
+    save_photo(pipeline.images / f"New {chance.randrange(1000)}" / "0.png", chance.randrange(256))
+
+
+def remove(pipeline: Pipeline, chance: random.Random) -> None:
+    some_photo(pipeline, chance).unlink()
+
+
+def replace_by_an_older_photo(pipeline: Pipeline, chance: random.Random) -> None:
+    photo = some_photo(pipeline, chance)
+    save_photo(photo, chance.randrange(256))
+    os.utime(photo, (1_500_000_000, 1_500_000_000))
+
+
+def replace_at_the_same_time(pipeline: Pipeline, chance: random.Random) -> None:
+    """Another length, and the modification time that the photo had."""
+    photo = some_photo(pipeline, chance)
+    before = photo.stat().st_mtime_ns
+    save_photo(photo, chance.randrange(256), (chance.randrange(30, 60), 30))
+    os.utime(photo, ns=(before, before))
+
+
+def touch(pipeline: Pipeline, chance: random.Random) -> None:
+    os.utime(some_photo(pipeline, chance), (chance.randrange(1, 2_000_000_000),) * 2)
+
+
+def rename(pipeline: Pipeline, chance: random.Random) -> None:
+    photo = some_photo(pipeline, chance)
+    photo.rename(photo.with_name(f"renamed {chance.random()}.png"))
+
+
+def move_to_another_folder(pipeline: Pipeline, chance: random.Random) -> None:
+    photo = some_photo(pipeline, chance)
+    photo.rename(pipeline.images / chance.choice(FOLDERS) / f"moved {chance.random()}.png")
+
+
+def damage(pipeline: Pipeline, chance: random.Random) -> None:
+    photo = some_photo(pipeline, chance)
+    photo.write_bytes(photo.read_bytes()[: chance.choice([0, 40])])
+
+
+def ask_for_other_components(pipeline: Pipeline, chance: random.Random) -> None:
+    pipeline.asked = chance.choice([PcaSettings(1), PcaSettings(3), PcaSettings(variance=0.7)])
+
+
+def other_weights(pipeline: Pipeline, chance: random.Random) -> None:
+    pipeline.networks.reverse()
+
+
+def nothing(pipeline: Pipeline, chance: random.Random) -> None:
+    pass
+
+
+CHANGES: list[Callable[[Pipeline, random.Random], None]] = [
+    add,
+    add_a_folder,
+    remove,
+    replace_by_an_older_photo,
+    replace_at_the_same_time,
+    touch,
+    rename,
+    move_to_another_folder,
+    damage,
+    ask_for_other_components,
+    other_weights,
+    nothing,
+]
+
+
+def rows(table: FolderTable) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = table.arrow([*table.schema.names, "folder"]).to_pylist()
+    return sorted(found, key=lambda row: (row["folder"], row["path"]))
+
+
+def assert_equal(one: Store, other: Store) -> None:
+    for name, table in one.tables.items():
+        assert rows(table) == rows(other.tables[name]), name
+    assert one.existing_pca_model().version == other.existing_pca_model().version
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_what_the_look_leaves_out_is_what_a_run_from_scratch_would_make_alike(pipeline: Pipeline, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    changes = chance.sample(CHANGES, len(CHANGES))
+    for number, some in enumerate(zip(changes[::2], changes[1::2], strict=True)):
+        for change in some:
+            change(pipeline, chance)
+        pipeline.bring_up_to_date()
+        assert_equal(pipeline.store, pipeline.from_scratch(f"scratch {number}"))
+        assert pipeline.due() == []
+
+
+def test_where_nothing_has_changed_nothing_is_due(pipeline: Pipeline) -> None:
+    assert pipeline.due() == []
+    assert not outdated.pca_is_outdated(pipeline.store, pipeline.asked)
+    assert not outdated.pca_is_outdated(pipeline.store, None)
+    assert outdated.folders_to_reduce(pipeline.store) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [remove, replace_by_an_older_photo, replace_at_the_same_time, touch, rename, damage],
+    ids=lambda one: one.__name__,
+)
+def test_a_change_of_one_photo_makes_its_folder_due_and_no_other(
+    pipeline: Pipeline, change: Callable[[Pipeline, random.Random], None]
+) -> None:
+    first, second = (random.Random(5) for _ in range(2))  # noqa: S311
+    folder = str(some_photo(pipeline, first).parent.relative_to(pipeline.images))
+    change(pipeline, second)
+    assert pipeline.due() == [folder]
