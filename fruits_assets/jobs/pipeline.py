@@ -111,10 +111,17 @@ def run_pipeline(
         return
     # Download the weights before Spark starts, so that a failed download does not cost the start of Spark.
     fetch_weights(settings.weights, store.mobilenet_models)
-    definitions = definitions_for(settings)
-    # Imported here: it imports boto3 and dagster-aws, which the look above does not need.
+    _run_stages(due, to_featurise, definitions_for(settings), runs, report)
+    _remember(settings, instance, wanted)
+
+
+def _run_stages(
+    due: Due, to_featurise: Sequence[str], definitions: dg.Definitions, runs: Runs, report: Callable[[str], None]
+) -> None:
+    # Imported here: it imports boto3 and dagster-aws, which take a second, and a run with nothing to do needs neither.
     from fruits_assets.engines.guards import one_cluster_for_all
 
+    settings, instance = due.settings, due.instance
     with tagged_as_alive(instance) as own_tags, one_cluster_for_all(settings, instance, report) as cluster_tags:
         runs = replace(runs, tags={**runs.tags, **locations(settings), **cluster_tags, **own_tags})
         if to_featurise:
@@ -123,7 +130,6 @@ def run_pipeline(
             _run_stage(FIT, [], definitions, runs, instance, report)
         if to_reduce := due.to_reduce():
             _run_stage(REDUCE, to_reduce, definitions, runs, instance, report)
-    _remember(settings, instance, wanted)
 
 
 def _remember(settings: Settings, instance: dg.DagsterInstance, wanted: Sequence[str]) -> None:

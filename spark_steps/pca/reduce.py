@@ -1,10 +1,11 @@
 """Reduces 1280 features to k numbers: projects mobilenet_features on a PCA model."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 
 import pyarrow as pa
+from pyspark import Broadcast
 from pyspark.sql import SparkSession
 
 from spark_steps.errors import FruitsError
@@ -69,18 +70,25 @@ def plan_reduced(
     tasks = [*computed, *(one for one in rewritten if one.rows)]
     sizes = task_sizes(sum(len(one.rows) for one in tasks), spark.sparkContext.defaultParallelism, _MOST_ROWS)
     shares = split(tasks, sizes)
-    broadcast, stay = spark.sparkContext.broadcast(model), {file.path for file in gone}
+    task = _task(features, reduced, {file.path for file in gone}, spark.sparkContext.broadcast(model))
+    rows = deferred_rows(spark, shares, task) if shares else None
+    return TableChange(base, rows, gone, frozenset(behind), kept=sum(len(one.rows) for one in rewritten))
 
-    def run(items: Iterator[FileRows]) -> Iterator[pa.RecordBatch]:
+
+def _task(
+    features: FolderTable, reduced: FolderTable, rewritten: Collection[str], model: Broadcast[PcaModel]
+) -> Callable[[Iterable[FileRows]], Iterator[pa.RecordBatch]]:
+    """Returns the function of a task: projects rows of features, and copies those of the files to rewrite."""
+
+    def run(items: Iterable[FileRows]) -> Iterator[pa.RecordBatch]:
         for one in items:
-            if one.file.path in stay:
+            if one.file.path in rewritten:
                 yield from (batch.select(_SCHEMA.names) for batch in one.read(reduced))
                 continue
             columns = ["image_id", "path", "label", "features"]
-            yield from (_reduced(batch, broadcast.value) for batch in one.read(features, columns))
+            yield from (_reduced(batch, model.value) for batch in one.read(features, columns))
 
-    rows = deferred_rows(spark, shares, run) if shares else None
-    return TableChange(base, rows, gone, frozenset(behind), kept=sum(len(one.rows) for one in rewritten))
+    return run
 
 
 def _difference(

@@ -150,7 +150,7 @@ def test_every_run_configuration_to_paste_is_one_that_its_job_takes_and_no_field
         assert fields == {(op, field) for op, config in configured(job, {}).items() for field in config}, job
 
 
-@pytest.mark.parametrize("job", ["reduce_folders", "sync_image_folders"])
+@pytest.mark.parametrize("job", ["sync_image_folders"])
 def test_a_job_of_which_the_page_says_so_takes_no_configuration(job: str) -> None:
     assert configured(job, {}) == {}
 
