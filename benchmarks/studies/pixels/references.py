@@ -1,0 +1,159 @@
+"""Decodes files with libraries that the platform does not use: tifffile, OpenCV and imagecodecs."""
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cv2
+import imagecodecs
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.studies.pixels.files import Picture, upright_of
+from spark_steps.photos.standard_error import quiet_standard_error
+
+# What cannot be decoded is a result of the study, not a message.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+_LARGEST = 64_000_000
+_DEPTHS = (8, 10, 12)
+
+
+def pictures_of(data: bytes) -> list[Picture]:
+    """Returns the pictures that the libraries see: RGB, upright, transparency on white; none if they see none."""
+    readers: tuple[Callable[[bytes], Picture | None], ...]
+    if data[:2] in (b"II", b"MM"):
+        readers = (_by_tifffile, _by_opencv)
+    else:
+        # OpenCV's own conversion to RGB turns pictures upright and forgets their transparency.
+        turned = data.startswith(b"\xff\xd8") or _orientation(data) != 1
+        readers = (_by_opencv_upright,) if turned else (_by_opencv, _by_imagecodecs)
+    return list(_read(data, readers))
+
+
+def _read(data: bytes, readers: tuple[Callable[[bytes], Picture | None], ...]) -> Iterator[Picture]:
+    for reader in readers:
+        try:
+            with quiet_standard_error():
+                picture = reader(data)
+        # Each library has errors of its own for what it does not read.
+        except Exception:  # noqa: S112
+            continue
+        if picture is not None:
+            yield picture
+
+
+def _orientation(data: bytes) -> int:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return int(image.getexif().get(274, 1))
+    except Exception:
+        return 1
+
+
+def _by_opencv(data: bytes) -> Picture | None:
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if found is None or found.dtype not in (np.uint8, np.uint16):
+        return None
+    if found.ndim == 3 and found.shape[2] >= 3:
+        found = found[:, :, [2, 1, 0, 3][: found.shape[2]]]
+    return _shown(found)
+
+
+def _by_opencv_upright(data: bytes) -> Picture | None:
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_BGR)
+    return None if found is None else np.ascontiguousarray(found[:, :, ::-1]).astype(np.uint8)
+
+
+def _by_imagecodecs(data: bytes) -> Picture | None:
+    if data.startswith(b"\x89PNG"):
+        found = imagecodecs.png_decode(data)
+    elif data.startswith(b"RIFF"):
+        found = imagecodecs.webp_decode(data)
+    elif data.startswith(b"GIF"):
+        found = imagecodecs.gif_decode(data, index=0)
+    elif data.startswith(b"BM"):
+        found = imagecodecs.bmp_decode(data)
+    else:
+        found = imagecodecs.jpeg8_decode(data)
+    return _shown(found)
+
+
+def _by_tifffile(data: bytes) -> Picture | None:
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page: Any = file.pages[0]
+        if page.size > _LARGEST:
+            return None
+        values = page.asarray()
+        if page.planarconfig == 2 and values.ndim == 3 and values.shape[0] == page.samplesperpixel:
+            values = np.moveaxis(values, 0, 2)
+        tag = page.tags.get(281)
+        most = int(np.max(tag.value)) if tag is not None and page.bitspersample == 16 else 0
+        orientation = page.tags.get(274)
+        picture = _tiff_colours(page, values, most)
+    return None if picture is None else upright_of(1 if orientation is None else int(orientation.value), picture)
+
+
+def _tiff_colours(page: Any, values: NDArray[Any], most: int) -> Picture | None:
+    photometric = int(page.photometric)
+    if photometric == 3:
+        table = np.asarray(page.colormap, np.float64)
+        table = table / (1 if table.max() < 256 else 257)
+        return _on_white(table.T[values if values.ndim == 2 else values[:, :, 0]], None)
+    if photometric == 5:
+        inks = _as_bytes(values[:, :, :4], page, 0).astype(np.float64)
+        return _on_white((255 - inks[:, :, :3]) * (255 - inks[:, :, 3:4]) / 255, None)
+    if photometric == 6 and int(page.compression) in (6, 7):
+        return _shown(values)
+    if photometric not in (0, 1, 2):
+        return None
+    seen = _as_bytes(values, page, most)
+    if photometric == 0:
+        seen = 255 - seen
+    seen = seen[:, :, None] if seen.ndim == 2 else seen
+    colours = 3 if photometric == 2 else 1
+    extra = [int(value) for value in page.extrasamples] or [2] * (seen.shape[2] > colours)
+    alpha = seen[:, :, colours].astype(np.float64) if extra[:1] in ([1], [2]) else None
+    shown = seen[:, :, :colours].astype(np.float64)
+    if extra[:1] == [1] and alpha is not None:
+        shown = np.divide(shown * 255, alpha[:, :, None], out=np.zeros_like(shown), where=alpha[:, :, None] > 0)
+    return _on_white(shown.clip(0, 255), alpha)
+
+
+def _as_bytes(values: NDArray[Any], page: Any, most: int) -> Picture:
+    """Scales to 8 bits as docs/formats.md says it."""
+    bits, kind = int(page.bitspersample), values.dtype.kind
+    if kind == "b":
+        return values.astype(np.uint8) * 255
+    if kind == "u" and bits != 16 and bits < 32:
+        return (values.astype(np.float64) * 255 / (2**bits - 1)).round().astype(np.uint8)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    depths = _DEPTHS if bits > 8 else ()
+    depths += (16,) if bits > 16 else (bits - (kind == "i"),)
+    if kind == "f" and high <= 1:
+        white = 1.0
+    elif most and most >= high:
+        white = 2.0 ** max(int(most).bit_length(), 8) - 1
+    else:
+        white = next((2.0**depth - 1 for depth in depths if high < 2**depth), 0)
+    if low < 0 or not white:
+        return ((values - low) * (255 / ((high - low) or 1))).round().astype(np.uint8)
+    return (values.astype(np.float64) * (255 / white)).round().astype(np.uint8)
+
+
+def _shown(found: NDArray[Any]) -> Picture:
+    values = found.astype(np.float64) / 257 if found.dtype == np.uint16 else found.astype(np.float64)
+    if found.dtype == bool:
+        values = values * 255
+    values = values[:, :, None] if values.ndim == 2 else values
+    if values.shape[2] in (2, 4):
+        return _on_white(values[:, :, :-1], values[:, :, -1])
+    return _on_white(values, None)
+
+
+def _on_white(colours: NDArray[np.float64], alpha: NDArray[np.float64] | None) -> Picture:
+    share = 1.0 if alpha is None else alpha[:, :, None] / 255
+    seen = (colours * share + 255 * (1 - share)).round().clip(0, 255).astype(np.uint8)
+    return np.repeat(seen, 3, axis=2) if seen.shape[2] == 1 else np.ascontiguousarray(seen)
