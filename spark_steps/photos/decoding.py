@@ -202,7 +202,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _corrected(image: Image.Image, data: bytes, max_pixels: int) -> Image.Image:
-    """Returns a loaded TIFF with what Pillow takes for larger than it is: RGB of few bits in 16, and palettes of 8 bits."""
+    """Returns a loaded TIFF with its own scale: RGB of few bits in 16, and palettes of 8 bits, which come out black."""
     layout = layout_of(data)
     if layout and layout.is_of_bytes and layout.bits == 16 and image.mode in ("RGB", "RGBA"):
         brightest = max(high for _, high in image.getextrema()[:3])

@@ -16,6 +16,8 @@ _PROCESSES = {
 # Their pixels come in one pass, if the first scan has all components.
 _ONE_PASS = (0xC0, 0xC1, 0xC9)
 _MARKER = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])")
+# What pixels do not go on beyond: a marker with a length, a film, and the zeros of a file of which a part never came.
+_AFTER_PIXELS = re.compile(rb"\xff+[^\x00\x01\xff\xd0-\xd7]|\x00\x00\x00.ftyp|\x00{16}", re.DOTALL)
 # Bytes that pixels might go on with, without a marker.
 _CONTINUATIONS = (b"", b"\x55" * 256, bytes(range(7, 250, 3)) * 4)
 
@@ -73,8 +75,8 @@ def _segments(data: bytes) -> Iterator[tuple[int, int]]:
 def endings(data: bytes) -> list[bytes]:
     """Returns a JPEG cut at the end of its only scan and ended properly, with several bytes in between.
 
-    Some phones leave the end of image out and append a film. If all of the returned have the same pixels, then those were
-    whole: nothing that follows has a part in them.
+    Some phones leave the end of image out and append a film. If all of the returned have the same pixels, then those
+    were whole: nothing that follows has a part in them.
 
     Args:
         data: A file that does not decode.
@@ -85,6 +87,6 @@ def endings(data: bytes) -> list[bytes]:
     frame = frame_of(data)
     if frame is None or frame.pixels is None or not frame.one_pass:
         return []
-    found = _MARKER.search(data, frame.pixels)
+    found = _AFTER_PIXELS.search(data, frame.pixels)
     whole = data[: found.start()] if found else data.rstrip(b"\xff")
     return [whole + continuation + _END for continuation in _CONTINUATIONS]

@@ -3,8 +3,8 @@
 from spark_steps.photos.jpeg import frame_of
 from spark_steps.photos.tiff_layout import layout_of
 
-# What every build of Pillow has: none, fax, LZW, JPEG, Deflate, PackBits.
-_USUAL_COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
+# What Pillow has from PyPI: none, fax, LZW, JPEG, Deflate, PackBits, LZMA, Zstandard.
+_USUAL_COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000)
 
 
 def kind_of(data: bytes) -> str | None:

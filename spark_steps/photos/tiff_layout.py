@@ -106,10 +106,10 @@ class Layout:
 
     @property
     def is_misread(self) -> bool:
-        """Whether Pillow opens it and gives other pixels, or may: by what of it was compared with tifffile.
+        """Whether Pillow opens it and gives other pixels; found by comparing with tifffile.
 
-        It takes signed numbers for unsigned, 12 bits and fewer in 16 for 16, and the bytes of some planes for other ones; it forgets
-        that white is zero, and the byte order of compressed numbers of 32 bits.
+        Pillow takes signed numbers for unsigned ones, few bits in 16 for 16, and the bytes of one plane for those of
+        another. It forgets that white is zero, and the byte order of compressed numbers of 32 bits.
         """
         if self.numbers != UNSIGNED or self.bits > 16 or self.bits in range(9, 16):
             return True
@@ -141,7 +141,7 @@ def layout_of(data: bytes) -> Layout | None:
         order = {b"II": "<", b"MM": ">"}[data[:2]]
         tags = _tags(data, order)
         return _layout(order, tags)
-    except (KeyError, ValueError, IndexError):
+    except (KeyError, ValueError, IndexError, OverflowError):
         return None
 
 

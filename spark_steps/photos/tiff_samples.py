@@ -136,9 +136,9 @@ def _predicted_floats(rows: NDArray[np.uint8], samples: int, size: int) -> NDArr
 def _to_8_bits(values: NDArray[np.generic], layout: Layout) -> NDArray[np.uint8]:
     """Scales numbers to 8 bits, so that white becomes 255.
 
-    Floating point: up to 1, then white is 1, or up to 255. Whole numbers: by the largest value that the file tells; else, of
-    16 bits and more, by 8, 10 or 12 bits if no value is larger; else by all bits that there are. What has no white
-    (negative numbers, those of more than 16 bits) is spread from the lowest to the highest.
+    White is 1 for floating point up to 1, and 255 for other floating point up to 255. For whole numbers it is what the
+    file tells; else, if they have 16 bits and more, 8, 10 or 12 bits if no number is larger; else all bits. Numbers
+    without a white, which are negative or larger, are spread from the lowest to the highest.
     """
     known = np.nan_to_num(values, posinf=0.0, neginf=0.0) if layout.numbers == FLOAT else values
     low, high = float(known.min()), float(known.max())

@@ -40,8 +40,8 @@ class Combination:
         kind: What the table counts together.
         name: The combination.
         data: The file's bytes.
-        picture: RGB, upright, transparency on white, of shape (height, width, 3); None if what is lost is only known from
-            decoding it.
+        picture: RGB, upright, transparency on white, of shape (height, width, 3); None if what is lost is
+            only known from decoding it.
     """
 
     kind: str

@@ -2,7 +2,11 @@
 
 import io
 import os
+import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from typing import Any
 
 import cv2
@@ -21,6 +25,21 @@ _LARGEST = 64_000_000
 _DEPTHS = (8, 10, 12)
 
 
+class References:
+    """The libraries in a process of their own: some files end it."""
+
+    def __init__(self) -> None:
+        self._process = ProcessPoolExecutor(1, get_context("spawn"))
+
+    def pictures_of(self, data: bytes) -> list[Picture]:
+        """Returns the pictures that the libraries see, as ``pictures_of``; none if one of them crashes."""
+        try:
+            return self._process.submit(pictures_of, data).result()
+        except BrokenProcessPool:
+            self._process = ProcessPoolExecutor(1, get_context("spawn"))
+            return []
+
+
 def pictures_of(data: bytes) -> list[Picture]:
     """Returns the pictures that the libraries see: RGB, upright, transparency on white; none if they see none."""
     readers: tuple[Callable[[bytes], Picture | None], ...]
@@ -36,7 +55,7 @@ def pictures_of(data: bytes) -> list[Picture]:
 def _read(data: bytes, readers: tuple[Callable[[bytes], Picture | None], ...]) -> Iterator[Picture]:
     for reader in readers:
         try:
-            with quiet_standard_error():
+            with quiet_standard_error(), warnings.catch_warnings(action="ignore"):
                 picture = reader(data)
         # Each library has errors of its own for what it does not read.
         except Exception:  # noqa: S112

@@ -28,7 +28,7 @@ from tests.support.photo_corpus import (
     png_chunk,
 )
 
-REASONS = ("not an image", "truncated", "damaged", "decompression bomb")
+REASONS = ("not an image", "truncated", "damaged", "not supported", "decompression bomb")
 ORIGINALS = [encoded(picture(64, 48), file_format) for file_format in FORMATS] + [
     encoded(picture(64, 48), "JPEG", progressive=True),
     encoded(picture(64, 48).convert("CMYK"), "JPEG"),
