@@ -205,8 +205,7 @@ def _corrected(image: Image.Image, data: bytes, max_pixels: int) -> Image.Image:
     """Returns a loaded TIFF with its own scale: RGB of few bits in 16, and palettes of 8 bits, which come out black."""
     layout = layout_of(data)
     if layout and layout.is_of_bytes and layout.bits == 16 and image.mode in ("RGB", "RGBA"):
-        brightest = max(high for _, high in image.getextrema()[:3])
-        if brightest < 16 or 0 < layout.most < 32_768:
+        if np.max(image.getextrema()) < 16 or 0 < layout.most < 32_768:
             return read_samples(data, layout, max_pixels)
     if image.mode == "P" and (colours := image.tag_v2.get(_COLOUR_MAP)) and max(colours) < 256:  # type: ignore[attr-defined]
         image.putpalette(bytes(np.reshape(colours, (3, -1)).T.ravel().tolist()))

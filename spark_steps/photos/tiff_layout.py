@@ -1,11 +1,13 @@
 """Reads how a TIFF lays out its first picture, within the limits of its length."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Integers = NDArray[np.unsignedinteger]
+Order = Literal["<", ">"]
 
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 WHITE_IS_ZERO, CMYK = 0, 5
@@ -34,6 +36,7 @@ _PHOTOMETRICS = {
     **{10: "ITU Lab", 32803: "a camera's raw data", 32844: "LogL", 32845: "LogLuv", 34892: "a camera's raw data"},
 }
 _NUMBERS = {UNSIGNED: "", SIGNED: " signed", FLOAT: " floating-point"}
+_ORDERS: dict[bytes, Order] = {b"II": "<", b"MM": ">"}
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
 _TAGS = {
     **{256: "width", 257: "height", 258: "bits", 259: "compression", 262: "photometric", 266: "fill order"},
@@ -68,7 +71,7 @@ class Layout:
         lengths: How many bytes each has; none if untold.
     """
 
-    order: str
+    order: Order
     width: int
     height: int
     bits: int
@@ -138,14 +141,14 @@ class Layout:
 def layout_of(data: bytes) -> Layout | None:
     """Returns the layout of a TIFF's first picture; None for other files and where its directory is not sound."""
     try:
-        order = {b"II": "<", b"MM": ">"}[data[:2]]
+        order = _ORDERS[data[:2]]
         tags = _tags(data, order)
         return _layout(order, tags)
     except (KeyError, ValueError, IndexError, OverflowError):
         return None
 
 
-def _tags(data: bytes, order: str) -> dict[str, Integers]:
+def _tags(data: bytes, order: Order) -> dict[str, Integers]:
     """Returns the values of the tags that are whole numbers and of use here."""
     big = {42: False, 43: True}[int(_numbers(data, 2, 1, "u2", order)[0])]
     word, size = ("u8", 20) if big else ("u4", 12)
@@ -165,13 +168,13 @@ def _tags(data: bytes, order: str) -> dict[str, Integers]:
     return tags
 
 
-def _numbers(data: bytes, place: int, count: int, kind: str, order: str) -> Integers:
+def _numbers(data: bytes, place: int, count: int, kind: str, order: Order) -> Integers:
     # This raises a ValueError if they are not all within the data.
     found: Integers = np.frombuffer(data, np.dtype(kind).newbyteorder(order), count, place)
     return found
 
 
-def _layout(order: str, tags: dict[str, Integers]) -> Layout | None:
+def _layout(order: Order, tags: dict[str, Integers]) -> Layout | None:
     def of(name: str, default: int) -> int:
         return int(tags[name][0]) if name in tags else default
 

@@ -112,7 +112,7 @@ def _numbers(rows: NDArray[np.uint8], layout: Layout, samples: int) -> NDArray[n
     if layout.predictor == 2:
         integers = np.cumsum(integers, axis=2, dtype=f"u{size}")
     kind = {UNSIGNED: "u", SIGNED: "i", FLOAT: "f"}[layout.numbers]
-    return integers.view(np.dtype(f"{kind}{size}").newbyteorder(integers.dtype.byteorder))
+    return integers.view(np.dtype(f"{kind}{size}").newbyteorder("=" if integers.dtype.isnative else layout.order))
 
 
 def _packed_numbers(rows: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.uint16]:

@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ def tiff_of(
     samples: NDArray[Any],
     photometric: int,
     *,
-    order: str = "<",
+    order: Literal["<", ">"] = "<",
     deflated: bool = False,
     planes: bool = False,
     predictor: int = 1,
@@ -54,7 +54,7 @@ def tiff_of(
     return _file(order, big, b"".join(strips), entries)
 
 
-def _strip(samples: NDArray[Any], order: str, predictor: int) -> bytes:
+def _strip(samples: NDArray[Any], order: Literal["<", ">"], predictor: int) -> bytes:
     if predictor == 2:
         size = samples.dtype.itemsize
         numbers = np.ascontiguousarray(samples).view(f"u{size}")
@@ -67,7 +67,7 @@ def _strip(samples: NDArray[Any], order: str, predictor: int) -> bytes:
     return samples.astype(samples.dtype.newbyteorder(order)).tobytes()
 
 
-def _file(order: str, big: bool, pixels: bytes, entries: dict[int, tuple[int, list[int]]]) -> bytes:
+def _file(order: Literal["<", ">"], big: bool, pixels: bytes, entries: dict[int, tuple[int, list[int]]]) -> bytes:
     word, inline = ("Q", 8) if big else ("I", 4)
     version = struct.pack(f"{order}HHH", 43, 8, 0) if big else struct.pack(f"{order}H", 42)
     start = (16 if big else 8) + len(pixels)

@@ -62,12 +62,12 @@ def combinations(picture: Picture) -> Iterator[Combination]:
 
 def grey_of(picture: Picture) -> Picture:
     """Returns the mean of the channels, of shape (height, width)."""
-    return picture.mean(axis=2).round().astype(np.uint8)
+    return np.asarray(picture.mean(axis=2).round(), np.uint8)
 
 
 def rgb(grey: NDArray[np.generic]) -> Picture:
     """Returns three equal channels."""
-    return np.repeat(np.asarray(grey, np.uint8)[:, :, None], 3, axis=2)
+    return np.asarray(np.repeat(np.asarray(grey, np.uint8)[:, :, None], 3, axis=2))
 
 
 def alpha_of(picture: Picture) -> Picture:
@@ -268,12 +268,14 @@ def jpegs(picture: Picture) -> Iterator[Combination]:
             yield Combination("JPEG", f"{name}, progressive {progressive}, restart {restart}, {sampling:x}", data, None)
     inks = np.dstack([picture, np.full_like(grey, 255)])
     for space, out, samples in (("rgb", "rgb", picture), ("cmyk", "cmyk", inks), ("cmyk", "ycck", inks)):
-        data = imagecodecs.jpeg8_encode(samples, level=97, colorspace=space, outcolorspace=out)
-        yield Combination("JPEG", f"{space} as {out}", data, None)
+        coded = imagecodecs.jpeg8_encode(samples, level=97, colorspace=space, outcolorspace=out)
+        yield Combination("JPEG", f"{space} as {out}", bytes(coded), None)
     deep = (picture.astype(np.uint16) * 4095 // 255).astype(np.uint16)
-    yield Combination("JPEG, 12 bits", "12 bits", imagecodecs.jpeg8_encode(deep, level=97, bitspersample=12), picture)
-    yield Combination("JPEG, lossless", "lossless", imagecodecs.jpeg8_encode(picture, lossless=True), picture)
-    yield Combination("JPEG-LS", "lossless", imagecodecs.jpegls_encode(picture), picture)
+    yield Combination(
+        "JPEG, 12 bits", "12 bits", bytes(imagecodecs.jpeg8_encode(deep, level=97, bitspersample=12)), picture
+    )
+    yield Combination("JPEG, lossless", "lossless", bytes(imagecodecs.jpeg8_encode(picture, lossless=True)), picture)
+    yield Combination("JPEG-LS", "lossless", bytes(imagecodecs.jpegls_encode(picture)), picture)
 
 
 def pngs(picture: Picture) -> Iterator[Combination]:

@@ -145,12 +145,11 @@ def _as_bytes(values: NDArray[Any], page: Any, most: int) -> Picture:
     """Scales to 8 bits as docs/formats.md says it."""
     bits, kind = int(page.bitspersample), values.dtype.kind
     if kind == "b":
-        return values.astype(np.uint8) * 255
+        return np.asarray(values * 255, np.uint8)
     if kind == "u" and bits != 16 and bits < 32:
-        return (values.astype(np.float64) * 255 / (2**bits - 1)).round().astype(np.uint8)
+        return np.asarray((values.astype(np.float64) * 255 / (2**bits - 1)).round(), np.uint8)
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    depths = _DEPTHS if bits > 8 else ()
-    depths += (16,) if bits > 16 else (bits - (kind == "i"),)
+    depths = (*(_DEPTHS if bits > 8 else ()), 16 if bits > 16 else bits - (kind == "i"))
     if kind == "f" and high <= 1:
         white = 1.0
     elif most and most >= high:

@@ -2,7 +2,7 @@
 
 import io
 import struct
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -51,7 +51,9 @@ def deep(samples: Samples, dtype: str) -> Samples:
 @pytest.mark.parametrize("deflated", [False, True], ids=["plain", "deflated"])
 @pytest.mark.parametrize("order", ["<", ">"], ids=["little", "big"])
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "u8", "i2", "i4", "f2", "f4", "f8"])
-def test_a_tiff_of_every_number_has_its_pixels_in_both_orders_of_bytes(dtype: str, order: str, deflated: bool) -> None:
+def test_a_tiff_of_every_number_has_its_pixels_in_both_orders_of_bytes(
+    dtype: str, order: Literal["<", ">"], deflated: bool
+) -> None:
     for samples, photometric, shown in (
         (GREY, 1, GREY),
         (255 - GREY, 0, GREY),
@@ -61,14 +63,14 @@ def test_a_tiff_of_every_number_has_its_pixels_in_both_orders_of_bytes(dtype: st
     ):
         numbers = deep(samples, dtype)
         for planes in (False, True)[: samples.shape[2]]:
-            alpha = {"tag338": 2} if samples.shape[2] in (2, 4) else {}
+            alpha: dict[str, Any] = {"tag338": 2} if samples.shape[2] in (2, 4) else {}
             predictor = (3 if dtype[0] == "f" else 2) if deflated else 1
             options: dict[str, Any] = {"order": order, "deflated": deflated, "planes": planes, "predictor": predictor}
             assert_shows(tiff_of(numbers, photometric, **options, **alpha), shown, within=2)
 
 
 @pytest.mark.parametrize("order", ["<", ">"], ids=["little", "big"])
-def test_a_bigtiff_is_read_in_both_orders_of_bytes(order: str) -> None:
+def test_a_bigtiff_is_read_in_both_orders_of_bytes(order: Literal["<", ">"]) -> None:
     assert_shows(tiff_of(RGB, 2, order=order, big=True), RGB)
     assert_shows(tiff_of(deep(RGB, "f8"), 2, order=order, big=True, deflated=True), RGB)
 
