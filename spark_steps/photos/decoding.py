@@ -75,8 +75,9 @@ def decode(data: bytes, max_pixels: int) -> Photo:
 
     What differs from ``Image.open(...).resize([224, 224])``: large JPEGs are decoded at a half, a quarter or an
     eighth of their size, never below 448 pixels a side (libjpeg's DCT scaling, 4 to 10 times faster on phone
-    photos), the EXIF orientation is applied, transparent pixels are laid on white, 16-bit values are scaled to 8
-    instead of clipped, and of several frames the first is taken. An opaque 8-bit RGB photo without orientation
+    photos), the EXIF orientation is applied, transparent pixels are laid on white, values of more than 8 bits are
+    scaled to 8 instead of clipped (``tiff_samples``), a JPEG may lack its end of image, and of several frames the
+    first is taken. An opaque 8-bit RGB photo without orientation
     and under 896 pixels a side gives the same pixels.
 
     Args:
@@ -204,10 +205,13 @@ def _orientation(image: Image.Image) -> int:
 def _corrected(image: Image.Image, data: bytes, max_pixels: int) -> Image.Image:
     """Returns a loaded TIFF with its own scale: RGB of few bits in 16, and palettes of 8 bits, which come out black."""
     layout = layout_of(data)
-    if layout and layout.is_of_bytes and layout.bits == 16 and image.mode in ("RGB", "RGBA"):
-        if np.max(image.getextrema()) < 16 or 0 < layout.most < 32_768:
-            return read_samples(data, layout, max_pixels)
-    if image.mode == "P" and (colours := image.tag_v2.get(_COLOUR_MAP)) and max(colours) < 256:  # type: ignore[attr-defined]
+    if layout is None:
+        return image
+    if layout.is_of_bytes and layout.bits == 16 and image.mode in ("RGB", "RGBA"):
+        has_few_bits = np.max(image.getextrema()) < 16 or 0 < layout.most < 32_768
+        return read_samples(data, layout, max_pixels) if has_few_bits else image
+    colours = image.tag_v2.get(_COLOUR_MAP) if image.mode == "P" else None  # type: ignore[attr-defined]
+    if colours and max(colours) < 256:
         image.putpalette(bytes(np.reshape(colours, (3, -1)).T.ravel().tolist()))
     return image
 
