@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from spark_steps.errors import UnusablePhotoError
 from spark_steps.photos.bombs import BOMB, refuse_costly_shape, refuse_costly_structure
 from spark_steps.photos.jpeg import endings
-from spark_steps.photos.kinds import kind_of, unusual_tiff
+from spark_steps.photos.kinds import failed_kind, misread_kind
 from spark_steps.photos.standard_error import quiet_standard_error
-from spark_steps.photos.tiff_layout import layout_of
+from spark_steps.photos.tiff_layout import YCBCR, layout_of
 from spark_steps.photos.tiff_samples import read_samples
 
 SIDE = 224
@@ -112,16 +112,20 @@ def _decoded(data: bytes, max_pixels: int) -> Photo:
     except MemoryError as error:
         raise UnusablePhotoError(BOMB, "decoding it takes more memory than there is") from error
     except UnidentifiedImageError as error:
-        if kind := kind_of(data):
-            raise UnusablePhotoError(UNSUPPORTED, f"it is {kind}. Save it in another form") from error
+        if kind := failed_kind(data, identified=False):
+            raise _unsupported(kind) from error
         detail = f"the bytes are those of no known picture format ({', '.join(_FORMATS)})"
         raise UnusablePhotoError(NOT_AN_IMAGE, detail) from error
     # Pillow's decoders raise many kinds of errors for a malformed file (struct.error, IndexError, SyntaxError,
     # ZeroDivisionError...). Catch all, so that a bad photo does not fail its batch.
     except Exception as error:
-        if kind := unusual_tiff(data):
-            raise UnusablePhotoError(UNSUPPORTED, f"it is {kind}. Save it in another form") from error
+        if kind := failed_kind(data, identified=True):
+            raise _unsupported(kind) from error
         raise UnusablePhotoError(_reason(error), f"it cannot be decoded: {error or type(error).__name__}") from error
+
+
+def _unsupported(kind: str) -> UnusablePhotoError:
+    return UnusablePhotoError(UNSUPPORTED, f"it is {kind}. Save it in another form")
 
 
 def _without_end(data: bytes, max_pixels: int) -> Photo | None:
@@ -141,15 +145,21 @@ def _quiet_if_tiff(image: Image.Image) -> AbstractContextManager[None]:
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = max_pixels
+    if kind := misread_kind(data):
+        raise _unsupported(kind)
     layout = layout_of(data)
-    if layout and layout.is_of_bytes and layout.is_misread:
+    if layout and layout.is_misread and layout.is_of_bytes:
         return read_samples(data, layout, max_pixels)
     try:
+        # Pillow's own reader of uncompressed TIFFs takes YCbCr for unsampled, and some tiles for cut off.
+        TiffImagePlugin.READ_LIBTIFF = bool(layout and (layout.tiled or layout.photometric == YCBCR))
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
         if layout and layout.is_of_bytes:
             return read_samples(data, layout, max_pixels)
         raise
+    finally:
+        TiffImagePlugin.READ_LIBTIFF = False
     allowed = max_pixels // _cost(image)
     refuse_costly_shape(image, allowed)
     if image.width * image.height > allowed:
@@ -176,6 +186,7 @@ def _reason(error: Exception) -> str:
 
 def _to_photo(image: Image.Image, data: bytes, max_pixels: int) -> Photo:
     file_format, (width, height) = image.format or "TIFF", image.size
+    first_frame = image.tile[0].extents if file_format == "GIF" and image.tile else None  # type: ignore[attr-defined]
     # This has an effect on JPEG only.
     image.draft(None, (2 * SIDE, 2 * SIDE))
     image.load()
@@ -186,7 +197,13 @@ def _to_photo(image: Image.Image, data: bytes, max_pixels: int) -> Photo:
     orientation = _orientation(image)
     if orientation >= 5:
         width, height = height, width
-    small = _to_rgb(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    rgb = _to_rgb(image)
+    if first_frame not in (None, (0, 0, *rgb.size)):
+        # Around the first frame is nothing, as browsers have it; Pillow fills it with the background.
+        canvas = Image.new("RGB", rgb.size, "white")
+        canvas.paste(rgb.crop(first_frame), first_frame)
+        rgb = canvas
+    small = rgb.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     if orientation in _UPRIGHT:
         # Transpose after the resize: on a square the result is the same, and takes a hundredth of the work.
         small = small.transpose(_UPRIGHT[orientation])
@@ -199,6 +216,8 @@ def _orientation(image: Image.Image) -> int:
     # A photo with a damaged EXIF block is still usable, and a damaged block may raise any error.
     except Exception:
         return 1
+    if isinstance(value, bytes) and len(value) == 1:
+        return value[0]
     return value if isinstance(value, int) else 1
 
 

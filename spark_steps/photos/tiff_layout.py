@@ -10,7 +10,7 @@ Integers = NDArray[np.unsignedinteger]
 Order = Literal["<", ">"]
 
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
-WHITE_IS_ZERO, CMYK = 0, 5
+WHITE_IS_ZERO, CMYK, YCBCR = 0, 5, 6
 # Samples of a pixel without the extra ones, by the photometric interpretations that are numbers of brightness or ink.
 COLOURS = {0: 1, 1: 1, 2: 3, CMYK: 4}
 # Compressions that know nothing of samples: none, LZW, Deflate (two numbers), PackBits, LZMA, Zstandard.
@@ -32,10 +32,12 @@ _COMPRESSIONS = {
     **{50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL"},
 }
 _PHOTOMETRICS = {
+    -1: "untold colours",
     **{0: "grey", 1: "grey", 2: "RGB", 3: "a palette", 4: "a mask", 5: "CMYK", 6: "YCbCr", 8: "CIE Lab", 9: "ICC Lab"},
     **{10: "ITU Lab", 32803: "a camera's raw data", 32844: "LogL", 32845: "LogLuv", 34892: "a camera's raw data"},
 }
 _NUMBERS = {UNSIGNED: "", SIGNED: " signed", FLOAT: " floating-point"}
+_UNTOLD = -1
 _ORDERS: dict[bytes, Order] = {b"II": "<", b"MM": ">"}
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
 _TAGS = {
@@ -104,7 +106,6 @@ class Layout:
             and (whole or packed)
             and self.predictor in ((1, 2, 3) if self.numbers == FLOAT else (1, 2))
             and not (self.bits == 24 and self.predictor != 1)
-            and len(self.offsets) >= self.across * self.down * self.planes
         )
 
     @property
@@ -196,7 +197,8 @@ def _layout(order: Order, tags: dict[str, Integers]) -> Layout | None:
         bits=int(bits[0]),
         samples=samples,
         numbers=int(formats[0]),
-        photometric=of("photometric", 0),
+        # Without it, one sample is what Pillow takes it for, and of several nobody knows.
+        photometric=of("photometric", 0 if samples == 1 else _UNTOLD),
         compression=of("compression", 1),
         predictor=of("predictor", 1),
         fill_order=of("fill order", 1),

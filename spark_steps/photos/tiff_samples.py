@@ -75,6 +75,8 @@ def _plane(data: bytes, layout: Layout, plane: int) -> NDArray[np.generic]:
 def _as_grey(data: bytes, layout: Layout, plane: int) -> bytes:
     """Returns a TIFF of the same strips or tiles whose pixels are the bytes of a plane."""
     wide, each = _row_bytes(layout), layout.across * layout.down
+    if len(layout.offsets) < each * layout.planes:
+        raise ValueError("it has fewer strips or tiles than its size takes")
     part = slice(plane * each, (plane + 1) * each)
     places, sizes = (324, 325) if layout.tiled else (273, 279)
     tags: dict[int, list[int]] = {256: [wide * layout.across], 257: [layout.height], 258: [8]}
@@ -167,7 +169,7 @@ def _white_of_integers(low: float, high: float, layout: Layout) -> float | None:
     else:
         # Little ink is a bright photo, not one of few bits.
         guessed = () if layout.photometric == CMYK else _USUAL_BITS
-        usual = (*guessed, 16 - (layout.numbers == SIGNED and layout.bits == 16))
+        usual = (*guessed, 15 if layout.numbers == SIGNED and layout.bits == 16 else 24 if layout.bits == 24 else 16)
     return next((2.0**bits - 1 for bits in usual if high < 2**bits), None)
 
 

@@ -47,8 +47,12 @@ def pictures_of(data: bytes) -> list[Picture]:
         readers = (_by_tifffile, _by_opencv)
     else:
         # OpenCV's own conversion to RGB turns pictures upright and forgets their transparency.
-        turned = data.startswith(b"\xff\xd8") or _orientation(data) != 1
-        readers = (_by_opencv_upright,) if turned else (_by_opencv, _by_imagecodecs)
+        if data.startswith(b"\xff\xd8"):
+            readers = (_by_opencv_upright, _by_opencv_reduced)
+        elif _orientation(data) != 1:
+            readers = (_by_opencv_upright, _by_opencv_turned)
+        else:
+            readers = (_by_opencv, _by_imagecodecs, _by_opencv_opaque)
     return list(_read(data, readers))
 
 
@@ -78,12 +82,40 @@ def _by_opencv(data: bytes) -> Picture | None:
         return None
     if found.ndim == 3 and found.shape[2] >= 3:
         found = found[:, :, [2, 1, 0, 3][: found.shape[2]]]
+        if data.startswith(b"BM") and found.shape[2] == 4 and not found[:, :, 3].any():
+            found = found[:, :, :3]
     return _shown(found)
 
 
 def _by_opencv_upright(data: bytes) -> Picture | None:
     found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_BGR)
     return None if found is None else np.ascontiguousarray(found[:, :, ::-1]).astype(np.uint8)
+
+
+def _by_opencv_turned(data: bytes) -> Picture | None:
+    """Returns what OpenCV sees, turned as Pillow says: OpenCV does not know the orientation of WebPs, and of XMP."""
+    found = _by_opencv(data)
+    return None if found is None else upright_of(_orientation(data), found)
+
+
+def _by_opencv_opaque(data: bytes) -> Picture | None:
+    """Returns a picture without transparency by the reader that makes no palette grey."""
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    return None if found is None or (found.ndim == 3 and found.shape[2] == 4) else _by_opencv_upright(data)
+
+
+def _by_opencv_reduced(data: bytes) -> Picture | None:
+    """Returns a large JPEG as libjpeg halves it, which is not what a resize gives, in its own size."""
+    with Image.open(io.BytesIO(data)) as image:
+        size = image.size
+    halvings = max(0, min(3, (min(size) // 448).bit_length() - 1))
+    flags = (cv2.IMREAD_COLOR, cv2.IMREAD_REDUCED_COLOR_2, cv2.IMREAD_REDUCED_COLOR_4, cv2.IMREAD_REDUCED_COLOR_8)
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), flags[halvings])
+    if found is None:
+        return None
+    width, height = size[::-1] if _orientation(data) >= 5 else size
+    large = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(large[:, :, ::-1]).astype(np.uint8)
 
 
 def _by_imagecodecs(data: bytes) -> Picture | None:
@@ -119,13 +151,17 @@ def _tiff_colours(page: Any, values: NDArray[Any], most: int) -> Picture | None:
     photometric = int(page.photometric)
     if photometric == 3:
         table = np.asarray(page.colormap, np.float64)
-        table = table / (1 if table.max() < 256 else 257)
-        return _on_white(table.T[values if values.ndim == 2 else values[:, :, 0]], None)
+        table = table if table.max() < 256 else table // 256
+        return _on_white(table.T[(values if values.ndim == 2 else values[:, :, 0]).astype(np.intp)], None)
     if photometric == 5:
         inks = _as_bytes(values[:, :, :4], page, 0).astype(np.float64)
         return _on_white((255 - inks[:, :, :3]) * (255 - inks[:, :, 3:4]) / 255, None)
     if photometric == 6 and int(page.compression) in (6, 7):
         return _shown(values)
+    if photometric == 8 and values.dtype == np.uint8 and values.shape[2] == 3:
+        signed = np.ascontiguousarray(values).view(np.int8).astype(np.float32)
+        lab = np.dstack([values[:, :, 0].astype(np.float32) * (100 / 255), signed[:, :, 1], signed[:, :, 2]])
+        return _on_white(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB).clip(0, 1).astype(np.float64) * 255, None)
     if photometric not in (0, 1, 2):
         return None
     seen = _as_bytes(values, page, most)
@@ -137,8 +173,8 @@ def _tiff_colours(page: Any, values: NDArray[Any], most: int) -> Picture | None:
     alpha = seen[:, :, colours].astype(np.float64) if extra[:1] in ([1], [2]) else None
     shown = seen[:, :, :colours].astype(np.float64)
     if extra[:1] == [1] and alpha is not None:
-        shown = np.divide(shown * 255, alpha[:, :, None], out=np.zeros_like(shown), where=alpha[:, :, None] > 0)
-    return _on_white(shown.clip(0, 255), alpha)
+        return _on_white((shown + 255 - alpha[:, :, None]).clip(0, 255), None)
+    return _on_white(shown, alpha)
 
 
 def _as_bytes(values: NDArray[Any], page: Any, most: int) -> Picture:
@@ -146,19 +182,20 @@ def _as_bytes(values: NDArray[Any], page: Any, most: int) -> Picture:
     bits, kind = int(page.bitspersample), values.dtype.kind
     if kind == "b":
         return np.asarray(values * 255, np.uint8)
-    if kind == "u" and bits != 16 and bits < 32:
+    if kind == "u" and bits < 16:
         return np.asarray((values.astype(np.float64) * 255 / (2**bits - 1)).round(), np.uint8)
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    depths = (*(_DEPTHS if bits > 8 else ()), 16 if bits > 16 else bits - (kind == "i"))
-    if kind == "f" and high <= 1:
-        white = 1.0
+    depths = (*(_DEPTHS if bits > 8 and int(page.photometric) != 5 else ()), min(bits, 24) if bits <= 24 else 16)
+    depths = (*depths[:-1], depths[-1] - (kind == "i" and bits <= 16))
+    if kind == "f":
+        white = 1.0 if low >= 0 and high <= 1 else 255.0 if 1 < high <= 255 else 0.0
     elif most and most >= high:
         white = 2.0 ** max(int(most).bit_length(), 8) - 1
     else:
         white = next((2.0**depth - 1 for depth in depths if high < 2**depth), 0)
-    if low < 0 or not white:
+    if (low < 0 and kind != "f") or not white:
         return ((values - low) * (255 / ((high - low) or 1))).round().astype(np.uint8)
-    return (values.astype(np.float64) * (255 / white)).round().astype(np.uint8)
+    return (values.astype(np.float64) * (255 / white)).round().clip(0, 255).astype(np.uint8)
 
 
 def _shown(found: NDArray[Any]) -> Picture:

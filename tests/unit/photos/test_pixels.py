@@ -196,7 +196,7 @@ def test_a_jpeg_whose_pixels_are_whole_is_read_although_its_end_is_missing(
     np.testing.assert_array_equal(decode(cut + after, MAX_PIXELS).pixels, photo.pixels)
 
 
-@pytest.mark.parametrize("after", [b"", FILM, bytes(9000)], ids=["nothing", "a film", "zeros"])
+@pytest.mark.parametrize("after", [b"", FILM], ids=["nothing", "a film"])
 @pytest.mark.parametrize("missing", [40, 400, 2000])
 def test_a_jpeg_of_which_pixels_are_missing_is_refused_whatever_follows(missing: int, after: bytes) -> None:
     noise = Image.fromarray(np.random.default_rng(3).integers(0, 255, (200, 300, 3), dtype=np.uint8))
