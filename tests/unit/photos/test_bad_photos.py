@@ -26,8 +26,8 @@ from tests.support.photo_corpus import (
     picture,
     png,
     png_chunk,
+    tiff_of,
 )
-from tests.support.tiffs import tiff_of
 
 REASONS = ("not an image", "truncated", "damaged", "not supported", "decompression bomb")
 ORIGINALS = [encoded(picture(64, 48), file_format) for file_format in FORMATS] + [
