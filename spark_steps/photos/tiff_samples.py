@@ -31,7 +31,7 @@ def read_samples(data: bytes, layout: Layout, max_pixels: int) -> Image.Image:
     Args:
         data: The file's bytes.
         layout: Its layout, with ``is_of_bytes``.
-        max_pixels: Four times the most pixels, and half of the most bytes that are unpacked.
+        max_pixels: Four times the most pixels, and two thirds of the most bytes that are unpacked.
 
     Raises:
         UnusablePhotoError: It has more pixels or bytes.
@@ -54,8 +54,9 @@ def _refuse_costly(layout: Layout, max_pixels: int) -> None:
     if layout.width * layout.height > max_pixels // 4:
         raise UnusablePhotoError(BOMB, f"{size}, and at most {max_pixels // 4} are decoded")
     unpacked = _row_bytes(layout) * layout.across * layout.down * layout.chunk[1] * layout.planes
-    if unpacked > 2 * max_pixels:
-        raise UnusablePhotoError(BOMB, f"{size} unpack to {unpacked} bytes, and at most {2 * max_pixels} are read")
+    # At the peak four times as much is held.
+    if unpacked > max_pixels * 3 // 2:
+        raise UnusablePhotoError(BOMB, f"{size} unpack to {unpacked} bytes, and at most {max_pixels * 3 // 2} are read")
 
 
 def _row_bytes(layout: Layout) -> int:
