@@ -186,7 +186,6 @@ def _reason(error: Exception) -> str:
 
 def _to_photo(image: Image.Image, data: bytes, max_pixels: int) -> Photo:
     file_format, (width, height) = image.format or "TIFF", image.size
-    first_frame = image.tile[0].extents if file_format == "GIF" and image.tile else None  # type: ignore[attr-defined]
     # This has an effect on JPEG only.
     image.draft(None, (2 * SIDE, 2 * SIDE))
     image.load()
@@ -197,13 +196,7 @@ def _to_photo(image: Image.Image, data: bytes, max_pixels: int) -> Photo:
     orientation = _orientation(image)
     if orientation >= 5:
         width, height = height, width
-    rgb = _to_rgb(image)
-    if first_frame not in (None, (0, 0, *rgb.size)):
-        # Around the first frame is nothing, as browsers have it; Pillow fills it with the background.
-        canvas = Image.new("RGB", rgb.size, "white")
-        canvas.paste(rgb.crop(first_frame), first_frame)
-        rgb = canvas
-    small = rgb.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    small = _to_rgb(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     if orientation in _UPRIGHT:
         # Transpose after the resize: on a square the result is the same, and takes a hundredth of the work.
         small = small.transpose(_UPRIGHT[orientation])

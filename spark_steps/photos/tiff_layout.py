@@ -105,7 +105,8 @@ class Layout:
             and not (self.numbers == FLOAT and self.bits == 8)
             and (whole or packed)
             and self.predictor in ((1, 2, 3) if self.numbers == FLOAT else (1, 2))
-            and not (self.bits == 24 and self.predictor != 1)
+            # Programs disagree about the order of the bytes of 24 bits in little-endian files.
+            and not (self.bits == 24 and (self.predictor != 1 or self.order == "<"))
         )
 
     @property

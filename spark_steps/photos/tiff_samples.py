@@ -106,8 +106,7 @@ def _numbers(rows: NDArray[np.uint8], layout: Layout, samples: int) -> NDArray[n
     size = layout.bits // 8
     if size == 3:
         rows = rows.reshape(*rows.shape[:2], -1, 3)
-        padding = [(0, 0)] * 3 + [(0, 1) if layout.order == "<" else (1, 0)]
-        rows, size = np.pad(rows, padding).reshape(*rows.shape[:2], -1), 4
+        rows, size = np.pad(rows, [(0, 0)] * 3 + [(1, 0)]).reshape(*rows.shape[:2], -1), 4
     shape = (*rows.shape[:2], layout.chunk[0], samples)
     if layout.predictor == 3:
         return _predicted_floats(rows, samples, size).reshape(shape)

@@ -90,9 +90,14 @@ def as_type(picture: NDArray[np.uint8], dtype: str) -> NDArray[Any]:
     return ((exact * int(most) + 127) // 255).astype(dtype)
 
 
-def _colours(picture: Picture) -> dict[str, tuple[Picture, Picture, dict[str, Any]]]:
+def _in_levels(picture: Picture, levels: int) -> Picture:
+    return np.asarray(((picture / 255 * levels).round() * 255 / levels).round(), np.uint8)
+
+
+def _colours(picture: Picture, levels: int) -> dict[str, tuple[Picture, Picture, dict[str, Any]]]:
     """Returns of each kind of colours the samples in 8 bits, the picture, and the options of the writer."""
-    grey, alpha = grey_of(picture), alpha_of(picture)
+    picture, grey = _in_levels(picture, levels), _in_levels(grey_of(picture), levels)
+    alpha = _in_levels(alpha_of(picture), levels)
     mixed = np.asarray((picture * (alpha[:, :, None] / 255)).round().astype(np.uint8))
     with_alpha = np.dstack([picture, alpha])
     plain: dict[str, Any] = {"photometric": "rgb"}
@@ -124,8 +129,7 @@ def tiff(samples: NDArray[Any], options: dict[str, Any]) -> bytes | None:
 def tiffs(picture: Picture) -> Iterator[Combination]:
     """Yields colours x types x planes x strips or tiles x compression and prediction x byte order."""
     # Seven bits of brightness are what a signed byte holds.
-    seven = ((picture.astype(np.uint16) * 127 + 127) // 255 * 255 / 127).round().astype(np.uint8)
-    kinds = {dtype: _colours(seven if dtype == "i1" else picture) for dtype in _DTYPES}
+    kinds = {dtype: _colours(picture, 127 if dtype == "i1" else 255) for dtype in _DTYPES}
     for dtype, (colours, (samples, seen, options)) in ((d, item) for d in _DTYPES for item in kinds[d].items()):
         values = as_type(samples, dtype)
         planes = ("contig", "separate") if samples.ndim == 3 else ("contig",)

@@ -44,7 +44,7 @@ def pictures_of(data: bytes) -> list[Picture]:
     """Returns the pictures that the libraries see: RGB, upright, transparency on white; none if they see none."""
     readers: tuple[Callable[[bytes], Picture | None], ...]
     if data[:2] in (b"II", b"MM"):
-        readers = (_by_tifffile, _by_opencv)
+        readers = (_by_tifffile, _by_tifffile_high_bytes, _by_opencv)
     else:
         # OpenCV's own conversion to RGB turns pictures upright and forgets their transparency.
         if data.startswith(b"\xff\xd8"):
@@ -114,7 +114,7 @@ def _by_opencv_reduced(data: bytes) -> Picture | None:
     if found is None:
         return None
     width, height = size[::-1] if _orientation(data) >= 5 else size
-    large = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
+    large = cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST)
     return np.ascontiguousarray(large[:, :, ::-1]).astype(np.uint8)
 
 
@@ -132,7 +132,12 @@ def _by_imagecodecs(data: bytes) -> Picture | None:
     return _shown(found)
 
 
-def _by_tifffile(data: bytes) -> Picture | None:
+def _by_tifffile_high_bytes(data: bytes) -> Picture | None:
+    """Returns RGB of 16 bits in 8 as many decoders do: the higher byte of each number."""
+    return _by_tifffile(data, high_bytes=True)
+
+
+def _by_tifffile(data: bytes, high_bytes: bool = False) -> Picture | None:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages[0]
         if page.size > _LARGEST:
@@ -140,6 +145,8 @@ def _by_tifffile(data: bytes) -> Picture | None:
         values = page.asarray()
         if page.planarconfig == 2 and values.ndim == 3 and values.shape[0] == page.samplesperpixel:
             values = np.moveaxis(values, 0, 2)
+        if high_bytes and values.dtype == np.uint16 and int(page.photometric) == 2:
+            values = (values >> 8).astype(np.uint8)
         tag = page.tags.get(281)
         most = int(np.max(tag.value)) if tag is not None and page.bitspersample == 16 else 0
         orientation = page.tags.get(274)
@@ -161,7 +168,7 @@ def _tiff_colours(page: Any, values: NDArray[Any], most: int) -> Picture | None:
     if photometric == 8 and values.dtype == np.uint8 and values.shape[2] == 3:
         signed = np.ascontiguousarray(values).view(np.int8).astype(np.float32)
         lab = np.dstack([values[:, :, 0].astype(np.float32) * (100 / 255), signed[:, :, 1], signed[:, :, 2]])
-        return _on_white(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB).clip(0, 1).astype(np.float64) * 255, None)
+        return _on_white(_srgb(lab.astype(np.float64)), None)
     if photometric not in (0, 1, 2):
         return None
     seen = _as_bytes(values, page, most)
@@ -177,9 +184,22 @@ def _tiff_colours(page: Any, values: NDArray[Any], most: int) -> Picture | None:
     return _on_white(shown, alpha)
 
 
+def _srgb(lab: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Converts CIE Lab of the white D50 to sRGB, by IEC 61966-2-1 with Bradford's adaptation."""
+    y = (lab[:, :, 0] + 16) / 116
+    roots = np.dstack([y + lab[:, :, 1] / 500, y, y - lab[:, :, 2] / 200])
+    xyz = np.where(roots > 6 / 29, roots**3, 3 * (6 / 29) ** 2 * (roots - 4 / 29)) * (0.96422, 1, 0.82521)
+    matrix = np.array(
+        [[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.0334540], [0.0719453, -0.2289914, 1.4052427]]
+    )
+    linear = (xyz @ matrix.T).clip(0, 1)
+    return np.asarray(np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055) * 255)
+
+
 def _as_bytes(values: NDArray[Any], page: Any, most: int) -> Picture:
     """Scales to 8 bits as docs/formats.md says it."""
     bits, kind = int(page.bitspersample), values.dtype.kind
+    bits = min(bits, values.dtype.itemsize * 8)
     if kind == "b":
         return np.asarray(values * 255, np.uint8)
     if kind == "u" and bits < 16:

@@ -169,13 +169,6 @@ def test_an_orientation_that_does_not_exist_turns_nothing(orientation: int) -> N
     assert_shows(png(RGB, 8, 2, before=chunk(b"eXIf", exif_of(orientation))), RGB)
 
 
-def test_around_a_first_frame_that_is_smaller_than_its_gif_is_white() -> None:
-    red = encoded(Image.new("RGB", (WIDTH // 2, HEIGHT // 2), (255, 0, 0)), "GIF")
-    shown = np.full_like(RGB, 255)
-    shown[: HEIGHT // 2, : WIDTH // 2] = (255, 0, 0)
-    assert_shows(red[:6] + struct.pack("<HH", WIDTH, HEIGHT) + red[10:], shown)
-
-
 def test_uncompressed_ycbcr_whose_colours_have_fewer_samples_has_its_colours() -> None:
     """Four values of brightness and two of colour make a block of 2 x 2 pixels."""
     orange = bytes([138, 138, 138, 138, 73, 172]) * (WIDTH * HEIGHT // 4)
