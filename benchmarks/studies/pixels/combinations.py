@@ -98,7 +98,7 @@ def _colours(picture: Picture, levels: int) -> dict[str, tuple[Picture, Picture,
     """Returns of each kind of colours the samples in 8 bits, the picture, and the options of the writer."""
     picture, grey = _in_levels(picture, levels), _in_levels(grey_of(picture), levels)
     alpha = _in_levels(alpha_of(picture), levels)
-    mixed = np.asarray((picture * (alpha[:, :, None] / 255)).round().astype(np.uint8))
+    mixed = _in_levels(np.asarray((picture * (alpha[:, :, None] / 255)).round(), np.uint8), levels)
     with_alpha = np.dstack([picture, alpha])
     plain: dict[str, Any] = {"photometric": "rgb"}
     return {
@@ -111,7 +111,11 @@ def _colours(picture: Picture, levels: int) -> dict[str, tuple[Picture, Picture,
         ),
         "RGB": (picture, picture, plain),
         "RGB, alpha": (with_alpha, on_white(picture, alpha), {**plain, "extrasamples": [2]}),
-        "RGB, premultiplied": (np.dstack([mixed, alpha]), on_white(picture, alpha), {**plain, "extrasamples": [1]}),
+        "RGB, premultiplied": (
+            np.dstack([mixed, alpha]),
+            mixed + (255 - alpha[:, :, None]),
+            {**plain, "extrasamples": [1]},
+        ),
         "RGB, another": (with_alpha, picture, {**plain, "extrasamples": [0]}),
     }
 
