@@ -1,5 +1,6 @@
 """Photos: listed, fetched, decoded to pixels, or refused with a reason.
 
-``listing`` finds photos and plans raw_images; ``fetching`` reads their bytes; ``decoding`` decodes them to pixels;
+``listing`` finds photos and plans raw_images; ``fetching`` reads their bytes; ``decoding`` decodes them to pixels, with
+``jpeg``, ``tiff_layout`` and ``tiff_samples`` for what Pillow does not read, and ``kinds`` for what is not supported;
 ``bombs`` and ``limits`` refuse photos that would take too much time or memory; ``tombstones`` recognises erased photos.
 """
