@@ -9,11 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from spark_steps.errors import UnusablePhotoError
 from spark_steps.photos.bombs import BOMB, refuse_costly_shape, refuse_costly_structure
+from spark_steps.photos.jpeg import endings
+from spark_steps.photos.kinds import failed_kind, misread_kind
 from spark_steps.photos.standard_error import quiet_standard_error
+from spark_steps.photos.tiff_layout import YCBCR, layout_of
+from spark_steps.photos.tiff_samples import read_samples
 
 SIDE = 224
 # Change this text with every change below that alters pixels: it is part of the model fingerprint of all features.
@@ -21,7 +25,7 @@ PREPROCESSING = "rgb-on-white, exif-oriented, draft>=448, bicubic-224, [-1,1]; 1
 
 # JPEG includes MPO: files with several pictures, which phones write.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
-_ORIENTATION_TAG = 0x0112
+_ORIENTATION_TAG, _COLOUR_MAP = 0x0112, 320
 # Peak memory in bytes per pixel, measured at 120 and at 30 megapixels: RGB and grey take 4 to 5, progressive JPEGs 6 to
 # 8, CMYK and YCbCr in TIFF 8, RGBA 20, 16-bit grey 26, WebP 16 and with transparency 28.
 _PLAIN_MODES = ("RGB", "L", "1", "CMYK", "YCbCr")
@@ -37,7 +41,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-NOT_AN_IMAGE, TRUNCATED, DAMAGED = "not an image", "truncated", "damaged"
+NOT_AN_IMAGE, TRUNCATED, DAMAGED, UNSUPPORTED = "not an image", "truncated", "damaged", "not supported"
 ERASED = "erased"
 
 
@@ -68,8 +72,9 @@ def decode(data: bytes, max_pixels: int) -> Photo:
 
     What differs from ``Image.open(...).resize([224, 224])``: large JPEGs are decoded at a half, a quarter or an
     eighth of their size, never below 448 pixels a side (libjpeg's DCT scaling, 4 to 10 times faster on phone
-    photos), the EXIF orientation is applied, transparent pixels are laid on white, 16-bit values are scaled to 8
-    instead of clipped, and of several frames the first is taken. An opaque 8-bit RGB photo without orientation
+    photos), the EXIF orientation is applied, transparent pixels are laid on white, values of more than 8 bits are
+    scaled to 8 instead of clipped (``tiff_samples``), a JPEG may lack its end of image, and of several frames the
+    first is taken. An opaque 8-bit RGB photo without orientation
     and under 896 pixels a side gives the same pixels.
 
     Args:
@@ -83,19 +88,51 @@ def decode(data: bytes, max_pixels: int) -> Photo:
     with warnings.catch_warnings():
         # Pillow warns of large images, which max_pixels limits, and of damaged metadata, which does no harm.
         warnings.simplefilter("ignore")
-        image = _open(data, max_pixels)
+        refuse_costly_structure(data)
         try:
-            with image, _quiet_if_tiff(image):
-                return _to_photo(image)
-        except Image.DecompressionBombError as error:
-            raise UnusablePhotoError(BOMB, str(error)) from error
-        except MemoryError as error:
-            raise UnusablePhotoError(BOMB, "decoding it takes more memory than there is") from error
-        # Pillow's decoders raise many kinds of errors for a malformed file (struct.error, IndexError, SyntaxError,
-        # ZeroDivisionError...). Catch all, so that a bad photo does not fail its batch.
-        except Exception as error:
-            detail = f"its {image.format} data cannot be decoded: {error or type(error).__name__}"
-            raise UnusablePhotoError(_reason(error), detail) from error
+            return _decoded(data, max_pixels)
+        except UnusablePhotoError as refused:
+            photo = _without_end(data, max_pixels) if refused.reason in (TRUNCATED, DAMAGED) else None
+            if photo is None:
+                raise
+            return photo
+
+
+def _decoded(data: bytes, max_pixels: int) -> Photo:
+    try:
+        with _open(data, max_pixels) as image, _quiet_if_tiff(image):
+            return _to_photo(image, data, max_pixels)
+    except UnusablePhotoError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise UnusablePhotoError(BOMB, str(error)) from error
+    except MemoryError as error:
+        raise UnusablePhotoError(BOMB, "decoding it takes more memory than there is") from error
+    except UnidentifiedImageError as error:
+        if kind := failed_kind(data, identified=False):
+            raise _unsupported(kind) from error
+        detail = f"the bytes are those of no known picture format ({', '.join(_FORMATS)})"
+        raise UnusablePhotoError(NOT_AN_IMAGE, detail) from error
+    # Pillow's decoders raise many kinds of errors for a malformed file (struct.error, IndexError, SyntaxError,
+    # ZeroDivisionError...). Catch all, so that a bad photo does not fail its batch.
+    except Exception as error:
+        if kind := failed_kind(data, identified=True):
+            raise _unsupported(kind) from error
+        raise UnusablePhotoError(_reason(error), f"it cannot be decoded: {error or type(error).__name__}") from error
+
+
+def _unsupported(kind: str) -> UnusablePhotoError:
+    return UnusablePhotoError(UNSUPPORTED, f"it is {kind}. Save it in another form")
+
+
+def _without_end(data: bytes, max_pixels: int) -> Photo | None:
+    """Returns a JPEG's photo if its pixels are whole and only the end of image is missing."""
+    try:
+        photos = [_decoded(ended, max_pixels) for ended in endings(data)]
+    except UnusablePhotoError:
+        return None
+    whole = photos and all(np.array_equal(photos[0].pixels, other.pixels) for other in photos)
+    return photos[0] if whole else None
 
 
 def _quiet_if_tiff(image: Image.Image) -> AbstractContextManager[None]:
@@ -105,16 +142,21 @@ def _quiet_if_tiff(image: Image.Image) -> AbstractContextManager[None]:
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = max_pixels
-    refuse_costly_structure(data)
+    if kind := misread_kind(data):
+        raise _unsupported(kind)
+    layout = layout_of(data)
+    if layout and layout.is_misread and layout.is_of_bytes:
+        return read_samples(data, layout, max_pixels)
     try:
+        # Pillow's own reader of uncompressed TIFFs takes YCbCr for unsampled, and some tiles for cut off.
+        TiffImagePlugin.READ_LIBTIFF = bool(layout and (layout.tiled or layout.photometric == YCBCR))
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
-    except Image.DecompressionBombError as error:
-        raise UnusablePhotoError(BOMB, str(error)) from error
-    except UnidentifiedImageError as error:
-        detail = f"the bytes are those of no known picture format ({', '.join(_FORMATS)})"
-        raise UnusablePhotoError(NOT_AN_IMAGE, detail) from error
-    except Exception as error:
-        raise UnusablePhotoError(_reason(error), str(error) or type(error).__name__) from error
+    except UnidentifiedImageError:
+        if layout and layout.is_of_bytes:
+            return read_samples(data, layout, max_pixels)
+        raise
+    finally:
+        TiffImagePlugin.READ_LIBTIFF = False
     allowed = max_pixels // _cost(image)
     refuse_costly_shape(image, allowed)
     if image.width * image.height > allowed:
@@ -131,20 +173,26 @@ def _cost(image: Image.Image) -> int:
 
 def _reason(error: Exception) -> str:
     message = str(error).lower()
+    if "unsupported" in message or "not yet supported" in message:
+        return UNSUPPORTED
     cut_short = isinstance(error, EOFError) or any(
         word in message for word in ("truncated", "unexpected end", "incomplete", "not enough")
     )
     return TRUNCATED if cut_short else DAMAGED
 
 
-def _to_photo(image: Image.Image) -> Photo:
-    file_format, (width, height) = image.format or "", image.size
-    orientation = _orientation(image)
-    if orientation >= 5:
-        width, height = height, width
+def _to_photo(image: Image.Image, data: bytes, max_pixels: int) -> Photo:
+    file_format, (width, height) = image.format or "TIFF", image.size
     # This has an effect on JPEG only.
     image.draft(None, (2 * SIDE, 2 * SIDE))
     image.load()
+    if file_format == "TIFF":
+        image = _corrected(image, data, max_pixels)
+        # Pillow turns TIFFs upright as it loads them, and takes their orientation away.
+        width, height = image.size
+    orientation = _orientation(image)
+    if orientation >= 5:
+        width, height = height, width
     small = _to_rgb(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     if orientation in _UPRIGHT:
         # Transpose after the resize: on a square the result is the same, and takes a hundredth of the work.
@@ -158,13 +206,34 @@ def _orientation(image: Image.Image) -> int:
     # A photo with a damaged EXIF block is still usable, and a damaged block may raise any error.
     except Exception:
         return 1
+    if isinstance(value, bytes) and len(value) == 1:
+        return value[0]
     return value if isinstance(value, int) else 1
 
 
+def _corrected(image: Image.Image, data: bytes, max_pixels: int) -> Image.Image:
+    """Returns a loaded TIFF with its own scale: RGB of few bits in 16, and palettes of 8 bits, which come out black."""
+    layout = layout_of(data)
+    if layout is None:
+        return image
+    if layout.is_of_bytes and layout.bits == 16 and image.mode in ("RGB", "RGBA"):
+        has_few_bits = np.max(image.getextrema()) < 16 or 0 < layout.most < 32_768
+        return read_samples(data, layout, max_pixels) if has_few_bits else image
+    colours = image.tag_v2.get(_COLOUR_MAP) if image.mode == "P" else None  # type: ignore[attr-defined]
+    if colours and max(colours) < 256:
+        image.putpalette(bytes(np.reshape(colours, (3, -1)).T.ravel().tolist()))
+    return image
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _from_deep(image).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+    if image.mode.startswith("I;16"):
+        image = _from_16_bits(image)
+    if image.mode == "La":
+        image = image.convert("LA")
+    if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
+        # Programs write the fourth byte as zero and mean no transparency; browsers show such a BMP.
+        image = image.convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         opaque = image.convert("RGBA")
         white = Image.new("RGBA", opaque.size, "white")
         return Image.alpha_composite(white, opaque).convert("RGB")
@@ -172,15 +241,14 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _from_deep(image: Image.Image) -> Image.Image:
-    """Scales grey values of more than 8 bits to 8 bits; Pillow's conversion clips them, so most turn white."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
-    if image.mode.startswith("I;16") or (image.mode == "I" and 255 < values.max() <= 65535):
-        values = values / 257.0
-    elif values.max() > 255 or values.max() <= 1:
-        span = values.max() - values.min()
-        values = (values - values.min()) * (255.0 / span if span else 0.0)
-    return Image.fromarray(values.clip(0, 255).round().astype(np.uint8), mode="L")
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    """Scales grey values of 16 bits to 8 bits; Pillow's conversion clips them, so most turn white."""
+    values = np.asarray(image)
+    grey = Image.fromarray((values / 257.0).round().astype(np.uint8), mode="L")
+    if (transparent := image.info.get("transparency")) is None:
+        return grey
+    grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8), mode="L"))
+    return grey
 
 
 def network_input(photo: Photo) -> NDArray[np.float32]:
