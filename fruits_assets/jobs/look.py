@@ -60,6 +60,7 @@ def is_up_to_date(settings: Settings, home: Path, patterns: Sequence[str], repor
     for message in messages:
         report(message)
     report(NOTHING_NEW)
+    store.keep_passed_over(found.passed_over)
     maintain(settings, store)
     return True
 
