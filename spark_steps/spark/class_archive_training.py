@@ -66,16 +66,16 @@ def _train(java_home: Path, directory: str) -> Path:
 
 
 def _training(directory: str) -> None:
-    """Uses the operations of the steps: lists files, compares, shuffles, calls Python, writes and reads Parquet."""
+    """Uses the operations of the steps: compares, shuffles, calls Python, writes and reads Parquet."""
     from pyspark.sql import SparkSession
     from pyspark.sql import functions as F
 
     use_local_runtimes()
     spark = SparkSession.builder.config(map=dict[str, Any](local_spark_config("2"))).getOrCreate()
-    files = (
-        spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(str(Path(__file__).parent.parent))
+    files = spark.range(60).selectExpr(
+        "concat(id, '.py') AS path", "id * 300 AS length", "current_timestamp() AS modificationTime", "id % 3 AS folder"
     )
-    files = files.select("path", "length", "modificationTime").withColumn("folder", F.col("length") % 3).cache()
+    files = files.cache()
     files.where(~F.lower("path").endswith(".py")).collect()
     rows = files.repartition("folder").mapInArrow(lambda batches: batches, files.schema)
     rows.write.partitionBy("folder").parquet(f"{directory}/table")
