@@ -75,7 +75,7 @@ def mobilenet_features(
     started, erased = time.perf_counter(), finished(store)
     folders = folders_of(context)
 
-    def plan(*, full_refresh: bool = False) -> FeatureUpdate:
+    def plan() -> FeatureUpdate:
         return plan_features(
             pyspark.spark_session,
             raw_images,
@@ -84,11 +84,11 @@ def mobilenet_features(
             mobilenet_model,
             settings.decode_limits,
             settings.images,
-            full_refresh=full_refresh,
+            full_refresh=config.full_refresh,
             erased=read_tombstones(store.tombstones),
         )
 
-    update = plan(full_refresh=config.full_refresh)
+    update = plan()
     changes = chain([update.change], (plan().change for _ in count()))
     computed = {folder: work.computed for folder, work in update.work.items()}
     notes = {folder: {"photos_kept": work.kept} for folder, work in update.work.items()}

@@ -12,6 +12,8 @@ AUTOMATIC_TAG, BECAUSE_TAG, AUTOMATIC_KEY_TAG = "fruits/automatic", "fruits/beca
 FOLDERS_TAG = "fruits/folders"
 # The id of the run of whole_pipeline that started a run.
 PIPELINE_TAG = "fruits/pipeline"
+# The name of a check that failed after a stage, so that the pipeline ended there.
+CHECK_FAILED_TAG = "fruits/check-failed"
 
 
 def locations(settings: Settings) -> dict[str, str]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from fruits_assets.instance.partitions import IMAGE_FOLDERS
+from fruits_assets.instance.tags import CHECK_FAILED_TAG
 from fruits_assets.settings import Settings
 from spark_steps.store import outdated
 from spark_steps.store.store import Store
@@ -33,7 +35,7 @@ class Due:
 
     def to_featurise(self, wanted: Sequence[str]) -> list[str]:
         """Returns those of the folders whose photos, features or records are out of date, in the given order."""
-        if self.full_refresh or not self._has_record("mobilenet_model"):
+        if self.full_refresh or not self._has_record("mobilenet_model") or self._is_unfinished("extract_features"):
             return list(wanted)
         settings = self.settings
         max_bytes = settings.decode_limits.fetch.max_bytes
@@ -45,7 +47,7 @@ class Due:
 
     def pca(self) -> bool:
         """Returns whether the PCA is to be fitted."""
-        if self.full_refresh or not self._has_record("pca_model"):
+        if self.full_refresh or not self._has_record("pca_model") or self._is_unfinished("fit_pca"):
             return True
         return outdated.pca_is_outdated(self._store, self.settings.pca)
 
@@ -54,11 +56,21 @@ class Due:
 
         They are of the whole store: features reduced by different PCA models cannot be compared.
         """
-        folders = self._store.mobilenet_features.folders()
-        if self.full_refresh:
+        # A folder that cannot be listed may be in the store, and no partition of this home.
+        partitions = set(self.instance.get_dynamic_partitions(IMAGE_FOLDERS))
+        folders = [folder for folder in self._store.mobilenet_features.folders() if folder in partitions]
+        if self.full_refresh or self._is_unfinished("reduce_folders"):
             return folders
         due = {*outdated.folders_to_reduce(self._store), *self._without_record(folders, "reduced_features")}
-        return sorted(due)
+        return [folder for folder in folders if folder in due]
+
+    def _is_unfinished(self, job: str) -> bool:
+        """Returns whether the last run of a job was interrupted, or failed, itself or in a check.
+
+        Such a run may have changed rows of which nothing is recorded or checked.
+        """
+        last = self.instance.get_runs(dg.RunsFilter(job_name=job), limit=1)
+        return any(run.status != dg.DagsterRunStatus.SUCCESS or CHECK_FAILED_TAG in run.tags for run in last)
 
     def _has_record(self, asset: str) -> bool:
         return self.instance.get_latest_materialization_event(dg.AssetKey(asset)) is not None

@@ -1,6 +1,7 @@
 """The jobs: the whole pipeline, its three stages, synchronisation of the partitions, and erasure."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -21,6 +22,7 @@ from fruits_assets.instance.failures import reports_failures
 from fruits_assets.instance.partitions import SYNC_JOB, WHOLE_PIPELINE_JOB, synchronise
 from fruits_assets.instance.tags import PIPELINE_TAG
 from fruits_assets.jobs.erasure_service import ErasureRequest, erase
+from fruits_assets.jobs.look import forget
 from fruits_assets.jobs.pipeline import Runs, run_pipeline
 from fruits_assets.settings import Settings
 from spark_steps.erasure.plan import Plan
@@ -58,6 +60,8 @@ def compare_folders_with_partitions(context: dg.OpExecutionContext) -> None:
     store: Store = context.resources.store
     check_residency(settings)
     found = list_image_folders(settings.images)
+    if context.instance.is_persistent:
+        forget(Path(context.instance.root_directory))
     changes = synchronise(context.instance, store, settings.images, found)
     context.add_output_metadata(
         {"added": changes.add, "dropped": changes.drop, "refused": changes.refused, "kept": changes.kept}

@@ -1,8 +1,9 @@
 """A look at a store before any work, without Dagster, which takes seconds to import, and without Spark.
 
 What it compares is what a run would compare (``spark_steps.store.outdated``). It answers only for stores whose present
-versions were recorded by runs of the same Dagster home; a file in the home names them. All others are left to
-``run_pipeline``, which compares the folders with Dagster's partitions too.
+versions were recorded by runs of the same Dagster home, if nothing was recorded or deleted there since: a file in the
+home has these versions, and size and time of Dagster's database of events. All others are left to ``run_pipeline``,
+which compares the folders with Dagster's partitions and records too.
 """
 
 import json
@@ -16,6 +17,7 @@ from fruits_assets.settings import Settings
 from spark_steps.erasure.carry_out import refuse_while_erasing
 from spark_steps.features.weights import check_source
 from spark_steps.pca import model_store
+from spark_steps.storage.locations import write_json
 from spark_steps.store import outdated
 from spark_steps.store.store import Store
 from spark_steps.tables.maintenance import vacuum
@@ -47,10 +49,13 @@ def is_up_to_date(settings: Settings, home: Path, patterns: Sequence[str], repor
     refuse_while_erasing(store)
     if settings.weights is not None:
         check_source(settings.weights)
-    if not (recorded := _read(home)) or recorded["state"] != state_of(store) or store.images != settings.images:
+    recorded = _read(home)
+    if (recorded.get("state"), recorded.get("events")) != (state_of(store), _events_of(home)):
+        return None
+    if store.images != settings.images:
         return None
     found = find_folders(settings.images, patterns)
-    if sorted(found.photos) != recorded["folders"]:
+    if sorted(found.photos) != recorded.get("folders"):
         return None
     messages: list[str] = []
     report_folders(found, settings.images, messages.append)
@@ -94,12 +99,25 @@ def remember(home: Path, state: dict[str, Any], folders: Sequence[str]) -> None:
         state: The store's state, as it was when its tables were compared for the last time.
         folders: The folders that are partitions.
     """
-    (home / _FILE).write_text(json.dumps({"state": state, "folders": sorted(folders)}))
+    document = {"state": state, "events": _events_of(home), "folders": sorted(folders)}
+    write_json(str(home / _FILE), document)
+
+
+def forget(home: Path) -> None:
+    """Removes the record, before something is done that may change partitions, records or the store."""
+    (home / _FILE).unlink(missing_ok=True)
+
+
+def _events_of(home: Path) -> dict[str, list[int]]:
+    """Returns size and modification time of Dagster's database of events and partitions, and of its log."""
+    files = [home / "history" / "runs" / name for name in ("index.db", "index.db-wal")]
+    known = {file.name: file.stat() for file in files if file.exists()}
+    return {name: [status.st_size, status.st_mtime_ns] for name, status in known.items()}
 
 
 def _read(home: Path) -> dict[str, Any]:
     try:
-        read: dict[str, Any] = json.loads((home / _FILE).read_text())
+        read = json.loads((home / _FILE).read_text())
     except (OSError, ValueError):
         return {}
-    return read
+    return read if isinstance(read, dict) else {}

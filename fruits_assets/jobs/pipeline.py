@@ -13,10 +13,10 @@ from fruits_assets.instance.in_flight import what_is_under_way
 from fruits_assets.instance.liveness import tagged_as_alive
 from fruits_assets.instance.partitions import IMAGE_FOLDERS, partition_tags, synchronise
 from fruits_assets.instance.runs import run_in_process
-from fruits_assets.instance.tags import locations
+from fruits_assets.instance.tags import CHECK_FAILED_TAG, locations
 from fruits_assets.jobs.due import Due
 from fruits_assets.jobs.folders import find_folders, matching_folders, report_folders
-from fruits_assets.jobs.look import NOTHING_NEW, maintain, remember, state_of
+from fruits_assets.jobs.look import NOTHING_NEW, forget, maintain, remember, state_of
 from fruits_assets.settings import Settings
 from fruits_assets.terminal.progress import PROGRESS_LOGGER
 from spark_steps.erasure.carry_out import refuse_while_erasing
@@ -101,6 +101,8 @@ def run_pipeline(
     # Check the path of the weights first: else a wrong path would fail only after the listing of a million photos.
     if settings.weights is not None:
         check_source(settings.weights)
+    if instance.is_persistent:
+        forget(Path(instance.root_directory))
     wanted = register_folders(settings, instance, patterns, report)
     due = Due(settings, instance, runs.full_refresh)
     to_featurise = due.to_featurise(wanted)
@@ -181,6 +183,7 @@ def _run_stage(
     for evaluation in failed:
         report(f"  {evaluation.severity.value.lower()}: {evaluation.check_name}: {evaluation.description}")
     if broken := [evaluation for evaluation in failed if evaluation.severity == dg.AssetCheckSeverity.ERROR]:
+        instance.add_run_tags(result.run_id, {CHECK_FAILED_TAG: broken[0].check_name})
         raise FruitsError(f"The check {broken[0].check_name} failed. {broken[0].description}")
 
 

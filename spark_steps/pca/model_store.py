@@ -20,7 +20,7 @@ _CURRENT = "current.json"
 
 
 def save(spark: "SparkSession", model: PcaModel, root: str) -> None:
-    """Writes a model, unless it exists already, and makes it the current one.
+    """Writes a model, unless it exists already and can be read, and makes it the current one.
 
     ``model.json`` is written last. Readers ignore a version without it, so an incomplete model is never used.
 
@@ -32,7 +32,7 @@ def save(spark: "SparkSession", model: PcaModel, root: str) -> None:
     # Imported here: loading a model needs no Spark, and is more frequent than saving one.
     from spark_steps.pca.spark_ml import export_to_spark_ml
 
-    if not exists(root, model.version):
+    if not is_readable(root, model.version):
         export_to_spark_ml(spark, model, f"{root}/{model.version}/pipeline")
     save_numbers(model, root)
 
@@ -45,7 +45,7 @@ def save_numbers(model: PcaModel, root: str) -> None:
         root: Directory of all versions, a normalised location.
     """
     directory = f"{root}/{model.version}"
-    if not exists(root, model.version):
+    if not is_readable(root, model.version):
         table = pa.table(
             {
                 "component": pa.array(range(1, len(model.components) + 1), pa.int32()),
@@ -81,6 +81,15 @@ def save_numbers(model: PcaModel, root: str) -> None:
 def exists(root: str, version: str) -> bool:
     """Returns whether a version exists and is complete."""
     return bool(locations.file_type(f"{root}/{version}/model.json") == fs.FileType.File)
+
+
+def is_readable(root: str, version: str) -> bool:
+    """Returns whether a version is complete and no file of it is damaged."""
+    try:
+        load(root, version)
+    except (FruitsError, OSError, ValueError, KeyError, TypeError):
+        return False
+    return True
 
 
 def current_version(root: str) -> str | None:

@@ -141,17 +141,17 @@ def _walk_local(images: str) -> Iterator[Folder]:
         location = f"{images}/{folder}" if folder else images
         try:
             status = os.stat(location)  # noqa: PTH116
+            identity = (status.st_dev, status.st_ino)
+            if identity in above:
+                raise FruitsError(
+                    f"{location} is a link to a folder that it lies in, so that photos have no end. Delete it."
+                )
             found = _scan(images, folder)
         except FileNotFoundError:
             continue
         except OSError as error:
             yield Folder(folder, error=error.strerror or str(error))
             continue
-        identity = (status.st_dev, status.st_ino)
-        if identity in above:
-            raise FruitsError(
-                f"{location} is a link to a folder that it lies in, so that photos have no end. Delete it."
-            )
         yield found
         left += [(f"{folder}/{name}".lstrip("/"), (*above, identity)) for name in found.subfolders]
 
@@ -185,8 +185,17 @@ def _add_subfolder(found: Folder, entry: os.DirEntry[str]) -> None:
         return
     _check_text(found.path, entry.name)
     found.subfolders.append(entry.name)
-    if is_photo(entry.name) and not any(below.photos for below in _walk_local(entry.path)):
+    # Only an empty one: a folder with something in it may hold photos, at any depth.
+    if is_photo(entry.name) and _is_empty(entry.path):
         found.photos.append(ListedPhoto(entry.name, error="unreadable: it is a folder, not a file"))
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
 
 
 def _photo(entry: os.DirEntry[str]) -> ListedPhoto | None:

@@ -1,5 +1,6 @@
 """Finds the photos of image folders: one row for each photo, none left out."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,8 +114,10 @@ def list_image_folders(images: str, patterns: Sequence[str] = ("*",)) -> ImageFo
 
 
 def _may_match(folder: str, pattern: str) -> bool:
-    """Returns whether a pattern matches a folder, or names one below it."""
-    return fnmatchcase(folder, pattern) or pattern.startswith(f"{folder}/")
+    """Returns whether a pattern may match a folder, or one below it; a ``*`` matches slashes too."""
+    literal = re.split(r"[*?[]", pattern, maxsplit=1)[0]
+    below = literal != pattern and f"{folder}/".startswith(literal)
+    return below or fnmatchcase(folder, pattern) or pattern.startswith(f"{folder}/")
 
 
 def count_photos(images: str, folders: Iterable[str]) -> dict[str, int]:

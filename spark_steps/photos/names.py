@@ -9,11 +9,12 @@ PHOTO_EXTENSIONS = (
     *("jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "pjpeg", "pjp", "jpg_large", "jpg-large", "mpo"),
     *("png", "apng", "webp", "bmp", "dib", "gif", "tif", "tiff"),
 )
-# Folders for thumbnails, deleted files and snapshots that are not hidden by a dot, in lower case.
+# Folders for thumbnails, deleted files and snapshots that are not hidden by a dot, in lower case. None is a word that
+# may be a label, such as the "Recycled" of old systems.
 _SYSTEM_FOLDERS = frozenset(
     (
-        *("lost+found", "found.000", "system volume information", "$recycle.bin", "recycler", "recycled"),
-        *("__macosx", "network trash folder", "temporary items"),
+        *("lost+found", "found.000", "system volume information", "$recycle.bin"),
+        *("__macosx", "network trash folder"),
         # Synology, QNAP and NetApp.
         *("@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "~snapshot"),
     )

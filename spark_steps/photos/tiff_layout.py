@@ -140,6 +140,9 @@ class Layout:
         return words + (f", compressed by {compression}" if self.compression != 1 else "")
 
 
+_MOST_SAMPLES = 64
+
+
 def layout_of(data: bytes) -> Layout | None:
     """Returns the layout of a TIFF's first picture; None for other files and where its directory is not sound."""
     try:
@@ -166,7 +169,9 @@ def _tags(data: bytes, order: Order) -> dict[str, Integers]:
         value = place + 4 + int(word[1])
         inline = count * int(_TYPES[kind][1]) <= place + size - value
         where = value if inline else int(_numbers(data, value, 1, word, order)[0])
-        tags[_TAGS[tag]] = _numbers(data, where, count, _TYPES[kind], order)
+        # The other tags have a number for each sample at most; a hostile file names millions.
+        kept = count if _TAGS[tag] in ("offsets", "lengths") else min(count, _MOST_SAMPLES)
+        tags[_TAGS[tag]] = _numbers(data, where, kept, _TYPES[kind], order)
     return tags
 
 

@@ -47,12 +47,19 @@ def read_samples(data: bytes, layout: Layout, max_pixels: int) -> Image.Image:
     return image
 
 
+# 100,000 tiles of a pixel take 0.6 s and 61 MB, 800,000 take 10.7 s and 301 MB (measured).
+_MOST_PARTS = 131_072
+
+
 def _refuse_costly(layout: Layout, max_pixels: int) -> None:
     size = f"{layout.width} x {layout.height} pixels"
     if max(layout.width, layout.height) > LONGEST_SIDE:
         raise UnusablePhotoError(BOMB, f"{size}, and no side may have over {LONGEST_SIDE}")
     if layout.width * layout.height > max_pixels // 4:
         raise UnusablePhotoError(BOMB, f"{size}, and at most {max_pixels // 4} are decoded")
+    parts = layout.across * layout.down * layout.planes
+    if parts > _MOST_PARTS:
+        raise UnusablePhotoError(BOMB, f"{parts} strips or tiles, and at most {_MOST_PARTS} are read")
     unpacked = _row_bytes(layout) * layout.across * layout.down * layout.chunk[1] * layout.planes
     # At the peak four times as much is held.
     if unpacked > max_pixels * 3 // 2:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from spark_steps.features.comparison import folders_to_compute
 from spark_steps.features.weights import current_model, has_current_model, replaced_network
+from spark_steps.pca import model_store
 from spark_steps.pca.model import PcaSettings, settings_for_next
 from spark_steps.pca.moments import version_of
 from spark_steps.photos.listing import find_photos, plan_raw_images
@@ -48,8 +49,11 @@ def pca_is_outdated(store: Store, asked: PcaSettings | None) -> bool:
         store: The store; it has a network.
         asked: How many components are asked for; None for as many as before.
     """
-    if (model := store.pca_model()) is None:
+    version = model_store.current_version(store.pca_models)
+    # A model that is lost or damaged is made again.
+    if version is None or not model_store.is_readable(store.pca_models, version):
         return True
+    model = model_store.load(store.pca_models, version)
     wanted, _ = settings_for_next(asked, model.asked)
     network = current_model(store.mobilenet_models).fingerprint
     features = sum_of(folder_totals(store.mobilenet_features).values())
