@@ -17,7 +17,7 @@ READINGS = {"raw_images": 4, "mobilenet_features": 6, "reduced_features": 3}
 SMALL_FILE_BYTES, GETS_OF_LARGE_FILE = 256 * 1024, 4
 FEATURE_BYTES_PER_IMAGE = 1280 * 4 + 300
 # Each table is listed as a whole once, to find files to delete. Each folder of photos is listed twice: by raw_images
-# and by its check.
+# and by its check. In a store with features, the look before a run lists it once or twice more.
 LISTINGS_OF_TABLE, LISTINGS_OF_FOLDER = 1, 2
 
 

@@ -1,17 +1,27 @@
 """One composition root: importing builds nothing and reads no setting, and options go before the environment."""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
 
 from fruits_assets.commands.cli import main
+from fruits_assets.definitions import build_definitions
+from fruits_assets.instance.home import instance_at_the_terminal
+from fruits_assets.instance.partitions import IMAGE_FOLDERS
+from fruits_assets.instance.tags import CHECK_FAILED_TAG
+from fruits_assets.jobs.due import Due
+from fruits_assets.jobs.look import is_up_to_date
 from fruits_assets.sample_photos import write_sample
-from fruits_assets.settings import read_settings
+from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import CalledWronglyError
+from tests.support.pipeline import run_pipeline
 from tests.support.project import PROJECT
 
 MODULES = sorted(
@@ -85,6 +95,36 @@ def test_options_go_before_an_environment_that_would_not_do_and_a_run_with_nothi
     assert again.returncode == 0, again.stderr
     assert "Nothing is new" in again.stderr
     assert "16 in 8 folders" in again.stdout
+
+    settings = read_settings(images="photos", store="results", weights=str(network_file), deployment="local")
+    home = tmp_path / "home"
+    assert is_up_to_date(settings, home, ["*"], lambda line: None)
+    recorded = json.loads((home / "recorded.json").read_text())
+    others: list[Any] = [recorded | {"state": {}}, recorded | {"folders": ["Kiwi"]}, {"x": 1}, [], 5, "text"]
+    for other in others:
+        (home / "recorded.json").write_text(json.dumps(other))
+        assert is_up_to_date(settings, home, ["*"], lambda line: None) is None
+    (home / "recorded.json").write_text(json.dumps(recorded))
+    assert is_up_to_date(settings, home, ["*"], lambda line: None)
+
+    # What happens in Dagster is not seen, so it is not trusted after anything has happened there.
+    with instance_at_the_terminal(home) as instance:
+        instance.delete_dynamic_partition(IMAGE_FOLDERS, "Lemon")
+    assert is_up_to_date(settings, home, ["*"], lambda line: None) is None
+
+
+def test_a_stage_whose_last_run_failed_or_failed_a_check_is_due(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    run_pipeline(settings, instance, say=lambda line: None)
+    due, wanted = Due(settings, instance), ["Banana", "Lemon"]
+    assert (due.to_featurise(wanted), due.pca(), due.to_reduce()) == ([], False, [])
+    last = {run.job_name: run.run_id for run in instance.get_runs()}
+    for job in ("extract_features", "reduce_folders"):
+        instance.add_run_tags(last[job], {CHECK_FAILED_TAG: "some check"})
+    assert (due.to_featurise(wanted), due.pca(), len(due.to_reduce())) == (wanted, False, 8)
+    instance.create_run_for_job(build_definitions(settings).resolve_job_def("fit_pca"))
+    assert due.pca()
 
 
 def test_without_the_option_the_message_names_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

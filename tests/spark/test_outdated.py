@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,23 @@ def test_where_nothing_has_changed_nothing_is_due(pipeline: Pipeline) -> None:
     assert not outdated.pca_is_outdated(pipeline.store, pipeline.asked)
     assert not outdated.pca_is_outdated(pipeline.store, None)
     assert outdated.folders_to_reduce(pipeline.store) == []
+
+
+@pytest.mark.parametrize("lost", ["model.json", "components.parquet", "all", "cut"])
+def test_a_pca_model_that_is_lost_or_damaged_is_fitted_again(pipeline: Pipeline, lost: str) -> None:
+    before = pipeline.store.existing_pca_model()
+    directory = Path(pipeline.store.pca_models, before.version)
+    if lost == "all":
+        shutil.rmtree(directory)
+    elif lost == "cut":
+        whole = (directory / "components.parquet").read_bytes()
+        (directory / "components.parquet").write_bytes(whole[:100])
+    else:
+        (directory / lost).unlink()
+    assert outdated.pca_is_outdated(pipeline.store, pipeline.asked)
+    pipeline.bring_up_to_date()
+    assert pipeline.store.existing_pca_model().version == before.version
+    assert not outdated.pca_is_outdated(pipeline.store, pipeline.asked)
 
 
 @pytest.mark.parametrize(

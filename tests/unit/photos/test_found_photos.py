@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from spark_steps.errors import FruitsError
-from spark_steps.photos.listing import count_photos, find_photos, list_image_folders
+from spark_steps.photos.listing import _may_match, count_photos, find_photos, list_image_folders
 from spark_steps.storage import locations
 from tests.support.names import HOSTILE_FOLDERS, HOSTILE_NAMES, write_hostile
 from tests.support.photos import save_photo
@@ -148,3 +148,32 @@ def test_what_is_no_file_has_a_row_with_its_reason_and_is_not_waited_for(images:
 def test_a_folder_that_is_gone_is_named_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(FruitsError, match=r"'Pear'.*sync_image_folders"):
         find_photos(str(tmp_path), ["Pear"], MAX_BYTES)
+
+
+def test_folders_that_are_called_like_photos_are_listed_once_at_any_depth(images: Path) -> None:
+    save_photo(images / "/".join(["x.jpg"] * 40) / "1.png")
+    assert list_image_folders(str(images)).photos == {"/".join(["x.jpg"] * 40): 1}
+
+
+def test_links_to_the_folder_that_they_lie_in_are_told_though_they_are_called_like_photos(images: Path) -> None:
+    save_photo(images / "Apple" / "1.png")
+    for name in ("p.jpg", "q.jpg"):
+        (images / "Apple" / name).symlink_to(".")
+    with pytest.raises(FruitsError, match="is a link to a folder that it lies in"):
+        list_image_folders(str(images))
+
+
+@pytest.mark.parametrize("label", ["Recycled", "recycler", "Temporary Items"])
+def test_a_label_that_was_once_a_folder_of_windows_is_a_label(images: Path, label: str) -> None:
+    save_photo(images / label / "1.png")
+    assert list_image_folders(str(images)).photos == {label: 1}
+
+
+@pytest.mark.parametrize("pattern", ["*", "Fr*", "*Apple", "Fruit/A*", "F?uit*", "Fruit/deep/Apple"])
+def test_a_folder_that_cannot_be_listed_may_hold_what_a_pattern_asks_for(pattern: str) -> None:
+    assert _may_match("Fruit", pattern)
+
+
+@pytest.mark.parametrize("pattern", ["Apple", "Apple*", "Fruits/*", "A*Fruit"])
+def test_a_folder_that_cannot_be_listed_does_not_hold_what_lies_elsewhere(pattern: str) -> None:
+    assert not _may_match("Fruit", pattern)

@@ -12,7 +12,8 @@ from PIL import Image
 from benchmarks.studies.pixels.files import bmp, chunk, exif_of, png, stored_for
 from spark_steps.errors import UnusablePhotoError
 from spark_steps.photos.decoding import Photo, decode
-from tests.support.photo_corpus import MAX_PIXELS, encoded, jpeg_of_scans, picture, tiff_of
+from spark_steps.photos.tiff_layout import layout_of
+from tests.support.photo_corpus import MAX_PIXELS, encoded, jpeg_of_scans, picture, tiff, tiff_of
 
 WIDTH, HEIGHT = 60, 44
 RGB = np.asarray(picture(WIDTH, HEIGHT))
@@ -272,3 +273,25 @@ def test_a_floating_point_tiff_is_under_the_same_limits(data: bytes, reason: str
     with pytest.raises(UnusablePhotoError) as refused:
         decode(data, MAX_PIXELS)
     assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize("tiles", [200_000])
+def test_a_tiff_of_many_tiny_tiles_is_refused_before_they_are_read(tiles: int) -> None:
+    side = 448
+    entries = [
+        *((256, 3, 1, side), (257, 3, 1, side), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (277, 3, 1, 1)),
+        *((322, 3, 1, 1), (323, 3, 1, 1), (324, 3, tiles, 8), (325, 3, tiles, 8), (339, 3, 1, 2)),
+    ]
+    with pytest.raises(UnusablePhotoError, match="200704 strips or tiles, and at most 131072 are read"):
+        decode(tiff(entries, bytes(2 * tiles)), MAX_PIXELS)
+
+
+def test_a_tag_of_a_tiff_that_names_millions_of_numbers_is_read_for_its_first_ones() -> None:
+    millions = 4_000_000
+    entries = [
+        *((256, 3, 1, 20), (257, 3, 1, 20), (258, 3, millions, 200), (259, 3, 1, 1), (262, 3, 1, 1)),
+        *((273, 4, 1, 200), (277, 3, 1, 1), (278, 3, 1, 20), (279, 4, 1, 400), (339, 3, 1, 2)),
+    ]
+    layout = layout_of(tiff(entries, b"\x08\x00" * (millions + 500)))
+    assert layout is not None
+    assert layout.bits == 8
