@@ -20,6 +20,7 @@ from fruits_assets.terminal.interrupts import INTERRUPTS
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
 from spark_steps.features.weights import IMAGENET, check_source, current_model, download_imagenet, has_current_model
+from spark_steps.photos.listing import check_images_root
 from spark_steps.spark.other_installations import not_followed
 from spark_steps.spark.session import start_in_background
 from spark_steps.store.store import Store
@@ -115,9 +116,6 @@ def split_patterns(given: Sequence[str]) -> list[str]:
 def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes: bool, force: bool = False) -> None:
     home = dagster_home(settings.store)
     if settings.deployment == "local":
-        # Imported here: it imports PySpark.
-        from spark_steps.photos.listing import check_images_root
-
         check_images_root(settings.images)
     agree_to_other_weights(settings, yes=yes)
     if settings.deployment == "local":

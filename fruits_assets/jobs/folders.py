@@ -3,11 +3,28 @@
 from collections.abc import Callable, Collection, Sequence
 from fnmatch import fnmatchcase
 
+from fruits_assets.aws.residency import check_residency
+from fruits_assets.settings import Settings
+from spark_steps.erasure.carry_out import refuse_while_erasing
 from spark_steps.errors import FruitsError
+from spark_steps.features.weights import check_source
 from spark_steps.photos.listing import ImageFolders, list_image_folders
 from spark_steps.photos.names import PHOTO_EXTENSIONS
+from spark_steps.store.store import Store
 
 Report = Callable[[str], None]
+
+
+def check_before_work(settings: Settings) -> None:
+    """Checks what needs no listing: else a wrong setting would fail only after the listing of a million photos.
+
+    Raises:
+        FruitsError: Photos are outside the region or are being erased, or the weights do not exist.
+    """
+    check_residency(settings)
+    refuse_while_erasing(Store(settings.store))
+    if settings.weights is not None:
+        check_source(settings.weights)
 
 
 def find_folders(images: str, patterns: Sequence[str]) -> ImageFolders:

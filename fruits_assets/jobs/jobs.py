@@ -1,7 +1,6 @@
 """The jobs: the whole pipeline, its three stages, synchronisation of the partitions, and erasure."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -60,8 +59,7 @@ def compare_folders_with_partitions(context: dg.OpExecutionContext) -> None:
     store: Store = context.resources.store
     check_residency(settings)
     found = list_image_folders(settings.images)
-    if context.instance.is_persistent:
-        forget(Path(context.instance.root_directory))
+    forget(context.instance)
     changes = synchronise(context.instance, store, settings.images, found)
     context.add_output_metadata(
         {"added": changes.add, "dropped": changes.drop, "refused": changes.refused, "kept": changes.kept}

@@ -9,18 +9,18 @@ which compares the folders with Dagster's partitions and records too.
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fruits_assets.aws.residency import check_residency
-from fruits_assets.jobs.folders import Report, find_folders, matching_folders, report_folders
+from fruits_assets.jobs.folders import Report, check_before_work, find_folders, matching_folders, report_folders
 from fruits_assets.settings import Settings
-from spark_steps.erasure.carry_out import refuse_while_erasing
-from spark_steps.features.weights import check_source
 from spark_steps.pca import model_store
 from spark_steps.storage.locations import write_json
 from spark_steps.store import outdated
 from spark_steps.store.store import Store
 from spark_steps.tables.maintenance import vacuum
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 NOTHING_NEW = (
     "Nothing is new: features, PCA model and reduced features are those of the photos. "
@@ -44,11 +44,8 @@ def is_up_to_date(settings: Settings, home: Path, patterns: Sequence[str], repor
     Raises:
         FruitsError: There is no photo, no folder matches, or the photos are outside the region.
     """
-    check_residency(settings)
+    check_before_work(settings)
     store = Store(settings.store)
-    refuse_while_erasing(store)
-    if settings.weights is not None:
-        check_source(settings.weights)
     recorded = _read(home)
     if (recorded.get("state"), recorded.get("events")) != (state_of(store), _events_of(home)):
         return None
@@ -103,9 +100,11 @@ def remember(home: Path, state: dict[str, Any], folders: Sequence[str]) -> None:
     write_json(str(home / _FILE), document)
 
 
-def forget(home: Path) -> None:
+def forget(instance: "dg.DagsterInstance") -> None:
     """Removes the record, before something is done that may change partitions, records or the store."""
-    (home / _FILE).unlink(missing_ok=True)
+    # An instance of a test has no home.
+    if instance.is_persistent:
+        (Path(instance.root_directory) / _FILE).unlink(missing_ok=True)
 
 
 def _events_of(home: Path) -> dict[str, list[int]]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import dagster as dg
 
-from fruits_assets.aws.residency import check_residency
 from fruits_assets.instance.failures import reason
 from fruits_assets.instance.in_flight import what_is_under_way
 from fruits_assets.instance.liveness import tagged_as_alive
@@ -15,13 +14,12 @@ from fruits_assets.instance.partitions import IMAGE_FOLDERS, partition_tags, syn
 from fruits_assets.instance.runs import run_in_process
 from fruits_assets.instance.tags import CHECK_FAILED_TAG, locations
 from fruits_assets.jobs.due import Due
-from fruits_assets.jobs.folders import find_folders, matching_folders, report_folders
+from fruits_assets.jobs.folders import check_before_work, find_folders, matching_folders, report_folders
 from fruits_assets.jobs.look import NOTHING_NEW, forget, maintain, remember, state_of
 from fruits_assets.settings import Settings
 from fruits_assets.terminal.progress import PROGRESS_LOGGER
-from spark_steps.erasure.carry_out import refuse_while_erasing
 from spark_steps.errors import FruitsError
-from spark_steps.features.weights import check_source, fetch_weights
+from spark_steps.features.weights import fetch_weights
 from spark_steps.store.store import Store
 
 
@@ -95,14 +93,9 @@ def run_pipeline(
     Raises:
         FruitsError: There are no photos to work on, or a run has failed; the message has the reason.
     """
+    check_before_work(settings)
     store = Store(settings.store)
-    check_residency(settings)
-    refuse_while_erasing(store)
-    # Check the path of the weights first: else a wrong path would fail only after the listing of a million photos.
-    if settings.weights is not None:
-        check_source(settings.weights)
-    if instance.is_persistent:
-        forget(Path(instance.root_directory))
+    forget(instance)
     wanted = register_folders(settings, instance, patterns, report)
     due = Due(settings, instance, runs.full_refresh)
     to_featurise = due.to_featurise(wanted)

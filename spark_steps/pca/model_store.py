@@ -32,9 +32,10 @@ def save(spark: "SparkSession", model: PcaModel, root: str) -> None:
     # Imported here: loading a model needs no Spark, and is more frequent than saving one.
     from spark_steps.pca.spark_ml import export_to_spark_ml
 
-    if not is_readable(root, model.version):
+    if load_if_sound(root, model.version) is None:
         export_to_spark_ml(spark, model, f"{root}/{model.version}/pipeline")
-    save_numbers(model, root)
+        _write_numbers(model, root)
+    _make_current(model, root)
 
 
 def save_numbers(model: PcaModel, root: str) -> None:
@@ -44,38 +45,46 @@ def save_numbers(model: PcaModel, root: str) -> None:
         model: The model.
         root: Directory of all versions, a normalised location.
     """
-    directory = f"{root}/{model.version}"
-    if not is_readable(root, model.version):
-        table = pa.table(
-            {
-                "component": pa.array(range(1, len(model.components) + 1), pa.int32()),
-                "explained_variance_ratio": model.explained_variance_ratio[: len(model.components)],
-                "loadings": pa.array(list(model.components), pa.list_(pa.float64())),
-            }
-        )
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer)
-        locations.write_bytes(f"{directory}/components.parquet", buffer.getvalue())
-        document = {
-            "version": model.version,
-            "features_model": model.features_model,
-            "features_version": model.features_version,
-            "weights": model.weights,
-            "rows": model.rows,
-            "folders": model.folders,
-            "k": model.k,
-            "asked_components": model.asked_components,
-            "asked_variance": model.asked_variance,
-            "variance_kept": model.explained_at(model.k),
-            "mean": model.mean.tolist(),
-            "scale": model.scale.tolist(),
-            "explained_variance_ratio": model.explained_variance_ratio[:ANALYSED_COMPONENTS].tolist(),
-            "components_for": {f"{share:.0%}": model.components_for(share) for share in (0.9, 0.95, 0.99)},
-            # Also those of components above 350, to look up other shares of variance later.
-            "all_explained_variance_ratio": model.explained_variance_ratio.tolist(),
-        }
-        locations.write_json(f"{directory}/model.json", document)
+    if load_if_sound(root, model.version) is None:
+        _write_numbers(model, root)
+    _make_current(model, root)
+
+
+def _make_current(model: PcaModel, root: str) -> None:
     locations.write_json(f"{root}/{_CURRENT}", {"version": model.version})
+
+
+def _write_numbers(model: PcaModel, root: str) -> None:
+    directory = f"{root}/{model.version}"
+    table = pa.table(
+        {
+            "component": pa.array(range(1, len(model.components) + 1), pa.int32()),
+            "explained_variance_ratio": model.explained_variance_ratio[: len(model.components)],
+            "loadings": pa.array(list(model.components), pa.list_(pa.float64())),
+        }
+    )
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    locations.write_bytes(f"{directory}/components.parquet", buffer.getvalue())
+    document = {
+        "version": model.version,
+        "features_model": model.features_model,
+        "features_version": model.features_version,
+        "weights": model.weights,
+        "rows": model.rows,
+        "folders": model.folders,
+        "k": model.k,
+        "asked_components": model.asked_components,
+        "asked_variance": model.asked_variance,
+        "variance_kept": model.explained_at(model.k),
+        "mean": model.mean.tolist(),
+        "scale": model.scale.tolist(),
+        "explained_variance_ratio": model.explained_variance_ratio[:ANALYSED_COMPONENTS].tolist(),
+        "components_for": {f"{share:.0%}": model.components_for(share) for share in (0.9, 0.95, 0.99)},
+        # Also those of components above 350, to look up other shares of variance later.
+        "all_explained_variance_ratio": model.explained_variance_ratio.tolist(),
+    }
+    locations.write_json(f"{directory}/model.json", document)
 
 
 def exists(root: str, version: str) -> bool:
@@ -83,13 +92,12 @@ def exists(root: str, version: str) -> bool:
     return bool(locations.file_type(f"{root}/{version}/model.json") == fs.FileType.File)
 
 
-def is_readable(root: str, version: str) -> bool:
-    """Returns whether a version is complete and no file of it is damaged."""
+def load_if_sound(root: str, version: str | None = None) -> PcaModel | None:
+    """Returns a model, by default the current one; None if there is none, or a file of it is lost or damaged."""
     try:
-        load(root, version)
+        return load(root, version)
     except (FruitsError, OSError, ValueError, KeyError, TypeError):
-        return False
-    return True
+        return None
 
 
 def current_version(root: str) -> str | None:

@@ -11,9 +11,8 @@ from spark_steps.features.comparison import folders_to_compute
 from spark_steps.features.weights import current_model, has_current_model, replaced_network
 from spark_steps.pca import model_store
 from spark_steps.pca.model import PcaSettings, settings_for_next
-from spark_steps.pca.moments import version_of
 from spark_steps.photos.listing import find_photos, plan_raw_images
-from spark_steps.store.staleness import reducible_folders
+from spark_steps.store.staleness import reducible_folders, version_of_fit
 from spark_steps.store.store import Store
 from spark_steps.tables.footers import folder_totals
 from spark_steps.tables.totals import sum_of
@@ -49,17 +48,13 @@ def pca_is_outdated(store: Store, asked: PcaSettings | None) -> bool:
         store: The store; it has a network.
         asked: How many components are asked for; None for as many as before.
     """
-    version = model_store.current_version(store.pca_models)
     # A model that is lost or damaged is made again.
-    if version is None or not model_store.is_readable(store.pca_models, version):
+    if (model := model_store.load_if_sound(store.pca_models)) is None:
         return True
-    model = model_store.load(store.pca_models, version)
     wanted, _ = settings_for_next(asked, model.asked)
     network = current_model(store.mobilenet_models).fingerprint
     features = sum_of(folder_totals(store.mobilenet_features).values())
-    if features.made_by != {network}:
-        return True
-    return model.version != version_of(features.vectors, features.photos, network, wanted.variance or wanted.components)
+    return features.made_by != {network} or model.version != version_of_fit(features, network, wanted)
 
 
 def folders_to_reduce(store: Store) -> list[str]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from spark_steps.pca.model import PcaModel
+from spark_steps.pca.model import PcaModel, PcaSettings
 from spark_steps.pca.moments import version_of
 from spark_steps.store.store import Store
 from spark_steps.tables.footers import folder_totals
@@ -149,5 +149,15 @@ def _commonest_network(features: TotalsByFolder) -> str | None:
 
 
 def _is_fitted_on(model: PcaModel, features: Totals) -> bool:
-    asked = model.asked_variance or model.asked_components
-    return model.version == version_of(features.vectors, features.photos, model.features_model, asked)
+    return model.version == version_of_fit(features, model.features_model, model.asked)
+
+
+def version_of_fit(features: Totals, network: str, settings: PcaSettings) -> str:
+    """Returns the version that a PCA model has if it is fitted on some features.
+
+    Args:
+        features: Totals of mobilenet_features.
+        network: Fingerprint of the network that made the features.
+        settings: How many components are asked for.
+    """
+    return version_of(features.vectors, features.photos, network, settings.variance or settings.components)
