@@ -38,9 +38,9 @@ class Due:
         if self.full_refresh or not self._has_record("mobilenet_model") or self._is_unfinished("extract_features"):
             return list(wanted)
         settings = self.settings
-        max_bytes = settings.decode_limits.fetch.max_bytes
+        limits = settings.decode_limits
         due = {
-            *outdated.folders_to_featurise(self._store, settings.images, wanted, settings.weights, max_bytes),
+            *outdated.folders_to_featurise(self._store, settings.images, wanted, settings.weights, limits),
             *self._without_record(wanted, "raw_images", "mobilenet_features"),
         }
         return [folder for folder in wanted if folder in due]

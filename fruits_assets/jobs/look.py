@@ -68,9 +68,8 @@ def is_up_to_date(settings: Settings, home: Path, patterns: Sequence[str], repor
 
 
 def _is_outdated(settings: Settings, store: Store, wanted: Sequence[str]) -> bool:
-    max_bytes = settings.decode_limits.fetch.max_bytes
     return bool(
-        outdated.folders_to_featurise(store, settings.images, wanted, settings.weights, max_bytes)
+        outdated.folders_to_featurise(store, settings.images, wanted, settings.weights, settings.decode_limits)
         or outdated.pca_is_outdated(store, settings.pca)
         or outdated.folders_to_reduce(store)
     )

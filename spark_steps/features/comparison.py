@@ -7,10 +7,13 @@ from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from spark_steps.photos.decoding import ERASED
+from spark_steps.photos.decoding import ERASED, may_depend_on_limit
+from spark_steps.photos.limits import DecodeLimits
 from spark_steps.storage.parallel import for_each
 from spark_steps.tables.folder_table import DataFile, FolderTable
+from spark_steps.tables.footers import remember
 from spark_steps.tables.row_ranges import FileRows, compare
 from spark_steps.tables.schemas import by_folder
 
@@ -73,6 +76,7 @@ def plan_folder(
     features: FolderTable,
     existing: Sequence[DataFile],
     fingerprint: str | None,
+    max_pixels: int,
 ) -> FolderPlan:
     """Plans the rows of a folder in mobilenet_features.
 
@@ -82,6 +86,8 @@ def plan_folder(
         features: The table mobilenet_features.
         existing: The folder's files of it.
         fingerprint: The network whose rows may stay; None to compute every row again.
+        max_pixels: The limit of ``DecodeLimits``. Rows of photos that were decoded under another limit stay if the two
+            limits do the same with them.
     """
     if not existing:
         # No comparison is needed: the rows are assigned to tasks without reading them.
@@ -89,7 +95,7 @@ def plan_folder(
         return FolderPlan(FolderWork(0, count, 0), [FileRows.all_of(file) for file in photos], [])
     sources = [(file, row) for file in photos for row in range(file.rows)]
     listed = [row for file in photos for row in _listed_rows(raw, file)]
-    rows = [_existing_rows(features, file, fingerprint) for file in existing]
+    rows = [_existing_rows(features, file, fingerprint, max_pixels) for file in existing]
     difference = compare(listed, rows)
     kept, rechecked = sum(map(len, difference.kept)), set[int]()
     # The numbers of the missing rows without an error of the listing, by path and length.
@@ -113,32 +119,41 @@ _Key = tuple[str, int, int, str]
 
 
 def _listed_rows(raw: FolderTable, file: DataFile) -> list[_Key]:
-    rows = _columns(raw, file, ["path", "length", "modification_time", "error"])
-    return [(path, length, modified, error or "") for path, length, modified, error in rows]
+    with raw.reading(file) as opened:
+        rows = _columns(opened, ["path", "length", "modification_time", "error"])
+        return [(path, length, modified, error or "") for path, length, modified, error in rows]
 
 
-def _existing_rows(features: FolderTable, file: DataFile, fingerprint: str | None) -> list[_Key | None]:
+def _existing_rows(
+    features: FolderTable, file: DataFile, fingerprint: str | None, max_pixels: int
+) -> list[_Key | None]:
     """Returns the keys of a file's rows, None for rows that must be computed again in any case."""
-    names = ["path", "length", "modification_time", "error", "image_id", "model"]
+    names = ["path", "length", "modification_time", "error", "image_id", "model", "format", "width", "height"]
     keys: list[_Key | None] = []
-    for path, length, modified, error, image_id, model in _columns(features, file, names):
-        reason = (error or "").partition(":")[0]
-        # An error without an image_id is that of the listing, or of a failed reading, which no listing has: photos that
-        # were read have an image_id, unless they were erased.
-        of_listing = error if error and image_id is None and reason != ERASED else ""
-        keys.append((path, length, modified, of_listing) if model == fingerprint else None)
+    with features.reading(file) as opened:
+        # Older releases recorded no limit. Few stores had another one than the default.
+        limits = remember(features, file, opened).max_pixels or {DecodeLimits().max_pixels}
+        others = [limit for limit in limits if limit != max_pixels]
+        for path, length, modified, error, image_id, model, kind, width, height in _columns(opened, names):
+            reason = (error or "").partition(":")[0]
+            # An error without an image_id is that of the listing, or of a failed reading, which no listing has: photos
+            # that were read have an image_id, unless they were erased.
+            of_listing = error if error and image_id is None and reason != ERASED else ""
+            depends = image_id and any(may_depend_on_limit(kind, width, height, one, max_pixels) for one in others)
+            keys.append((path, length, modified, of_listing) if model == fingerprint and not depends else None)
     return keys
 
 
-def _columns(table: FolderTable, file: DataFile, names: list[str]) -> Iterator[tuple[Any, ...]]:
-    with table.reading(file) as opened:
-        for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=names):
-            columns = [batch[name] for name in names]
-            columns[2] = columns[2].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
-            yield from zip(*(column.to_pylist() for column in columns), strict=True)
+def _columns(opened: pq.ParquetFile, names: list[str]) -> Iterator[tuple[Any, ...]]:
+    for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=names):
+        columns = [batch[name] for name in names]
+        columns[2] = columns[2].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+        yield from zip(*(column.to_pylist() for column in columns), strict=True)
 
 
-def folders_to_compute(raw: FolderTable, features: FolderTable, folders: Sequence[str], fingerprint: str) -> list[str]:
+def folders_to_compute(
+    raw: FolderTable, features: FolderTable, folders: Sequence[str], fingerprint: str, max_pixels: int
+) -> list[str]:
     """Returns the folders in which ``plan_features`` would change a row; it compares what that function compares.
 
     Args:
@@ -146,10 +161,11 @@ def folders_to_compute(raw: FolderTable, features: FolderTable, folders: Sequenc
         features: The table mobilenet_features.
         folders: The folders.
         fingerprint: The network whose rows may stay.
+        max_pixels: See ``plan_folder``.
     """
     photos, existing = by_folder(raw.files(folders), folders), by_folder(features.files(folders), folders)
 
     def is_current(folder: str) -> bool:
-        return plan_folder(raw, photos[folder], features, existing[folder], fingerprint).work.is_current
+        return plan_folder(raw, photos[folder], features, existing[folder], fingerprint, max_pixels).work.is_current
 
     return [folder for folder, current in zip(folders, for_each(is_current, folders), strict=True) if not current]

@@ -62,10 +62,11 @@ def plan_features(
 ) -> FeatureUpdate:
     """Plans the rows of mobilenet_features for folders of raw_images; the network runs when they are written.
 
-    A row stays if the model, the photo's path, length and modification time, and the error of the listing are the same;
-    one that could not be read (vanished, unreadable) is tried again. If only the modification time differs, as after a
-    move to another disk, the photo is read, and its row stays if the bytes are the same. Files whose rows all stay are
-    not written again.
+    A row stays if the model, the photo's path, length and modification time, and the error of the listing are the same,
+    and the limit of pixels, where it may decide whether the photo is decoded (``may_depend_on_limit``); one that could
+    not be read (vanished, unreadable) is tried again. If only the modification time differs, as after a move to another
+    disk, the photo is read, and its row stays if the bytes are the same. Files whose rows all stay are not written
+    again.
 
     Args:
         spark: The session.
@@ -84,7 +85,8 @@ def plan_features(
     photos, existing = by_folder(listed.files, folders), by_folder(base.files, folders)
 
     def plan(folder: str) -> FolderPlan:
-        return plan_folder(raw, photos[folder], features, existing[folder], None if full_refresh else model.fingerprint)
+        fingerprint = None if full_refresh else model.fingerprint
+        return plan_folder(raw, photos[folder], features, existing[folder], fingerprint, limits.max_pixels)
 
     plans = dict(zip(folders, for_each(plan, folders), strict=True))
     computed = [one for plan in plans.values() for one in plan.computed]
@@ -95,7 +97,7 @@ def plan_features(
     if not changed:
         return FeatureUpdate(TableChange(base), work, inferences, done)
     task = _Task(context, raw, features, model, limits, images, erased, inferences, done)
-    rows = deferred_rows(spark, shares, task.run) if shares else None
+    rows = deferred_rows(spark, shares, task.run, limits.max_pixels) if shares else None
     gone, kept = [stay.file for stay, _ in rewritten], sum(len(stay.rows) for stay, _ in rewritten)
     return FeatureUpdate(TableChange(base, rows, gone, changed, kept), work, inferences, done)
 

@@ -67,6 +67,23 @@ class Photo:
     pixels: NDArray[np.uint8]
 
 
+def may_depend_on_limit(file_format: str | None, width: int | None, height: int | None, before: int, now: int) -> bool:
+    """Returns whether another limit of pixels may decide otherwise about a photo that was read.
+
+    It errs on the safe side: all refused photos depend on it, and with a lower limit all TIFFs, whose tiles count too.
+
+    Args:
+        file_format: The photo's format, None if it was refused.
+        width: Its width in pixels, None if it was refused.
+        height: Its height in pixels, None if it was refused.
+        before: The limit under which it was decoded or refused.
+        now: The limit under which it would be now.
+    """
+    if width is None or height is None:
+        return before != now
+    return now < before and (file_format == "TIFF" or width * height * _COST_OF_TRANSPARENT_WEBP > now)
+
+
 def decode(data: bytes, max_pixels: int) -> Photo:
     """Decodes a photo to 224 x 224 RGB pixels.
 

@@ -1,8 +1,8 @@
 """Finds what of a store is out of date, without Spark, by the comparisons that the steps make themselves.
 
 A step that is left out because nothing is found here would have changed no row: the listing is compared with raw_images
-by path, length, modification time and error, raw_images with mobilenet_features by the same and by the network, and the
-name of the PCA model with that of the model that would be fitted.
+by path, length, modification time and error, raw_images with mobilenet_features by the same, the network and the limits
+of decoding, and the name of the PCA model with that of the model that would be fitted.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from spark_steps.features.comparison import folders_to_compute
 from spark_steps.features.weights import current_model, has_current_model, replaced_network
 from spark_steps.pca import model_store
 from spark_steps.pca.model import PcaSettings, settings_for_next
+from spark_steps.photos.limits import DecodeLimits
 from spark_steps.photos.listing import find_photos, plan_raw_images
 from spark_steps.store.staleness import reducible_folders, version_of_fit
 from spark_steps.store.store import Store
@@ -19,7 +20,7 @@ from spark_steps.tables.totals import sum_of
 
 
 def folders_to_featurise(
-    store: Store, images: str, folders: Sequence[str], weights: str | None, max_bytes: int
+    store: Store, images: str, folders: Sequence[str], weights: str | None, limits: DecodeLimits
 ) -> list[str]:
     """Returns the folders in which a run would change a row of raw_images or mobilenet_features, in the given order.
 
@@ -28,16 +29,17 @@ def folders_to_featurise(
         images: The images root, a normalised location.
         folders: Folders with photos, relative to the root.
         weights: The weights that are asked for; None for those of the store's network.
-        max_bytes: Length above which a photo is not read.
+        limits: What workers may read and decode.
     """
     cache = store.mobilenet_models
     if not has_current_model(cache) or (weights is not None and replaced_network(weights, cache)):
         return list(folders)
-    listed = find_photos(images, folders, max_bytes).rows
+    listed = find_photos(images, folders, limits.fetch.max_bytes).rows
     changed = plan_raw_images(store.raw_images, listed).folders
     same = [folder for folder in folders if folder not in changed]
     network = current_model(cache).fingerprint
-    behind = changed.union(folders_to_compute(store.raw_images, store.mobilenet_features, same, network))
+    raw, features = store.raw_images, store.mobilenet_features
+    behind = changed.union(folders_to_compute(raw, features, same, network, limits.max_pixels))
     return [folder for folder in folders if folder in behind]
 
 

@@ -25,6 +25,7 @@ Compute = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 _FILES = pa.schema([("path", pa.string()), ("folder", pa.string()), ("size", pa.int64()), ("rows", pa.int64())])
 # This many rows of features take 40 MB.
 _ROWS_OF_ROW_GROUP = 8192
+_NONE: frozenset[int] = frozenset()
 
 
 class RowSource(Protocol):
@@ -68,10 +69,12 @@ class DeferredRows:
         source: The input of the tasks, one partition each.
         compute: Turns the source rows of a task into its result rows, as Arrow batches. Rows of the same folder are
             adjacent.
+        max_pixels: The limit under which the rows' photos are decoded, None for other rows.
     """
 
     source: "DataFrame"
     compute: Compute
+    max_pixels: int | None = None
 
     def frame(self, schema: "StructType | str") -> "DataFrame":
         """Returns the rows as a DataFrame, which passes them through the JVM."""
@@ -83,7 +86,7 @@ class DeferredRows:
         Returns the files of the successful task attempts. File names are unique, so files of failed attempts are never
         committed.
         """
-        compute = self.compute
+        compute, limits = self.compute, _NONE if self.max_pixels is None else frozenset([self.max_pixels])
 
         def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             from pyspark import TaskContext
@@ -91,7 +94,7 @@ class DeferredRows:
             context = TaskContext.get()
             task = context.partitionId() if context else 0
             files = [
-                write_file(directory, folder, (part for _, part in parts), f"{name}-{task:05d}")
+                write_file(directory, folder, (part for _, part in parts), f"{name}-{task:05d}", limits)
                 for folder, parts in groupby(_runs(compute(batches)), key=itemgetter(0))
             ]
             yield pa.RecordBatch.from_pylist([asdict(file) for file in files], schema=_FILES)
@@ -105,7 +108,13 @@ def rows_as_they_are(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBat
     yield from batches
 
 
-def write_file(directory: str, folder: str, parts: Iterable[pa.RecordBatch], name: str = "part") -> DataFile:
+def write_file(
+    directory: str,
+    folder: str,
+    parts: Iterable[pa.RecordBatch],
+    name: str = "part",
+    max_pixels: frozenset[int] = _NONE,
+) -> DataFile:
     """Writes a Parquet file of a table, with the totals of its rows in its footer.
 
     The file has the partition column ``folder`` too, which Delta leaves to the writer and our own readers take from
@@ -116,6 +125,7 @@ def write_file(directory: str, folder: str, parts: Iterable[pa.RecordBatch], nam
         folder: The image folder that the rows belong to.
         parts: At least one batch, all of one schema, without the column ``folder``.
         name: Prefix of the file's name.
+        max_pixels: See ``Totals``.
 
     Raises:
         FruitsError: S3 refused the request.
@@ -127,7 +137,7 @@ def write_file(directory: str, folder: str, parts: Iterable[pa.RecordBatch], nam
     repeating = [field.name for field in first.schema if not pa.types.is_list(field.type)]
     with locations.translate_errors(directory), locations.open_output(f"{directory}/{path}") as stream:
         with pq.ParquetWriter(stream, first.schema, use_dictionary=repeating) as writer:
-            totals = Totals()
+            totals = Totals(max_pixels=max_pixels)
             for table in chain([first], tables):
                 writer.write_table(table)
                 totals += Totals.of_rows(table)

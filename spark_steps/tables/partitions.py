@@ -40,6 +40,7 @@ def deferred_rows(
     spark: "SparkSession",
     shares: Sequence[Sequence[Item]],
     function: Callable[[Iterator[Item]], Iterator[pa.RecordBatch]],
+    max_pixels: int | None = None,
 ) -> DeferredRows:
     """Returns the rows that a function computes from files which it reads itself, one task for each share.
 
@@ -50,6 +51,7 @@ def deferred_rows(
         spark: The session.
         shares: The files, or row ranges of files, of each task.
         function: Turns the share of a task into Arrow batches.
+        max_pixels: See ``DeferredRows``.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -58,7 +60,7 @@ def deferred_rows(
                 yield from function(iter(shares[number]))
 
     # The shares are pickled with the function. As rows of a DataFrame they would need a second Python worker per task.
-    return DeferredRows(rows_in_partitions(spark, len(shares)), run)
+    return DeferredRows(rows_in_partitions(spark, len(shares)), run, max_pixels)
 
 
 def map_partitions(

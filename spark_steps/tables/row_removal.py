@@ -16,7 +16,9 @@ from spark_steps.storage import locations
 from spark_steps.storage.parallel import for_each
 from spark_steps.tables.deferred_rows import write_file
 from spark_steps.tables.folder_table import DamagedFileError, DataFile, FolderTable, TableChange, TableChangedError
+from spark_steps.tables.footers import table_totals
 from spark_steps.tables.maintenance import delete_uncommitted, uncommitted_files
+from spark_steps.tables.totals import sum_of
 
 _NAME = "part-erasing"
 # Each task of a write finishes a file every few minutes.
@@ -172,7 +174,10 @@ def _remove_rows(table: FolderTable, doomed: RowPredicate) -> None:
         parts = _kept(table, file, doomed)
         # Write no empty file: with it the folder would stay in the table for ever.
         first = next(parts, None)
-        return [] if first is None else [write_file(table.root, file.folder, chain([first], parts), _NAME)]
+        if first is None:
+            return []
+        limits = sum_of(table_totals(table, {file.folder: [file]}).values()).max_pixels
+        return [write_file(table.root, file.folder, chain([first], parts), _NAME, limits)]
 
     with locations.translate_errors(table.root):
         written = [new for some in for_each(rewrite, files, _MOST_FILES_AT_A_TIME) for new in some]

@@ -37,6 +37,8 @@ class Totals:
         photos: Digest of the usable photos: those with features, and all photos of reduced_features. It is the sum of
             their image ids, as in ``Moments``; 0 for a table without image ids.
         paths: Digest of the paths of the usable photos: the sum modulo 2^256 of a hash of each path.
+        max_pixels: The limits of ``DecodeLimits.max_pixels`` under which the photos were decoded. Rows do not have
+            them: the writer of a file gives them. Files without them are of older releases, or of other tables.
     """
 
     rows: int = 0
@@ -47,6 +49,7 @@ class Totals:
     made_by: frozenset[str] = field(default_factory=frozenset)
     photos: int = 0
     paths: int = 0
+    max_pixels: frozenset[int] = field(default_factory=frozenset)
 
     def __add__(self, other: "Totals") -> "Totals":
         sums = [one.sum for one in (self, other) if one.sum is not None]
@@ -59,6 +62,7 @@ class Totals:
             self.made_by | other.made_by,
             digest_of([self.photos, other.photos]),
             digest_of([self.paths, other.paths]),
+            self.max_pixels | other.max_pixels,
         )
 
     @property
@@ -90,6 +94,8 @@ class Totals:
         if self.sum is not None:
             document["sum"] = base64.b64encode(self.sum.astype("<f8").tobytes()).decode()
         document |= {"made_by": sorted(self.made_by), "photos": f"{self.photos:x}", "paths": f"{self.paths:x}"}
+        if self.max_pixels:
+            document["max_pixels"] = sorted(self.max_pixels)
         return {FOOTER_KEY: json.dumps(document)}
 
 
@@ -140,6 +146,7 @@ def read_totals(opened: pq.ParquetFile) -> Totals:
         made_by=frozenset(values["made_by"]),
         photos=int(values["photos"], 16),
         paths=int(values["paths"], 16),
+        max_pixels=frozenset(values.get("max_pixels", ())),
     )
 
 

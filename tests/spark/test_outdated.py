@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Pipeline:
     def __init__(self, spark: SparkSession, directory: Path, networks: list[Path]) -> None:
         self.spark, self.images, self.root = spark, directory / "photos", directory
         self.networks, self.asked = [str(network) for network in networks], PcaSettings(2)
+        self.limits = LIMITS
         self.store = Store(str(directory / "store"))
 
     @property
@@ -40,8 +42,7 @@ class Pipeline:
         return list(list_image_folders(str(self.images)).photos)
 
     def due(self) -> list[str]:
-        max_bytes = LIMITS.fetch.max_bytes
-        return outdated.folders_to_featurise(self.store, str(self.images), self.folders(), self.weights, max_bytes)
+        return outdated.folders_to_featurise(self.store, str(self.images), self.folders(), self.weights, self.limits)
 
     def network(self, store: Store) -> MobileNetModel:
         return load_model(self.weights, store.mobilenet_models)
@@ -67,7 +68,7 @@ class Pipeline:
         write_raw_images(store, self.images, folders)
         network = self.network(store)
         make_current(network, store.mobilenet_models)
-        write_features(self.spark, store, self.images, network, folders)
+        write_features(self.spark, store, self.images, network, folders, limits=self.limits)
 
     def fit(self, store: Store) -> None:
         wanted, _ = settings_for_next(self.asked, asked_before(store.pca_models))
@@ -145,6 +146,20 @@ def other_weights(pipeline: Pipeline, chance: random.Random) -> None:
     pipeline.networks.reverse()
 
 
+def save_large_photo(pipeline: Pipeline, chance: random.Random) -> Path:
+    return save_photo(pipeline.images / chance.choice(FOLDERS) / "large.png", chance.randrange(256), (90, 90))
+
+
+def decode_fewer_pixels(pipeline: Pipeline, chance: random.Random) -> None:
+    """The new photo has too many; the others have at most 2,400."""
+    save_large_photo(pipeline, chance)
+    pipeline.limits = replace(LIMITS, max_pixels=chance.randrange(2_400, 8_100))
+
+
+def decode_more_pixels(pipeline: Pipeline, chance: random.Random) -> None:
+    pipeline.limits = replace(LIMITS, max_pixels=chance.randrange(10_000, 20_000))
+
+
 def nothing(pipeline: Pipeline, chance: random.Random) -> None:
     pass
 
@@ -161,6 +176,8 @@ CHANGES: list[Callable[[Pipeline, random.Random], None]] = [
     damage,
     ask_for_other_components,
     other_weights,
+    decode_fewer_pixels,
+    decode_more_pixels,
     nothing,
 ]
 
@@ -224,3 +241,21 @@ def test_a_change_of_one_photo_makes_its_folder_due_and_no_other(
     folder = str(some_photo(pipeline, first).parent.relative_to(pipeline.images))
     change(pipeline, second)
     assert pipeline.due() == [folder]
+
+
+def test_another_limit_of_pixels_makes_those_folders_due_in_which_it_may_decide_otherwise(pipeline: Pipeline) -> None:
+    large = save_large_photo(pipeline, random.Random(5))  # noqa: S311
+    folder = str(large.parent.relative_to(pipeline.images))
+    pipeline.bring_up_to_date()
+
+    # All photos have a sixth of these pixels at most, so no kind of file with as many could be refused.
+    pipeline.limits = replace(LIMITS, max_pixels=6 * 8_100)
+    assert pipeline.due() == []
+    for lower_or_higher in (8_099, 20_000):
+        pipeline.limits = replace(LIMITS, max_pixels=lower_or_higher)
+        assert folder in pipeline.due()
+        pipeline.bring_up_to_date()
+        assert pipeline.due() == []
+    pipeline.limits = LIMITS
+    assert pipeline.due() == []
+    assert {row["error"] for row in rows(pipeline.store.mobilenet_features)} == {None}

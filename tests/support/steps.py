@@ -32,11 +32,12 @@ def write_features(
     network: MobileNetModel,
     folders: Sequence[str] | None = None,
     *,
+    limits: DecodeLimits = LIMITS,
     full_refresh: bool = False,
 ) -> FeatureUpdate:
     """Makes the features of some folders, or of all, of raw_images."""
     names = store.raw_images.folders() if folders is None else list(folders)
     raw, features = store.raw_images, store.mobilenet_features
-    update = plan_features(spark, raw, features, names, network, LIMITS, str(images), full_refresh=full_refresh)
+    update = plan_features(spark, raw, features, names, network, limits, str(images), full_refresh=full_refresh)
     features.write(update.change)
     return update

@@ -55,6 +55,23 @@ def totals_of(table: FolderTable) -> dict[str, tuple[object, ...]]:
     }
 
 
+def test_files_that_are_merged_or_lose_rows_keep_the_limits_under_which_their_photos_were_decoded(
+    table: FolderTable,
+) -> None:
+    def limits() -> frozenset[int]:
+        return table_totals(table, {"A": table.files(["A"])})["A"].max_pixels
+
+    for limit, path in [(100, "A/1.jpg"), (200, "A/2.jpg")]:
+        file = write_file(table.root, "A", rows(path).to_batches(), max_pixels=frozenset([limit]))
+        table.commit([file], TableChange(table.snapshot(), None, [], frozenset("A")), {})
+    assert compact(table, table.files(["A"]), {})
+    assert len(table.files(["A"])) == 1
+    assert limits() == {100, 200}
+    remove_rows(table, RowPredicate(frozenset(), frozenset(["A/1.jpg"])))
+    assert paths(table) == ["A/2.jpg"]
+    assert limits() == {100, 200}
+
+
 def test_a_compaction_keeps_all_rows_and_what_the_footers_tell_of_them(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
     write_rows(store, make_photos(str(tmp_path / "images"), ["A", "B é"], 6))
