@@ -80,6 +80,9 @@ def plan_folder(
 ) -> FolderPlan:
     """Plans the rows of a folder in mobilenet_features.
 
+    A row stays if the network, the photo's path, length and modification time, and the error of the listing are the
+    same, and the limit of pixels where it may decide whether the photo is decoded.
+
     Args:
         raw: The table raw_images.
         photos: The folder's files of it.
