@@ -62,9 +62,9 @@ def plan_features(
 ) -> FeatureUpdate:
     """Plans the rows of mobilenet_features for folders of raw_images; the network runs when they are written.
 
-    A row stays as ``plan_folder`` compares it; one that could not be read (vanished, unreadable) is tried again. If only
-    the modification time differs, as after a move to another disk, the photo is read, and its row stays if the bytes
-    are the same. Files whose rows all stay are not written again.
+    A row stays as ``plan_folder`` compares it; one that could not be read (vanished, unreadable) is tried again. If
+    only the modification time differs, as after a move to another disk, the photo is read, and its row stays if the
+    bytes are the same. Files whose rows all stay are not written again.
 
     Args:
         spark: The session.
