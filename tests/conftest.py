@@ -17,7 +17,7 @@ from filelock import FileLock
 from PIL import Image
 
 from tests.support.aws.s3_server import S3, moto_server
-from tests.support.project import PROJECT, SHARED_DATA
+from tests.support.project import PROJECT, REAL_WEIGHTS, SHARED_DATA
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -116,6 +116,20 @@ def other_network_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def real_network(real_data: Path) -> "MobileNetModel":
+    """The network of the real weights, converted as rarely as the random one."""
+    return _converted(str(REAL_WEIGHTS))
+
+
+@pytest.fixture(scope="session")
+def real_network_file(real_network: "MobileNetModel", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a weights file that needs no TensorFlow."""
+    file = tmp_path_factory.mktemp("weights") / "real.tflite"
+    file.write_bytes(real_network.flatbuffer)
+    return file
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """An images root with eight folders of four generated photos."""
@@ -142,9 +156,9 @@ def instance() -> "Iterator[dg.DagsterInstance]":
         yield ephemeral
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The shared real photos and weights; the test is skipped where they are missing."""
+    """The shared real photos and weights; a test is skipped where they are missing."""
     if not SHARED_DATA.exists():
         pytest.skip(f"the shared data is not at {SHARED_DATA}")
     return SHARED_DATA

@@ -27,7 +27,6 @@ from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.folder_table import FolderTable
 from spark_steps.tables.schemas import REDUCED_SCHEMA
 from tests.support.pipeline import run_pipeline
-from tests.support.project import REAL_WEIGHTS
 from tests.support.small_store import replace_rows
 
 HEAVY = ("pyspark", "dagster", "tensorflow", "keras", "pandas", "botocore")
@@ -86,15 +85,20 @@ def test_photos_left_out_of_the_store_are_nearest_to_their_own_labels(tried: Tri
     assert all(one["labels"][0]["distance"] > 0 for one in photos)
 
 
-def test_a_real_photo_left_out_of_the_store_names_its_label_among_the_nearest(real_data: Path, tmp_path: Path) -> None:
-    for label in ("Banana", "Kiwi", "Limes", "Walnut"):
-        (tmp_path / "photos" / label).mkdir(parents=True)
-        for photo in sorted((real_data / "fruits360" / label).iterdir())[::12]:
-            shutil.copy(photo, tmp_path / "photos" / label)
-    left_out = tmp_path / "left out.jpg"
-    shutil.move(sorted((tmp_path / "photos" / "Kiwi").iterdir())[3], left_out)
-    run_to_the_end(tmp_path / "photos", tmp_path / "store", REAL_WEIGHTS)
-    done = identify(Store(str(tmp_path / "store")), left_out)
+@pytest.fixture(scope="module")
+def real(real_data: Path, real_network_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store of every 24th real photo."""
+    root = tmp_path_factory.mktemp("real")
+    for folder in (real_data / "fruits360").iterdir():
+        (root / "photos" / folder.name).mkdir(parents=True)
+        for photo in sorted(folder.iterdir())[::24]:
+            shutil.copy(photo, root / "photos" / folder.name)
+    run_to_the_end(root / "photos", root / "store", real_network_file)
+    return Store(str(root / "store"))
+
+
+def test_a_real_photo_left_out_of_the_store_names_its_label_among_the_nearest(real: Store, real_data: Path) -> None:
+    done = identify(real, sorted((real_data / "fruits360" / "Kiwi").iterdir())[3])
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[1].startswith("  Kiwi: ")
 
@@ -348,15 +352,10 @@ def test_the_verdict_stands_above_labels_under_heads(tried: Tried) -> None:
     assert first[: heads.index("neighbours")].endswith("0.00  ")
 
 
-def test_real_photos_of_no_fruit_are_unknown_and_those_of_a_fruit_are_known(real_data: Path, tmp_path: Path) -> None:
-    for folder in (real_data / "fruits360").iterdir():
-        (tmp_path / "photos" / folder.name).mkdir(parents=True)
-        for photo in sorted(folder.iterdir())[::12]:
-            shutil.copy(photo, tmp_path / "photos" / folder.name)
-    run_to_the_end(tmp_path / "photos", tmp_path / "store", REAL_WEIGHTS)
+def test_real_photos_of_no_fruit_are_unknown_and_those_of_a_fruit_are_known(real: Store, real_data: Path) -> None:
     nothing = [real_data / "messy" / name for name in ("hopper.png", "flower.webp", "icc_profile_big.jpg")]
     fruits = [sorted((real_data / "fruits360" / label).iterdir())[6] for label in ("Kiwi", "Banana", "Walnut")]
-    photos = identified(Store(str(tmp_path / "store")), *nothing, *fruits)
+    photos = identified(real, *nothing, *fruits)
     assert [one["verdict"]["label"] for one in photos] == [None, None, None, "Kiwi", "Banana", "Walnut"]
 
 

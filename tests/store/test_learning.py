@@ -19,7 +19,7 @@ from fruits_assets.sample_photos import write_sample
 from fruits_assets.settings import read_settings
 from spark_steps.store.store import Store
 from tests.support.pipeline import run_pipeline
-from tests.support.project import PROJECT, REAL_WEIGHTS
+from tests.support.project import PROJECT
 from tests.support.small_store import replace_rows
 
 NOTEBOOK = PROJECT / "notebooks" / "explore.ipynb"
@@ -131,7 +131,7 @@ def test_a_classifier_of_another_pca_model_is_refused(store: Path, sample: Path,
 
 
 def test_a_classifier_of_real_photos_is_right_on_blocks_it_has_not_seen_and_on_a_photo_left_out(
-    real_data: Path, tmp_path: Path
+    real_data: Path, real_network_file: Path, tmp_path: Path
 ) -> None:
     for label in ("Banana", "Kiwi", "Limes", "Walnut"):
         (tmp_path / "photos" / label).mkdir(parents=True)
@@ -139,7 +139,7 @@ def test_a_classifier_of_real_photos_is_right_on_blocks_it_has_not_seen_and_on_a
             shutil.copy(photo, tmp_path / "photos" / label)
     left_out = tmp_path / "left out.jpg"
     shutil.move(sorted((tmp_path / "photos" / "Kiwi").iterdir())[3], left_out)
-    run_to_the_end(tmp_path / "photos", tmp_path / "results", REAL_WEIGHTS)
+    run_to_the_end(tmp_path / "photos", tmp_path / "results", real_network_file)
     score, name, named = train_and_name(tmp_path, left_out)
     assert float(score.partition("%")[0]) > 95
     assert name.startswith("Kiwi, ")
