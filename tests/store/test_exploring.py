@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from pyspark.sql import SparkSession
 
 from fruits_assets.commands.cli import main
 from fruits_assets.commands.identify import as_sentence
 from fruits_assets.sample_photos import write_sample
-from fruits_assets.settings import read_settings
 from spark_steps.pca.model import PcaModel
 from spark_steps.queries.comparable import ComparableFile
 from spark_steps.queries.neighbours import Near, Neighbour, find_neighbours, labels_of
@@ -26,8 +25,8 @@ from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.folder_table import FolderTable
 from spark_steps.tables.schemas import REDUCED_SCHEMA
-from tests.support.pipeline import run_pipeline
 from tests.support.small_store import replace_rows
+from tests.support.steps import write_store
 
 HEAVY = ("pyspark", "dagster", "tensorflow", "keras", "pandas", "botocore")
 
@@ -42,21 +41,16 @@ class Tried:
 
 
 @pytest.fixture(scope="module")
-def tried(tmp_path_factory: pytest.TempPathFactory, network_file: Path) -> Tried:
+def tried(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, network_file: Path) -> Tried:
     root = tmp_path_factory.mktemp("identify")
     write_sample(root / "photos", photos_per_folder=8)
     left_out = {}
     for folder in (root / "photos").iterdir():
         left_out[folder.name] = root / f"{folder.name}.jpg"
         shutil.move(folder / "005.jpg", left_out[folder.name])
-    run_to_the_end(root / "photos", root / "store", network_file)
-    return Tried(Store(str(root / "store")), root / "photos", left_out)
-
-
-def run_to_the_end(images: Path, store: Path, weights: Path) -> None:
-    settings = read_settings(images=str(images), store=str(store), weights=str(weights), cores="2")
-    with dg.DagsterInstance.ephemeral() as instance:
-        run_pipeline(settings, instance, say=lambda line: None)
+    store = Store(str(root / "store"))
+    write_store(spark, store, root / "photos", network_file)
+    return Tried(store, root / "photos", left_out)
 
 
 @pytest.fixture
@@ -86,15 +80,18 @@ def test_photos_left_out_of_the_store_are_nearest_to_their_own_labels(tried: Tri
 
 
 @pytest.fixture(scope="module")
-def real(real_data: Path, real_network_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def real(
+    spark: SparkSession, real_data: Path, real_network_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Store:
     """A store of every 24th real photo."""
     root = tmp_path_factory.mktemp("real")
     for folder in (real_data / "fruits360").iterdir():
         (root / "photos" / folder.name).mkdir(parents=True)
         for photo in sorted(folder.iterdir())[::24]:
             shutil.copy(photo, root / "photos" / folder.name)
-    run_to_the_end(root / "photos", root / "store", real_network_file)
-    return Store(str(root / "store"))
+    store = Store(str(root / "store"))
+    write_store(spark, store, root / "photos", real_network_file)
+    return store
 
 
 def test_a_real_photo_left_out_of_the_store_names_its_label_among_the_nearest(real: Store, real_data: Path) -> None:
