@@ -13,7 +13,7 @@ from spark_steps.errors import FruitsError
 from spark_steps.features import weights
 from spark_steps.features.extractor import FeatureExtractor
 from spark_steps.features.weights import MobileNetModel, current_model, load_model, make_current
-from spark_steps.photos.decoding import decode, network_input
+from spark_steps.photos.decoding import Photo, decode, network_input
 from tests.support.photos import save_photo
 from tests.support.project import REAL_WEIGHTS, SHARED_DATA
 
@@ -54,7 +54,7 @@ class Keras:
         refusals: What was printed while files were loaded that hold another model, or code.
     """
 
-    photos: dict[str, list[np.ndarray]]
+    photos: dict[str, list[Photo]]
     features: dict[str, np.ndarray]
     refusals: str
 
@@ -75,7 +75,7 @@ def keras(tmp_path_factory: pytest.TempPathFactory) -> Keras:
     return Keras(photos, features, done.stdout.partition("made\n")[2])
 
 
-def extracted(network: MobileNetModel, photos: list[np.ndarray]) -> np.ndarray:
+def extracted(network: MobileNetModel, photos: list[Photo]) -> np.ndarray:
     extractor = FeatureExtractor(network.flatbuffer)
     return np.stack([extractor.extract(photo) for photo in photos])
 
