@@ -109,10 +109,15 @@ def network_file(network: "MobileNetModel", tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="session")
-def other_network_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights file of another network."""
+def other_network_file(network: "MobileNetModel", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file of another network: some of the weights have another sign, which needs no TensorFlow either."""
+    import numpy as np
+
+    flatbuffer = bytearray(network.flatbuffer)
+    # In the middle of the file is one of the large layers.
+    np.frombuffer(flatbuffer, np.float32, count=1000, offset=len(flatbuffer) // 8 * 4)[:] *= -1
     file = tmp_path_factory.mktemp("weights") / "other.tflite"
-    file.write_bytes(_converted("random:1").flatbuffer)
+    file.write_bytes(flatbuffer)
     return file
 
 
@@ -154,6 +159,16 @@ def instance() -> "Iterator[dg.DagsterInstance]":
 
     with dg.DagsterInstance.ephemeral() as ephemeral:
         yield ephemeral
+
+
+@pytest.fixture(scope="session")
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Dagster home with its databases, to be copied: Dagster takes half a second to make them."""
+    from fruits_assets.instance.home import ensure_dagster_home
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(tmp_path_factory.mktemp("empty") / "home"))
+        return ensure_dagster_home("/store")
 
 
 @pytest.fixture(scope="session")
