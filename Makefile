@@ -25,10 +25,11 @@ PYTEST := .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
 # names those.
 RERUNS := --reruns 1 -raR --timeout 600
 
-# It ends with the first stage in which a test fails. Stages whose tests start much of the same are one run.
-test: lint
+# It ends with the first stage in which a test fails. Stages whose tests start much of the same are one run. Of lint's programs the
+# slow one, mypy, uses one core: the unit tests use the other meanwhile.
+test: setup
 	$(UV) lock --check --quiet
-	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory --jobs 2 lint test-unit
 	@$(MAKE) --no-print-directory test-spark
 	@$(MAKE) --no-print-directory test-services
 

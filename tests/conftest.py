@@ -17,7 +17,7 @@ from filelock import FileLock
 from PIL import Image
 
 from tests.support.aws.s3_server import S3, moto_server
-from tests.support.project import PROJECT, SHARED_DATA
+from tests.support.project import PROJECT, REAL_WEIGHTS, SHARED_DATA
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -109,10 +109,29 @@ def network_file(network: "MobileNetModel", tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="session")
-def other_network_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights file of another network."""
+def other_network_file(network: "MobileNetModel", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file of another network: some of the weights have another sign, which needs no TensorFlow either."""
+    import numpy as np
+
+    flatbuffer = bytearray(network.flatbuffer)
+    # In the middle of the file is one of the large layers.
+    np.frombuffer(flatbuffer, np.float32, count=1000, offset=len(flatbuffer) // 8 * 4)[:] *= -1
     file = tmp_path_factory.mktemp("weights") / "other.tflite"
-    file.write_bytes(_converted("random:1").flatbuffer)
+    file.write_bytes(flatbuffer)
+    return file
+
+
+@pytest.fixture(scope="session")
+def real_network(real_data: Path) -> "MobileNetModel":
+    """The network of the real weights, converted as rarely as the random one."""
+    return _converted(str(REAL_WEIGHTS))
+
+
+@pytest.fixture(scope="session")
+def real_network_file(real_network: "MobileNetModel", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a weights file that needs no TensorFlow."""
+    file = tmp_path_factory.mktemp("weights") / "real.tflite"
+    file.write_bytes(real_network.flatbuffer)
     return file
 
 
@@ -142,9 +161,19 @@ def instance() -> "Iterator[dg.DagsterInstance]":
         yield ephemeral
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Dagster home with its databases, to be copied: Dagster takes half a second to make them."""
+    from fruits_assets.instance.home import ensure_dagster_home
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(tmp_path_factory.mktemp("empty") / "home"))
+        return ensure_dagster_home("/store")
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The shared real photos and weights; the test is skipped where they are missing."""
+    """The shared real photos and weights; a test is skipped where they are missing."""
     if not SHARED_DATA.exists():
         pytest.skip(f"the shared data is not at {SHARED_DATA}")
     return SHARED_DATA

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +65,12 @@ class Taker:
         """Notes something, in one piece."""
         line = {"note": note, **{str(number): value for number, value in enumerate(values)}}
         os.write(self._notes, (json.dumps(line) + "\n").encode())
+
+    def rest(self, seconds: float) -> None:
+        """Waits for so long, or until the race is over."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self.race.is_over:
+            time.sleep(min(left, 0.1))
 
     def named(self, name: str) -> "NamedStore":
         """Returns the store, whose commits then have a name."""

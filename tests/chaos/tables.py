@@ -210,7 +210,7 @@ def erase(taker: Taker) -> None:
     """Erases the photos of some rows, and finishes what one before that was killed had begun."""
     begun = unfinished(taker.store, taker.race.images)
     if not begun:
-        time.sleep(taker.randomly.uniform(1, 3) * taker.race.slowness)
+        taker.rest(taker.randomly.uniform(1, 3) * taker.race.slowness)
         rows = rows_of(taker.store.raw_images, taker.store.raw_images.files())
         locations = [f"{taker.race.images}/{path}" for path in _some(taker.randomly, rows, 2)]
         begun = [decide(taker.store, Plan(frozenset(), [Source(one, None, False, 0) for one in locations], {}))]

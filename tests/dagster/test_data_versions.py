@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pytest
 
 from fruits_assets.assets import ALL_ASSETS
 from fruits_assets.definitions import build_definitions
@@ -47,27 +46,14 @@ class Ways:
         return found
 
 
-@pytest.fixture
-def ways(settings: Settings, instance: dg.DagsterInstance) -> Ways:
-    return Ways(settings, instance)
-
-
-def test_the_same_network_leaves_the_features_in_sync_and_another_does_not(
-    ways: Ways, other_network_file: Path
+def test_only_what_was_made_from_another_thing_is_out_of_sync(
+    settings: Settings, photos: Path, other_network_file: Path, instance: dg.DagsterInstance
 ) -> None:
+    ways = Ways(settings, instance)
     ways.materialize()
     assert ways.out_of_sync() == set()
     ways.materialize("mobilenet_model")
     assert ways.out_of_sync() == set()
-    ways.materialize("mobilenet_model", weights=str(other_network_file))
-    of_the_old_network = {f"mobilenet_features {folder}" for folder in FOLDERS}
-    # And what else is made with the network.
-    assert of_the_old_network <= ways.out_of_sync()
-    assert not any(name.startswith("raw_images") for name in ways.out_of_sync())
-
-
-def test_features_of_new_photos_put_the_pca_out_of_sync_and_those_that_stay_do_not(ways: Ways, photos: Path) -> None:
-    ways.materialize()
     ways.materialize("mobilenet_features")
     ways.materialize("pca_model")
     assert ways.out_of_sync() == set()
@@ -76,3 +62,8 @@ def test_features_of_new_photos_put_the_pca_out_of_sync_and_those_that_stay_do_n
     assert ways.out_of_sync() == {"pca_model", "reduced_features Lemon"}
     ways.materialize("pca_model")
     assert ways.out_of_sync() == {"store_report", *(f"reduced_features {folder}" for folder in FOLDERS)}
+    ways.materialize("mobilenet_model", weights=str(other_network_file))
+    of_the_old_network = {f"mobilenet_features {folder}" for folder in FOLDERS}
+    # And what else is made with the network.
+    assert of_the_old_network <= ways.out_of_sync()
+    assert not any(name.startswith("raw_images") for name in ways.out_of_sync())

@@ -1,5 +1,6 @@
 """Dagster's events of thousands of folders: stored in batches, whole or not at all, and as Dagster itself would."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,17 +36,35 @@ def table() -> int:
     return 0
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A home with a run of all folders, and the id of the run."""
+    root = tmp_path_factory.mktemp("events")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(root / "home"))
+        patch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
+        home = ensure_dagster_home(str(root / "store"))
+        with dg.DagsterInstance.get() as instance:
+            return home, materialize(instance).run_id
+
+
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
-    return ensure_dagster_home(str(tmp_path / "store"))
+def home(made: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, to which a test may add."""
+    copy = shutil.copytree(made[0], tmp_path / "home")
+    monkeypatch.setenv("DAGSTER_HOME", str(copy))
+    return copy
 
 
 @pytest.fixture
 def instance(home: Path) -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.get() as instance:
         yield instance
+
+
+@pytest.fixture
+def run_id(made: tuple[Path, str]) -> str:
+    return made[1]
 
 
 def materialize(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
@@ -61,9 +80,8 @@ def folders_told(events: list[EventLogEntry]) -> list[tuple[Any, Any]]:
 
 
 def test_each_folder_of_a_range_has_one_materialization_that_is_its_own(
-    instance: dg.DagsterInstance, home: Path
+    instance: dg.DagsterInstance, home: Path, run_id: str
 ) -> None:
-    run_id = materialize(instance).run_id
     assert isinstance(instance.event_log_storage, BatchedSqliteEventLogStorage)
     assert folders_told(list(instance.all_logs(run_id))) == [(folder, folder) for folder in FOLDERS]
     assert instance.get_materialized_partitions(table.key) == set(FOLDERS)
@@ -73,8 +91,9 @@ def test_each_folder_of_a_range_has_one_materialization_that_is_its_own(
     assert own.get_materialized_partitions(table.key) == set(FOLDERS)
 
 
-def test_a_batch_that_cannot_be_stored_whole_leaves_nothing_in_either_database(instance: dg.DagsterInstance) -> None:
-    run_id = materialize(instance).run_id
+def test_a_batch_that_cannot_be_stored_whole_leaves_nothing_in_either_database(
+    instance: dg.DagsterInstance, run_id: str
+) -> None:
     storage: Any = instance.event_log_storage
     before = instance.all_logs(run_id)
     again = [event for event in before if event.asset_materialization][:3]
@@ -87,9 +106,8 @@ def test_a_batch_that_cannot_be_stored_whole_leaves_nothing_in_either_database(i
 
 
 def test_a_batch_takes_one_connection_to_each_database(
-    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    instance: dg.DagsterInstance, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = materialize(instance).run_id
     events = [event for event in instance.all_logs(run_id) if event.asset_materialization]
     connect, connections = SqliteEventLogStorage._connect, []
 

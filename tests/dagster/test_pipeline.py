@@ -1,6 +1,10 @@
 """The whole graph, in process: every photo accounted for, nothing done twice, every promise checked."""
 
+import hashlib
 import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -16,6 +20,7 @@ from fruits_assets.definitions import build_definitions
 from fruits_assets.instance.partitions import IMAGE_FOLDERS
 from fruits_assets.instance.tags import tagged_folders
 from fruits_assets.resources import local_resources
+from fruits_assets.sample_photos import write_sample
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
 from spark_steps.pca import model_store
@@ -25,7 +30,6 @@ from spark_steps.store.summaries import summarise, total
 from spark_steps.tables.deferred_rows import DriverRows
 from tests.support.photos import save_photo
 from tests.support.pipeline import run_pipeline
-from tests.support.project import REAL_WEIGHTS
 from tests.support.runs import checks_of
 
 TABLES = ("raw_images", "mobilenet_features", "reduced_features")
@@ -54,7 +58,36 @@ def worked_on(instance: DagsterInstance) -> dict[str, object]:
     return {one.partition: one.metadata["photos_worked_on"].value for one in of_run if one and one.partition}
 
 
-def test_every_photo_is_accounted_for_and_only_new_work_is_done(
+@dataclass(frozen=True)
+class Ran:
+    """What one run has left; tests only look at it, or copy it."""
+
+    settings: Settings
+    photos: Path
+    instance: DagsterInstance
+
+    def copied(self, directory: Path) -> Settings:
+        """Returns settings for a copy of the store, which may be changed."""
+        shutil.copytree(self.settings.store, directory / "copy of the store")
+        return self.settings.model_copy(update={"store": str(directory / "copy of the store")})
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory, network_file: Path) -> Iterator[Ran]:
+    """A run of eight folders of four photos, one of them with a letter and notes."""
+    root = tmp_path_factory.mktemp("ran")
+    write_sample(root / "photos", photos_per_folder=4)
+    (root / "photos" / "Lemon" / "letter.jpg").write_text("not a photo")
+    (root / "photos" / "Lemon" / "notes.txt").write_text("x")
+    settings = read_settings(
+        images=str(root / "photos"), store=str(root / "store"), weights=str(network_file), cores="2"
+    )
+    with DagsterInstance.ephemeral() as instance:
+        run(settings, instance)
+        yield Ran(settings, root / "photos", instance)
+
+
+def test_every_photo_is_accounted_for_only_new_work_is_done_and_a_folder_that_is_gone_disappears(
     settings: Settings, photos: Path, instance: DagsterInstance
 ) -> None:
     store = Store(settings.store)
@@ -92,11 +125,21 @@ def test_every_photo_is_accounted_for_and_only_new_work_is_done(
     model = json.loads(Path(settings.store, "PCA_Results", "pca_model", str(grown.pca_model), "model.json").read_text())
     assert model["k"] == grown.components
 
+    # A folder less.
+    shutil.rmtree(photos / "Plum")
+    told = run(settings, instance)
+    assert any("Plum" in line for line in told)
+    assert all("Plum" not in store.tables[name].folders() for name in TABLES)
+    assert read_report(settings.store).photos == 36
+
 
 def test_a_share_of_the_variance_is_remembered_by_the_store_and_a_number_of_components_takes_its_place(
-    settings: Settings, instance: DagsterInstance
+    ran: Ran, tmp_path: Path, instance: DagsterInstance
 ) -> None:
-    run(settings.model_copy(update={"variance": 0.5}), instance)
+    settings = ran.copied(tmp_path)
+    asked = build_definitions(settings.model_copy(update={"variance": 0.5})).resolve_job_def("fit_pca")
+    assert asked.execute_in_process(instance=instance).success
+    assert "nothing_new" not in metadata_of(instance, "pca_model")
     fit = build_definitions(settings).resolve_job_def("fit_pca")
     models = Store(settings.store).pca_models
     assert fit.execute_in_process(instance=instance).success
@@ -112,12 +155,8 @@ def test_a_share_of_the_variance_is_remembered_by_the_store_and_a_number_of_comp
     assert (model_store.load(models).asked_variance, model_store.load(models).k) == (None, 3)
 
 
-def test_all_folders_go_through_one_run_and_each_tells_its_own_numbers(
-    settings: Settings, photos: Path, instance: DagsterInstance
-) -> None:
-    (photos / "Lemon" / "letter.jpg").write_text("not a photo")
-    (photos / "Lemon" / "notes.txt").write_text("x")
-    run(settings, instance)
+def test_all_folders_go_through_one_run_and_each_tells_its_own_numbers(ran: Ran) -> None:
+    instance, photos = ran.instance, ran.photos
     assert sorted(r.job_name for r in instance.get_runs()) == ["extract_features", "fit_pca", "reduce_folders"]
     lemon = metadata_of(instance, "mobilenet_features", "Lemon")
     assert (lemon["photos"], lemon["rejected"], lemon["photos_worked_on"]) == (5, 1, 5)
@@ -153,39 +192,7 @@ def test_all_folders_go_through_one_run_and_each_tells_its_own_numbers(
     assert whole["equivalent_cluster_cost_so_far_eur"] > sum(equivalent) > 0  # type: ignore[operator, arg-type]
     assert lemon["folder"] == "Lemon"
     assert pca["run_cost_eur"] == 0.0
-    assert metadata_of(instance, "mobilenet_model")["weights_source"] == settings.weights
-
-
-def test_folders_by_pattern_are_featurised_and_all_are_projected_on_the_new_model(
-    settings: Settings, instance: DagsterInstance
-) -> None:
-    run(settings, instance, "Apple*")
-    assert read_report(settings.store).photos_by_folder == {"Apple Green": 4, "Apple Red": 4}
-    told_of_two = [told for _, told in checks_of(instance).values()]
-    run(settings, instance, "[LO]*")
-    # Of four folders two were run: each check says what it has looked at, and rejects are counted in the whole store.
-    told_of_run, told_of_store = (
-        checks_of(instance)[name][1] for name in ("no_photo_lost", "almost_every_photo_is_usable")
-    )
-    assert told_of_run.startswith("In the 2 folders of this run, not in all 4 of the store: ")
-    assert told_of_store == "In all 4 folders of the store: all 16 photos are usable."
-    assert sum("In all 2 folders of the store" in told for told in told_of_two) == 6
-    report = read_report(settings.store)
-    assert report.reduced == 16
-    passed, told = checks_of(instance)["one_pca_model"]
-    assert passed, told
-
-
-def test_a_folder_that_is_gone_disappears_from_every_table(
-    settings: Settings, photos: Path, instance: DagsterInstance
-) -> None:
-    run(settings, instance)
-    for file in (photos / "Plum").iterdir():
-        file.unlink()
-    told = run(settings, instance)
-    assert any("Plum" in line for line in told)
-    assert all("Plum" not in Store(settings.store).tables[name].folders() for name in TABLES)
-    assert read_report(settings.store).photos == 28
+    assert metadata_of(instance, "mobilenet_model")["weights_source"] == ran.settings.weights
 
 
 def test_the_graph_materializes_in_process_one_partition_at_a_time(
@@ -214,7 +221,7 @@ def test_the_graph_materializes_in_process_one_partition_at_a_time(
     assert len(instance.fetch_materializations(recorded, limit=10).records) == 2
 
 
-def test_folders_that_are_no_neighbours_are_one_run_and_each_has_its_numbers(
+def test_folders_by_pattern_are_one_run_though_no_neighbours_and_all_are_projected_on_the_new_model(
     settings: Settings, instance: DagsterInstance
 ) -> None:
     run(settings, instance, "Banana", "[LP]*")
@@ -222,16 +229,28 @@ def test_folders_that_are_no_neighbours_are_one_run_and_each_has_its_numbers(
     assert [r.job_name for r in instance.get_runs()] == ["reduce_folders", "fit_pca", "extract_features"]
     # The tag is set before the run begins, so a run that fails or is interrupted has it too.
     assert [tagged_folders(one.tags) for one in instance.get_runs()] == [features, None, features]
-    assert worked_on(instance) == {"Banana": 4, "Lemon": 4, "Plum": 4}
-    for asset in ("raw_images", "mobilenet_features", "reduced_features"):
+    assert worked_on(instance) == read_report(settings.store).photos_by_folder == dict.fromkeys(features, 4)
+    for asset in TABLES:
         assert set(instance.get_materialized_partitions(AssetKey(asset))) == set(features)
-    passed, told = checks_of(instance)["no_photo_lost"]
-    assert passed
-    assert "all 3 folders" in told
+    assert checks_of(instance)["no_photo_lost"][0]
+    assert sum("In all 3 folders of the store" in told for _, told in checks_of(instance).values()) == 6
+
+    run(settings, instance, "Apple*")
+    # Of five folders two were run: each check says what it has looked at, and rejects are counted in the whole store.
+    told_of_run, told_of_store = (
+        checks_of(instance)[name][1] for name in ("no_photo_lost", "almost_every_photo_is_usable")
+    )
+    assert told_of_run.startswith("In the 2 folders of this run, not in all 5 of the store: ")
+    assert told_of_store == "In all 5 folders of the store: all 20 photos are usable."
+    assert read_report(settings.store).reduced == 20
+    passed, told = checks_of(instance)["one_pca_model"]
+    assert passed, told
 
 
-def test_a_lost_row_fails_the_check_that_promises_none_is_lost(settings: Settings, instance: DagsterInstance) -> None:
-    run(settings, instance)
+def test_a_lost_row_fails_the_check_that_promises_none_is_lost(
+    ran: Ran, tmp_path: Path, instance: DagsterInstance
+) -> None:
+    settings = ran.copied(tmp_path)
     store = Store(settings.store)
     rows = store.mobilenet_features.arrow(store.mobilenet_features.schema.names, ["Lemon"])
     fewer = store.mobilenet_features.replacement(DriverRows({"Lemon": [rows.slice(1)]}), ["Lemon"])
@@ -293,13 +312,15 @@ def test_weights_that_are_not_there_stop_the_run(settings: Settings, instance: D
 
 
 def test_awkward_files_among_real_photos_have_a_row_each_and_crash_nothing(
-    real_data: Path, tmp_path: Path, instance: DagsterInstance
+    real_data: Path, real_network_file: Path, tmp_path: Path, instance: DagsterInstance
 ) -> None:
     images = tmp_path / "images"
     copy(real_data / "messy", images / "messy")
     for label in ("Banana", "Walnut"):
         copy(real_data / "fruits360" / label, images / label, at_most=40)
-    settings = read_settings(images=str(images), store=str(tmp_path / "store"), weights=str(REAL_WEIGHTS), cores="2")
+    settings = read_settings(
+        images=str(images), store=str(tmp_path / "store"), weights=str(real_network_file), cores="2"
+    )
     run(settings, instance)
     report = read_report(settings.store)
     assert report.photos_by_folder == {"Banana": 40, "Walnut": 40, "messy": 43}
@@ -307,7 +328,7 @@ def test_awkward_files_among_real_photos_have_a_row_each_and_crash_nothing(
     assert report.reduced == report.usable == 116
     # Real weights tell photos apart; random ones do not need half as many components.
     assert report.components_for["90%"] > 25
-    assert report.weights["sha256"].startswith("1926c6e9")
+    assert report.weights["sha256"] == hashlib.sha256(real_network_file.read_bytes()).hexdigest()
     assert "116 usable" in as_text(report)
 
 

@@ -100,7 +100,7 @@ def automation(settings: Settings, few: Path, instance: dg.DagsterInstance) -> A
 
 @pytest.fixture
 def registered(automation: Automation) -> Automation:
-    assert automation.run("sync_image_folders").success
+    automation.instance.add_dynamic_partitions(IMAGE_FOLDERS, ["Banana", "Lemon", "Plum"])
     return automation
 
 

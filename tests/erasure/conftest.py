@@ -1,5 +1,6 @@
 """A store of six photos, and a Dagster home beside it."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,8 +31,9 @@ def some(images: str, store: Store) -> list[Photo]:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+def home(empty_home: Path, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """An instance whose records are files."""
-    (tmp_path / "home").mkdir()
+    shutil.copytree(empty_home / "schedules", tmp_path / "home" / "schedules")
+    shutil.copytree(empty_home / "history", tmp_path / "home" / "history")
     with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
         yield instance

@@ -1,5 +1,6 @@
 """The command ``fruits erase``: what it shows, asks, refuses, and the codes that it ends with."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from tests.support.small_store import Photo, contents_below, files_that_say
 
 @pytest.fixture
 def fruits(
-    images: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: str, store: Store, empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, str]]:
+    shutil.copytree(empty_home, tmp_path / "home")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
 
     def run(*words: str, answer: str = "") -> tuple[int, str]:

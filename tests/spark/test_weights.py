@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,46 +13,85 @@ from spark_steps.errors import FruitsError
 from spark_steps.features import weights
 from spark_steps.features.extractor import FeatureExtractor
 from spark_steps.features.weights import MobileNetModel, current_model, load_model, make_current
-from spark_steps.photos.decoding import decode, network_input
+from spark_steps.photos.decoding import Photo, decode, network_input
 from tests.support.photos import save_photo
-from tests.support.project import REAL_WEIGHTS
+from tests.support.project import REAL_WEIGHTS, SHARED_DATA
 
-_KERAS_REFERENCE = """
-import sys, numpy as np
+# All that takes TensorFlow itself, in one process: it takes long to start.
+_KERAS = """
+import sys, keras, numpy as np
+from pathlib import Path
+from spark_steps.errors import FruitsError
 from spark_steps.features.keras_model import build_model
-pixels = np.load(sys.argv[2])
-np.save(sys.argv[3], build_model(sys.argv[1], sys.argv[1]).predict(pixels, verbose=0))
+
+directory = Path(sys.argv[1])
+for number, source in enumerate(sys.argv[2:]):
+    pixels = np.load(directory / f"pixels{number}.npy")
+    np.save(directory / f"features{number}.npy", build_model(source, source).predict(pixels, verbose=0))
+
+bad = [str(directory / name) for name in ("narrow.weights.h5", "dense.keras", "lambda.keras", "lambda.h5")]
+keras.applications.MobileNetV2(weights=None, alpha=0.35, include_top=False, pooling="avg").save_weights(bad[0])
+keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)]).save(bad[1])
+with_code = keras.Sequential([keras.Input((224, 224, 3)), keras.layers.Lambda(lambda x: print("it ran") or x)])
+for file in bad[2:]:
+    with_code.save(file)
+print("made")
+for file in bad:
+    try:
+        build_model(file, file)
+    except FruitsError as error:
+        print(error)
 """
 
 
-def keras_features(source: str, pixels: np.ndarray, scratch: Path) -> np.ndarray:
-    """Features by Keras' own predict, in a process that takes TensorFlow with it."""
-    np.save(scratch / "pixels.npy", pixels)
-    arguments = [source, str(scratch / "pixels.npy"), str(scratch / "features.npy")]
-    subprocess.run([sys.executable, "-c", _KERAS_REFERENCE, *arguments], check=True, capture_output=True)
-    features: np.ndarray = np.load(scratch / "features.npy")
-    return features
+@dataclass(frozen=True)
+class Keras:
+    """What Keras itself makes of photos and of files.
+
+    Attributes:
+        photos: By the source of the weights.
+        features: Of these photos by Keras' own predict.
+        refusals: What was printed while files were loaded that hold another model, or code.
+    """
+
+    photos: dict[str, list[Photo]]
+    features: dict[str, np.ndarray]
+    refusals: str
 
 
-def test_random_weights_give_the_features_that_keras_gives(network: MobileNetModel, tmp_path: Path) -> None:
-    photos = [decode(save_photo(tmp_path / f"{c}.jpg", c).read_bytes(), 10**8) for c in (0, 90, 250)]
-    expected = keras_features("random:0", np.concatenate([network_input(photo) for photo in photos]), tmp_path)
+@pytest.fixture(scope="module")
+def keras(tmp_path_factory: pytest.TempPathFactory) -> Keras:
+    directory = tmp_path_factory.mktemp("keras")
+    files = {"random:0": [save_photo(directory / f"{colour}.jpg", colour) for colour in (0, 90, 250)]}
+    if SHARED_DATA.exists():
+        folders = sorted((SHARED_DATA / "fruits360").iterdir())
+        files[str(REAL_WEIGHTS)] = [next(folder.iterdir()) for folder in folders]
+    photos = {source: [decode(file.read_bytes(), 10**8) for file in some] for source, some in files.items()}
+    for number, some in enumerate(photos.values()):
+        np.save(directory / f"pixels{number}.npy", np.concatenate([network_input(photo) for photo in some]))
+    command = [sys.executable, "-c", _KERAS, str(directory), *photos]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    features = {source: np.load(directory / f"features{number}.npy") for number, source in enumerate(photos)}
+    return Keras(photos, features, done.stdout.partition("made\n")[2])
+
+
+def extracted(network: MobileNetModel, photos: list[Photo]) -> np.ndarray:
     extractor = FeatureExtractor(network.flatbuffer)
-    found = np.stack([extractor.extract(photo) for photo in photos])
+    return np.stack([extractor.extract(photo) for photo in photos])
+
+
+def test_random_weights_give_the_features_that_keras_gives(network: MobileNetModel, keras: Keras) -> None:
+    expected = keras.features["random:0"]
+    found = extracted(network, keras.photos["random:0"])
     assert found.shape == (3, 1280)
     assert np.ptp(expected, axis=0).max() > 1e-3
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
-def test_real_weights_give_the_features_that_keras_gives(real_data: Path, tmp_path: Path) -> None:
-    files = [next(folder.iterdir()) for folder in sorted((real_data / "fruits360").iterdir())]
-    photos = [decode(file.read_bytes(), 10**8) for file in files]
-    expected = keras_features(str(REAL_WEIGHTS), np.concatenate([network_input(p) for p in photos]), tmp_path)
-    model = load_model(str(REAL_WEIGHTS), str(tmp_path / "cache"))
-    assert model.weights_sha256 == "1926c6e918078c4da7ab2b05149acdfad5a219d7670e56614bdafca80498254e"
-    extractor = FeatureExtractor(model.flatbuffer)
-    found = np.stack([extractor.extract(photo) for photo in photos])
-    np.testing.assert_allclose(found, expected, atol=1e-3)
+def test_real_weights_give_the_features_that_keras_gives(real_network: MobileNetModel, keras: Keras) -> None:
+    assert real_network.weights_sha256 == "1926c6e918078c4da7ab2b05149acdfad5a219d7670e56614bdafca80498254e"
+    source = str(REAL_WEIGHTS)
+    np.testing.assert_allclose(extracted(real_network, keras.photos[source]), keras.features[source], atol=1e-3)
 
 
 def test_a_converted_model_is_not_converted_again(network_file: Path, tmp_path: Path) -> None:
@@ -131,31 +171,10 @@ def test_a_file_that_is_no_model_is_refused_whatever_keras_and_tensorflow_are_to
         load_model(str(tmp_path / "not.h5"), str(tmp_path))
 
 
-def test_weights_of_another_model_or_with_code_in_them_are_refused_by_name(tmp_path: Path) -> None:
-    # Both in one process: TensorFlow takes 20 s to start.
-    script = """
-import keras, sys
-from spark_steps.errors import FruitsError
-from spark_steps.features.keras_model import build_model
-narrow, dense, lambda_keras, lambda_h5 = sys.argv[1:]
-keras.applications.MobileNetV2(weights=None, alpha=0.35, include_top=False, pooling="avg").save_weights(narrow)
-keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)]).save(dense)
-with_code = keras.Sequential([keras.Input((224, 224, 3)), keras.layers.Lambda(lambda x: print("it ran") or x)])
-with_code.save(lambda_keras)
-with_code.save(lambda_h5)
-print("made")
-for file in sys.argv[1:]:
-    try:
-        build_model(file, file)
-    except FruitsError as error:
-        print(error)
-"""
-    files = [tmp_path / name for name in ("narrow.weights.h5", "dense.keras", "lambda.keras", "lambda.h5")]
-    done = subprocess.run([sys.executable, "-c", script, *files], check=True, capture_output=True, text=True)
-    loaded = done.stdout.partition("made\n")[2]
-    narrow, dense, *with_code = [line for line in loaded.splitlines() if str(tmp_path) in line]
+def test_weights_of_another_model_or_with_code_in_them_are_refused_by_name(keras: Keras) -> None:
+    narrow, dense, *with_code = [line for line in keras.refusals.splitlines() if line.startswith("/")]
     assert "narrow.weights.h5 does not hold the weights of MobileNetV2 1.0/224" in narrow
     assert "dense.keras is another model: it takes (None, 8)" in dense
     assert all("has a part 'Lambda', which no MobileNetV2 has" in line for line in with_code)
     assert len(with_code) == 2
-    assert "it ran" not in loaded
+    assert "it ran" not in keras.refusals

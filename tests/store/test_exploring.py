@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from pyspark.sql import SparkSession
 
 from fruits_assets.commands.cli import main
 from fruits_assets.commands.identify import as_sentence
 from fruits_assets.sample_photos import write_sample
-from fruits_assets.settings import read_settings
 from spark_steps.pca.model import PcaModel
 from spark_steps.queries.comparable import ComparableFile
 from spark_steps.queries.neighbours import Near, Neighbour, find_neighbours, labels_of
@@ -26,9 +25,8 @@ from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.folder_table import FolderTable
 from spark_steps.tables.schemas import REDUCED_SCHEMA
-from tests.support.pipeline import run_pipeline
-from tests.support.project import REAL_WEIGHTS
 from tests.support.small_store import replace_rows
+from tests.support.steps import write_store
 
 HEAVY = ("pyspark", "dagster", "tensorflow", "keras", "pandas", "botocore")
 
@@ -43,21 +41,16 @@ class Tried:
 
 
 @pytest.fixture(scope="module")
-def tried(tmp_path_factory: pytest.TempPathFactory, network_file: Path) -> Tried:
+def tried(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, network_file: Path) -> Tried:
     root = tmp_path_factory.mktemp("identify")
     write_sample(root / "photos", photos_per_folder=8)
     left_out = {}
     for folder in (root / "photos").iterdir():
         left_out[folder.name] = root / f"{folder.name}.jpg"
         shutil.move(folder / "005.jpg", left_out[folder.name])
-    run_to_the_end(root / "photos", root / "store", network_file)
-    return Tried(Store(str(root / "store")), root / "photos", left_out)
-
-
-def run_to_the_end(images: Path, store: Path, weights: Path) -> None:
-    settings = read_settings(images=str(images), store=str(store), weights=str(weights), cores="2")
-    with dg.DagsterInstance.ephemeral() as instance:
-        run_pipeline(settings, instance, say=lambda line: None)
+    store = Store(str(root / "store"))
+    write_store(spark, store, root / "photos", network_file)
+    return Tried(store, root / "photos", left_out)
 
 
 @pytest.fixture
@@ -86,15 +79,23 @@ def test_photos_left_out_of_the_store_are_nearest_to_their_own_labels(tried: Tri
     assert all(one["labels"][0]["distance"] > 0 for one in photos)
 
 
-def test_a_real_photo_left_out_of_the_store_names_its_label_among_the_nearest(real_data: Path, tmp_path: Path) -> None:
-    for label in ("Banana", "Kiwi", "Limes", "Walnut"):
-        (tmp_path / "photos" / label).mkdir(parents=True)
-        for photo in sorted((real_data / "fruits360" / label).iterdir())[::12]:
-            shutil.copy(photo, tmp_path / "photos" / label)
-    left_out = tmp_path / "left out.jpg"
-    shutil.move(sorted((tmp_path / "photos" / "Kiwi").iterdir())[3], left_out)
-    run_to_the_end(tmp_path / "photos", tmp_path / "store", REAL_WEIGHTS)
-    done = identify(Store(str(tmp_path / "store")), left_out)
+@pytest.fixture(scope="module")
+def real(
+    spark: SparkSession, real_data: Path, real_network_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Store:
+    """A store of every 24th real photo."""
+    root = tmp_path_factory.mktemp("real")
+    for folder in (real_data / "fruits360").iterdir():
+        (root / "photos" / folder.name).mkdir(parents=True)
+        for photo in sorted(folder.iterdir())[::24]:
+            shutil.copy(photo, root / "photos" / folder.name)
+    store = Store(str(root / "store"))
+    write_store(spark, store, root / "photos", real_network_file)
+    return store
+
+
+def test_a_real_photo_left_out_of_the_store_names_its_label_among_the_nearest(real: Store, real_data: Path) -> None:
+    done = identify(real, sorted((real_data / "fruits360" / "Kiwi").iterdir())[3])
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[1].startswith("  Kiwi: ")
 
@@ -348,15 +349,10 @@ def test_the_verdict_stands_above_labels_under_heads(tried: Tried) -> None:
     assert first[: heads.index("neighbours")].endswith("0.00  ")
 
 
-def test_real_photos_of_no_fruit_are_unknown_and_those_of_a_fruit_are_known(real_data: Path, tmp_path: Path) -> None:
-    for folder in (real_data / "fruits360").iterdir():
-        (tmp_path / "photos" / folder.name).mkdir(parents=True)
-        for photo in sorted(folder.iterdir())[::12]:
-            shutil.copy(photo, tmp_path / "photos" / folder.name)
-    run_to_the_end(tmp_path / "photos", tmp_path / "store", REAL_WEIGHTS)
+def test_real_photos_of_no_fruit_are_unknown_and_those_of_a_fruit_are_known(real: Store, real_data: Path) -> None:
     nothing = [real_data / "messy" / name for name in ("hopper.png", "flower.webp", "icc_profile_big.jpg")]
     fruits = [sorted((real_data / "fruits360" / label).iterdir())[6] for label in ("Kiwi", "Banana", "Walnut")]
-    photos = identified(Store(str(tmp_path / "store")), *nothing, *fruits)
+    photos = identified(real, *nothing, *fruits)
     assert [one["verdict"]["label"] for one in photos] == [None, None, None, "Kiwi", "Banana", "Walnut"]
 
 

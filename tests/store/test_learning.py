@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import nbformat
 import pyarrow as pa
 import pytest
 from nbclient import NotebookClient
+from pyspark.sql import SparkSession
 
 from fruits_assets.sample_photos import write_sample
-from fruits_assets.settings import read_settings
 from spark_steps.store.store import Store
-from tests.support.pipeline import run_pipeline
-from tests.support.project import PROJECT, REAL_WEIGHTS
+from tests.support.project import PROJECT
 from tests.support.small_store import replace_rows
+from tests.support.steps import write_store
 
 NOTEBOOK = PROJECT / "notebooks" / "explore.ipynb"
 # What a cell at the end tells of those before.
@@ -39,12 +38,6 @@ class Executed:
     text: str
     kinds: set[str]
     found: dict[str, Any]
-
-
-def run_to_the_end(images: Path, store: Path, weights: Path) -> None:
-    settings = read_settings(images=str(images), store=str(store), weights=str(weights), cores="2")
-    with dg.DagsterInstance.ephemeral() as instance:
-        run_pipeline(settings, instance, "*", lambda line: None)
 
 
 def execute(store: Path, monkeypatch: pytest.MonkeyPatch) -> Executed:
@@ -74,8 +67,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def store(sample: Path, network_file: Path) -> Path:
-    run_to_the_end(sample, sample.parent / "results", network_file)
+def store(spark: SparkSession, sample: Path, network_file: Path) -> Path:
+    write_store(spark, Store(str(sample.parent / "results")), sample, network_file)
     return sample.parent / "results"
 
 
@@ -111,27 +104,29 @@ def train_and_name(directory: Path, new: Path) -> list[str]:
     return [*told, run_snippet(name_them, directory)]
 
 
-def test_the_page_trains_a_classifier_that_names_a_photo_and_both_ways_to_ask_it_agree(
-    store: Path, sample: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "results").symlink_to(store)
-    score, name, named = train_and_name(tmp_path, sample / "Blueberry" / "003.jpg")
+@pytest.fixture(scope="module")
+def told(store: Path, sample: Path) -> list[str]:
+    """What the snippets of the page print of the sample, beside whose store the classifier is then."""
+    return train_and_name(store.parent, sample / "Blueberry" / "003.jpg")
+
+
+def test_the_page_trains_a_classifier_that_names_a_photo_and_both_ways_to_ask_it_agree(told: list[str]) -> None:
+    score, name, named = told
     assert re.fullmatch(r"\d+\.\d% right, from \d+\.\d% to \d+\.\d%\n", score)
     assert re.fullmatch(r"Blueberry, \d+%\n", name)
     assert named == "new.jpg Blueberry\n"
 
 
-def test_a_classifier_of_another_pca_model_is_refused(store: Path, sample: Path, tmp_path: Path) -> None:
-    shutil.copytree(store, tmp_path / "results")
-    train_and_name(tmp_path, sample / "Lemon" / "003.jpg")
-    (model,) = (tmp_path / "results" / "PCA_Results" / "pca_model").glob("*/model.json")
+def test_a_classifier_of_another_pca_model_is_refused(told: list[str], store: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(store.parent, tmp_path / "place")
+    (model,) = (place / "results" / "PCA_Results" / "pca_model").glob("*/model.json")
     model.write_text(json.dumps({**json.loads(model.read_text()), "version": "another"}))
     with pytest.raises(AssertionError, match="train again"):
-        run_snippet(snippets_of_the_page()[3], tmp_path)
+        run_snippet(snippets_of_the_page()[3], place)
 
 
 def test_a_classifier_of_real_photos_is_right_on_blocks_it_has_not_seen_and_on_a_photo_left_out(
-    real_data: Path, tmp_path: Path
+    spark: SparkSession, real_data: Path, real_network_file: Path, tmp_path: Path
 ) -> None:
     for label in ("Banana", "Kiwi", "Limes", "Walnut"):
         (tmp_path / "photos" / label).mkdir(parents=True)
@@ -139,7 +134,7 @@ def test_a_classifier_of_real_photos_is_right_on_blocks_it_has_not_seen_and_on_a
             shutil.copy(photo, tmp_path / "photos" / label)
     left_out = tmp_path / "left out.jpg"
     shutil.move(sorted((tmp_path / "photos" / "Kiwi").iterdir())[3], left_out)
-    run_to_the_end(tmp_path / "photos", tmp_path / "results", REAL_WEIGHTS)
+    write_store(spark, Store(str(tmp_path / "results")), tmp_path / "photos", real_network_file)
     score, name, named = train_and_name(tmp_path, left_out)
     assert float(score.partition("%")[0]) > 95
     assert name.startswith("Kiwi, ")
@@ -167,7 +162,7 @@ def test_the_notebook_shows_the_numbers_of_a_store_and_no_photo_and_speaks_of_no
 
 
 def test_the_notebook_finds_a_photo_in_the_wrong_folder_and_holds_out_whole_folders(
-    sample: Path, tmp_path: Path, network_file: Path, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, sample: Path, tmp_path: Path, network_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = {f"{place}/{label}": 10 for place in ("kitchen", "market") for label in ("Blueberry", "Lemon")}
     images = some_photos(sample, tmp_path / "photos", places)
@@ -178,7 +173,7 @@ def test_the_notebook_finds_a_photo_in_the_wrong_folder_and_holds_out_whole_fold
     wrong = images / "market" / "Lemon" / "wrong.jpg"
     write_sample(tmp_path / "new", photos_per_folder=1, seed=2)
     shutil.copy(tmp_path / "new" / "Blueberry" / "000.jpg", wrong)
-    run_to_the_end(images, tmp_path / "store", network_file)
+    write_store(spark, Store(str(tmp_path / "store")), images, network_file)
     done = execute(tmp_path / "store", monkeypatch)
     assert done.found["suspicious"] == [str(wrong.relative_to(images))]
     assert done.found["asked"] == {"photos at random": 41, "whole folders": 41}
@@ -197,12 +192,14 @@ def test_the_notebook_finds_a_photo_in_the_wrong_folder_and_holds_out_whole_fold
 def test_the_notebook_runs_on_a_small_store_and_says_what_cannot_be_measured(
     counts: dict[str, int],
     asked: int,
+    spark: SparkSession,
     sample: Path,
     tmp_path: Path,
     network_file: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run_to_the_end(some_photos(sample, tmp_path / "photos", counts), tmp_path / "store", network_file)
+    images = some_photos(sample, tmp_path / "photos", counts)
+    write_store(spark, Store(str(tmp_path / "store")), images, network_file)
     done = execute(tmp_path / "store", monkeypatch)
     assert done.found["labels"] == sorted(counts)
     assert done.found["asked"] == {"photos at random": asked}

@@ -2,9 +2,11 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from spark_steps.features.weights import MobileNetModel
 from spark_steps.pca.model import PcaSettings, fit
 from spark_steps.pca.model_store import save
 from spark_steps.pca.reduce import plan_reduced
+from spark_steps.spark.class_archive import java_options
 from spark_steps.spark.session import find_java_home
 from spark_steps.store.store import Store
 from spark_steps.tables.folder_table import FolderTable
@@ -30,6 +33,7 @@ from tests.support.photos import save_photo
 from tests.support.project import PROJECT
 from tests.support.steps import write_features, write_raw_images
 
+FIRST_COMPILER = "-XX:TieredStopAtLevel=1"
 PAGE = PROJECT / "docs" / "store.md"
 FOLDERS = (
     "a b",
@@ -87,8 +91,8 @@ def snippets() -> dict[str, str]:
     return dict(zip(names, re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL), strict=True))
 
 
-def run(directory: Path, *parts: str) -> pa.Table:
-    """Runs parts of a program, the last of which writes ``out.parquet``, and returns what is there."""
+def run(directory: Path, *parts: str, written: Sequence[str] = ("out",)) -> list[pa.Table]:
+    """Runs parts of a program, the last of which write ``out.parquet``, or files of other names; returns these."""
     environment = {**os.environ, "JAVA_HOME": str(find_java_home()), "SPARK_LOCAL_IP": "127.0.0.1"}
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(parts)],
@@ -100,9 +104,10 @@ def run(directory: Path, *parts: str) -> pa.Table:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    written = pq.read_table(directory / "out.parquet")
-    (directory / "out.parquet").unlink()
-    return written
+    tables = [pq.read_table(directory / f"{name}.parquet") for name in written]
+    for name in written:
+        (directory / f"{name}.parquet").unlink()
+    return tables
 
 
 def rows_of(table: FolderTable) -> list[dict[str, Any]]:
@@ -130,9 +135,9 @@ def test_the_store_has_several_versions_and_files_of_former_ones(store: Store) -
 
 def test_pandas_reads_what_the_platform_reads_now_and_at_a_former_version(directory: Path, store: Store) -> None:
     snippet = snippets()["pandas"]
-    now = run(directory, snippet, "assert X.shape == (len(y), 3)", "photos.to_parquet('out.parquet', index=False)")
+    told = [f"{frame}.to_parquet('{frame}.parquet', index=False)" for frame in ("photos", "before")]
+    now, then = run(directory, snippet, "assert X.shape == (len(y), 3)", *told, written=("photos", "before"))
     assert in_order(now) == rows_of(store.reduced_features)
-    then = run(directory, snippet, "before.to_parquet('out.parquet', index=False)")
     assert in_order(then) == rows_of(first_version(store))
 
 
@@ -142,15 +147,16 @@ def test_pandas_reads_a_store_in_s3_with_the_credentials_of_the_environment(
     s3.put_folder(Path(store.root), "results")
     snippet = snippets()["pandas"].replace("results/", f"{s3.bucket}/results/")
     environment = "import os; os.environ |= {'AWS_REGION': 'eu-west-3', 'AWS_ALLOW_HTTP': 'true'}"
-    there = run(directory, environment, snippet, "photos.to_parquet('out.parquet', index=False)")
+    (there,) = run(directory, environment, snippet, "photos.to_parquet('out.parquet', index=False)")
     assert in_order(there) == rows_of(store.reduced_features)
 
 
 def test_polars_reads_what_the_platform_reads(directory: Path, store: Store) -> None:
     snippet = snippets()["polars"]
-    photos = run(directory, snippet, "photos.write_parquet('out.parquet')")
+    told = [f"{frame}.write_parquet('{frame}.parquet')" for frame in ("photos", "rejected")]
+    photos, refused = run(directory, snippet, *told, written=("photos", "rejected"))
     assert in_order(photos) == rows_of(store.reduced_features)
-    rejected = run(directory, snippet, "rejected.write_parquet('out.parquet')").to_pylist()
+    rejected = refused.to_pylist()
     assert [(row["folder"], row["path"]) for row in rejected] == [("a b", "a b/letter.jpg")]
     assert rejected[0]["error"].startswith("not an image: ")
 
@@ -169,9 +175,10 @@ def test_polars_reads_the_same_by_its_own_reader_and_folders_that_look_like_numb
 
 def test_duckdb_reads_what_the_platform_reads(directory: Path, store: Store) -> None:
     snippet = snippets()["duckdb"]
-    photos = run(directory, snippet, "duckdb.sql('SELECT * FROM photos').write_parquet('out.parquet')")
+    told = ["duckdb.sql('SELECT * FROM photos').write_parquet('all.parquet')", "labels.write_parquet('labels.parquet')"]
+    photos, counts = run(directory, snippet, *told, written=("all", "labels"))
     assert in_order(photos) == rows_of(store.reduced_features)
-    labels = run(directory, snippet, "labels.write_parquet('out.parquet')").to_pylist()
+    labels = counts.to_pylist()
     counted = pa.TableGroupBy(store.reduced_features.arrow(["label"]), "label").aggregate([([], "count_all")])
     assert labels == [
         {"label": row["label"], "photos": row["count_all"]}
@@ -181,7 +188,8 @@ def test_duckdb_reads_what_the_platform_reads(directory: Path, store: Store) -> 
 
 def test_numpy_reduces_the_features_to_what_the_table_holds(directory: Path, store: Store) -> None:
     told = "features[['folder', 'path']].assign(reduced=list(reduced)).to_parquet('out.parquet', index=False)"
-    assert_the_same_numbers(in_order(run(directory, snippets()["numpy"], told)), store)
+    (rows,) = run(directory, snippets()["numpy"], told)
+    assert_the_same_numbers(in_order(rows), store)
 
 
 def assert_the_same_numbers(rows: list[dict[str, Any]], store: Store) -> None:
@@ -192,9 +200,18 @@ def assert_the_same_numbers(rows: list[dict[str, Any]], store: Store) -> None:
 
 
 def test_spark_with_deltas_own_connector_reads_what_the_platform_reads_and_the_pipeline_reduces_it(
-    directory: Path, store: Store
+    directory: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delta_jars()
+    # The snippet sets none of these: two rows of a small table need no more, and Java starts sooner.
+    options = {
+        "spark.driver.extraJavaOptions": " ".join([FIRST_COMPILER, *java_options(find_java_home())]),
+        "spark.databricks.delta.snapshotPartitions": "1",
+        "spark.sql.shuffle.partitions": "1",
+        "spark.ui.enabled": "false",
+    }
+    given = shlex.join([word for name, value in options.items() for word in ("--conf", f"{name}={value}")])
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", f"{given} pyspark-shell")
     told = """
 from pyspark.ml.functions import vector_to_array
 
@@ -204,8 +221,8 @@ both = [frame.toPandas().assign(read=name) for name, frame in frames.items()]
 reduced = reduced.select("folder", "path", vector_to_array("reduced").alias("reduced")).toPandas()
 pd.concat([*both, reduced.assign(read="pipeline")]).to_parquet("out.parquet", index=False)
 """
-    rows = run(directory, snippets()["spark"], snippets()["pipeline"], told).to_pandas()
-    found = {name: part.drop(columns="read") for name, part in rows.groupby("read")}
+    (rows,) = run(directory, snippets()["spark"], snippets()["pipeline"], told)
+    found = {name: part.drop(columns="read") for name, part in rows.to_pandas().groupby("read")}
     schema = with_folder(store.reduced_features.schema)
     for name, table in (("now", store.reduced_features), ("before", first_version(store))):
         assert in_order(pa.Table.from_pandas(found[name], schema, preserve_index=False)) == rows_of(table)

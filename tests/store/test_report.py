@@ -9,34 +9,31 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
+from pyspark.sql import SparkSession
 
 from fruits_assets.assets.checks import one_pca_model
 from fruits_assets.commands.cli import main
 from fruits_assets.sample_photos import write_sample
-from fruits_assets.settings import read_settings
 from spark_steps.store.staleness import staleness_of
 from spark_steps.store.store import Store
 from spark_steps.store.summaries import REJECTED_SHOWN
-from tests.support.pipeline import run_pipeline
 from tests.support.small_store import replace_rows
+from tests.support.steps import write_store
 
 REJECTED = REJECTED_SHOWN + 3
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, network_file: Path) -> Store:
+def made(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, network_file: Path) -> Store:
     """A store of eight folders of three photos; Lemon has more photos that are none than a summary names, Plum one."""
     root = tmp_path_factory.mktemp("report")
     write_sample(root / "photos", photos_per_folder=3)
     for number in range(REJECTED):
         (root / "photos" / "Lemon" / f"letter {number:02}.jpg").write_text("not a photo")
     (root / "photos" / "Plum" / "two\nlines.jpg").touch()
-    settings = read_settings(
-        images=str(root / "photos"), store=str(root / "store"), weights=str(network_file), cores="2"
-    )
-    with dg.DagsterInstance.ephemeral() as instance:
-        run_pipeline(settings, instance, "*", lambda line: None)
-    return Store(settings.store)
+    store = Store(str(root / "store"))
+    write_store(spark, store, root / "photos", network_file)
+    return store
 
 
 @pytest.fixture

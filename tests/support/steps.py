@@ -6,7 +6,10 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from spark_steps.features.mobilenet import FeatureUpdate, plan_features
-from spark_steps.features.weights import MobileNetModel
+from spark_steps.features.weights import MobileNetModel, load_model, make_current
+from spark_steps.pca.model import PcaSettings, fit
+from spark_steps.pca.model_store import save_numbers
+from spark_steps.pca.reduce import plan_reduced
 from spark_steps.photos.limits import DecodeLimits
 from spark_steps.photos.listing import find_photos, list_image_folders, plan_raw_images
 from spark_steps.store.store import Store
@@ -41,3 +44,17 @@ def write_features(
     update = plan_features(spark, raw, features, names, network, limits, str(images), full_refresh=full_refresh)
     features.write(update.change)
     return update
+
+
+def write_store(
+    spark: SparkSession, store: Store, images: Path | str, weights: Path | str, asked: PcaSettings | None = None
+) -> None:
+    """Makes all tables of a store, and its PCA model but for the form of Spark ML, as a run does."""
+    network = load_model(str(weights), store.mobilenet_models)
+    make_current(network, store.mobilenet_models)
+    write_raw_images(store, images)
+    write_features(spark, store, images, network)
+    features, reduced = store.mobilenet_features, store.reduced_features
+    model = fit(spark, features, network, asked or PcaSettings())
+    save_numbers(model, store.pca_models)
+    reduced.write(plan_reduced(spark, features, reduced, features.folders(), model))
