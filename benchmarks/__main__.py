@@ -62,7 +62,7 @@ def main(
     scratch = (scratch or Path(tempfile.gettempdir()) / "fruits-benchmarks").absolute()
     scratch.mkdir(parents=True, exist_ok=True)
     weights = _absolute(weights) if weights else str(_WEIGHTS) if _WEIGHTS.exists() else "random:0"
-    seconds, stored = (2.0, _SMALL["photos"]) if small else (10.0, _STORED)
+    seconds, stored = (2.0, _SMALL["used store"]) if small else (10.0, _STORED)
     bench = Bench(find_originals(images, scratch), weights, scratch, cores(), seconds, stored)
     inputs = {
         "photos": "real, of Fruits-360" if bench.originals == images else "generated",

@@ -80,7 +80,8 @@ def _phone(results: Results) -> _Measured:
 def _identify(results: Results) -> _Measured:
     case, size = "identify/ours", 1_000_000
     seconds, memory = results.figure(case, size, "cold_seconds"), results.figure(case, size, "resident_bytes")
-    if seconds is None or memory is None:
+    # There is none where there is no /proc.
+    if seconds is None or memory is None or not memory.least:
         return None
     return f"{seconds.told()} s, {memory.median / 1e9:.2f} GB", seconds.median < 2 and memory.most < 0.5e9
 

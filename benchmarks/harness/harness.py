@@ -113,19 +113,6 @@ class Bench:
             (root / "whole").touch()
         return root / "photos"
 
-    def fitted_store(self) -> str:
-        """Returns a store with a fitted PCA, made at the first call.
-
-        Raises:
-            FruitsError: It cannot be made.
-        """
-        images = link_photos(self.originals, self.stored, self.scratch)
-        store = self.scratch / f"store-{self._key()}-{self.stored}"
-        if not (store / "whole").exists():
-            self._run(images, store, store / "dagster")
-            (store / "whole").touch()
-        return str(store)
-
     def used_store(self, size: int) -> UsedStore:
         """Returns the store of so many photos that a user's next run begins with, made at the first call."""
         used = UsedStore(self.scratch / f"used-{self._key()}-{size}")
@@ -144,9 +131,10 @@ class Bench:
     def _store(self, case: Case, size: int) -> str:
         match case.store:
             case "fitted":
-                return self.fitted_store()
+                return str(self.used_store(self.stored).filled)
             case "large":
-                return make_large_store(self.fitted_store(), size, self.scratch)
+                used = self.used_store(self.stored)
+                return make_large_store(str(used.filled), size, used.directory)
             case "used":
                 used = self.used_store(size)
                 used.restore(self.originals, even(size, _FOLDERS)[0], ADDED if case.name == "everyday/added" else 0)

@@ -36,7 +36,7 @@ def make_large_store(small: str, rows: int, directory: Path) -> str:
         rows: Photos.
         directory: Where it goes.
     """
-    of, root = Store(small), directory / f"{Path(small).name}-{rows}"
+    of, root = Store(small), directory / f"large-{rows}"
     if (root / "whole").exists():
         return str(root)
     shutil.rmtree(root, ignore_errors=True)

@@ -37,6 +37,11 @@ class UsedStore:
         """The Dagster home of the store."""
         return self.directory / "dagster"
 
+    @property
+    def filled(self) -> Path:
+        """The store as the first run has left it, which no other run changes."""
+        return self._before(self.store)
+
     def make(self, originals: Path, folders: Sequence[int], run: Callable[["UsedStore"], None]) -> None:
         """Links photos and fills the store, where that has not been done.
 
@@ -72,7 +77,7 @@ class UsedStore:
 
     def rows_written(self) -> dict[str, int]:
         """Returns the rows of the files that each table has got since the first run."""
-        return rows_written(self.store, self._before(self.store))
+        return rows_written(self.store, self.filled)
 
     def _before(self, kept: Path) -> Path:
         return self.directory / "before" / kept.name

@@ -8,7 +8,7 @@ from benchmarks.reporting.results import Figure, Results
 from benchmarks.targets import judge
 
 _HEADINGS = {
-    "everyday": "Every day: {size:,} photos in the store",
+    "everyday": "Every day: a store of {size:,} photos",
     "features": "Features: {size:,} photos of 100x100 to Parquet",
     "pipeline": "Whole pipeline: {size:,} photos to reduced rows, 350 components",
     "limits": "Limits of the machine",

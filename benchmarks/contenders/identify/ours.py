@@ -3,9 +3,9 @@
 import contextlib
 import io
 import json
-import resource
 
 from benchmarks.harness.job import read_job, tell
+from benchmarks.harness.memory import peak_resident_bytes
 from fruits_assets.commands.cli import main as fruits
 from spark_steps.errors import FruitsError
 
@@ -20,8 +20,7 @@ def main() -> None:
     # An answer from fewer photos would be another one.
     if compared != job.size:
         raise FruitsError(f"The photo was compared with {compared:,} of {job.size:,} photos.")
-    # Linux counts in kibibytes.
-    tell(cold_seconds=seconds, resident_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    tell(cold_seconds=seconds, resident_bytes=peak_resident_bytes())
 
 
 if __name__ == "__main__":
