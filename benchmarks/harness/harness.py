@@ -109,15 +109,19 @@ class Bench:
         root = self.scratch / f"folders-{self._key()}-{count}"
         if not (root / "whole").exists():
             shutil.rmtree(root, ignore_errors=True)
-            link_folders(self.originals, root / "photos", even(PHOTOS_OF_FOLDERS, count))
+            link_folders(self._linkable(PHOTOS_OF_FOLDERS), root / "photos", even(PHOTOS_OF_FOLDERS, count))
             (root / "whole").touch()
         return root / "photos"
 
     def used_store(self, size: int) -> UsedStore:
         """Returns the store of so many photos that a user's next run begins with, made at the first call."""
         used = UsedStore(self.scratch / f"used-{self._key()}-{size}")
-        used.make(self.originals, even(size, _FOLDERS), lambda one: self._run(one.images, one.store, one.home))
+        used.make(self._linkable(size), even(size, _FOLDERS), lambda one: self._run(one.images, one.store, one.home))
         return used
+
+    def _linkable(self, count: int) -> Path:
+        # The originals may be on another disk.
+        return link_photos(self.originals, count, self.scratch)
 
     def _key(self) -> str:
         return hashlib.sha256(f"{self.originals} {self.flatbuffer()}".encode()).hexdigest()[:8]
@@ -137,7 +141,8 @@ class Bench:
                 return make_large_store(str(used.filled), size, used.directory)
             case "used":
                 used = self.used_store(size)
-                used.restore(self.originals, even(size, _FOLDERS)[0], ADDED if case.name == "everyday/added" else 0)
+                added = ADDED if case.name == "everyday/added" else 0
+                used.restore(self._linkable(size), even(size, _FOLDERS)[0], added)
                 return str(used.store)
             case None:
                 return ""
