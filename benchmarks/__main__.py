@@ -25,7 +25,7 @@ _PHOTOS, _WEIGHTS = _SHARED / "fruits360", _SHARED / "weights" / "mobilenet_v2_i
 # Photos of the store that a single photo is compared with.
 _STORED = 3000
 # What the small mode takes in place of each case's own sizes.
-_SMALL = {"photos": 48, "phone photos": 4, "features table": 2000}
+_SMALL = {"photos": 48, "phone photos": 4, "features table": 2000, "used store": 50}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -57,11 +57,12 @@ def main(
       python -m benchmarks --small --output /tmp/small
       python -m benchmarks --only features --photos 1000
       python -m benchmarks --only pca --resume
+      python -m benchmarks --only everyday --resume
     """
     scratch = (scratch or Path(tempfile.gettempdir()) / "fruits-benchmarks").absolute()
     scratch.mkdir(parents=True, exist_ok=True)
     weights = _absolute(weights) if weights else str(_WEIGHTS) if _WEIGHTS.exists() else "random:0"
-    seconds, stored = (2.0, _SMALL["photos"]) if small else (10.0, _STORED)
+    seconds, stored = (2.0, _SMALL["used store"]) if small else (10.0, _STORED)
     bench = Bench(find_originals(images, scratch), weights, scratch, cores(), seconds, stored)
     inputs = {
         "photos": "real, of Fruits-360" if bench.originals == images else "generated",

@@ -13,7 +13,12 @@ from benchmarks.harness.job import COMPONENTS, Job
 from fruits_assets.aws.environment import find_uv
 from spark_steps.errors import FruitsError
 
-Data = Literal["photos", "phone photos", "features table", "one photo", "nothing"]
+Data = Literal["photos", "phone photos", "features table", "one photo", "folders", "used store", "nothing"]
+Stored = Literal["fitted", "large", "used"]
+# Photos that are added to a store.
+ADDED = 10
+# Photos that are spread over so many folders as a case says.
+PHOTOS_OF_FOLDERS = 6000
 _CONTENDERS = Path(__file__).parent / "contenders"
 
 
@@ -25,13 +30,14 @@ class Case:
         name: Discipline and contender, ``features/ray``.
         title: What a reader should know it by.
         data: What it works on.
-        sizes: Photos or rows that it is measured with.
+        sizes: Photos, rows or folders that it is measured with.
         result: Where its features lie below its output directory; None where it writes none.
         same_pixels: Whether its features must be ours; else they are compared by their cosine.
         small: Whether it is quick enough for the small mode.
         needs: Modules that must be installed.
         keras: Whether it takes weights that Keras can read.
-        store: Whether it needs a store with a fitted PCA.
+        store: The store that it begins with: one with a fitted PCA, one of many photos that were made up, or one that
+            a run has filled; None where there is none yet.
         command: From a job to its command; by default its file in ``contenders``.
     """
 
@@ -44,7 +50,7 @@ class Case:
     small: bool = True
     needs: tuple[str, ...] = ()
     keras: bool = False
-    store: bool = False
+    store: Stored | None = None
     command: Callable[[Job], list[str]] | None = None
 
     @property
@@ -90,27 +96,42 @@ def _contender(module: str) -> Callable[[Job], list[str]]:
     return lambda job: [sys.executable, "-m", f"benchmarks.contenders.{module}", job.as_argument()]
 
 
-def fruits_run(images: str, store: str, flatbuffer: str) -> list[str]:
-    """Returns the command of the whole pipeline."""
-    places = ["--images", images, "--store", store, "--weights", flatbuffer]
-    return [sys.executable, "-m", "fruits_assets", "run", *places, "--components", str(COMPONENTS)]
+def fruits_run(images: str, store: str, flatbuffer: str | None = None) -> list[str]:
+    """Returns the command of the whole pipeline; without a network that of a store which has one."""
+    weights = [] if flatbuffer is None else ["--weights", flatbuffer]
+    return [sys.executable, "-m", "fruits_assets", "run", "--images", images, "--store", store, *weights]
 
 
 def _pipeline(job: Job) -> list[str]:
+    return [*_first_run(job), "--components", str(COMPONENTS)]
+
+
+def _first_run(job: Job) -> list[str]:
     return fruits_run(job.data, f"{job.output}/store", job.flatbuffer)
 
 
+def _next_run(job: Job) -> list[str]:
+    return fruits_run(job.data, job.store)
+
+
+def _demonstration(job: Job) -> list[str]:
+    return [sys.executable, "-m", "fruits_assets", "demo", "--weights", job.weights]
+
+
 _STORE_FEATURES = "store/Results/mobilenet_features"
-_FEW, _MANY = 4000, 20_000
+_FEW, _MANY, _MOST = 4000, 20_000, 50_000
 _TABLES = (10_000, 50_000, 100_000)
 
 CASES = [
-    Case("features/ours", "ours: raw_images and mobilenet_features", "photos", (_FEW, _MANY), _STORE_FEATURES),
+    Case("everyday/nothing", "nothing is new", "used store", (400,), store="used", command=_next_run),
+    Case("everyday/added", f"{ADDED} photos are new", "used store", (3000,), store="used", command=_next_run),
+    Case("everyday/demo", "fruits demo, in a new directory", "nothing", (192,), command=_demonstration),
+    Case("features/ours", "ours: raw_images and mobilenet_features", "photos", (_FEW, _MANY, _MOST), _STORE_FEATURES),
     Case("features/notebook", "the notebook's way", "photos", (_FEW,), "features", small=False, keras=True),
     Case("features/predict_batch", "predict_batch_udf, Keras", "photos", (_FEW,), "features", small=False, keras=True),
-    Case("features/pool", "process pool, same network", "photos", (_FEW, _MANY), ""),
-    Case("features/daft", "Daft, same network", "photos", (_FEW, _MANY), "features", command=_daft),
-    Case("features/ray", "Ray Data, same network", "photos", (_FEW, _MANY), "features", needs=("ray",)),
+    Case("features/pool", "process pool, same network", "photos", (_FEW, _MANY, _MOST), ""),
+    Case("features/daft", "Daft, same network", "photos", (_FEW, _MANY, _MOST), "features", command=_daft),
+    Case("features/ray", "Ray Data, same network", "photos", (_FEW, _MANY, _MOST), "features", needs=("ray",)),
     Case("features/datasets", "Hugging Face datasets, same network", "photos", (_FEW, _MANY), "", needs=("datasets",)),
     Case("pipeline/ours", "ours: fruits run", "photos", (_FEW,), _STORE_FEATURES, command=_pipeline),
     Case("pipeline/notebook", "the notebook's whole flow", "photos", (_FEW,), "features", small=False, keras=True),
@@ -125,12 +146,15 @@ CASES = [
         command=_contender("features.ours"),
     ),
     Case("phone/pool", "process pool, our decoding", "phone photos", (1500,), "", command=_contender("features.pool")),
+    Case("phone/daft", "Daft, our decoding", "phone photos", (1500,), "features", command=_daft),
     Case("phone/pool_full", "process pool, full decoding", "phone photos", (1500,), "", same_pixels=False),
     Case("pca/ours", "ours: one pass in Spark", "features table", _TABLES),
     Case("pca/spark_ml", "spark.ml StandardScaler and PCA", "features table", _TABLES, small=False),
     Case("pca/scikit_learn", "scikit-learn", "features table", _TABLES, needs=("sklearn",)),
     Case("pca/numpy", "pyarrow and numpy alone", "features table", _TABLES),
-    Case("single/ours", "ours: fruits identify, to nearest labels", "one photo", (1,), store=True),
+    Case("single/ours", "ours: fruits identify, to nearest labels", "one photo", (1,), store="fitted"),
     Case("single/litert", "LiteRT alone, to features", "one photo", (1,)),
     Case("single/keras", "Keras, to features", "one photo", (1,), small=False, keras=True),
+    Case("identify/ours", "ours: fruits identify", "one photo", (1000, 1_000_000), store="large"),
+    Case("folders/ours", "ours: fruits run", "folders", (18, 2000), small=False, command=_first_run),
 ]

@@ -16,7 +16,8 @@ class FeatureFile:
     """One Parquet file of paths and features."""
 
     def __init__(self, directory: str) -> None:
-        self._writer = pq.ParquetWriter(Path(directory) / "features.parquet", _SCHEMA)
+        # Numbers hardly repeat: a dictionary of them would only cost time, as in files of ours.
+        self._writer = pq.ParquetWriter(Path(directory) / "features.parquet", _SCHEMA, use_dictionary=["path"])
 
     def __enter__(self) -> "FeatureFile":
         return self

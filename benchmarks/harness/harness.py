@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases import Case, fruits_run
+from benchmarks.cases import ADDED, PHOTOS_OF_FOLDERS, Case, fruits_run
 from benchmarks.harness.agreement import (
     compare_explained_variance,
     compare_features,
@@ -23,15 +23,19 @@ from benchmarks.harness.agreement import (
 )
 from benchmarks.harness.feature_tables import make_features_table
 from benchmarks.harness.job import Job
+from benchmarks.harness.large_stores import make_large_store
 from benchmarks.harness.memory import MemoryWatch
 from benchmarks.harness.network import list_photos
-from benchmarks.harness.photos import link_photos, make_phone_photos
+from benchmarks.harness.photos import even, link_folders, link_photos, make_phone_photos
 from benchmarks.harness.processes import MARK, processes_with
+from benchmarks.harness.used_stores import UsedStore, check_photos, rows_written
 from benchmarks.reporting.results import Run
 from spark_steps.errors import FruitsError
 from spark_steps.features.weights import load_model
 
 _PROJECT = Path(__file__).parent.parent.parent
+# Of the stores that a run begins with.
+_FOLDERS = 25
 # Nobody's telemetry, nobody's network, no lines about missing GPUs.
 _ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -94,36 +98,65 @@ class Bench:
                 return str(make_features_table(self.scratch, size))
             case "one photo":
                 return list_photos(str(self.originals))[0]
+            case "folders":
+                return str(self._folders(size))
+            case "used store":
+                return str(self.used_store(size).images)
             case "nothing":
                 return ""
 
-    def fitted_store(self) -> str:
-        """Returns a store with a fitted PCA, made at the first call.
+    def _folders(self, count: int) -> Path:
+        root = self.scratch / f"folders-{self._key()}-{count}"
+        if not (root / "whole").exists():
+            shutil.rmtree(root, ignore_errors=True)
+            link_folders(self._linkable(PHOTOS_OF_FOLDERS), root / "photos", even(PHOTOS_OF_FOLDERS, count))
+            (root / "whole").touch()
+        return root / "photos"
 
-        Raises:
-            FruitsError: It cannot be made.
-        """
-        images = link_photos(self.originals, self.stored, self.scratch)
-        key = hashlib.sha256(f"{images} {self.flatbuffer()}".encode()).hexdigest()[:16]
-        store = self.scratch / f"store-{key}"
-        if not (store / "whole").exists():
-            command = fruits_run(str(images), str(store), self.flatbuffer())
-            done = subprocess.run(
-                command, env=_environment(store / "dagster"), capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                raise FruitsError(f"The store of {self.stored:,} photos cannot be made:\n{done.stderr[-1500:]}")
-            (store / "whole").touch()
-        return str(store)
+    def used_store(self, size: int) -> UsedStore:
+        """Returns the store of so many photos that a user's next run begins with, made at the first call."""
+        used = UsedStore(self.scratch / f"used-{self._key()}-{size}")
+        used.make(self._linkable(size), even(size, _FOLDERS), lambda one: self._run(one.images, one.store, one.home))
+        return used
+
+    def _linkable(self, count: int) -> Path:
+        # The originals may be on another disk.
+        return link_photos(self.originals, count, self.scratch)
+
+    def _key(self) -> str:
+        return hashlib.sha256(f"{self.originals} {self.flatbuffer()}".encode()).hexdigest()[:8]
+
+    def _run(self, images: Path, store: Path, home: Path) -> None:
+        command = fruits_run(str(images), str(store), self.flatbuffer())
+        done = subprocess.run(command, env=_environment(home), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise FruitsError(f"The store {store} cannot be made:\n{done.stderr[-1500:]}")
+
+    def _store(self, case: Case, size: int) -> str:
+        match case.store:
+            case "fitted":
+                return str(self.used_store(self.stored).filled)
+            case "large":
+                used = self.used_store(self.stored)
+                return make_large_store(str(used.filled), size, used.directory)
+            case "used":
+                used = self.used_store(size)
+                added = ADDED if case.name == "everyday/added" else 0
+                used.restore(self._linkable(size), even(size, _FOLDERS)[0], added)
+                return str(used.store)
+            case None:
+                return ""
 
     def job(self, case: Case, size: int) -> Job:
         """Returns the job of a case, all that it needs made."""
         output = self.scratch / f"output-{uuid.uuid4().hex}"
+        home = self.used_store(size).home if case.store == "used" else output / "dagster"
         return Job(
             data=self.data(case, size),
             flatbuffer=self.flatbuffer(),
             weights=self.weights,
-            store=self.fitted_store() if case.store else "",
+            store=self._store(case, size),
+            home=str(home),
             output=str(output),
             size=size,
             cores=self.cores,
@@ -156,7 +189,7 @@ def measure(case: Case, size: int, bench: Bench, explained: list[float] | None) 
 def _timed(case: Case, job: Job) -> Run:
     mark = uuid.uuid4().hex
     environment = {
-        **_environment(Path(job.output) / "dagster"),
+        **_environment(Path(job.home)),
         MARK: mark,
         "HF_HOME": f"{job.output}/hugging-face",
     }
@@ -175,7 +208,8 @@ def _timed(case: Case, job: Job) -> Run:
         lines = [line for line in log.read().splitlines() if line.strip()]
     if process.returncode:
         raise FruitsError(f"{case.name} ended with code {process.returncode}:\n" + "\n".join(lines[-15:]))
-    return Run(case.name, job.size, seconds, memory.peak, memory.workers_peak, _facts(told))
+    facts = {**_facts(told), "java": memory.java}
+    return Run(case.name, job.size, seconds, memory.peak, memory.workers_peak, facts)
 
 
 def _end_all(mark: str) -> None:
@@ -208,6 +242,10 @@ def _agreement(
                 case.name, facts["explained"], explained or facts["explained"]
             )
         }
+    if case.discipline == "everyday":
+        return _of_everyday(case, job, bench)
+    if case.discipline == "folders":
+        check_photos(case.name, Path(job.output, "store"), len(list_photos(job.data)))
     if case.result is None:
         return {}
     reference = reference_features(job.data, job.flatbuffer, bench.scratch, bench.cores)
@@ -216,6 +254,16 @@ def _agreement(
         count_reduced(case.name, f"{job.output}/{reduced}", job.size)
     directory = f"{job.output}/{case.result}"
     return compare_features(case.name, directory, job.data, reference, same_pixels=case.same_pixels)
+
+
+def _of_everyday(case: Case, job: Job, bench: Bench) -> dict[str, Any]:
+    if case.store is None:
+        store = Path(job.output, "sample", "store")
+        check_photos(case.name, store, job.size)
+        return {"rows_written": rows_written(store, Path(job.output, "none"))}
+    used = bench.used_store(job.size)
+    check_photos(case.name, used.store, len(list_photos(job.data)))
+    return {"rows_written": used.rows_written()}
 
 
 def run_rounds(

@@ -16,7 +16,8 @@ class Job:
         data: Images root, features table or photo, whatever the contender works on.
         flatbuffer: Path of the converted network.
         weights: The weights' source, for Keras.
-        store: A store with a fitted PCA, where the contender needs one.
+        store: The store that the contender begins with, where it needs one.
+        home: The Dagster home.
         output: Directory for its results.
         size: Photos or rows.
         cores: Cores to use.
@@ -28,6 +29,7 @@ class Job:
     flatbuffer: str
     weights: str
     store: str
+    home: str
     output: str
     size: int
     cores: int

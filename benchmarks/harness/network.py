@@ -16,7 +16,9 @@ from spark_steps.photos.decoding import SIDE, Photo, decode, network_input
 from spark_steps.photos.standard_error import quiet_standard_error
 
 Decoding = Callable[[bytes], NDArray[np.float32]]
-PHOTOS_AT_A_TIME = 64
+_PHOTOS_AT_A_TIME = 64
+# So many for each core at least, so that no core waits long for another at the end.
+_BATCHES_OF_CORE = 32
 _MAX_PIXELS = 120_000_000
 _of_process: "Network | None" = None
 
@@ -76,7 +78,12 @@ def list_photos(images: str) -> list[str]:
     return sorted(str(path) for path in Path(images).rglob("*.jpg"))
 
 
-def in_parts(paths: Sequence[str], size: int = PHOTOS_AT_A_TIME) -> Iterator[list[str]]:
+def photos_at_a_time(photos: int, cores: int) -> int:
+    """Returns how many photos an engine gives to a core at a time: 64, or fewer where the photos are few."""
+    return max(1, min(_PHOTOS_AT_A_TIME, photos // (cores * _BATCHES_OF_CORE)))
+
+
+def in_parts(paths: Sequence[str], size: int = _PHOTOS_AT_A_TIME) -> Iterator[list[str]]:
     """Cuts paths into lists of a size."""
     for start in range(0, len(paths), size):
         yield list(paths[start : start + size])

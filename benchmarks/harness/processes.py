@@ -32,6 +32,13 @@ def is_spark_worker(process: int) -> bool:
     return False
 
 
+def is_java(process: int) -> bool:
+    """Returns whether a process is Java."""
+    with suppress(OSError):
+        return Path(f"/proc/{process}/comm").read_text().strip() == "java"
+    return False
+
+
 class Watch(ABC):
     """Samples processes in a thread of its own, from the start of a ``with`` block to its end."""
 

@@ -79,8 +79,23 @@ class Results:
 
     def figure(self, case: str, size: int, of: str | None = None) -> Figure | None:
         """Returns seconds, or another number that the runs told; None where there is no run."""
-        values = [run.seconds if of is None else float(run.facts[of]) for run in self.of(case, size)]
+        values = self._values(case, size, of)
         return Figure.of(values) if values else None
+
+    def ratio(self, case: str, other: str, size: int, of: str | None = None) -> Figure | None:
+        """Returns how many times as fast a case is as another one; None where one of them was not run.
+
+        That is the ratio of the medians. The least and the most are those within a round.
+        """
+        ours, others = self._values(case, size, of), self._values(other, size, of)
+        if not ours or not others:
+            return None
+        ratio = statistics.median(others) / statistics.median(ours)
+        rounds = [theirs / own for own, theirs in zip(ours, others, strict=False)]
+        return Figure(ratio, min(ratio, *rounds), max(ratio, *rounds))
+
+    def _values(self, case: str, size: int, of: str | None) -> list[float]:
+        return [run.seconds if of is None else float(run.facts[of]) for run in self.of(case, size)]
 
     def memory(self, case: str, size: int, *, workers: bool = False) -> float | None:
         """Returns the median of the peaks in bytes; None where it was not measured."""

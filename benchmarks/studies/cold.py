@@ -1,4 +1,4 @@
-"""Seconds of ``fruits identify`` and ``fruits report`` in a fresh process, of several checkouts in turn.
+"""Seconds of ``fruits identify``, ``report`` and ``run`` where nothing is new, of several checkouts in turn.
 
 ``python -m benchmarks.studies.cold --source PHOTOS --checkout BEFORE --checkout AFTER``. Each checkout has a store that
 its own ``fruits run`` has made of the same photos. All files are in the page cache: a first round is left out.
@@ -27,7 +27,7 @@ from benchmarks.studies.checkouts import (
 )
 from fruits_assets.terminal.problems import reports_problems
 
-COMMANDS = ("identify", "report")
+COMMANDS = ("identify", "report", "run")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Outcome:
 
     Attributes:
         checkout: Whose.
-        command: ``identify`` or ``report``.
+        command: One of ``COMMANDS``.
         seconds: From its start to its end.
     """
 
@@ -48,7 +48,7 @@ class Outcome:
 def measure(
     checkouts: Sequence[Checkout], source: Path, work: Path, weights: str, photos: int, folders: int, rounds: int
 ) -> Iterator[Outcome]:
-    """Yields the outcomes of both commands of all checkouts, a round after the other.
+    """Yields the outcomes of all commands of all checkouts, a round after the other.
 
     Args:
         checkouts: The checkouts.
@@ -72,7 +72,7 @@ def measure(
         click.echo(f"{checkout.name}: makes its store", err=True)
         checkout.run(pipeline(str(images), str(store), weights), home)
         checkout.check_photos(str(store), photos, home)
-    arguments = {"identify": [str(photo)], "report": []}
+    arguments = {"identify": [str(photo)], "report": [], "run": ["--images", str(images)]}
     for number in range(rounds + 1):
         for command in COMMANDS:
             for checkout, store, home in places:

@@ -49,13 +49,16 @@ class ComparableFile:
         """
         column = self.column
         width = self.model.k if column == "reduced" else len(self.model.mean)
+        rows = max(1, _NUMBERS_AT_A_TIME // width)
         with self.table.reading(self.file) as opened:
-            for batch in opened.iter_batches(max(1, _NUMBERS_AT_A_TIME // width), columns=[*_TEXTS, column]):
-                if column == "reduced":
-                    yield batch, matrix_of(batch[column])
-                else:
-                    good = batch.filter(batch[column].is_valid())
-                    yield good, self.model.project(matrix_of(good[column]))
+            # One row group for each call: pyarrow reads all row groups that it is given before the first batch.
+            for group in range(opened.num_row_groups):
+                for batch in opened.iter_batches(rows, row_groups=[group], columns=[*_TEXTS, column]):
+                    if column == "reduced":
+                        yield batch, matrix_of(batch[column])
+                    else:
+                        good = batch.filter(batch[column].is_valid())
+                        yield good, self.model.project(matrix_of(good[column]))
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from spark_steps.queries.comparable import ComparableFile, Numbers
-from spark_steps.storage import parallel
+from spark_steps.storage import locations, parallel
 
-# Reading and projecting a file of features takes 60 MB.
+# Each file takes memory, up to 60 MB while features are read and projected, and one on a disk is hardly waited for.
 _MOST_FILES_AT_A_TIME = 4
 # Greatest ratio of the nearest distance to that of another label at which a label is known: the ratio test of Lowe
 # (2004), "Distinctive image features from scale-invariant keypoints", section 7.1, which uses 0.8. Its results here are
@@ -112,7 +112,8 @@ def find_neighbours(files: Sequence[ComparableFile], reduced: Numbers, count: in
         found = ([_nearest(batch, rows, one, count) for one in reduced] for batch, rows in file.batches() if len(rows))
         return _merge(found, len(reduced), count)
 
-    at_most = _MOST_FILES_AT_A_TIME if any(file.column == "features" for file in files) else parallel.MOST
+    is_waited_for = all(file.column == "reduced" and locations.is_remote(file.table.root) for file in files)
+    at_most = parallel.MOST if is_waited_for else _MOST_FILES_AT_A_TIME
     return _merge(parallel.results(search, files, at_most), len(reduced), count)
 
 
@@ -120,9 +121,16 @@ def _nearest(batch: pa.RecordBatch, rows: Numbers, reduced: Numbers, count: int)
     difference = rows - reduced
     # Sum the squared differences: |a|^2 - 2ab + |b|^2 would be faster, but loses the digits of small distances.
     distances = np.sqrt(np.einsum("ij,ij->i", difference, difference))
-    nearest = np.argpartition(distances, count)[:count] if count < len(distances) else range(len(distances))
-    neighbours = [_neighbour(batch, distances, int(row)) for row in nearest]
+    neighbours = [_neighbour(batch, distances, int(row)) for row in _rows_of_least(distances, count)]
     return Near(neighbours, neighbours)
+
+
+def _rows_of_least(distances: Numbers, count: int) -> Iterable[int]:
+    """Returns the rows of the least distances: so many, and all that are as far away as the last of them."""
+    if count >= len(distances):
+        return range(len(distances))
+    nearest = np.argpartition(distances, count)[:count]
+    return np.union1d(nearest, np.flatnonzero(distances == distances[nearest].max()))
 
 
 def _neighbour(batch: pa.RecordBatch, distances: Numbers, row: int) -> Neighbour:

@@ -17,6 +17,7 @@ from benchmarks.harness.agreement import compare_explained_variance, compare_fea
 from benchmarks.harness.job import Job
 from benchmarks.harness.network import full_pixels, list_photos
 from benchmarks.harness.photos import link_photos, original_of
+from benchmarks.harness.used_stores import UsedStore
 from benchmarks.reporting.results import Figure, Results, Run, load_results
 from benchmarks.studies.unknown import Photos
 from benchmarks.studies.unknown import as_markdown as as_table_of_unknowns
@@ -34,7 +35,7 @@ def apart(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
 
 
 def job_for(images: Path, network: Path, output: Path) -> Job:
-    return Job(str(images), str(network), "", "", str(output), 0, 2, 0.0, 0.0)
+    return Job(str(images), str(network), "", "", "", str(output), 0, 2, 0.0, 0.0)
 
 
 def results_of(*runs: Run) -> Results:
@@ -46,7 +47,8 @@ def test_the_small_mode_measures_ours_and_others_whose_results_agree_and_writes_
     tmp_path: Path, network_file: Path
 ) -> None:
     output = tmp_path / "results"
-    chosen = ["features/ours", "features/pool", "limits/sgemm", "pca/ours", "pca/numpy", "single/ours"]
+    chosen = ["features/ours", "features/pool", "limits/sgemm", "pca/ours", "pca/numpy", "identify/ours"]
+    chosen += ["everyday/nothing", "everyday/added"]
     command = [sys.executable, "-m", "benchmarks", "--small", "--weights", str(network_file)]
     command += ["--images", str(tmp_path / "none"), "--scratch", str(tmp_path / "scratch"), "--output", str(output)]
     command += [word for name in chosen for word in ("--only", name)]
@@ -59,9 +61,12 @@ def test_the_small_mode_measures_ours_and_others_whose_results_agree_and_writes_
     assert runs["features/ours"].facts["greatest_difference"] < 1e-3
     assert runs["pca/ours"].facts["variance_difference"] < 1e-6
     assert runs["features/ours"].workers_bytes > 0
+    assert not runs["everyday/nothing"].facts["java"]
+    assert set(runs["everyday/nothing"].facts["rows_written"].values()) == {0}
+    assert runs["everyday/added"].facts["rows_written"]["mobilenet_features"] == 10
     table = (output / "results.md").read_text()
     assert "| process pool, same network |" in table
-    assert "Targets" not in table
+    assert "The numbers to reach" not in table
     assert (output / "results.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -124,19 +129,50 @@ def test_another_explained_variance_is_an_error() -> None:
         compare_explained_variance("another", [0.5, 0.2], [0.5, 0.2001])
 
 
-def test_a_target_is_judged_by_medians_of_one_size_and_says_when_it_is_another_size() -> None:
+def test_a_target_is_judged_by_medians_of_its_own_size_and_told_with_the_ratios_within_the_rounds() -> None:
     results = results_of(
-        *[Run("features/ours", 1000, seconds) for seconds in (9.0, 10.0, 30.0)],
-        *[Run("features/notebook", 1000, seconds) for seconds in (70.0, 1.0, 80.0)],
-        Run("features/pool", 4000, 10.0),
+        *[Run("features/ours", 4000, seconds) for seconds in (9.0, 10.0, 30.0)],
+        *[Run("features/notebook", 4000, seconds) for seconds in (72.0, 1.0, 75.0)],
+        *[Run(f"features/{name}", 20_000, 10.0) for name in ("ours", "pool")],
     )
 
     targets = {target.what: target for target in judge(results)}
 
-    notebook = targets["mobilenet_features against the notebook's way, cold to cold, 4,000 photos"]
-    assert (notebook.measured, notebook.met) == ("7.00x (at 1,000)", True)
-    pool = targets["the same against a process pool with the same network, 20,000 photos"]
-    assert pool.measured is None
+    notebook = targets["features of 4,000 photos, against the notebook's way"]
+    assert (notebook.measured, notebook.met) == ("7.20 (0.10 to 8.00) times as fast", True)
+    pool = targets["features of 20,000 photos, against a process pool"]
+    assert (pool.measured, pool.met) == ("1.00 times as fast", True)
+    assert targets["features of 50,000 photos, against a process pool"].measured is None
+
+
+def test_a_run_that_starts_java_misses_the_target_of_a_run_where_nothing_is_new() -> None:
+    nothing = next(
+        target
+        for target in judge(results_of(Run("everyday/nothing", 400, 1.0, facts={"java": True})))
+        if "nothing is new" in target.what
+    )
+    assert (nothing.measured, nothing.met) == ("1.0 s, Java was started", False)
+
+
+def test_a_used_store_is_the_same_before_each_run_whatever_the_one_before_has_done(tmp_path: Path) -> None:
+    write_sample(tmp_path / "originals", photos_per_folder=1)
+    used = UsedStore(tmp_path / "used")
+    used.make(tmp_path / "originals", [3, 3], first_run)
+    used.restore(tmp_path / "originals", photos=3, added=2)
+    (used.store / "of the run").touch()
+    (used.home / "records").write_text("others")
+
+    used.restore(tmp_path / "originals", photos=3, added=2)
+
+    assert len(list_photos(str(used.images))) == 8
+    assert [file.name for file in used.store.iterdir()] == ["table"]
+    assert (used.home / "records").read_text() == "of the first run"
+
+
+def first_run(used: UsedStore) -> None:
+    for made, content in ((used.store / "table", "rows"), (used.home / "records", "of the first run")):
+        made.parent.mkdir()
+        made.write_text(content)
 
 
 def test_runs_go_on_from_those_that_are_saved(tmp_path: Path) -> None:

@@ -13,24 +13,26 @@ from daft import DataType, Series
 
 from benchmarks.harness.feature_files import as_lists
 from benchmarks.harness.job import read_job
-from benchmarks.harness.network import PHOTOS_AT_A_TIME, Network, list_photos
+from benchmarks.harness.network import Network, list_photos, photos_at_a_time
 
 
 def main() -> None:
     """Writes the features."""
     job = read_job()
+    paths = list_photos(job.data)
+    at_a_time = photos_at_a_time(len(paths), job.cores)
 
     @daft.cls(max_concurrency=job.cores, use_process=True)
     class Extractor:
         def __init__(self, flatbuffer: str) -> None:
             self.network = Network(flatbuffer)
 
-        @daft.method.batch(return_dtype=DataType.list(DataType.float32()), batch_size=PHOTOS_AT_A_TIME)  # type: ignore[untyped-decorator]
+        @daft.method.batch(return_dtype=DataType.list(DataType.float32()), batch_size=at_a_time)  # type: ignore[untyped-decorator]
         def features(self, paths: Series) -> pa.Array:
             return as_lists(self.network.features(paths.to_pylist()))
 
     extractor = Extractor(job.flatbuffer)
-    photos = daft.from_pydict({"path": list_photos(job.data)}).into_batches(PHOTOS_AT_A_TIME)
+    photos = daft.from_pydict({"path": paths}).into_batches(at_a_time)
     photos.with_column("features", extractor.features(photos["path"])).write_parquet(f"{job.output}/features")
 
 

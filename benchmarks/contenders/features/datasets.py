@@ -5,7 +5,7 @@ from datasets import Dataset, disable_progress_bars
 
 from benchmarks.harness.feature_files import as_lists
 from benchmarks.harness.job import read_job
-from benchmarks.harness.network import PHOTOS_AT_A_TIME, list_photos, network_of_process
+from benchmarks.harness.network import list_photos, network_of_process, photos_at_a_time
 
 
 def features_of(batch: pa.Table, flatbuffer: str) -> pa.Table:
@@ -17,12 +17,13 @@ def features_of(batch: pa.Table, flatbuffer: str) -> pa.Table:
 def main() -> None:
     """Writes the features."""
     job = read_job()
+    paths = list_photos(job.data)
     disable_progress_bars()
-    photos = Dataset.from_dict({"path": list_photos(job.data)}).with_format("arrow")
+    photos = Dataset.from_dict({"path": paths}).with_format("arrow")
     features = photos.map(
         features_of,
         batched=True,
-        batch_size=PHOTOS_AT_A_TIME,
+        batch_size=photos_at_a_time(len(paths), job.cores),
         num_proc=job.cores,
         fn_kwargs={"flatbuffer": job.flatbuffer},
         cache_file_name=f"{job.output}/cache.arrow",

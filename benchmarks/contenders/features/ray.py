@@ -11,7 +11,9 @@ import ray
 
 from benchmarks.harness.feature_files import as_lists
 from benchmarks.harness.job import read_job
-from benchmarks.harness.network import PHOTOS_AT_A_TIME, Network, list_photos
+from benchmarks.harness.network import Network, list_photos, photos_at_a_time
+
+_BATCHES_OF_BLOCK = 4
 
 
 class Extractor:
@@ -32,11 +34,15 @@ def main() -> None:
     ray.init(num_cpus=job.cores + 1, include_dashboard=False, log_to_driver=False, configure_logging=False)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    photos = ray.data.from_arrow(pa.table({"path": list_photos(job.data)})).repartition(4 * job.cores)
+    paths = list_photos(job.data)
+    at_a_time = photos_at_a_time(len(paths), job.cores)
+    # A block is a task of an actor, and its rows are a file: some batches each, so that the actors end together.
+    blocks = max(1, len(paths) // (at_a_time * _BATCHES_OF_BLOCK))
+    photos = ray.data.from_arrow(pa.table({"path": paths}), override_num_blocks=blocks)
     features = photos.map_batches(
         Extractor,
         fn_constructor_args=(job.flatbuffer,),
-        batch_size=PHOTOS_AT_A_TIME,
+        batch_size=at_a_time,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=job.cores),
         num_cpus=1,

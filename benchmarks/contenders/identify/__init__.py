@@ -1,0 +1,1 @@
+"""One photo among the many of a store."""
