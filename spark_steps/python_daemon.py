@@ -6,10 +6,9 @@ Spark's own daemon does not import these modules: each worker would take 1.5 sec
 import gc
 
 import ai_edge_litert.interpreter
-import pandas as pd
+import pandas as pd  # Pyarrow imports it for its first array.
 import PIL.JpegImagePlugin
 import pyspark.daemon
-from pyspark.sql.pandas import serializers
 
 import spark_steps.features.mobilenet
 import spark_steps.tables.folder_table
@@ -18,7 +17,6 @@ PRELOADED = (
     ai_edge_litert.interpreter,
     pd,
     PIL.JpegImagePlugin,
-    serializers,
     spark_steps.features.mobilenet,
     spark_steps.tables.folder_table,
 )

@@ -22,8 +22,9 @@ from spark_steps.photos.fetching import fetch
 from spark_steps.photos.limits import PHOTOS_PER_TASK, DecodeLimits
 from spark_steps.photos.tombstones import tombstone_of
 from spark_steps.storage.parallel import for_each
+from spark_steps.tables.deferred_rows import DeferredRows
 from spark_steps.tables.folder_table import FolderTable, TableChange
-from spark_steps.tables.partitions import contiguous_partitions, deferred_rows
+from spark_steps.tables.partitions import contiguous_partitions
 from spark_steps.tables.row_ranges import FileRows, split, task_sizes
 from spark_steps.tables.schemas import FEATURES_SCHEMA, by_folder, with_folder
 
@@ -95,7 +96,7 @@ def plan_features(
     if not changed:
         return FeatureUpdate(TableChange(base), work, inferences, done)
     task = _Task(context, raw, features, model, limits, images, erased, inferences, done)
-    rows = deferred_rows(spark, shares, task.run, limits.max_pixels) if shares else None
+    rows = DeferredRows(context, shares, task.run, limits.max_pixels) if shares else None
     gone, kept = [stay.file for stay, _ in rewritten], sum(len(stay.rows) for stay, _ in rewritten)
     return FeatureUpdate(TableChange(base, rows, gone, changed, kept), work, inferences, done)
 

@@ -4,22 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyspark.sql import SparkSession
-from pyspark.sql.types import BinaryType, LongType, StructField, StructType
 
 from spark_steps.features.weights import FEATURES
-from spark_steps.spark.interruptible import collect
+from spark_steps.spark.tasks import run_in_tasks
 from spark_steps.tables.folder_table import DataFile, FolderTable
-from spark_steps.tables.partitions import contiguous_partitions, map_partitions
+from spark_steps.tables.partitions import contiguous_partitions
 
-_PARTIAL_SCHEMA = StructType(
-    [
-        *(StructField(name, LongType()) for name in ("rows", "wrong_length", "not_finite")),
-        *(StructField(name, BinaryType()) for name in ("least", "most")),
-    ]
-)
 _ROWS_AT_A_TIME = 2048
 
 
@@ -54,7 +47,7 @@ def feature_quality(spark: SparkSession, features: FolderTable, folders: Sequenc
         folders: The folders; None for all.
     """
 
-    def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
+    def run(share: Iterator[DataFile]) -> Iterator[tuple[int, int, int, NDArray[np.float32], NDArray[np.float32]]]:
         rows = wrong_length = not_finite = 0
         least, most = np.full(FEATURES, np.inf, np.float32), np.full(FEATURES, -np.inf, np.float32)
         for file in share:
@@ -67,25 +60,12 @@ def feature_quality(spark: SparkSession, features: FolderTable, folders: Sequenc
                         matrix = right.flatten().to_numpy(zero_copy_only=False).reshape(-1, FEATURES)
                         not_finite += int((~np.isfinite(matrix).all(axis=1)).sum())
                         least, most = np.fmin(least, matrix.min(axis=0)), np.fmax(most, matrix.max(axis=0))
-        yield pa.RecordBatch.from_pydict(
-            {
-                "rows": [rows],
-                "wrong_length": [wrong_length],
-                "not_finite": [not_finite],
-                "least": [least.tobytes()],
-                "most": [most.tobytes()],
-            }
-        )
+        yield rows, wrong_length, not_finite, least, most
 
     shares = contiguous_partitions(features.files(folders), spark.sparkContext.defaultParallelism)
-    parts = collect(map_partitions(spark, shares, run, _PARTIAL_SCHEMA)) if shares else []
+    parts = run_in_tasks(spark.sparkContext, shares, run)
     if not parts:
         return FeatureQuality(0, 0, 0, 0)
-    least = np.min([np.frombuffer(part["least"], np.float32) for part in parts], axis=0)
-    most = np.max([np.frombuffer(part["most"], np.float32) for part in parts], axis=0)
-    return FeatureQuality(
-        rows=sum(part["rows"] for part in parts),
-        wrong_length=sum(part["wrong_length"] for part in parts),
-        not_finite=sum(part["not_finite"] for part in parts),
-        constant=int((most <= least).sum()),
-    )
+    rows, wrong_length, not_finite, least, most = zip(*parts, strict=True)
+    constant = int((np.max(most, axis=0) <= np.min(least, axis=0)).sum())
+    return FeatureQuality(sum(rows), sum(wrong_length), sum(not_finite), constant)

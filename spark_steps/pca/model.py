@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 from spark_steps.errors import FruitsError
 from spark_steps.features.weights import FEATURES, MobileNetModel
 from spark_steps.pca.moments import Matrix, Moments, RunningMoments, merge_in_pairs, version_of
-from spark_steps.spark.interruptible import collect
+from spark_steps.spark.tasks import run_in_tasks
 from spark_steps.tables.folder_table import DataFile, FolderTable
-from spark_steps.tables.partitions import contiguous_partitions, map_partitions
+from spark_steps.tables.partitions import contiguous_partitions
 
 # For annotations only: a model is loaded and projects without Spark.
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ DEFAULT_COMPONENTS = 50
 _ROWS_AT_A_TIME = 2048
 # Each task returns 6.6 MB to the driver, and Spark limits the results of a job to 1 GB.
 _MOST_TASKS = 64
-_PARTIAL_SCHEMA = "first_file string, model string, moments binary"
 
 
 @dataclass(frozen=True)
@@ -153,35 +153,30 @@ def fit(spark: "SparkSession", features: FolderTable, network: MobileNetModel, s
 
 
 def _fold(spark: "SparkSession", features: FolderTable, files: Sequence[DataFile], network: str) -> Moments:
-    def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
+    def run(share: Iterator[DataFile]) -> Iterator[tuple[str, str, bytes]]:
         moments: defaultdict[str, RunningMoments] = defaultdict(RunningMoments)
         first = ""
         for file in share:
             first = first or file.path
             for model, block, image_ids in _blocks(features, file):
                 moments[model].add(block, image_ids)
-        rows = [
-            {"first_file": first, "model": model, "moments": of_model.total().to_bytes()}
-            for model, of_model in moments.items()
-        ]
-        yield pa.RecordBatch.from_pylist(
-            rows, schema=pa.schema([("first_file", pa.string()), ("model", pa.string()), ("moments", pa.binary())])
-        )
+        for model, of_model in moments.items():
+            yield first, model, of_model.total().to_bytes()
 
     tasks = min(_MOST_TASKS, spark.sparkContext.defaultParallelism)
-    found = collect(map_partitions(spark, contiguous_partitions(files, tasks), run, _PARTIAL_SCHEMA))
+    found = run_in_tasks(spark.sparkContext, contiguous_partitions(files, tasks), run)
     if not found:
         raise FruitsError(
             "No photo has features, so there is nothing to fit a PCA to. The reasons are in fruits report, and with "
             "the check almost_every_photo_is_usable."
         )
-    others = sorted({row["model"] for row in found} - {network})
+    others = sorted({model for _, model, _ in found} - {network})
     if others:
         raise FruitsError(
             f"Some features were made by another network ({others[0][:12]}) than the present one ({network[:12]}). "
             "Make the features of all folders with the present one (fruits run, or the job whole_pipeline)."
         )
-    parts = [Moments.from_bytes(row["moments"], FEATURES) for row in sorted(found, key=lambda row: row["first_file"])]
+    parts = [Moments.from_bytes(packed, FEATURES) for _, _, packed in sorted(found, key=itemgetter(0))]
     return merge_in_pairs(parts)
 
 

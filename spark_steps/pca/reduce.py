@@ -11,9 +11,9 @@ from pyspark.sql import SparkSession
 from spark_steps.errors import FruitsError
 from spark_steps.pca.model import PcaModel, feature_matrix
 from spark_steps.storage.parallel import for_each
+from spark_steps.tables.deferred_rows import DeferredRows
 from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange
 from spark_steps.tables.footers import table_totals
-from spark_steps.tables.partitions import deferred_rows
 from spark_steps.tables.row_ranges import FileRows, compare, split, task_sizes
 from spark_steps.tables.schemas import REDUCED_SCHEMA, by_folder, with_folder
 from spark_steps.tables.totals import Totals, folders_to_reduce, of_others
@@ -71,7 +71,7 @@ def plan_reduced(
     sizes = task_sizes(sum(len(one.rows) for one in tasks), spark.sparkContext.defaultParallelism, _MOST_ROWS)
     shares = split(tasks, sizes)
     task = _task(features, reduced, {file.path for file in gone}, spark.sparkContext.broadcast(model))
-    rows = deferred_rows(spark, shares, task) if shares else None
+    rows = DeferredRows(spark.sparkContext, shares, task) if shares else None
     return TableChange(base, rows, gone, frozenset(behind), kept=sum(len(one.rows) for one in rewritten))
 
 

@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from spark_steps.errors import FruitsError
 from spark_steps.spark.class_archive import MADE, TRAINING, archive_of, base_of
-from spark_steps.spark.session import find_java_home, local_spark_config, use_local_runtimes
+from spark_steps.spark.session import find_java_home, local_spark_config, start_workers, use_local_runtimes
+from spark_steps.spark.tasks import run_in_tasks
 
 _LONGEST_SECONDS = 300
 
@@ -66,12 +68,22 @@ def _train(java_home: Path, directory: str) -> Path:
 
 
 def _training(directory: str) -> None:
-    """Uses the operations of the steps: compares, shuffles, calls Python, writes and reads Parquet."""
+    """Runs tasks as the steps do, and queries as other assets may: compares, shuffles, writes and reads Parquet."""
     from pyspark.sql import SparkSession
     from pyspark.sql import functions as F
 
     use_local_runtimes()
     spark = SparkSession.builder.config(map=dict[str, Any](local_spark_config("2"))).getOrCreate()
+    context = spark.sparkContext
+    start_workers(spark)
+    done, network = context.accumulator(0), context.broadcast(b"network")
+
+    def lengths(items: Iterator[int]) -> Iterator[int]:
+        for item in items:
+            done.add(1)
+            yield item * len(network.value)
+
+    run_in_tasks(context, [[number] for number in range(12)], lengths)
     files = spark.range(60).selectExpr(
         "concat(id, '.py') AS path", "id * 300 AS length", "current_timestamp() AS modificationTime", "id % 3 AS folder"
     )

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from spark_steps.environment import export, name_user
 from spark_steps.errors import FruitsError
 from spark_steps.spark import class_archive, connector, other_installations
+from spark_steps.spark.tasks import run_in_tasks
 from spark_steps.storage import s3_address
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 SPARK_JAVA_VERSION = "17"
 _TASK_ATTEMPTS = 3
@@ -192,7 +193,7 @@ def _daemon_module() -> str:
 
 
 def start_in_background(config: Mapping[str, str], java_log: Path | None = None) -> None:
-    """Starts the session of this process in background threads, and returns at once.
+    """Starts the session of this process in a background thread, and returns at once.
 
     Java and the workers take about as long to start as the import of Dagster. An error is ignored here; it is raised
     again when the session is requested.
@@ -211,9 +212,7 @@ def start_in_background(config: Mapping[str, str], java_log: Path | None = None)
         with suppress(Exception):
             start_workers(SparkSession.builder.config(map=dict(config)).getOrCreate())
 
-    # Import pandas now: otherwise the first query with a Python function imports it, while Java waits.
-    for name, work in (("start of Spark", start), ("import of pandas", _import_pandas)):
-        threading.Thread(target=work, name=name, daemon=True).start()
+    threading.Thread(target=start, name="start of Spark", daemon=True).start()
 
 
 def _send_words_of_java_to(file: Path) -> None:
@@ -238,24 +237,10 @@ def _send_words_of_java_to(file: Path) -> None:
     context.launch_gateway = launch_with_log
 
 
-def _import_pandas() -> None:
-    # Import nothing here that imports distutils: setuptools' replacement holds an import lock that Java's start needs.
-    with suppress(Exception):
-        import_module("pandas")
-
-
 def start_workers(session: "SparkSession") -> None:
     """Makes Spark start a Python worker for each core; Spark reuses them for later tasks."""
-    cores = session.sparkContext.defaultParallelism
-    rows_in_partitions(session, cores).mapInArrow(lambda batches: batches, "id long").collect()
-
-
-def rows_in_partitions(session: "SparkSession", count: int) -> "DataFrame":
-    """Returns a DataFrame with the column ``id``, and as many partitions of one row each.
-
-    ``session.range`` is not used: Spark would load Scala's reflection for the row type, which takes 0.7 seconds.
-    """
-    return session.sql("SELECT id FROM range(0, {rows}, 1, {partitions})", rows=count, partitions=max(1, count))
+    context = session.sparkContext
+    run_in_tasks(context, [[]] * context.defaultParallelism, list)
 
 
 # Settings that the steps need wherever they run.

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain, groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spark_steps.spark.interruptible import collect
+from spark_steps.spark.tasks import cancelled_by_an_interrupt, run_in_tasks
 from spark_steps.storage import locations
 from spark_steps.storage.parallel import for_each
 from spark_steps.tables.schemas import with_folder_column
@@ -18,10 +18,9 @@ from spark_steps.tables.snapshots import DataFile
 from spark_steps.tables.totals import Totals
 
 if TYPE_CHECKING:
+    from pyspark import SparkContext
     from pyspark.sql import DataFrame
-    from pyspark.sql.types import StructType
 
-Compute = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 _FILES = pa.schema([("path", pa.string()), ("folder", pa.string()), ("size", pa.int64()), ("rows", pa.int64())])
 # This many rows of features take 40 MB.
 _ROWS_OF_ROW_GROUP = 8192
@@ -63,22 +62,20 @@ class DriverRows:
 
 @dataclass(frozen=True)
 class DeferredRows:
-    """Rows that tasks compute from a source DataFrame.
+    """Rows that tasks compute from files which they read themselves, so that no row passes through the JVM.
 
     Attributes:
-        source: The input of the tasks, one partition each.
-        compute: Turns the source rows of a task into its result rows, as Arrow batches. Rows of the same folder are
-            adjacent.
+        context: Spark's context.
+        shares: The items of each task, such as row ranges of files.
+        function: Turns the items of a task into rows with the column ``folder``, as Arrow batches. Rows of the same
+            folder are adjacent.
         max_pixels: The limit under which the rows' photos are decoded, None for other rows.
     """
 
-    source: "DataFrame"
-    compute: Compute
+    context: "SparkContext"
+    shares: Sequence[Sequence[Any]]
+    function: Callable[[Iterator[Any]], Iterator[pa.RecordBatch]]
     max_pixels: int | None = None
-
-    def frame(self, schema: "StructType | str") -> "DataFrame":
-        """Returns the rows as a DataFrame, which passes them through the JVM."""
-        return self.source.mapInArrow(self.compute, schema)
 
     def write_files(self, directory: str, name: str) -> list[DataFile]:
         """Writes the rows in the tasks: one file for each folder of a task.
@@ -86,26 +83,45 @@ class DeferredRows:
         Returns the files of the successful task attempts. File names are unique, so files of failed attempts are never
         committed.
         """
-        compute, limits = self.compute, _NONE if self.max_pixels is None else frozenset([self.max_pixels])
+        function, limits = self.function, _NONE if self.max_pixels is None else frozenset([self.max_pixels])
+
+        def write(items: Iterator[Any]) -> Iterator[DataFile]:
+            return _write_folders(directory, name, function(items), limits)
+
+        return run_in_tasks(self.context, self.shares, write)
+
+
+@dataclass(frozen=True)
+class FrameRows:
+    """Rows of a DataFrame, which pass through the JVM.
+
+    Attributes:
+        frame: The rows. Rows of the same folder are adjacent.
+    """
+
+    frame: "DataFrame"
+
+    def write_files(self, directory: str, name: str) -> list[DataFile]:
+        """Writes the rows as ``DeferredRows`` does."""
 
         def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            from pyspark import TaskContext
+            written = _write_folders(directory, name, batches)
+            yield pa.RecordBatch.from_pylist([asdict(file) for file in written], schema=_FILES)
 
-            context = TaskContext.get()
-            task = context.partitionId() if context else 0
-            files = [
-                write_file(directory, folder, (part for _, part in parts), f"{name}-{task:05d}", limits)
-                for folder, parts in groupby(_runs(compute(batches)), key=itemgetter(0))
-            ]
-            yield pa.RecordBatch.from_pylist([asdict(file) for file in files], schema=_FILES)
-
-        written = collect(self.source.mapInArrow(run, "path string, folder string, size long, rows long"))
-        return [DataFile(row["path"], row["folder"], row["size"], row["rows"]) for row in written]
+        files = self.frame.mapInArrow(run, "path string, folder string, size long, rows long")
+        rows = cancelled_by_an_interrupt(self.frame.sparkSession.sparkContext, files.collect)
+        return [DataFile(row["path"], row["folder"], row["size"], row["rows"]) for row in rows]
 
 
-def rows_as_they_are(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yields the source rows unchanged."""
-    yield from batches
+def _write_folders(
+    directory: str, name: str, batches: Iterable[pa.RecordBatch], max_pixels: frozenset[int] = _NONE
+) -> Iterator[DataFile]:
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    task = context.partitionId() if context else 0
+    for folder, parts in groupby(_runs(batches), key=itemgetter(0)):
+        yield write_file(directory, folder, (part for _, part in parts), f"{name}-{task:05d}", max_pixels)
 
 
 def write_file(

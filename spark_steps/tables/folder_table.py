@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 
 from spark_steps.errors import FruitsError
 from spark_steps.storage import locations
-from spark_steps.tables.deferred_rows import DeferredRows, DriverRows, RowSource, rows_as_they_are
+from spark_steps.tables.deferred_rows import DeferredRows, DriverRows, FrameRows, RowSource
 from spark_steps.tables.delta_log import DeltaLog
 from spark_steps.tables.open_tables import LOG
-from spark_steps.tables.partitions import contiguous_partitions, map_partitions
+from spark_steps.tables.partitions import contiguous_partitions, frame_of
 from spark_steps.tables.schemas import FOLDER, to_spark, with_folder, with_folder_column
 from spark_steps.tables.snapshots import DataFile, FileChange, Snapshot, TableChangedError
 
@@ -205,7 +205,7 @@ class FolderTable:
                         yield from rows.select(schema.names).cast(schema).to_batches()
 
         shares = contiguous_partitions(self.files(folders), spark.sparkContext.defaultParallelism)
-        return map_partitions(spark, shares, run, to_spark(schema))
+        return frame_of(spark, shares, run, to_spark(schema))
 
     def arrow(
         self, columns: Sequence[str], folders: Iterable[str] | None = None, where: "ds.Expression | None" = None
@@ -338,7 +338,7 @@ class FolderTable:
         columns = [F.col(field.name).cast(field.dataType).alias(field.name) for field in to_spark(self.schema)]
         # Sort by folder, so that a task has one file open at a time, and by path, the order that people expect.
         order = [FOLDER, *(["path"] if "path" in self.schema.names else [])]
-        return DeferredRows(rows.select(*columns, FOLDER).sortWithinPartitions(*order), rows_as_they_are)
+        return FrameRows(rows.select(*columns, FOLDER).sortWithinPartitions(*order))
 
     def listing(self) -> dict[str, datetime]:
         """Returns the modification time of each Parquet file below the table's directory, in the log or not, by path.

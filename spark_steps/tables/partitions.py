@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
-from spark_steps.spark.session import rows_in_partitions
-from spark_steps.tables.deferred_rows import DeferredRows
 from spark_steps.tables.snapshots import DataFile
 
 if TYPE_CHECKING:
@@ -36,22 +34,19 @@ def contiguous_partitions(files: Sequence[DataFile], shares: int) -> list[list[D
     return cut
 
 
-def deferred_rows(
+def frame_of(
     spark: "SparkSession",
     shares: Sequence[Sequence[Item]],
     function: Callable[[Iterator[Item]], Iterator[pa.RecordBatch]],
-    max_pixels: int | None = None,
-) -> DeferredRows:
-    """Returns the rows that a function computes from files which it reads itself, one task for each share.
-
-    Moving rows of 1280 numbers from the JVM to Python takes longer than reading them. The tasks read them with pyarrow,
-    so they never pass through the JVM.
+    schema: "StructType | str",
+) -> "DataFrame":
+    """Returns the rows that a function computes as a DataFrame, which passes them through the JVM.
 
     Args:
         spark: The session.
-        shares: The files, or row ranges of files, of each task.
-        function: Turns the share of a task into Arrow batches.
-        max_pixels: See ``DeferredRows``.
+        shares: The files of each task.
+        function: Turns the share of a task into Arrow batches of the schema.
+        schema: The columns of the result, in Spark's notation.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -60,21 +55,4 @@ def deferred_rows(
                 yield from function(iter(shares[number]))
 
     # The shares are pickled with the function. As rows of a DataFrame they would need a second Python worker per task.
-    return DeferredRows(rows_in_partitions(spark, len(shares)), run, max_pixels)
-
-
-def map_partitions(
-    spark: "SparkSession",
-    shares: Sequence[Sequence[Item]],
-    function: Callable[[Iterator[Item]], Iterator[pa.RecordBatch]],
-    schema: "StructType | str",
-) -> "DataFrame":
-    """Returns ``deferred_rows`` as a DataFrame, for a few rows that the driver collects.
-
-    Args:
-        spark: The session.
-        shares: The files, or row ranges of files, of each task.
-        function: Turns the share of a task into Arrow batches of the schema.
-        schema: The columns of the result, in Spark's notation.
-    """
-    return deferred_rows(spark, shares, function).frame(schema)
+    return spark.range(0, len(shares), 1, max(1, len(shares))).mapInArrow(run, schema)

@@ -2,17 +2,13 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from spark_steps.tables.folder_table import DataFile, FolderTable
 from spark_steps.tables.schemas import with_folder_column
-
-if TYPE_CHECKING:
-    from spark_steps.tables.deferred_rows import Compute
 
 # A warm Python task costs 50 to 80 ms: about as long as a core may idle at the end of a run with tasks of this size.
 _LEAST_ROWS = 32
@@ -119,13 +115,3 @@ def split(files: Iterable[FileRows], sizes: Sequence[int]) -> list[list[FileRows
                 left.pop()
                 tasks.append([])
     return [task for task in tasks if task]
-
-
-def computed_from(table: FolderTable, compute: "Compute") -> Callable[[Iterable[FileRows]], Iterator[pa.RecordBatch]]:
-    """Returns the function of a task that reads rows of a table and computes other rows from them.
-
-    Args:
-        table: The table.
-        compute: Turns rows with the column ``folder`` into the result rows.
-    """
-    return lambda files: compute(rows for one in files for rows in one.read(table))

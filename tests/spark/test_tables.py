@@ -1,7 +1,7 @@
 """Tables: what is written is what is read, by Spark, by Arrow and by any program that reads Delta tables."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -81,12 +81,12 @@ def test_a_write_that_fails_leaves_the_old_rows_and_nothing_else(spark: SparkSes
     with pytest.raises(Exception, match="too much"):
         replace(table, rows.withColumn("length", expr("if(length = 9, raise_error('too much'), length)")), ["A"])
 
-    def fail(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        yield from batches
+    def fail(items: Iterator[str]) -> Iterator[pa.RecordBatch]:
+        yield from (pa.RecordBatch.from_pylist([{"path": item, "length": 2, "folder": "A"}]) for item in items)
         raise ValueError("no more of this")
 
     with pytest.raises(Exception, match="no more of this"):
-        replace(table, DeferredRows(frame(spark, ("b", 2, "A")), fail), ["A"])
+        replace(table, DeferredRows(spark.sparkContext, [["b"]], fail), ["A"])
     assert lengths_by_path(table) == {"a": 1}
     assert table.listing() == before
 
@@ -94,15 +94,11 @@ def test_a_write_that_fails_leaves_the_old_rows_and_nothing_else(spark: SparkSes
 def test_what_tasks_compute_is_written_by_them_in_one_file_for_each_folder_of_a_task(
     spark: SparkSession, table: FolderTable
 ) -> None:
-    def writers(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            processes = pa.array([os.getpid()] * batch.num_rows, pa.int64())
-            yield pa.RecordBatch.from_arrays(
-                [batch["path"], processes, batch["folder"]], names=["path", "length", "folder"]
-            )
+    def writers(items: Iterator[int]) -> Iterator[pa.RecordBatch]:
+        rows = [{"path": f"p{n}", "length": os.getpid(), "folder": "AB"[n // 6]} for n in items]
+        yield pa.RecordBatch.from_pylist(rows)
 
-    source = frame(spark, *((f"p{n}", 0, "AB"[n // 6]) for n in range(12))).coalesce(1)
-    replace(table, DeferredRows(source, writers), ["A", "B"])
+    replace(table, DeferredRows(spark.sparkContext, [range(12)], writers), ["A", "B"])
     assert [(file.folder, file.rows) for file in table.files()] == [("A", 6), ("B", 6)]
     assert all(file.size == Path(table.root, file.path).stat().st_size for file in table.files())
     (process,) = set(table.arrow(["length"])["length"].to_pylist())
