@@ -28,6 +28,8 @@ _MARKS = (
 # Most characters of a name, with few labels and with many.
 _LONGEST_NAME, _LONGEST_OF_MANY = 24, 20
 _WIDTH, _HEIGHTS, _TOP = 756, (432, 684), 24
+# Below so many photos the marks are larger.
+_FEW_PHOTOS = 500
 # Number of labels from which the picture has its full height.
 _MANY_LABELS = 100
 
@@ -37,7 +39,10 @@ def photo_map(sample: PhotoMap, model: PcaModel) -> str:
     labels = sorted(set(sample.labels.tolist()))
     height = float(np.interp(len(labels), (20, _MANY_LABELS), _HEIGHTS))
     shares = [model.explained_variance_ratio[number : number + 1].sum() for number in (0, 1)]
-    parts = [svg.text(_WIDTH / 2, 18, _title(sample, labels, model), svg.LARGE), *_marks(len(labels))]
+    parts = [
+        svg.text(_WIDTH / 2, 18, _title(sample, labels, model), svg.LARGE),
+        *_marks(len(labels), 1.4 if len(sample.labels) < _FEW_PHOTOS else 1),
+    ]
     titles = (
         "Most variance: the first two components of the PCA",
         f"1st component ({shares[0]:.1%} of the variance)",
@@ -63,12 +68,12 @@ def _title(sample: PhotoMap, labels: Sequence[str], model: PcaModel) -> str:
     )
 
 
-def _marks(labels: int) -> list[str]:
-    """Returns the mark of each label: SVG repeats it at all points of a line, so a photo takes some 8 bytes."""
+def _marks(labels: int, size: float) -> list[str]:
+    """Returns the mark of each label, ``size`` times as large as usual: SVG repeats it at all points of a line, so a photo takes some 8 bytes."""
     hexadecimal = ["#" + "".join(f"{round(255 * part):02x}" for part in colour) for colour in palette(labels)]
     return [
         f'<marker id="m{number}" markerUnits="userSpaceOnUse" overflow="visible" fill="{colour}">'
-        f'<path d="{_MARKS[number // _COLOURS_A_MARK % len(_MARKS)]}"/></marker>'
+        f'<path d="{_MARKS[number // _COLOURS_A_MARK % len(_MARKS)]}" transform="scale({size:g})"/></marker>'
         for number, colour in enumerate(hexadecimal)
     ]
 
