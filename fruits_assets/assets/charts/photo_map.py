@@ -69,7 +69,10 @@ def _title(sample: PhotoMap, labels: Sequence[str], model: PcaModel) -> str:
 
 
 def _marks(labels: int, size: float) -> list[str]:
-    """Returns the mark of each label, ``size`` times as large as usual: SVG repeats it at all points of a line, so a photo takes some 8 bytes."""
+    """Returns the mark of each label, ``size`` times as large as usual.
+
+    SVG repeats a mark at all points of a line, so a photo takes some 8 bytes.
+    """
     hexadecimal = ["#" + "".join(f"{round(255 * part):02x}" for part in colour) for colour in palette(labels)]
     return [
         f'<marker id="m{number}" markerUnits="userSpaceOnUse" overflow="visible" fill="{colour}">'
