@@ -59,7 +59,7 @@ def _resources(settings: Settings, pyspark: LazyPySparkResource) -> dict[str, An
         "s3": s3_resource(settings.region),
         "tables": FolderTableIOManager(store, pyspark, costs, settings.maintenance),
         "mobilenet_models": MobileNetModelIOManager(store),
-        "pca_models": PcaModelIOManager(store, pyspark),
+        "pca_models": PcaModelIOManager(store),
     }
 
 

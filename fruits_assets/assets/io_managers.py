@@ -186,12 +186,11 @@ class MobileNetModelIOManager(dg.IOManager):
 class PcaModelIOManager(dg.IOManager):
     """IO manager of the PCA models, one directory for each version; the model fitted last is the current one."""
 
-    # To wait for the lock: another process may need some seconds to export its model to Spark ML.
+    # To wait for the lock: another process may need some seconds to write its model, into S3 for example.
     _PATIENCE_SECONDS = 120.0
 
-    def __init__(self, store: Store, pyspark: LazyPySparkResource) -> None:
+    def __init__(self, store: Store) -> None:
         self._store, self._root = store, store.pca_models
-        self._pyspark = pyspark
 
     @reports_failures
     def handle_output(self, context: dg.OutputContext, obj: PcaUpdate) -> None:
@@ -201,7 +200,7 @@ class PcaModelIOManager(dg.IOManager):
         with one_at_a_time(
             f"{self._root}/lock", f"saves a PCA model below {self._root}", self._PATIENCE_SECONDS
         ) as check_alone:
-            model_store.save(self._pyspark.spark_session, model, self._root)
+            model_store.save(model, self._root)
             check_alone()
         kept = f"{model.k} components keep {model.explained_at(model.k):.1%} of the variance"
         context.log.info(f"pca_model: {model.rows:,} photos, {kept}")

@@ -1,14 +1,13 @@
 """The metadata of materializations."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
 from fruits_assets.assets.charts.drawing import picture, variance_curve
-from fruits_assets.assets.charts.lettering import lettering_of
-from fruits_assets.assets.charts.photo_map import labels_of, photo_map
+from fruits_assets.assets.charts.photo_map import photo_map
 from fruits_assets.assets.charts.variance_sketch import variance_sketch
 from fruits_assets.money.costs import Cost, entries, shares
 from spark_steps.features.weights import MobileNetModel
@@ -16,9 +15,6 @@ from spark_steps.pca.model import ANALYSED_COMPONENTS, PcaModel
 from spark_steps.pca.photo_map import sample_map
 from spark_steps.store.summaries import Summary
 from spark_steps.tables.folder_table import FolderTable
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 COLUMNS = {
     "image_id": "sha256 of the photo's bytes, hexadecimal",
@@ -163,7 +159,7 @@ def of_pca_model(model: PcaModel, root: str, features: FolderTable) -> dict[str,
     return {
         "variance": variance_sketch(model),
         "variance_curve": picture(lambda: variance_curve(model), "variance kept against components"),
-        **_map_of_photos(features, model),
+        "photo_map": picture(lambda: photo_map(sample_map(features, model), model), "photos by label"),
         "variance_kept": model.explained_at(model.k),
         "components": model.k,
         "components_asked_for": model.asked_components if model.asked_variance is None else str(model.asked_variance),
@@ -181,19 +177,3 @@ def of_pca_model(model: PcaModel, root: str, features: FolderTable) -> dict[str,
         "weights_sha256": model.weights.get("sha256", ""),
         "dagster/uri": f"{root}/{model.version}",
     }
-
-
-def _map_of_photos(features: FolderTable, model: PcaModel) -> dict[str, dg.MetadataValue[Any]]:
-    numbered: dict[str, str] = {}
-
-    def draw() -> "Figure":
-        sample = sample_map(features, model)
-        numbered.update(lettering_of(labels_of(sample)).numbered)
-        return photo_map(sample, model)
-
-    drawn = picture(draw, "photos by label")
-    if not numbered:
-        return {"photo_map": drawn}
-    # A table and not Markdown below the picture: the names are those of folders, and could hold a link.
-    rows = [{"number": number, "label": label} for number, label in numbered.items()]
-    return {"photo_map": drawn, "photo_map_labels": table_of(rows, ["number", "label"])}

@@ -223,7 +223,7 @@ def solve(moments: Moments, features_model: str, settings: PcaSettings, folders:
     # Otherwise the rounding error of a constant column would count as variance.
     correlation[constant, :] = 0.0
     correlation[:, constant] = 0.0
-    values, vectors = np.linalg.eigh(correlation)
+    values, vectors = _eigh(correlation)
     values, vectors = values[::-1].clip(min=0.0), vectors[:, ::-1].T
     rank = min(moments.count - 1, int((~constant).sum()), int((values > values[0] * FEATURES * 1e-15).sum()))
     ratios = values[:rank] / values.sum()
@@ -245,6 +245,20 @@ def solve(moments: Moments, features_model: str, settings: PcaSettings, folders:
         components=components,
         explained_variance_ratio=ratios,
     )
+
+
+def _eigh(symmetric: Matrix) -> tuple[Matrix, Matrix]:
+    """Returns the eigenvalues, ascending, and the eigenvectors as columns, computed by one thread.
+
+    Several threads wait for each other in loops, thousands of times: on busy cores two took 4 s of processor time for a
+    matrix of 1280 columns, and one takes 0.4 s. So the numbers do not depend on the machine's cores either.
+    """
+    # Imported here: whoever loads a model and projects does not need it.
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        values, vectors = np.linalg.eigh(symmetric)
+    return values, vectors
 
 
 def _is_constant(variance: Matrix, mean: Matrix, count: int) -> NDArray[np.bool_]:

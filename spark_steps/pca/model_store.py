@@ -1,7 +1,6 @@
 """Saves and loads the PCA models of a store, in ``<root>/<version>/``; readers see complete versions only."""
 
 import io
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -10,47 +9,25 @@ from pyarrow import fs
 
 from spark_steps.errors import FruitsError
 from spark_steps.pca.model import ANALYSED_COMPONENTS, PcaModel, PcaSettings
+from spark_steps.pca.spark_ml import write_spark_ml
 from spark_steps.storage import locations
 from spark_steps.tables.schemas import matrix_of
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 _CURRENT = "current.json"
 
 
-def save(spark: "SparkSession", model: PcaModel, root: str) -> None:
+def save(model: PcaModel, root: str) -> None:
     """Writes a model, unless it exists already and can be read, and makes it the current one.
 
     ``model.json`` is written last. Readers ignore a version without it, so an incomplete model is never used.
 
     Args:
-        spark: A session, for the export to Spark ML.
-        model: The model.
-        root: Directory of all versions, a normalised location.
-    """
-    # Imported here: loading a model needs no Spark, and is more frequent than saving one.
-    from spark_steps.pca.spark_ml import export_to_spark_ml
-
-    if load_if_sound(root, model.version) is None:
-        export_to_spark_ml(spark, model, f"{root}/{model.version}/pipeline")
-        _write_numbers(model, root)
-    _make_current(model, root)
-
-
-def save_numbers(model: PcaModel, root: str) -> None:
-    """Writes a model as ``save`` does, but without the export to Spark ML.
-
-    Args:
         model: The model.
         root: Directory of all versions, a normalised location.
     """
     if load_if_sound(root, model.version) is None:
+        write_spark_ml(model, f"{root}/{model.version}/pipeline")
         _write_numbers(model, root)
-    _make_current(model, root)
-
-
-def _make_current(model: PcaModel, root: str) -> None:
     locations.write_json(f"{root}/{_CURRENT}", {"version": model.version})
 
 

@@ -252,7 +252,7 @@ SESSION_CONFIG = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "512",
     "spark.sql.shuffle.partitions": "16",
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
-    # For Spark ML's files. Spark's default, snappy, and zstd load a native library from the temporary directory, which
-    # fails where that is mounted noexec. gzip is part of Java.
+    # For what Spark itself writes. Its default, snappy, and zstd load a native library from the temporary directory,
+    # which fails where that is mounted noexec. gzip is part of Java.
     "spark.sql.parquet.compression.codec": "gzip",
 }

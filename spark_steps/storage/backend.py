@@ -78,9 +78,6 @@ class Backend(Protocol):
     def delete_files(self, directory: str, names: Iterable[str]) -> None:
         """Deletes files of a directory; one that is not there is no error."""
 
-    def move_directory(self, source: str, target: str) -> None:
-        """Moves a directory, in place of the one that is there, which another process may just have moved there."""
-
     def delete_directory(self, location: str) -> None:
         """Deletes a directory and all in it; what is not there, or goes in the meantime, is no error."""
 

@@ -1,11 +1,9 @@
 """Files of this machine."""
 
-import errno
 import os
 import shutil
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -64,7 +62,7 @@ class LocalFiles(PyarrowBackend):
 
     def write(self, location: str, data: bytes) -> None:
         """Writes a whole file under another name, and gives it its own then."""
-        partial = f"{location}.{uuid.uuid4().hex}.partial"
+        partial = _partial(location)
         super().write(partial, data)
         filesystem, path = self.filesystem(location)
         filesystem.move(partial, path)
@@ -75,7 +73,7 @@ class LocalFiles(PyarrowBackend):
         Raises:
             FileExistsError: There is one.
         """
-        partial = Path(f"{location}.{uuid.uuid4().hex}.partial")
+        partial = Path(_partial(location))
         try:
             super().write(str(partial), data)
             os.link(partial, location)
@@ -125,22 +123,6 @@ class LocalFiles(PyarrowBackend):
             for file in (probe, Path(f"{probe}_2")):
                 file.unlink(missing_ok=True)
 
-    def move_directory(self, source: str, target: str) -> None:
-        """Moves a directory by its name, in place of the one that is there."""
-        while True:
-            try:
-                os.rename(source, target)  # noqa: PTH104
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-            else:
-                return
-            old = f"{target}-{uuid.uuid4().hex}"
-            # Another process that moves the same directory may be first.
-            with suppress(FileNotFoundError):
-                os.rename(target, old)  # noqa: PTH104
-            self.delete_directory(old)
-
     def delete_directory(self, location: str) -> None:
         """Deletes a directory and all in it; what is not there, or goes in the meantime, is no error."""
         shutil.rmtree(location, onerror=_unless_gone)
@@ -162,6 +144,12 @@ class LocalFiles(PyarrowBackend):
     def count_versions(self, location: str, only_former: bool) -> int:
         """Returns 1 for a file, and for a link to nothing, which is a file to delete too."""
         return int(not only_former and (Path(location).is_symlink() or Path(location).exists()))
+
+
+def _partial(location: str) -> str:
+    # With a dot in front: what a killed process leaves in the directory of a PipelineModel, Spark does not read.
+    directory, _, name = location.rpartition("/")
+    return f"{directory}/.{name}.{uuid.uuid4().hex}.partial"
 
 
 def _unless_gone(function: Any, path: str, raised: tuple[Any, BaseException, Any]) -> None:

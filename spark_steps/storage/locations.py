@@ -274,11 +274,6 @@ def delete_files(directory: str, names: Iterable[str]) -> None:
     backend_of(directory).delete_files(directory, names)
 
 
-def move_directory(source: str, target: str) -> None:
-    """Moves a directory, in place of the one that is there; of several processes that move the same one all succeed."""
-    backend_of(source).move_directory(source, target)
-
-
 def delete_directory(location: str) -> None:
     """Deletes a directory and all in it; what is not there, or goes in the meantime, is no error."""
     backend_of(location).delete_directory(location)

@@ -152,17 +152,6 @@ class PyarrowBackend:
             with suppress(FileNotFoundError):
                 filesystem.delete_file(f"{path}/{name}")
 
-    def move_directory(self, source: str, target: str) -> None:
-        """Moves a directory of small files, one after the other."""
-        self.delete_files(target, self._names(target))
-        for name in self._names(source):
-            self.write(f"{target}/{name}", self.read(f"{source}/{name}", None))
-        self.delete_directory(source)
-
-    def _names(self, directory: str) -> list[str]:
-        _, path = self.filesystem(directory)
-        return [info.path.removeprefix(f"{path}/") for info in self.list_own(directory)]
-
     def delete_directory(self, location: str) -> None:
         """Deletes a directory and all in it."""
         filesystem, path = self.filesystem(location)

@@ -176,8 +176,8 @@ def test_all_folders_go_through_one_run_and_each_tells_its_own_numbers(ran: Ran)
     assert metadata_of(instance, "raw_images", "Lemon")["other_files_named"] == "notes.txt"
     pca = metadata_of(instance, "pca_model")
     assert pca["variance_kept"] == pytest.approx(1)
-    assert str(pca["variance_curve"]).startswith("![variance kept against components](data:image/png;base64,")
-    assert str(pca["photo_map"]).startswith("![photos by label](data:image/png;base64,")
+    assert str(pca["variance_curve"]).startswith("![variance kept against components](data:image/svg+xml;base64,")
+    assert str(pca["photo_map"]).startswith("![photos by label](data:image/svg+xml;base64,")
     passed, told = checks_of(instance)["almost_every_photo_is_usable"]
     assert not passed
     assert (

@@ -127,7 +127,7 @@ def test_neither_rows_nor_a_model_are_written_while_photos_are_erased(
     looked, change, images = finished(store), change_of_fig(spark, store), photos[0].images
     decide(store, plan_erasure(store, read_request([], [photos[0].location], images), images))
     before = contents_below(store.root)
-    models = PcaModelIOManager(store, LocalPySparkResource(spark_config={}))
+    models = PcaModelIOManager(store)
     with pytest.raises(dg.Failure, match="under way or was interrupted"):
         table_manager(store).handle_output(an_output("mobilenet_features"), update_of(change, looked))
     with pytest.raises(dg.Failure, match="under way or was interrupted"):
@@ -140,7 +140,7 @@ def test_a_model_that_was_fitted_before_photos_were_erased_does_not_become_the_c
 ) -> None:
     looked = finished(store)
     erase_first()
-    models = PcaModelIOManager(store, LocalPySparkResource(spark_config={}))
+    models = PcaModelIOManager(store)
     with pytest.raises(dg.Failure, match=r"were erased while this run was under way.*Run again"):
         models.handle_output(an_output("pca_model"), PcaUpdate(MODEL, looked))
 
@@ -226,7 +226,7 @@ def test_rows_that_a_killed_run_has_written_go_too_and_the_run_stands_in_no_way(
 
 
 def test_two_runs_that_fitted_the_same_model_at_once_both_save_it(spark: SparkSession, store: Store) -> None:
-    manager, looked = PcaModelIOManager(store, LocalPySparkResource(spark_config={})), finished(store)
+    manager, looked = PcaModelIOManager(store), finished(store)
 
     def save(number: int) -> None:
         manager.handle_output(an_output("pca_model"), PcaUpdate(MODEL, looked))

@@ -18,7 +18,6 @@ from spark_steps.photos.tombstones import read_tombstones, set_tombstones
 from spark_steps.storage import locations, registry
 from spark_steps.storage.backend import Backend
 from spark_steps.storage.local import LocalFiles
-from spark_steps.storage.parallel import for_each
 from spark_steps.storage.pyarrow_backend import PyarrowBackend
 from spark_steps.storage.s3 import S3Objects
 from tests.support.aws.s3_server import S3
@@ -95,16 +94,6 @@ def test_what_is_written_is_read_listed_and_deleted(root: str) -> None:
     locations.delete_directory(root)
     locations.delete_directory(root)
     assert names(root) == []
-
-
-def test_of_two_that_move_a_directory_to_one_place_at_once_each_succeeds(root: str) -> None:
-    locations.write_bytes(f"{root}/target/left by a killed process", b"x")
-    for mover in ("a", "b"):
-        for name in ("metadata/part", "data/part"):
-            locations.write_bytes(f"{root}/{mover}/{name}", b"the same")
-    for_each(lambda mover: locations.move_directory(f"{root}/{mover}", f"{root}/target"), ["a", "b"])
-    assert sorted(info.base_name for info in locations.list_own_files(root)) == ["part", "part"]
-    assert locations.read_bytes(f"{root}/target/metadata/part") == b"the same"
 
 
 def test_what_is_not_there_is_told_apart_from_what_cannot_be_read(root: str) -> None:

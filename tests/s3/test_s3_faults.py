@@ -96,7 +96,7 @@ def test_a_day_of_all_kinds_of_faults_is_outlived(
     assert list_image_folders(f"{s3.bucket}/Test").photos == {"Apple": 20}
     model = load_model(str(network_file), f"{s3.bucket}/models")
     assert model.flatbuffer == network_file.read_bytes()
-    model_store.save_numbers(model_of("1"), f"{s3.bucket}/pca")
+    model_store.save(model_of("1"), f"{s3.bucket}/pca")
     assert model_store.load(f"{s3.bucket}/pca").version == "1"
     locations.delete_directory(f"{s3.bucket}/Test")
     faults.has(BadDay())
@@ -151,14 +151,14 @@ def test_photos_that_may_not_be_read_have_a_reason_and_disturb_no_other(s3: S3, 
 @pytest.mark.parametrize("denied", ["components.parquet", "next/model.json", "current.json", "nothing"])
 def test_a_pca_model_of_which_a_part_is_written_is_never_used(s3: S3, faults: FaultyS3, denied: str) -> None:
     root = f"{s3.bucket}/pca"
-    model_store.save_numbers(model_of("whole"), root)
+    model_store.save(model_of("whole"), root)
     faults.has(BadDay(denied=f"PUT .*{denied}"))
     with suppress(FruitsError):
-        model_store.save_numbers(model_of("next", components=5), root)
+        model_store.save(model_of("next", components=5), root)
     found = model_store.load(root)
     assert (found.version, len(found.components)) == (("next", 5) if denied == "nothing" else ("whole", 3))
     faults.has(BadDay())
-    model_store.save_numbers(model_of("next", components=5), root)
+    model_store.save(model_of("next", components=5), root)
     assert model_store.load(root).k == 5
 
 

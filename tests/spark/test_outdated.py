@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from spark_steps.features.weights import MobileNetModel, load_model, make_current
 from spark_steps.pca.model import PcaSettings, fit, settings_for_next
-from spark_steps.pca.model_store import asked_before, save_numbers
+from spark_steps.pca.model_store import asked_before, save
 from spark_steps.pca.reduce import plan_reduced
 from spark_steps.photos.listing import list_image_folders
 from spark_steps.store import outdated
@@ -70,7 +70,7 @@ class Pipeline:
 
     def fit(self, store: Store) -> None:
         wanted, _ = settings_for_next(self.asked, asked_before(store.pca_models))
-        save_numbers(fit(self.spark, store.mobilenet_features, self.network(store), wanted), store.pca_models)
+        save(fit(self.spark, store.mobilenet_features, self.network(store), wanted), store.pca_models)
 
     def reduce(self, store: Store, folders: list[str]) -> None:
         reduced, model = store.reduced_features, store.existing_pca_model()

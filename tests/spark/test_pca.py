@@ -1,5 +1,6 @@
 """PCA: scikit-learn's numbers from one pass, in any order, and clear answers where there is none."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -142,7 +143,7 @@ def test_a_model_that_two_save_at_once_is_the_one_that_is_loaded(
 ) -> None:
     model = fit(spark, make_table(features_like(60)), NETWORK, PcaSettings())
     root = str(tmp_path / "pca_model")
-    for_each(lambda one: model_store.save(spark, one, root), [model, model, model])
+    for_each(lambda one: model_store.save(one, root), [model, model, model])
     assert {one.name for one in (tmp_path / "pca_model" / model.version).iterdir()} == {
         "components.parquet",
         "model.json",
@@ -159,11 +160,11 @@ def test_a_part_of_a_model_is_never_used(spark: SparkSession, make_table: MakeTa
     root = str(tmp_path / "pca_model")
     with pytest.raises(FruitsError, match="Fit one first"):
         model_store.load(root)
-    model_store.save(spark, model, root)
+    model_store.save(model, root)
     (tmp_path / "pca_model" / model.version / "model.json").unlink()
     with pytest.raises(FruitsError, match="There is no PCA model"):
         model_store.load(root)
-    model_store.save(spark, model, root)
+    model_store.save(model, root)
     assert model_store.load(root).version == model.version
 
 
@@ -173,14 +174,37 @@ def test_spark_ml_loads_the_model_and_reduces_to_the_same_numbers(
     table = make_table(features_like(60), 20, 40, errors=2)
     model = fit(spark, table, NETWORK, PcaSettings(components=10))
     root = str(tmp_path / "pca_model")
-    model_store.save(spark, model, root)
+    model_store.save(model, root)
     pipeline = PipelineModel.load(f"{root}/{model.version}/pipeline")
+    stages: list[Any] = pipeline.stages
+    scaler, pca = stages
+    np.testing.assert_array_equal(scaler.mean.toArray(), model.mean)
+    np.testing.assert_array_equal(scaler.std.toArray(), model.scale)
+    np.testing.assert_array_equal(pca.pc.toArray(), model.components[: model.k].T)
+    np.testing.assert_array_equal(pca.explainedVariance.toArray(), model.explained_variance_ratio[: model.k])
     usable = table.scan(spark).where("error IS NULL").withColumn("features", array_to_vector(F.col("features")))
     reduced = pipeline.transform(usable).select("path", vector_to_array(F.col("reduced")).alias("reduced")).collect()
     ours = {row["path"]: row["reduced"] for row in reduced_rows(spark, table, ["F0", "F1"], model)}
     assert len(reduced) == len(ours) == 60
     for row in reduced:
         np.testing.assert_allclose(row["reduced"], ours[row["path"]], atol=1e-4)
+
+
+def test_a_model_has_the_files_that_sparks_own_writer_makes_of_it(
+    spark: SparkSession, make_table: MakeTable, tmp_path: Path
+) -> None:
+    model = fit(spark, make_table(features_like(60)), NETWORK, PcaSettings(components=10))
+    model_store.save(model, str(tmp_path))
+    ours, sparks = tmp_path / model.version / "pipeline", tmp_path / "written by Spark"
+    PipelineModel.load(str(ours)).write().save(str(sparks))
+    for stage in (f"stages/0_fruits_scaler_{model.version}", f"stages/1_fruits_pca_{model.version}"):
+        rows = [spark.read.parquet(f"{root}/{stage}/data") for root in (ours, sparks)]
+        assert rows[0].schema == rows[1].schema
+        assert rows[0].collect() == rows[1].collect()
+        metadata = [json.loads((root / stage / "metadata/part-00000").read_text()) for root in (ours, sparks)]
+        assert metadata[0].keys() == metadata[1].keys()
+        for name in ("class", "uid", "paramMap"):
+            assert metadata[0][name] == metadata[1][name]
 
 
 def test_reduced_rows_are_those_of_the_usable_photos_of_the_folders(spark: SparkSession, make_table: MakeTable) -> None:

@@ -57,7 +57,7 @@ def write_all(spark: SparkSession, store: Store, images: Path, network: MobileNe
     write_raw_images(store, images)
     write_features(spark, store, images, network)
     model = fit(spark, store.mobilenet_features, network, PcaSettings(3))
-    save(spark, model, store.pca_models)
+    save(model, store.pca_models)
     reduced = store.reduced_features
     reduced.write(plan_reduced(spark, store.mobilenet_features, reduced, store.mobilenet_features.folders(), model))
 

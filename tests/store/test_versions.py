@@ -12,7 +12,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from spark_steps.pca.model import PcaModel
-from spark_steps.pca.model_store import save_numbers
+from spark_steps.pca.model_store import save
 from spark_steps.photos.listing import plan_raw_images
 from spark_steps.storage import locations
 from spark_steps.store.store import Store
@@ -40,7 +40,7 @@ def save_model(store: Store, version: str, components: int = 4) -> None:
         components=np.eye(components, 1280),
         explained_variance_ratio=np.full(components, 1 / components),
     )
-    save_numbers(model, store.pca_models)
+    save(model, store.pca_models)
 
 
 def set_time(table: FolderTable, version: int, at: datetime) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from spark_steps.pca.model import PcaModel
-from spark_steps.pca.model_store import save_numbers
+from spark_steps.pca.model_store import save
 from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.schemas import REDUCED_SCHEMA
@@ -21,7 +21,7 @@ def reduced_store(root: Path) -> Store:
     """A store of two folders with numbers of all sizes, as fruits writes it."""
     made = Store(str(root))
     numbers = np.random.default_rng(0).normal(size=(ROWS, COMPONENTS))
-    save_numbers(model(), made.pca_models)
+    save(model(), made.pca_models)
     tables: dict[str, list[pa.Table]] = {}
     for folder, rows in zip(FOLDERS, np.array_split(np.arange(ROWS), 2), strict=True):
         label = folder.rpartition("/")[2]

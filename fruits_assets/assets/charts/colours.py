@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from spark_steps.pca.moments import Matrix
 
 # Steps along each edge of the RGB cube; the colours are chosen from this grid.
-STEPS = 18
+_STEPS = 18
 # Range of lightness on a white background, in which the hue is visible; least chroma, which excludes greys.
 _LIGHTNESS, _LEAST_CHROMA = (0.4, 0.75), 0.07
 
@@ -38,7 +38,7 @@ def palette(count: int) -> list[tuple[float, float, float]]:
 @cache
 def _candidates() -> tuple[Matrix, Matrix]:
     """Returns the colours to choose from, and their coordinates in OKLab."""
-    edge = np.linspace(0, 1, STEPS)
+    edge = np.linspace(0, 1, _STEPS)
     colours = np.stack(np.meshgrid(edge, edge, edge), axis=-1).reshape(-1, 3)
     places = oklab(colours)
     lightness, chroma = places[:, 0], np.hypot(places[:, 1], places[:, 2])

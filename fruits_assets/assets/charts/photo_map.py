@@ -1,66 +1,63 @@
 """The map of the photos as a picture: a colour and a mark for each label, and its name where its photos lie."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fruits_assets.assets.charts import svg
 from fruits_assets.assets.charts.colours import palette
-from fruits_assets.assets.charts.drawing import GRID
-from fruits_assets.assets.charts.lettering import Lettering, lettering_of
 from fruits_assets.assets.charts.name_positions import places_for_names
 from spark_steps.pca.model import PcaModel
+from spark_steps.pca.moments import Matrix
 from spark_steps.pca.photo_map import PhotoMap, label_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Number of colours that people can distinguish; after so many labels the shape of the mark changes.
 _COLOURS_A_MARK = 20
-_MARKS = "os^DvP<X>p"
+# Circle, square, triangles up and down, diamond, and bars across and upright: each about as large as the others.
+_MARKS = (
+    "M-2 0a2 2 0 0 0 4 0a2 2 0 0 0-4 0",
+    "M-2-2h4v4h-4z",
+    "M-2.5 2h5l-2.5-4.5z",
+    "M-2.5-2h5l-2.5 4.5z",
+    "M-2.8 0l2.8-2.8 2.8 2.8-2.8 2.8z",
+    "M-3.2-1.2h6.4v2.4h-6.4z",
+    "M-1.2-3.2h2.4v6.4h-2.4z",
+    "M-3-1h2v-2h2v2h2v2h-2v2h-2v-2h-2z",
+)
 # Most characters of a name, with few labels and with many.
 _LONGEST_NAME, _LONGEST_OF_MANY = 24, 20
-_INK = "#222222"
-_WIDTH, _HEIGHTS = 8.4, (4.8, 7.6)
+_WIDTH, _HEIGHTS, _TOP = 756, (432, 684), 24
+# Below so many photos the marks are larger.
+_FEW_PHOTOS = 500
 # Number of labels from which the picture has its full height.
 _MANY_LABELS = 100
 
 
-def photo_map(sample: PhotoMap, model: PcaModel) -> "Figure":
+def photo_map(sample: PhotoMap, model: PcaModel) -> str:
     """Draws photos by their first two components, and by the two axes that best separate their labels."""
-    from matplotlib.figure import Figure
-
-    labels = labels_of(sample)
-    lettering = lettering_of(labels)
+    labels = sorted(set(sample.labels.tolist()))
     height = float(np.interp(len(labels), (20, _MANY_LABELS), _HEIGHTS))
-    panels = 1 if sample.separated is None else 2
-    figure = Figure(figsize=(_WIDTH, panels * height), layout="constrained")
-    figure.suptitle(_title(sample, labels, model))
     shares = [model.explained_variance_ratio[number : number + 1].sum() for number in (0, 1)]
-    first = figure.add_subplot(panels, 1, 1)
-    first.set_title("Most variance: the first two components of the PCA", fontsize="medium")
-    first.set(xlabel=f"1st component ({shares[0]:.1%} of the variance)", ylabel=f"2nd component ({shares[1]:.1%})")
-    drawn = [(first, sample.components)]
-    if sample.separated is not None:
-        second = figure.add_subplot(panels, 1, 2)
-        second.set_title("Labels apart: the two axes on which they differ most", fontsize="medium")
-        second.set(xlabel="1st discriminant (standard deviations within a label)", ylabel="2nd discriminant")
-        drawn.append((second, sample.separated))
-    for axes, points in drawn:
-        _draw_points(axes, points, sample.labels, labels)
-    # The positions of names depend on the layout of the axes, which is computed here.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for axes, points in drawn:
-        _draw_names(axes, points, sample.labels, lettering)
-    return figure
-
-
-def labels_of(sample: PhotoMap) -> list[str]:
-    """Returns the labels of a map, sorted."""
-    return sorted(set(sample.labels.tolist()))
+    parts = [
+        svg.text(_WIDTH / 2, 18, _title(sample, labels, model), svg.LARGE),
+        *_marks(len(labels), 1.4 if len(sample.labels) < _FEW_PHOTOS else 1),
+    ]
+    titles = (
+        "Most variance: the first two components of the PCA",
+        f"1st component ({shares[0]:.1%} of the variance)",
+        f"2nd component ({shares[1]:.1%})",
+    )
+    parts += _panel(_TOP, height, sample.components, sample.labels, labels, titles)
+    if sample.separated is None:
+        return svg.document(_WIDTH, _TOP + height, parts)
+    titles = (
+        "Labels apart: the two axes on which they differ most",
+        "1st discriminant (standard deviations within a label)",
+        "2nd discriminant",
+    )
+    parts += _panel(_TOP + height, height, sample.separated, sample.labels, labels, titles)
+    return svg.document(_WIDTH, _TOP + 2 * height, parts)
 
 
 def _title(sample: PhotoMap, labels: Sequence[str], model: PcaModel) -> str:
@@ -71,55 +68,52 @@ def _title(sample: PhotoMap, labels: Sequence[str], model: PcaModel) -> str:
     )
 
 
-def _draw_points(axes: "Axes", points: NDArray[np.floating], of_photo: NDArray[np.str_], labels: Sequence[str]) -> None:
-    axes.grid(**GRID)
-    axes.set_axisbelow(True)
-    size = 16 if len(points) < 500 else 10
-    number = np.searchsorted(labels, of_photo)
-    colours = np.array(palette(len(labels))).reshape(-1, 3)
-    for mark, shape in enumerate(_MARKS):
-        here = number // _COLOURS_A_MARK % len(_MARKS) == mark
-        # A colour for each point, even if all are equal: matplotlib draws points with a common colour with soft edges.
-        first, second = points[here].T
-        axes.scatter(first, second, size, colours[number[here]], marker=shape, linewidths=0, antialiased=False)
+def _marks(labels: int, size: float) -> list[str]:
+    """Returns the mark of each label, ``size`` times as large as usual.
 
-
-def _draw_names(axes: "Axes", points: NDArray[np.floating], of_photo: NDArray[np.str_], lettering: Lettering) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.patheffects import withStroke
-
-    labels = list(lettering.texts)
-    centres = np.array([np.median(points[of_photo == label], axis=0) for label in labels]).reshape(-1, 2)
-    size = float(np.interp(len(labels), (20, _MANY_LABELS), (9, 6.5)))
-    longest = _LONGEST_NAME if len(labels) < _MANY_LABELS else _LONGEST_OF_MANY
-    names = [
-        axes.text(
-            centre[0],
-            centre[1],
-            shortened(lettering.texts[label], longest),
-            size=size,
-            family=lettering.families,
-            parse_math=False,
-            color=_INK,
-            horizontalalignment="center",
-            verticalalignment="center",
-            path_effects=[withStroke(linewidth=2, foreground="white")],
-        )
-        for label, centre in zip(labels, centres, strict=True)
+    SVG repeats a mark at all points of a line, so a photo takes some 8 bytes.
+    """
+    hexadecimal = ["#" + "".join(f"{round(255 * part):02x}" for part in colour) for colour in palette(labels)]
+    return [
+        f'<marker id="m{number}" markerUnits="userSpaceOnUse" overflow="visible" fill="{colour}">'
+        f'<path d="{_MARKS[number // _COLOURS_A_MARK % len(_MARKS)]}" transform="scale({size:g})"/></marker>'
+        for number, colour in enumerate(hexadecimal)
     ]
-    # One renderer: left out, each name would make its own.
-    renderer = FigureCanvasAgg(axes.get_figure(root=True)).get_renderer()  # type: ignore[no-untyped-call]
-    boxes = [name.get_window_extent(renderer) for name in names]
-    sizes = np.array([(box.width + 6, box.height + 2) for box in boxes]).reshape(-1, 2)
-    at = axes.transData.transform(centres)
-    places = places_for_names(at, sizes, axes.bbox.extents)
-    # Without this, the lines to names would change the limits of the axes, and so the position of all points.
-    axes.autoscale(enable=False)
-    for name, place, here, extent in zip(names, places, at, sizes, strict=True):
-        line = axes.transData.inverted().transform([here, place])
-        name.set_position((line[1, 0], line[1, 1]))
-        if (np.abs(place - here) > extent / 2).any():
-            axes.plot(*line.T, color=_INK, linewidth=0.4, zorder=2)
+
+
+def _panel(
+    top: float,
+    height: float,
+    points: NDArray[np.floating],
+    of_photo: NDArray[np.str_],
+    labels: Sequence[str],
+    titles: tuple[str, str, str],
+) -> list[str]:
+    axes = svg.Axes(66, top + 26, _WIDTH - 8, top + height - 50, svg.limits(points[:, 0]), svg.limits(points[:, 1]))
+    here = axes.pixels(points)
+    parts = axes.drawn(*titles)
+    for number, label in enumerate(labels):
+        line = " ".join(f"{x:.0f} {y:.0f}" for x, y in here[of_photo == label])
+        # A line of one point would have no mark.
+        parts.append(f'<path d="M{line}h0" fill="none" style="marker:url(#m{number})"/>')
+    centres = np.array([np.median(here[of_photo == label], axis=0) for label in labels]).reshape(-1, 2)
+    return parts + _names(axes, centres, labels)
+
+
+def _names(axes: svg.Axes, centres: Matrix, labels: Sequence[str]) -> list[str]:
+    size = float(np.interp(len(labels), (20, _MANY_LABELS), (12, 8.5)))
+    longest = _LONGEST_NAME if len(labels) < _MANY_LABELS else _LONGEST_OF_MANY
+    names = [shortened(label, longest) for label in labels]
+    sizes = np.array([(svg.width_of(name, size) + 4, size + 2) for name in names]).reshape(-1, 2)
+    places = places_for_names(centres, sizes, (axes.left, axes.top, axes.right, axes.bottom))
+    lines, texts = [], []
+    for name, place, centre, extent in zip(names, places, centres, sizes, strict=True):
+        if (np.abs(place - centre) > extent / 2).any():
+            (x, y), (to_x, to_y) = centre, place
+            lines.append(svg.line(x, y, to_x, to_y, svg.INK, ' stroke-width=".5"'))
+        texts.append(f'<text x="{place[0]:.0f}" y="{place[1] + size / 3:.0f}">{svg.escaped(name)}</text>')
+    halo = 'stroke="#fff" stroke-width="2.5" stroke-linejoin="round" paint-order="stroke"'
+    return [*lines, f'<g class="names" font-size="{size:g}" {halo}>', *texts, "</g>"]
 
 
 def shortened(name: str, longest: int) -> str:

@@ -32,7 +32,7 @@ from tests.support.aws.stack import BUCKET, keys
 
 def test_the_nodes_get_what_a_step_imports_and_neither_tensorflow_nor_spark(requirements: str) -> None:
     packages = packages_of(read_requirements())
-    needed = {"dagster-aws", "pillow", "matplotlib", "boto3", "pydantic-settings", *AGREEING}
+    needed = {"dagster-aws", "pillow", "boto3", "pydantic-settings", "threadpoolctl", *AGREEING}
     assert needed <= set(packages)
     assert not set(LEFT_OUT) & set(packages)
     assert packages["dagster"] == installed_versions()["dagster"]

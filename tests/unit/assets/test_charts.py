@@ -1,21 +1,20 @@
 """The pictures: small, of numbers alone, and nothing that fails a step."""
 
 import base64
-import io
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
 
 from fruits_assets.assets.charts.colours import oklab, palette
 from fruits_assets.assets.charts.drawing import picture, rejected_by_reason, variance_curve
 from fruits_assets.assets.charts.name_positions import places_for_names
 from fruits_assets.assets.charts.photo_map import photo_map, shortened
+from fruits_assets.assets.charts.svg import Axes, width_of
 from fruits_assets.assets.checks import usable_photos
 from fruits_assets.assets.scope import scope
 from spark_steps.features.weights import FEATURES
@@ -28,8 +27,9 @@ from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.folder_table import FolderTable
 from spark_steps.tables.schemas import FEATURES_SCHEMA
 
-# Of 150 labels with long names; the real ones of docs/ui-photo-map.png take 41,000.
+# Of 150 labels with long names.
 MOST_CHARACTERS = 150_000
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def model_of(folders: list[str], components: int = 50) -> PcaModel:
@@ -61,8 +61,18 @@ def write_features(root: Path, folder: str, photos: int, rejected: int = 0) -> N
     table.write(table.replacement(rows, [folder]))
 
 
-def image_in(markdown: str) -> Image.Image:
-    return Image.open(io.BytesIO(base64.b64decode(markdown.partition("base64,")[2].removesuffix(")"))))
+def drawing_in(markdown: str) -> ET.Element:
+    return ET.fromstring(base64.b64decode(markdown.partition("base64,")[2].removesuffix(")")))  # noqa: S314
+
+
+def texts_of(drawing: str) -> list[str]:
+    return [text.text or "" for text in ET.fromstring(drawing).iter(f"{SVG}text")]  # noqa: S314
+
+
+def names_on(drawing: str) -> list[list[str]]:
+    """The names of labels on each map of a drawing."""
+    groups = [group for group in ET.fromstring(drawing).iter(f"{SVG}g") if group.get("class") == "names"]  # noqa: S314
+    return [[text.text or "" for text in group] for group in groups]
 
 
 def map_of(labels: list[str], photos: int, seed: int = 0) -> PhotoMap:
@@ -96,30 +106,45 @@ def test_the_largest_pictures_are_small_enough_for_the_event_log(largest_map: st
     others = (lambda: variance_curve(model), lambda: rejected_by_reason(reasons))
     for markdown in (largest_map, *(str(picture(drawn, "a chart").value) for drawn in others)):
         assert len(markdown) < MOST_CHARACTERS
-        assert min(image_in(markdown).size) > 300
+        drawing = drawing_in(markdown)
+        assert min(float(drawing.attrib[side]) for side in ("width", "height")) > 300
 
 
-def test_labels_that_look_like_formulas_or_are_hidden_by_an_underscore_are_drawn_as_they_are() -> None:
-    sample = PhotoMap(np.array(["$\\frac{$", "_hidden", "50% off"]), np.eye(3, 2), None, 3)
-    assert min(image_in(str(picture(lambda: photo_map(sample, model_of(["a", "b", "c"])), "a map").value)).size) > 300
-    (axes,) = photo_map(sample, model_of(["a"])).axes
-    assert [text.get_text() for text in axes.texts] == ["$\\frac{$", "50% off", "_hidden"]
+def test_labels_of_any_characters_are_drawn_as_they_are_but_for_those_that_xml_cannot_have() -> None:
+    labels = ["</text><script>", "Pêche & 'co\"", "_hidden", "تفاح أحمر", "りんご", "🍎 \x00\udcff"]
+    (names,) = names_on(photo_map(PhotoMap(np.array(labels), np.eye(6, 2), None, 6), model_of(["a"])))
+    assert sorted(names) == sorted([*labels[:-1], "🍎 \ufffd\ufffd"])
+
+
+def test_a_text_is_as_wide_as_its_letters_and_characters_of_east_asia_are_wider() -> None:
+    assert width_of("Pe\u0302che", 10) == width_of("Peche", 10) < width_of("りんごりん", 10) == 50
+
+
+def test_the_lines_of_a_grid_are_at_round_numbers_within_the_axes() -> None:
+    axes = Axes(0, 0, 100, 100, (-0.31, 0.42), (3, 12_345))
+    texts = texts_of(f"<svg xmlns='{SVG[1:-1]}'>{''.join(axes.drawn('title', 'below', 'beside'))}</svg>")
+    assert texts[:8] == ["-0.3", "-0.2", "-0.1", "0.0", "0.1", "0.2", "0.3", "0.4"]
+    assert texts[8:] == ["2,000", "4,000", "6,000", "8,000", "10,000", "12,000", "title", "below", "beside"]
+    counts = "".join(Axes(0, 0, 100, 100, (0, 1.15), (0, 1), counted=True).drawn("title", "below"))
+    assert texts_of(f"<svg xmlns='{SVG[1:-1]}'>{counts}</svg>") == ["0", "1", "title", "below"]
+    assert axes.pixels(np.array([[-0.31, 3], [0.42, 12_345]])).tolist() == [[0, 100], [100, 0]]
 
 
 def test_both_maps_name_every_label_once_and_long_names_keep_their_ends() -> None:
     labels = [f"Fruit {number:03}" for number in range(130)]
-    maps = photo_map(map_of(labels, 520), model_of(labels)).axes
-    assert [[text.get_text() for text in axes.texts] for axes in maps] == [labels, labels]
+    assert names_on(photo_map(map_of(labels, 520), model_of(labels))) == [labels, labels]
     assert shortened("Apple Granny Smith", 18) == "Apple Granny Smith"
     assert shortened("A fruit of a rather long name 17", 18) == "A fruit of …ame 17"
 
 
-def test_each_label_has_a_colour_of_its_own_in_the_picture_too(largest_map: str) -> None:
-    image = image_in(largest_map).convert("RGB")
-    drawn = {colour for _, colour in image.getcolors(image.width * image.height) or []}
-    colours = {tuple(round(255 * part) for part in colour) for colour in palette(MOST_LABELS)}
-    assert len(colours) == MOST_LABELS
-    assert colours <= drawn
+def test_each_label_has_a_colour_of_its_own_and_both_maps_have_a_mark_for_each_photo(largest_map: str) -> None:
+    drawing = drawing_in(largest_map)
+    markers = {f"marker:url(#{marker.attrib['id']})": marker.attrib["fill"] for marker in drawing.iter(f"{SVG}marker")}
+    assert len({*markers.values()}) == len(markers) == MOST_LABELS
+    lines = [line for line in drawing.iter(f"{SVG}path") if "style" in line.attrib]
+    assert {line.attrib["style"] for line in lines} == {*markers}
+    # Two numbers for each photo.
+    assert sum(len(line.attrib["d"].split()) for line in lines) == 2 * 2 * MOST_PHOTOS
 
 
 def test_colours_of_few_labels_are_further_apart_than_those_of_many_and_the_same_first() -> None:
@@ -205,13 +230,23 @@ def test_where_there_is_nothing_to_tell_apart_there_is_one_map(reduced: Matrix, 
 
 def test_the_curve_says_how_many_components_each_of_its_lines_needs() -> None:
     model = model_of(["a"], components=200)
-    (beside,) = variance_curve(model).axes[0].child_axes
-    told = [label.get_text() for label in beside.get_yticklabels()]
+    told = [text for text in texts_of(variance_curve(model)) if "needs" in text]
     assert told == [f"{share}% needs {model.components_for(share / 100)}" for share in (90, 95, 99)]
 
 
+def test_the_bars_are_those_of_the_most_common_reasons_and_one_of_the_rest() -> None:
+    drawing = rejected_by_reason({f"reason {number}": number for number in range(1, 13)})
+    bars = [bar for bar in ET.fromstring(drawing).iter(f"{SVG}rect") if bar.get("x")]  # noqa: S314
+    widths = [float(bar.attrib["width"]) for bar in bars]
+    assert widths[0] == pytest.approx(4 * widths[-1], rel=1e-3)
+    assert [text for text in texts_of(drawing) if text.startswith(("reason", "other"))] == [
+        *(f"reason {number}" for number in range(12, 2, -1)),
+        "other reasons",
+    ]
+
+
 def test_a_picture_that_cannot_be_drawn_says_so_and_fails_nothing() -> None:
-    def draw() -> Figure:
+    def draw() -> str:
         raise ValueError("no ink")
 
     assert picture(draw, "a chart").value == "a chart: could not be drawn: `ValueError('no ink')`"

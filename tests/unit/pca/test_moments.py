@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from spark_steps.errors import FruitsError
 from spark_steps.pca.model import PcaSettings, solve
@@ -42,3 +43,14 @@ def test_solving_needs_no_spark() -> None:
     model = solve(Moments.of_rows(features_like(30)), "n", PcaSettings(components=5), ["A"])
     assert model.components.shape == (29, 1280)
     np.testing.assert_allclose(model.components @ model.components.T, np.eye(29), atol=1e-9)
+
+
+def test_a_model_is_the_same_to_the_last_bit_however_many_threads_numpy_may_use() -> None:
+    moments = Moments.of_rows(features_like(400))
+    models = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            models.append(solve(moments, "n", PcaSettings(), ["A"]))
+    one, two = models
+    np.testing.assert_array_equal(one.components, two.components)
+    np.testing.assert_array_equal(one.explained_variance_ratio, two.explained_variance_ratio)

@@ -42,6 +42,6 @@ def test_what_a_model_was_asked_for_is_kept_with_it(asked: PcaSettings, tmp_path
     root = str(tmp_path)
     assert model_store.asked_before(root) is None
     model = solve(Moments.of_rows(features_like(30)), "n", asked, ["A"])
-    model_store.save_numbers(model, root)
+    model_store.save(model, root)
     # Though 30 photos have 29 components, and 95 % of the variance fewer.
     assert model_store.asked_before(root) == asked

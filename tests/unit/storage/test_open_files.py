@@ -13,7 +13,7 @@ import pytest
 
 from spark_steps.erasure.model_photos import photos_with_features
 from spark_steps.pca.model import PcaModel
-from spark_steps.pca.model_store import save_numbers
+from spark_steps.pca.model_store import save
 from spark_steps.pca.photo_map import sample_map
 from spark_steps.queries.export import export_csv, export_npz, export_parquet
 from spark_steps.store.store import Store
@@ -72,7 +72,7 @@ def test_a_look_at_a_store_and_a_change_of_it_leave_no_file_open(tmp_path: Path,
     store = Store(str(tmp_path / "store"))
     write_photos(photos)
     write_rows(store, photos, model=False)
-    save_numbers(model(), store.pca_models)
+    save(model(), store.pca_models)
     for table in store.tables.values():
         summarise(table)
         folder_totals(table)

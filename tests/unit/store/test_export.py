@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from fruits_assets.commands.cli import main
 from spark_steps.errors import FruitsError
-from spark_steps.pca.model_store import save_numbers
+from spark_steps.pca.model_store import save
 from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import DriverRows, tables_of
 from spark_steps.tables.schemas import REDUCED_SCHEMA
@@ -170,7 +170,7 @@ def test_what_cannot_be_exported_is_refused_in_a_sentence(
 def test_a_store_without_reduced_features_is_refused_with_the_remedy(store: Store, tmp_path: Path) -> None:
     none = Store(str(tmp_path / "none"))
     assert "or it has no PCA model yet. Make one: fruits run" in export(none, "--npz", tmp_path / "a").stderr
-    save_numbers(model(), none.pca_models)
+    save(model(), none.pca_models)
     for kind in ("--npz", "--csv", "--parquet"):
         assert f"No photo of {none.root} has reduced features" in export(none, kind, tmp_path / "a").stderr
     assert not (tmp_path / "a").exists()
