@@ -22,6 +22,7 @@ from dagster._core.definitions.repository_definition.valid_definitions import SI
 from dagster._core.events import ASSET_EVENTS, DagsterEventBatchMetadata, generate_event_batch_id
 from dagster._core.execution.api import execute_run
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
+from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 from dagster._core.execution.plan.execute_plan import dagster_event_sequence_for_step
 from dagster._core.execution.plan.execute_step import (
     _build_data_version_tags,
@@ -58,6 +59,7 @@ _BACKFILLS = "Automation waits for backfills; there is no public way to list tho
 _ORIGIN = "A run of the command has its place on the UI's timeline and on the page of its job."
 _DATABASES = "An erasure replaces texts in every table of Dagster's SQLite databases."
 _BATCHES = "Events of thousands of folders go into the databases in one transaction."
+_OF_FOLDERS = "The metadata of thousands of folders are given to Dagster at once; each call for one would copy all."
 _STALE = "A test asks, as the UI does, which assets are unsynced."
 REASONS = {
     "dagster._check.CheckError": "An event that this Dagster cannot read is reported with its remedy.",
@@ -80,6 +82,8 @@ REASONS = {
     "dagster._core.execution.backfill.BulkActionsFilter": _BACKFILLS,
     "dagster._core.execution.backfill.BulkActionStatus": _BACKFILLS,
     "dagster._core.execution.backfill.PartitionBackfill": _BACKFILLS,
+    "dagster._core.execution.context.metadata_logging.AssetMetadataHandle": _OF_FOLDERS,
+    "dagster._core.execution.context.metadata_logging.OutputMetadataAccumulator": _OF_FOLDERS,
     "dagster._core.execution.plan.execute_plan.dagster_event_sequence_for_step": _REBUILD,
     "dagster._core.execution.plan.execute_step._build_data_version_tags": _RELAY,
     "dagster._core.execution.plan.execute_step._get_code_version": _RELAY,
