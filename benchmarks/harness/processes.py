@@ -23,6 +23,20 @@ def processes_with(mark: str | None = None) -> Iterator[int]:
                 yield int(process.name)
 
 
+def tree_of(root: int) -> list[int]:
+    """Returns the ids of a process and of all below it."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+    found = [root]
+    for process in found:
+        found += [child for child, parent in parents.items() if parent == process]
+    return found
+
+
 def is_spark_worker(process: int) -> bool:
     """Returns whether a process is one of Spark's Python workers, or the daemon that they are forked from."""
     with suppress(OSError):

@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.harness.photos import even, link_folders
+from benchmarks.harness.processes import tree_of
 from benchmarks.studies.checkouts import Checkout, checkout_option, pipeline, source_option, this_checkout, work_option
 from benchmarks.studies.store_files import is_data, table_files
 from spark_steps.features.weights import load_model
@@ -98,7 +99,7 @@ class PeakMemory:
     def sample(self, root: int) -> None:
         """Takes the present into account."""
         now: dict[str, float] = {"all": 0.0}
-        for process in _tree(root):
+        for process in tree_of(root):
             size = _pss(process)
             now["all"] += size
             kind = "java" if _is_java(process) else "command" if process == root else "workers"
@@ -106,19 +107,6 @@ class PeakMemory:
         self.mebibytes = {
             kind: max(size, self.mebibytes.get(kind, 0.0)) for kind, size in {**self.mebibytes, **now}.items()
         }
-
-
-def _tree(root: int) -> list[int]:
-    parents: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    found = [root]
-    for process in found:
-        found += [child for child, parent in parents.items() if parent == process]
-    return found
 
 
 def _pss(process: int) -> float:

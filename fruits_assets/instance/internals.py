@@ -19,9 +19,10 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.definitions.partitions.utils.base import INVALID_PARTITION_SUBSTRINGS
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.definitions.repository_definition.valid_definitions import SINGLETON_REPOSITORY_NAME
-from dagster._core.events import DagsterEventBatchMetadata, generate_event_batch_id
+from dagster._core.events import ASSET_EVENTS, DagsterEventBatchMetadata, generate_event_batch_id
 from dagster._core.execution.api import execute_run
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
+from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 from dagster._core.execution.plan.execute_plan import dagster_event_sequence_for_step
 from dagster._core.execution.plan.execute_step import (
     _build_data_version_tags,
@@ -39,6 +40,7 @@ from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata, S
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.runs.schema import RunStorageSqlMetadata
 from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -56,6 +58,8 @@ _REBUILD = "A step on a cluster is rebuilt from JSON; without it only pickles co
 _BACKFILLS = "Automation waits for backfills; there is no public way to list those that are not finished."
 _ORIGIN = "A run of the command has its place on the UI's timeline and on the page of its job."
 _DATABASES = "An erasure replaces texts in every table of Dagster's SQLite databases."
+_BATCHES = "Events of thousands of folders go into the databases in one transaction."
+_OF_FOLDERS = "The metadata of thousands of folders are given to Dagster at once; each call for one would copy all."
 _STALE = "A test asks, as the UI does, which assets are unsynced."
 REASONS = {
     "dagster._check.CheckError": "An event that this Dagster cannot read is reported with its remedy.",
@@ -71,12 +75,15 @@ REASONS = {
     "dagster._core.definitions.reconstruct.ReconstructableJob": _REBUILD,
     "dagster._core.definitions.reconstruct.ReconstructableRepository": _REBUILD,
     "dagster._core.definitions.repository_definition.valid_definitions.SINGLETON_REPOSITORY_NAME": _ORIGIN,
+    "dagster._core.events.ASSET_EVENTS": _BATCHES,
     "dagster._core.events.DagsterEventBatchMetadata": "Events of a step on a cluster are stored many at a time.",
     "dagster._core.events.generate_event_batch_id": "Events of a step on a cluster are stored many at a time.",
     "dagster._core.execution.api.execute_run": _ORIGIN,
     "dagster._core.execution.backfill.BulkActionsFilter": _BACKFILLS,
     "dagster._core.execution.backfill.BulkActionStatus": _BACKFILLS,
     "dagster._core.execution.backfill.PartitionBackfill": _BACKFILLS,
+    "dagster._core.execution.context.metadata_logging.AssetMetadataHandle": _OF_FOLDERS,
+    "dagster._core.execution.context.metadata_logging.OutputMetadataAccumulator": _OF_FOLDERS,
     "dagster._core.execution.plan.execute_plan.dagster_event_sequence_for_step": _REBUILD,
     "dagster._core.execution.plan.execute_step._build_data_version_tags": _RELAY,
     "dagster._core.execution.plan.execute_step._get_code_version": _RELAY,
@@ -90,9 +97,7 @@ REASONS = {
     "dagster._core.remote_origin.RemoteRepositoryOrigin": _ORIGIN,
     "dagster._core.storage.dagster_run.FINISHED_STATUSES": "Sensors and guards tell runs that are over from others.",
     "dagster._core.storage.dagster_run.NOT_FINISHED_STATUSES": "Nothing is dropped from under a run at work.",
-    "dagster._core.storage.event_log.SqliteEventLogStorage": (
-        "Events of thousands of folders go into the databases in one transaction."
-    ),
+    "dagster._core.storage.event_log.SqliteEventLogStorage": _BATCHES,
     "dagster._core.storage.event_log.schema.SqlEventLogStorageMetadata": _DATABASES,
     "dagster._core.storage.event_log.schema.SqlEventLogStorageTable": _DATABASES,
     "dagster._core.storage.noop_compute_log_manager.NoOpComputeLogManager": (
@@ -100,6 +105,7 @@ REASONS = {
     ),
     "dagster._core.storage.runs.schema.RunStorageSqlMetadata": _DATABASES,
     "dagster._core.storage.schedules.schema.ScheduleStorageSqlMetadata": _DATABASES,
+    "dagster._core.storage.sqlite.SQLITE_BUSY_TIMEOUT_SECONDS": _BATCHES,
     "dagster._core.storage.tags.ASSET_PARTITION_RANGE_END_TAG": _RANGES,
     "dagster._core.storage.tags.ASSET_PARTITION_RANGE_START_TAG": _RANGES,
     "dagster._core.storage.tags.PARTITION_NAME_TAG": _RANGES,

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from spark_steps.features.mobilenet import FeatureUpdate, plan_features
 from spark_steps.features.weights import MobileNetModel, load_model, make_current
 from spark_steps.pca.model import PcaSettings, fit
-from spark_steps.pca.model_store import save_numbers
+from spark_steps.pca.model_store import save
 from spark_steps.pca.reduce import plan_reduced
 from spark_steps.photos.limits import DecodeLimits
 from spark_steps.photos.listing import find_photos, list_image_folders, plan_raw_images
@@ -56,5 +56,5 @@ def write_store(
     write_features(spark, store, images, network)
     features, reduced = store.mobilenet_features, store.reduced_features
     model = fit(spark, features, network, asked or PcaSettings())
-    save_numbers(model, store.pca_models)
+    save(model, store.pca_models)
     reduced.write(plan_reduced(spark, features, reduced, features.folders(), model))
