@@ -199,7 +199,7 @@ def test_a_page_of_another_site_starts_nothing_in_the_ui(page: Page, ui: Ui) -> 
     assert registered == [*FOLDERS, "a friend"]
 
 
-def test_the_processes_of_the_ui_are_ours_and_listen_to_this_machine_alone(ui: Ui) -> None:
+def test_the_processes_of_the_ui_listen_to_this_machine_alone(ui: Ui) -> None:
     processes = psutil.Process(ui.process.pid).children(recursive=True)
     found = [one.laddr for process in processes for one in process.net_connections("inet") if one.status == "LISTEN"]
     assert ("127.0.0.1", ui.port) in found
