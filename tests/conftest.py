@@ -8,6 +8,7 @@ import os
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from tests.support.project import PROJECT, REAL_WEIGHTS, SHARED_DATA
 
 if TYPE_CHECKING:
     import dagster as dg
+    from botocore.loaders import Loader
     from pyspark.sql import SparkSession
 
     from fruits_assets.settings import Settings
@@ -61,6 +63,15 @@ def no_credentials_of_the_test_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has boto3 look for credentials anew: it keeps those of a process's first client."""
     if boto3 := sys.modules.get("boto3"):
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+        # What it says of each service is the same for all: to read that anew takes a tenth of a second for each client.
+        monkeypatch.setattr("botocore.session.create_loader", _loader)
+
+
+@cache
+def _loader(path: str | None = None) -> "Loader":
+    from botocore.loaders import create_loader
+
+    return create_loader(path)
 
 
 @pytest.fixture(autouse=True)

@@ -39,6 +39,8 @@ PATIENT = Config(
 # Without retries, for requests that are not idempotent: such a request may have been carried out though its response
 # was lost.
 NEVER_TWICE = PATIENT.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+# Seconds after each of its attempts; after the last there is none.
+_WAITS = (1, 2, 5, 10, 20, 0)
 THROTTLED = {"Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown", "TooManyRequestsException"}
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 UNKNOWN_KEY = {"InvalidClientTokenId", "InvalidAccessKeyId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
@@ -76,7 +78,7 @@ def call_at_most_once(call: Callable[[], T], look: Callable[[], T | None]) -> T:
     Raises:
         BotoCoreError: (or ClientError) The request was not carried out.
     """
-    for wait in (1, 2, 5, 10, 20, 0):
+    for wait in _WAITS:
         try:
             return call()
         except (BotoCoreError, ClientError) as error:

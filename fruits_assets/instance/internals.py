@@ -60,6 +60,7 @@ _ORIGIN = "A run of the command has its place on the UI's timeline and on the pa
 _DATABASES = "An erasure replaces texts in every table of Dagster's SQLite databases."
 _BATCHES = "Events of thousands of folders go into the databases in one transaction."
 _OF_FOLDERS = "The metadata of thousands of folders are given to Dagster at once; each call for one would copy all."
+_INTERVAL = "The runs of a backfill follow each other after seconds; Dagster waits half a minute before each."
 _STALE = "A test asks, as the UI does, which assets are unsynced."
 REASONS = {
     "dagster._check.CheckError": "An event that this Dagster cannot read is reported with its remedy.",
@@ -114,9 +115,21 @@ REASONS = {
         "The UI's webserver is started behind a guard that refuses pages of other sites."
     ),
     "dagster._cli.dev.dev_command": "The UI's webserver is started behind a guard that refuses pages of other sites.",
+    "dagster._daemon.controller.DEFAULT_DAEMON_INTERVAL_SECONDS": _INTERVAL,
+    "dagster._daemon.cli.main": _INTERVAL,
 }
 
 
 def dagster_dev() -> Any:
     """Returns the module of ``dagster dev``, which only the UI's own process imports."""
     return import_module("dagster._cli.dev")
+
+
+def daemon_controller() -> Any:
+    """Returns the module with the intervals of Dagster's daemon, which only the daemon's own process imports."""
+    return import_module("dagster._daemon.controller")
+
+
+def daemon_command() -> Any:
+    """Returns the module of ``dagster-daemon``, which only the daemon's own process imports."""
+    return import_module("dagster._daemon.cli")

@@ -1,6 +1,6 @@
-"""The Dagster UI behind a guard that refuses requests from pages of other sites.
+"""The Dagster UI behind a guard that refuses requests from pages of other sites, and with a daemon that looks often.
 
-``python -m fruits_assets.instance.ui_server dev ...`` is ``dagster dev ...`` with this guard.
+``python -m fruits_assets.instance.ui_server dev ...`` is ``dagster dev ...`` with both.
 
 Dagster's webserver has no authentication, and accepts commands from any page that is open in a browser on this
 machine: ``http://127.0.0.1:3000/graphql?query=mutation...`` in a link or a form of another site starts a run, which may
@@ -24,12 +24,14 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fruits_assets.instance.internals import dagster_dev
+from fruits_assets.instance.internals import daemon_command, daemon_controller, dagster_dev
 
 _HERE = ("127.0.0.1", "localhost", "::1")
 _REFUSAL = "Refused: this does not come from the pages of this UI. Open http://127.0.0.1 and its port in a new tab."
 _COMMANDS = "/graphql"
 _OURS = "fruits_assets.instance.ui_server"
+# Between two looks of the daemon at a backfill, whose next run starts after such a look. Dagster's own are 30.
+_SECONDS_BETWEEN_LOOKS = 5
 
 
 def is_of_another_site(headers: Mapping[str, str], path: str) -> bool:
@@ -69,14 +71,15 @@ class OwnPagesOnly:
 
 
 def dev(arguments: Sequence[str]) -> None:
-    """Runs ``dagster dev`` with this webserver in the place of Dagster's."""
+    """Runs ``dagster dev`` with this webserver and this daemon in the place of Dagster's."""
     dagster = dagster_dev()
     started = dagster.open_ipc_subprocess
 
     def start(command: Sequence[str], **options: Any) -> Any:
-        # Dagster has no setting for its webserver. Its version is locked, and a test checks that the UI refuses.
-        guarded = [*command[:2], _OURS, "webserver", *command[3:]] if "dagster_webserver" in command else command
-        return started(guarded, **options)
+        # Dagster has no setting for either. Its version is locked, and tests check that the UI refuses, and how often
+        # the daemon looks.
+        ours = {"dagster_webserver": "webserver", "dagster._daemon": "daemon"}.get(command[2])
+        return started([*command[:2], _OURS, ours, *command[3:]] if ours else command, **options)
 
     dagster.open_ipc_subprocess = start
     threading.Thread(target=_end_with_the_command, daemon=True).start()
@@ -100,5 +103,12 @@ def webserver(arguments: Sequence[str]) -> None:
     import_module("dagster_webserver.cli").main()
 
 
+def daemon(arguments: Sequence[str]) -> None:
+    """Runs Dagster's daemon, which looks at backfills every few seconds."""
+    daemon_controller().DEFAULT_DAEMON_INTERVAL_SECONDS = _SECONDS_BETWEEN_LOOKS
+    sys.argv[1:] = arguments
+    daemon_command().main()
+
+
 if __name__ == "__main__":
-    {"dev": dev, "webserver": webserver}[sys.argv[1]](sys.argv[2:])
+    {"dev": dev, "webserver": webserver, "daemon": daemon}[sys.argv[1]](sys.argv[2:])

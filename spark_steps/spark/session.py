@@ -55,8 +55,11 @@ def _java_version(java_home: Path) -> str | None:
     return match.group(1) if match else None
 
 
-def use_local_runtimes() -> None:
+def use_local_runtimes(config: Mapping[str, str] | None = None) -> None:
     """Makes Spark use its own jars, a Java 17 and this Python interpreter; call before the process's first session.
+
+    Args:
+        config: The settings of the session.
 
     Raises:
         FruitsError: ``PYTHONPATH`` has another version of a package, or this process may open too few files.
@@ -80,6 +83,7 @@ def use_local_runtimes() -> None:
     if name_user():
         _name_user_in_java(os.environ["USER"])
     connector.use_boto3_credentials_in_java()
+    connector.extend_class_path(config or {}, hadoop_version())
 
 
 def _allow_open_files() -> None:
@@ -202,7 +206,7 @@ def start_in_background(config: Mapping[str, str], java_log: Path | None = None)
         config: Settings from ``local_spark_config``.
         java_log: File for what Java and the workers would write to the terminal; an existing file is replaced.
     """
-    use_local_runtimes()
+    use_local_runtimes(config)
     if java_log is not None:
         _send_words_of_java_to(java_log)
 

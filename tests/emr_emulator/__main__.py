@@ -48,6 +48,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--log-seconds", type=float, default=300.0, help="how often logs of steps are uploaded, by the same clock"
     )
+    parser.add_argument("--executors", type=int, default=2, help="of each step, a process each")
     parser.add_argument("--without-spark", action="store_true", help="clusters have no Spark, and a master alone")
     parser.add_argument(
         "--environment", choices=("venv", "archive"), default="venv",
@@ -80,7 +81,7 @@ def main() -> None:
     clock = Clock(directory / "clock", arguments.clock_speed)
     world = World(
         endpoint, directory, new_emulator_id(), "ROOT" + secrets.token_hex(8).upper(), spark_home, stand_in,
-        arguments.startup_seconds, clock, arguments.log_seconds, not arguments.without_spark,
+        arguments.startup_seconds, clock, arguments.log_seconds, not arguments.without_spark, arguments.executors,
     )  # fmt: skip
     server.app = Application(world)
     reaper = processes.start_reaper(world.emulator, PROJECT)

@@ -33,6 +33,7 @@ class Emulator:
         stack: bool = False,
         log_seconds: float = 300.0,
         with_spark: bool = True,
+        executors: int = 2,
     ) -> "Emulator":
         """Starts an emulator and waits until it answers.
 
@@ -44,11 +45,13 @@ class Emulator:
             stack: Makes the stack of infra/fruits.yaml.
             log_seconds: How often the logs of steps are uploaded, by the emulator's clock; 300 is EMR's.
             with_spark: Without it clusters have no Spark, and of their nodes the master alone is there.
+            executors: How many processes run the tasks of a step.
         """
         directory.mkdir(parents=True, exist_ok=True)
         output, log = directory / "emulator.out", directory / "emulator.log"
         options = ["--startup-seconds", str(startup_seconds), "--clock-speed", str(clock_speed)]
         options += ["--log-seconds", str(log_seconds), *([] if with_spark else ["--without-spark"])]
+        options += ["--executors", str(executors)]
         command = [sys.executable, "-m", "tests.emr_emulator", "--directory", str(directory), *options]
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "FRUITS_"))}
         with output.open("wb") as out, log.open("wb") as err:
@@ -134,12 +137,16 @@ class Emulator:
         """Has cancelled steps stay CANCEL_PENDING, until it is turned off."""
         self._ask("hold-cancels", on=on)
 
+    def give_clusters_spark(self, on: bool) -> None:
+        """Has clusters that are created from now on have Spark, or a master alone that has none."""
+        self._ask("give-clusters-spark", on=on)
+
     def set_clock_speed(self, speed: float) -> None:
         """Runs the clock by so much faster from now on."""
         self._ask("set-clock-speed", speed=speed)
 
     def age(self, cluster: str, days: float) -> None:
-        """Moves a cluster and its instances into the past."""
+        """Moves a cluster, its instances and its steps into the past."""
         self._ask("age", cluster=cluster, days=days)
 
     def kill_step(self, step: str, what: Literal["driver", "executor", "python"], signal: int = 9) -> list[int]:

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 EMULATOR, CLUSTER, NODE, STEP = "EMR_EMULATOR", "EMR_EMULATOR_CLUSTER", "EMR_EMULATOR_NODE", "EMR_EMULATOR_STEP"
@@ -44,19 +45,31 @@ def start(
 
 def living(marks: Mapping[str, str]) -> dict[int, str]:
     """Returns the command lines of the living processes whose environment has all these marks, by process id."""
-    wanted = {f"{name}={value}".encode() for name, value in marks.items()}
-    found = {}
+    return {process_id: command for process_id, command, _ in _found(marks)}
+
+
+def counts(mark: str, marks: Mapping[str, str]) -> Counter[str]:
+    """Returns how many living processes have each value of a mark, of those that have all the other marks."""
+    return Counter(
+        environment[mark.encode()].decode() for *_, environment in _found(marks) if mark.encode() in environment
+    )
+
+
+def _found(marks: Mapping[str, str]) -> Iterator[tuple[int, str, dict[bytes, bytes]]]:
+    """Yields process id, command line and environment of the living processes with these marks."""
+    wanted = {name.encode(): value.encode() for name, value in marks.items()}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            if wanted <= set((entry / "environ").read_bytes().split(b"\0")):
+            pairs = [one.partition(b"=") for one in (entry / "environ").read_bytes().split(b"\0")]
+            environment = {name: value for name, _, value in pairs}
+            if wanted.items() <= environment.items():
                 command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
                 if command:  # A zombie has none.
-                    found[int(entry.name)] = command
+                    yield int(entry.name), command, environment
         except OSError:
             continue
-    return found
 
 
 def kill(marks: Mapping[str, str], containing: str = "", signal_number: int = signal.SIGKILL) -> list[int]:

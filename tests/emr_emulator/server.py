@@ -15,7 +15,7 @@ from tests.emr_emulator import processes
 from tests.emr_emulator.api import ElasticMapReduce
 from tests.emr_emulator.checks import ApiError
 from tests.emr_emulator.cluster.life import Cluster
-from tests.emr_emulator.cluster.world import ENDED, World, process_count
+from tests.emr_emulator.cluster.world import ENDED, World
 from tests.emr_emulator.iam.authorization import Authorization
 from tests.emr_emulator.iam.calls import Call, read_call
 from tests.emr_emulator.prices import get_products
@@ -106,8 +106,10 @@ class Application:
 
     def control_state(self) -> dict[str, Any]:
         """Tells all there is."""
+        alive = processes.counts(processes.CLUSTER, {processes.EMULATOR: self.world.emulator})
+        clusters = list(self.emr.clusters.values())
         return {
-            "clusters": {cluster.id: self._state_of(cluster) for cluster in list(self.emr.clusters.values())},
+            "clusters": {one.id: {**self._state_of(one), "processes": alive[one.id]} for one in clusters},
             "calls": dict(self.emr.calls),
             "fired": dict(self.scheduler.fired),
         }
@@ -137,7 +139,6 @@ class Application:
                     for step in cluster.steps
                 },
                 "directory": str(cluster.directory),
-                "processes": process_count(self.world, cluster.id),
             }
 
     def control_throttle(self, action: str, times: int) -> None:
@@ -164,17 +165,22 @@ class Application:
         """Has cancelled steps stay CANCEL_PENDING, until it is turned off."""
         self.world.holds_cancels = on
 
+    def control_give_clusters_spark(self, on: bool) -> None:
+        """Has new clusters have Spark, or a master alone that has none."""
+        self.world.with_spark = on
+
     def control_set_clock_speed(self, speed: float) -> None:
         """Runs the clock faster, or slower, from now on."""
         self.world.clock.set_speed(speed)
 
     def control_age(self, cluster: str, days: float) -> None:
-        """Moves a cluster and its instances into the past."""
-        found = self.emr.clusters[cluster]
-        everything: list[Any] = [found, *found.instances]
+        """Moves a cluster, its instances and its steps into the past."""
+        found, seconds = self.emr.clusters[cluster], days * 86_400
+        everything: list[Any] = [found, *found.instances, *found.steps]
         for one in everything:
-            one.created -= days * 86_400
-            one.ready, one.ended = (when and when - days * 86_400 for when in (one.ready, one.ended))
+            for name in ("created", "started", "ready", "ended"):
+                if when := getattr(one, name, None):
+                    setattr(one, name, when - seconds)
 
     def control_lose_instance(self, instance: str) -> None:
         """Loses the node with an EC2 id."""

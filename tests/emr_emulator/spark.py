@@ -187,7 +187,7 @@ def link(place: Path, target: Path) -> None:
     place.symlink_to(target)
 
 
-def spark_defaults(endpoint: str, region: str, step: str, java: str) -> str:
+def spark_defaults(endpoint: str, region: str, step: str, java: str, executors: int = 2) -> str:
     """Returns the spark-defaults.conf of a step, which stands for EMR's own.
 
     Args:
@@ -195,6 +195,7 @@ def spark_defaults(endpoint: str, region: str, step: str, java: str) -> str:
         region: Of the cluster.
         step: Its id; executors carry it as a mark.
         java: Options of driver and executors.
+        executors: How many there are, of one core each.
     """
     compiler = f"{java} -Dcom.amazonaws.sdk.disableEc2Metadata=true"
     values = {
@@ -202,7 +203,7 @@ def spark_defaults(endpoint: str, region: str, step: str, java: str) -> str:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": "768m",
         "spark.executor.memory": "768m",
-        "spark.cores.max": "2",
+        "spark.cores.max": str(executors),
         # As YARN does, which waits for 80 % of the executors; otherwise the first one to come takes all tasks.
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         "spark.dynamicAllocation.enabled": "false",

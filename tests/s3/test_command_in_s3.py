@@ -5,15 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from fruits_assets.sample_photos import write_sample
+from fruits_assets.settings import read_settings
 from spark_steps.queries.report import read_report
 from spark_steps.store.store import Store
 from spark_steps.tables.folder_table import FolderTable
 from tests.support.aws.s3_server import S3
 from tests.support.names import HOSTILE_NAMES
 from tests.support.photos import save_photo
+from tests.support.pipeline import run_pipeline
 from tests.support.project import PROJECT
 
 DEADLINE_SECONDS = 600
@@ -27,7 +30,9 @@ ROWS = {
 
 
 @pytest.mark.timeout(900)
-def test_the_command_gives_in_s3_the_rows_it_gives_in_folders(s3: S3, tmp_path: Path, network_file: Path) -> None:
+def test_the_command_gives_in_s3_the_rows_it_gives_in_folders(
+    s3: S3, tmp_path: Path, network_file: Path, instance: dg.DagsterInstance
+) -> None:
     photos = tmp_path / "photos"
     write_sample(photos, photos_per_folder=2)
     for number, name in enumerate(name for name in HOSTILE_NAMES if "\n" not in name):
@@ -35,11 +40,11 @@ def test_the_command_gives_in_s3_the_rows_it_gives_in_folders(s3: S3, tmp_path: 
     (photos / "Apple Red" / "empty.jpg").touch()
     s3.put_folder(photos, "Test")
     s3.put("weights/net.tflite", network_file.read_bytes())
-    fruits(tmp_path / "home 1", "run", "--images", str(photos), "--store", str(tmp_path / "store"),
-           "--weights", str(network_file))  # fmt: skip
+    in_folders = read_settings(images=str(photos), store=str(tmp_path / "store"), weights=str(network_file), cores="2")
+    run_pipeline(in_folders, instance, say=lambda _: None)
     in_s3 = ("--images", f"{s3.bucket}/Test", "--store", s3.bucket, "--weights", f"{s3.bucket}/weights/net.tflite")
-    fruits(tmp_path / "home 2", "run", *in_s3)
-    local, remote = Store(str(tmp_path / "store")), Store(s3.bucket)
+    fruits(tmp_path / "home", "run", *in_s3)
+    local, remote = Store(in_folders.store), Store(s3.bucket)
     for name, columns in ROWS.items():
         assert rows_of(remote.tables[name], columns) == rows_of(local.tables[name], columns)
     assert read_report(s3.bucket).photos == read_report(local.root).photos > 0
@@ -47,7 +52,7 @@ def test_the_command_gives_in_s3_the_rows_it_gives_in_folders(s3: S3, tmp_path: 
     odd = [key for key in s3.listing() if key.endswith(("/", "_SUCCESS")) or "_temporary" in key]
     assert odd == []
     before = tables_in(s3)
-    said = fruits(tmp_path / "home 2", "run", *in_s3)
+    said = fruits(tmp_path / "home", "run", *in_s3)
     assert "Nothing is new" in said
     assert tables_in(s3) == before
     python(tmp_path, SPARK_ML, s3.bucket)

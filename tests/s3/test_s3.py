@@ -1,5 +1,6 @@
 """Photos and stores in S3: as a folder on this machine, with names as hostile, by pyarrow and by Spark."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.photos.fetching import fetch
 from spark_steps.photos.limits import FetchLimits
 from spark_steps.photos.listing import count_photos, find_photos, list_image_folders
-from spark_steps.spark.connector import connector_config
+from spark_steps.spark.connector import connector_config, connector_jars, extend_class_path
 from spark_steps.spark.session import hadoop_version, local_spark_config
 from spark_steps.storage import locations
 from spark_steps.storage import s3_client as s3_module
@@ -137,12 +138,19 @@ def test_a_thousand_photos_take_a_listing_and_not_a_request_each(s3: S3) -> None
     assert find_photos(f"{s3.bucket}/Test", ["Apple"], 100).rows["Apple"].num_rows == 1100
 
 
-def test_the_connector_has_the_version_of_sparks_hadoop_and_only_where_it_is_needed(s3: S3) -> None:
+def test_the_connector_has_the_version_of_sparks_hadoop_and_only_where_it_is_needed(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
     s3_jars()
     plain = local_spark_config("2", locations=["/photos", "/store"])
     assert not [name for name in plain if "s3" in name or name == "spark.jars.packages"]
     with_s3 = local_spark_config("2", locations=["/photos", s3.bucket])
-    assert f"hadoop-aws-{hadoop_version()}.jar" in with_s3["spark.driver.extraClassPath"]
+    assert "spark.jars.packages" not in with_s3
+    monkeypatch.setenv("SPARK_DIST_CLASSPATH", "")
+    extend_class_path(plain, hadoop_version())
+    assert not os.environ["SPARK_DIST_CLASSPATH"]
+    extend_class_path(with_s3, hadoop_version())
+    assert os.environ["SPARK_DIST_CLASSPATH"] == ":".join(map(str, s3_jars()))
     assert not [value for name, value in with_s3.items() if "key" in name or value == "test"]
 
 
@@ -156,7 +164,8 @@ def test_ivy_is_asked_for_the_connector_until_all_its_jars_are_there_whole(tmp_p
         assert connector_config(hadoop_version(), tmp_path) == asked, number
         (tmp_path / Path(name).name).unlink()
         (tmp_path / Path(name).name).symlink_to(name)
-    assert connector_config(hadoop_version(), tmp_path)["spark.driver.extraClassPath"].count(str(tmp_path)) == 3
+    assert [jar.parent for jar in connector_jars(hadoop_version(), tmp_path)] == [tmp_path] * 3
+    assert connector_config(hadoop_version(), tmp_path) == {}
     assert connector_config("9.9.9", tmp_path) == {"spark.jars.packages": "org.apache.hadoop:hadoop-aws:9.9.9"}
 
 

@@ -74,12 +74,13 @@ class Terminal:
 def place(tmp_path: Path, network_file: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setenv("DAGSTER_HOME", "")
     made = Place(tmp_path, network_file)
-    write_sample(made.images, photos_per_folder=40)
     made.use({})
     return made
 
 
 def test_a_run_is_interrupted_while_it_draws_its_bar_and_the_next_one_does_the_work(place: Place) -> None:
+    # So many that the bar is drawn more than once.
+    write_sample(place.images, photos_per_folder=40)
     terminal = Terminal(place, "run")
     terminal.child.expect(BAR)
     terminal.is_interrupted()

@@ -6,32 +6,46 @@ from pathlib import Path
 
 import pytest
 
+from fruits_assets.engines import launcher
 from fruits_assets.settings import Settings, read_settings
 from tests.emr_emulator import Emulator
 from tests.support.aws.emr_runs import (
     DATA,
     SMALL,
-    clusters,
+    end_clusters,
     upload,
 )
 
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    started = Emulator.start(tmp_path_factory.mktemp("emulator"), stack=True, log_seconds=3)
+    """An emulator for the tests of a module, whose steps have one executor."""
+    started = Emulator.start(tmp_path_factory.mktemp("emulator"), stack=True, log_seconds=3, executors=1)
     yield started
     started.stop()
 
 
 @pytest.fixture(autouse=True)
-def no_cluster_left(request: pytest.FixtureRequest) -> Iterator[None]:
+def permissions_are_not_enforced(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if "aws" in request.fixturenames:
-        aws: Emulator = request.getfixturevalue("aws")
-        aws.enforce_iam(False)
-        alive = [cluster["id"] for cluster in clusters(aws) if not cluster["state"].startswith("TERMINATED")]
-        if alive:
-            aws.client("emr").terminate_job_flows(JobFlowIds=alive)
+        request.getfixturevalue("aws").enforce_iam(False)
+
+
+@pytest.fixture
+def no_other_cluster(aws: Emulator) -> Iterator[None]:
+    """No cluster but those of the test; without it, a test may take one that another test has left."""
+    end_clusters(aws)
+    yield
+    end_clusters(aws)
+
+
+@pytest.fixture
+def clusters_without_spark(aws: Emulator) -> Iterator[None]:
+    """Clusters that are there sooner, for tests that run no step of an asset."""
+    aws.give_clusters_spark(False)
+    yield
+    aws.give_clusters_spark(True)
 
 
 @pytest.fixture
@@ -39,6 +53,7 @@ def emr(aws: Emulator, photos: Path, network_file: Path, monkeypatch: pytest.Mon
     """Settings for generated photos in the data bucket, a new store there, and this process's way to the emulator."""
     for name, value in aws.environ.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(launcher, "_SECONDS_TO_RETRY", 1)
     mark = uuid.uuid4().hex[:8]
     upload(aws, photos, f"Test/{mark}")
     return read_settings(

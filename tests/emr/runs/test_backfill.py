@@ -1,5 +1,6 @@
 """A backfill from the UI, under the role that launches."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,14 @@ from tests.support.pipeline import run_pipeline
 from tests.support.small_store import contents_below, files_that_say
 from tests.support.ways_in import ALL_ASSETS as ASSET_NAMES
 from tests.support.ways_in import Place, Ui
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An emulator whose steps have two executors, as those of a cluster with two core nodes."""
+    started = Emulator.start(tmp_path_factory.mktemp("emulator"), stack=True, log_seconds=3)
+    yield started
+    started.stop()
 
 
 def check_rows(here: Store, images: str) -> None:
@@ -96,7 +105,8 @@ def test_a_backfill_from_the_ui_under_the_launcher_role_takes_one_cluster_and_le
         assert state["status"] == "COMPLETED_SUCCESS", state
         new = [cluster for cluster in clusters(aws) if cluster["id"] not in before]
         assert len(new) == 1
-        # The guard sensor runs in the daemon.
+        # The guard sensor runs in the daemon. It leaves a cluster that has been idle for less than half a minute.
+        aws.age(new[0]["id"], days=1 / 1440)
         wait_until(lambda: all(one["state"] == "TERMINATED" for one in clusters(aws) if one["id"] not in before), 240)
     finally:
         ui.stop()

@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from fruits_assets.assets import raw_images
+from fruits_assets.aws import sessions
 from fruits_assets.settings import Settings
 from spark_steps.store.store import Store
 from tests.emr_emulator import Emulator
@@ -35,7 +37,7 @@ def test_a_retry_succeeds_after_a_driver_that_was_killed_and_nothing_is_recorded
         aws.kill_step(killed[0], "driver")
 
     thread = in_background(kill)
-    result = materialize_raw_images(emr, instance)
+    result = materialize_raw_images(aws, emr, instance, keep_cluster=True)
     thread.join(10)
     assert result.success, failure_of(result)
     assert killed
@@ -45,6 +47,7 @@ def test_a_retry_succeeds_after_a_driver_that_was_killed_and_nothing_is_recorded
     assert len(Store(emr.store).raw_images.arrow(["path"])) == 4
 
 
+@pytest.mark.usefixtures("no_other_cluster")
 def test_cancelling_the_run_cancels_the_step_within_15_seconds_and_ends_the_cluster(
     aws: Emulator, emr: Settings, tmp_path: Path
 ) -> None:
@@ -72,10 +75,13 @@ def test_a_driver_that_is_killed_again_and_again_is_told_as_most_often_for_memor
     aws: Emulator, emr: Settings, instance: dg.DagsterInstance
 ) -> None:
     in_background(lambda: aws.kill_step(running_step(aws), "driver"))
-    told = failure_of(materialize_raw_images(emr.model_copy(update={"step_retries": 0}), instance))
+    told = failure_of(
+        materialize_raw_images(aws, emr.model_copy(update={"step_retries": 0}), instance, keep_cluster=True)
+    )
     assert "it was killed (exit code 137), most often for memory" in told
 
 
+@pytest.mark.usefixtures("no_other_cluster")
 def test_a_cluster_that_is_terminated_under_way_is_told_and_not_made_again(
     aws: Emulator, emr: Settings, instance: dg.DagsterInstance
 ) -> None:
@@ -86,12 +92,13 @@ def test_a_cluster_that_is_terminated_under_way_is_told_and_not_made_again(
         aws.client("emr").terminate_job_flows(JobFlowIds=[clusters(aws)[-1]["id"]])
 
     in_background(terminate)
-    told = failure_of(materialize_raw_images(emr, instance))
+    told = failure_of(materialize_raw_images(aws, emr, instance))
     assert "the cluster was terminated while the step was under way" in told
     assert len(clusters(aws)) == before + 1
     assert not instance.fetch_materializations(raw_images.key, limit=10).records
 
 
+@pytest.mark.usefixtures("no_other_cluster")
 def test_a_cluster_lost_with_its_master_is_replaced_by_another_for_the_retry(
     aws: Emulator, emr: Settings, instance: dg.DagsterInstance
 ) -> None:
@@ -101,19 +108,26 @@ def test_a_cluster_lost_with_its_master_is_replaced_by_another_for_the_retry(
 
     in_background(lose)
     before = len(clusters(aws))
-    result = materialize_raw_images(emr, instance)
+    result = materialize_raw_images(aws, emr, instance)
     assert result.success, failure_of(result)
     assert len(clusters(aws)) == before + 2
     assert len(instance.fetch_materializations(raw_images.key, limit=10).records) == 1
 
 
-def test_a_step_outlives_throttling_and_a_creation_that_is_throttled_for_good_says_so(
-    aws: Emulator, emr: Settings, instance: dg.DagsterInstance
+@pytest.mark.usefixtures("no_other_cluster")
+def test_a_creation_that_is_throttled_for_good_says_so(
+    aws: Emulator, emr: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sessions, "_WAITS", (0.1, 0.1, 0))
+    calls = aws.state()["calls"].get("elasticmapreduce:RunJobFlow", 0)
     aws.throttle("RunJobFlow", 1000)
-    told = failure_of(materialize_raw_images(emr, instance))
-    assert "AWS throttled every attempt to create a cluster" in told
+    told = failure_of(materialize_raw_images(aws, emr, instance))
     aws.throttle("RunJobFlow", 0)
+    assert "AWS throttled every attempt to create a cluster" in told
+    assert aws.state()["calls"]["elasticmapreduce:RunJobFlow"] == calls + 3
+
+
+def test_a_step_outlives_throttling(aws: Emulator, emr: Settings, instance: dg.DagsterInstance) -> None:
     aws.throttle("DescribeStep", 4)
-    result = materialize_raw_images(emr, instance)
+    result = materialize_raw_images(aws, emr, instance, keep_cluster=True)
     assert result.success, failure_of(result)

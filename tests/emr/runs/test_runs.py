@@ -31,6 +31,7 @@ from tests.support.small_store import make_photos, write_photos, write_rows
 from tests.support.ways_in import BIN
 
 
+@pytest.mark.usefixtures("no_other_cluster")
 def test_fruits_run_takes_one_cluster_for_its_three_runs_and_ends_it(
     aws: Emulator, emr: Settings, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,10 +70,11 @@ def test_a_module_that_is_not_on_the_cluster_is_named(
     import spark_steps
 
     monkeypatch.setattr("fruits_assets.engines.staging._PACKAGES", (spark_steps,))
-    told = failure_of(materialize_raw_images(emr, instance))
+    told = failure_of(materialize_raw_images(aws, emr, instance, keep_cluster=True))
     assert "an import failed on the cluster: fruits_assets is not there" in told
 
 
+@pytest.mark.usefixtures("no_other_cluster", "clusters_without_spark")
 def test_two_runs_that_start_together_take_one_cluster(aws: Emulator, emr: Settings) -> None:
     before = len(clusters(aws))
     taken: list[str] = []
@@ -92,15 +94,17 @@ def test_two_runs_that_start_together_take_one_cluster(aws: Emulator, emr: Setti
     assert len(clusters(aws)) == before + 1
 
 
+@pytest.mark.usefixtures("no_other_cluster")
 def test_a_budget_that_does_not_fit_refuses_before_any_cluster_exists(
     aws: Emulator, emr: Settings, instance: dg.DagsterInstance
 ) -> None:
     before = len(clusters(aws))
-    told = failure_of(materialize_raw_images(emr.model_copy(update={"budget_eur": 0.5}), instance))
+    told = failure_of(materialize_raw_images(aws, emr.model_copy(update={"budget_eur": 0.5}), instance))
     assert "No cluster is created: the budget of 0.50 EUR" in told
     assert len(clusters(aws)) == before
 
 
+@pytest.mark.usefixtures("no_other_cluster", "clusters_without_spark")
 def test_of_two_stacks_that_look_at_the_budget_at_the_same_moment_one_ends_its_cluster_again(
     aws: Emulator, emr: Settings
 ) -> None:
@@ -125,12 +129,15 @@ def test_of_two_stacks_that_look_at_the_budget_at_the_same_moment_one_ends_its_c
     assert not new["colleagues"]["state"].startswith("TERMINAT")
 
 
+@pytest.mark.usefixtures("no_other_cluster")
 def test_a_bucket_outside_the_eu_is_refused_before_data_moves(
     aws: Emulator, emr: Settings, instance: dg.DagsterInstance
 ) -> None:
     aws.client("s3", "us-east-1").create_bucket(Bucket="photos-in-virginia")
     before = len(clusters(aws))
-    told = failure_of(materialize_raw_images(emr.model_copy(update={"images": "s3://photos-in-virginia/a"}), instance))
+    told = failure_of(
+        materialize_raw_images(aws, emr.model_copy(update={"images": "s3://photos-in-virginia/a"}), instance)
+    )
     assert "photos-in-virginia" in told
     assert "us-east-1" in told
     assert len(clusters(aws)) == before

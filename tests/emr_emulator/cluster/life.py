@@ -156,7 +156,9 @@ class Cluster(Nodes):
         directory = self.directory / "steps" / step.id
         (directory / "conf").mkdir(parents=True)
         (directory / "conf" / "spark-defaults.conf").write_text(
-            spark_defaults(self.world.endpoint, self.region, step.id, java_options(self.world.spark_home))
+            spark_defaults(
+                self.world.endpoint, self.region, step.id, java_options(self.world.spark_home), self.world.executors
+            )
         )
         node = next(one for one in self.instances if one.role == "MASTER")
         # One path for driver and executors, as they have one machine: that of the master's own environment.

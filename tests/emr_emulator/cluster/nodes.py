@@ -90,7 +90,7 @@ class Nodes(ClusterState):
             elif time.monotonic() > until or process.poll() is not None:
                 raise RuntimeError(f"Spark's master did not start: {output.read_text(errors='replace')[-1000:]}")
             time.sleep(0.05)
-        for worker in range(2):
+        for worker in range(self.world.executors):
             cores = self.living_instances("CORE") or [node]
             self._start_worker(cores[min(worker, len(cores) - 1)])
 
@@ -108,7 +108,7 @@ class Nodes(ClusterState):
 
     def _bootstrap(self) -> None:
         """Runs every bootstrap action on every emulated node, as EMR does before Spark's applications."""
-        cores = self.living_instances("CORE")[:2] if self.world.with_spark else []
+        cores = self.living_instances("CORE")[: self.world.executors] if self.world.with_spark else []
         nodes = [*self.living_instances("MASTER")[:1], *cores]
         for number, action in enumerate(self.request.get("BootstrapActions", []), start=1):
             for node in nodes:

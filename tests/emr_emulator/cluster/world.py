@@ -67,6 +67,8 @@ class World:
     clock: Clock
     log_seconds: float = 300.0
     with_spark: bool = True
+    # Of each step, and so many workers has a cluster.
+    executors: int = 2
     # Spot instances that a cluster can have.
     spot_capacity: int = 1_000
     # Cancelled steps go on until it is false again.
@@ -163,11 +165,6 @@ def _group_of(fleet: dict[str, Any]) -> dict[str, Any]:
         "Market": "SPOT" if spot else "ON_DEMAND",
         "SpotSpecification": fleet.get("LaunchSpecifications", {}).get("SpotSpecification", {}),
     }
-
-
-def process_count(world: World, cluster: str) -> int:
-    """Returns how many processes of a cluster are alive."""
-    return len(processes.living({processes.EMULATOR: world.emulator, processes.CLUSTER: cluster}))
 
 
 def end_everything(world: World) -> None:

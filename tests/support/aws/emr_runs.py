@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from fruits_assets.assets import raw_images
+from fruits_assets.engines.launcher import KEEP_CLUSTER_TAG
 from fruits_assets.instance.partitions import IMAGE_FOLDERS
 from fruits_assets.resources import emr_resources
 from fruits_assets.settings import Settings
@@ -56,15 +57,33 @@ def wait_until(condition: Callable[[], Any], seconds: float = 120) -> Any:
     raise AssertionError("it did not come to that in time")
 
 
-def materialize_raw_images(settings: Settings, instance: dg.DagsterInstance, folder: str = "Banana") -> Any:
-    instance.add_dynamic_partitions(IMAGE_FOLDERS, [folder])
-    return dg.materialize(
+def end_clusters(aws: Emulator) -> None:
+    """Ends every cluster, and waits until EMR lists none that could get another step."""
+
+    def alive() -> list[str]:
+        return [cluster["id"] for cluster in clusters(aws) if not cluster["state"].startswith("TERMINAT")]
+
+    if there := alive():
+        aws.client("emr").terminate_job_flows(JobFlowIds=there)
+        wait_until(lambda: not alive())
+
+
+def materialize_raw_images(
+    aws: Emulator, settings: Settings, instance: dg.DagsterInstance, keep_cluster: bool = False
+) -> Any:
+    """Runs the asset for a folder, on a cluster that ends with the run unless it is kept for another."""
+    instance.add_dynamic_partitions(IMAGE_FOLDERS, ["Banana"])
+    result = dg.materialize(
         [raw_images],
         instance=instance,
         resources=emr_resources(settings),
-        partition_key=folder,
+        partition_key="Banana",
+        tags={KEEP_CLUSTER_TAG: "true"} if keep_cluster else {},
         raise_on_error=False,
     )
+    # The process of a step ends a moment after its last event; the next test waits for a step of its own.
+    wait_until(lambda: not any(step["state"] == "RUNNING" for step in steps(aws)))
+    return result
 
 
 def failure_of(result: Any) -> str:
