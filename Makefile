@@ -14,6 +14,8 @@ setup: .venv/.locked
 	@test -x "$$(command -v $(UV))" || ($(PYTHON) -m venv .uv && .uv/bin/python -m pip install --quiet uv)
 	$(UV) sync --locked --quiet
 	.venv/bin/python -m spark_steps.spark.class_archive_training
+	@# Writes the bytecode of what fruits run imports: it may be run where PYTHONDONTWRITEBYTECODE is set.
+	.venv/bin/python -c "import fruits_assets.definitions, fruits_assets.jobs.pipeline"
 	@touch $@
 
 run: setup
