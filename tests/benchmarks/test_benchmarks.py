@@ -43,6 +43,7 @@ def results_of(*runs: Run) -> Results:
     return Results(machine, {}, {"photos": "generated", "weights": "random", "mode": "full"}, list(runs))
 
 
+@pytest.mark.timeout(900)
 def test_the_small_mode_measures_ours_and_others_whose_results_agree_and_writes_table_numbers_and_chart(
     tmp_path: Path, network_file: Path
 ) -> None:
