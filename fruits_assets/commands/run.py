@@ -19,7 +19,14 @@ from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.interrupts import INTERRUPTS
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
-from spark_steps.features.weights import IMAGENET, check_source, current_model, download_imagenet, has_current_model
+from spark_steps.features.weights import (
+    IMAGENET,
+    check_source,
+    convert_in_background,
+    current_model,
+    download_imagenet,
+    has_current_model,
+)
 from spark_steps.photos.listing import check_images_root
 from spark_steps.spark.other_installations import not_followed
 from spark_steps.spark.session import start_in_background
@@ -144,11 +151,12 @@ def _report(line: str) -> None:
 
 
 def _spark_starter(settings: Settings, home: Path) -> Callable[[], None]:
-    """Returns a function that starts Spark in the background when it is called for the first time."""
+    """Returns a function that starts Spark, and converts weights, in the background when it is called first."""
 
     @cache
     def start() -> None:
         if settings.deployment == "local":
+            convert_in_background(settings.weights, Store(settings.store).mobilenet_models)
             start_in_background(settings.spark_config, home / "storage" / "spark.err")
 
     return start
@@ -199,12 +207,13 @@ def demo_command(weights: str | None) -> None:
     settings = read_settings(images=str(images), store=str(store), weights=weights)
     if settings.weights is not None:
         check_source(settings.weights)
-    count = write_sample(images)
-    click.echo(f"{count} generated photos in {images}", err=True)
-    if settings.weights is None:
+    else:
         settings = read_settings(
             images=str(images), store=str(store), weights=_weights_for_demonstration(Store(settings.store))
         )
+    convert_in_background(settings.weights, Store(settings.store).mobilenet_models)
+    count = write_sample(images)
+    click.echo(f"{count} generated photos in {images}", err=True)
     _run_and_report(settings, yes=True)
 
 

@@ -3,12 +3,15 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pyarrow import fs
@@ -21,9 +24,12 @@ FEATURES = 1280
 IMAGENET = "imagenet"
 # The file that keras.applications.MobileNetV2(weights="imagenet", include_top=False) downloads.
 IMAGENET_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+_IMAGENET_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{IMAGENET_FILE}"
+_DOWNLOAD_TIMEOUT_SECONDS = 30
 RANDOM_PREFIX = "random:"
 _CURRENT = "current.json"
 _FILE_SUFFIXES = (".h5", ".keras", ".tflite")
+_CONVERSION = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ def load_model(source: str, cache: str) -> MobileNetModel:
     """Returns the model of a weights source, from the cache if it was converted before.
 
     Args:
-        source: ``imagenet`` (Keras' own download), a path or URI of an .h5, .keras or .tflite file, or
+        source: ``imagenet`` (those of Keras), a path or URI of an .h5, .keras or .tflite file, or
             ``random:<seed>``.
         cache: Directory of the converted models, a normalised location.
 
@@ -56,7 +62,7 @@ def load_model(source: str, cache: str) -> MobileNetModel:
             features for 224 x 224 photos.
     """
     check_source(source)
-    with tempfile.TemporaryDirectory(prefix="fruits-weights-") as scratch:
+    with _CONVERSION, TemporaryDirectory(prefix="fruits-weights-") as scratch:
         if source.startswith(RANDOM_PREFIX):
             weights = source
         else:
@@ -95,6 +101,24 @@ def model_for_next(source: str | None, cache: str) -> MobileNetModel:
     if source is None and has_current_model(cache):
         return current_model(cache)
     return load_model(source or IMAGENET, cache)
+
+
+def convert_in_background(source: str | None, cache: str) -> None:
+    """Starts ``model_for_next`` in a background thread, and returns at once.
+
+    The conversion takes as long as the start of Spark. Whoever loads the model meanwhile waits for it. An error is
+    ignored here; it is raised again when the model is loaded.
+
+    Args:
+        source: As in ``model_for_next``.
+        cache: Directory of the converted models, a normalised location.
+    """
+
+    def convert() -> None:
+        with suppress(Exception):
+            model_for_next(source, cache)
+
+    threading.Thread(target=convert, name="conversion of the weights", daemon=True).start()
 
 
 def replaced_network(source: str, cache: str) -> str | None:
@@ -228,15 +252,39 @@ def _local_copy(source: str, scratch: Path) -> str:
 
 
 def download_imagenet() -> str:
-    """Returns the file of the ImageNet weights; Keras downloads it if it is not on this machine yet.
+    """Returns the file of the ImageNet weights, and downloads it if it is not on this machine yet.
+
+    Keras would do so too, but after the import of TensorFlow, which takes seconds, and it writes to the final name of
+    the file as it downloads it, where another process would take the part for the whole.
 
     Raises:
         FruitsError: The file cannot be downloaded; the message has the remedy.
     """
     kept = _imagenet_file()
     if not kept.exists():
-        _run_keras(["download", str(kept)])
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=kept.parent) as scratch:
+                _download(_IMAGENET_URL, Path(scratch) / kept.name).replace(kept)
+        except OSError as error:
+            raise FruitsError(
+                f"The ImageNet weights cannot be downloaded ({error}). Bring {IMAGENET_FILE} from a machine that can, "
+                "and give its path as weights; random:0 are weights to try things with, whose features mean nothing."
+            ) from error
     return str(kept)
+
+
+def _download(url: str, target: Path) -> Path:
+    # Imported here: it takes a twentieth of a second, and nearly no command downloads.
+    from urllib.request import urlopen
+
+    # Without a timeout a firewall that drops packets makes the download hang for ever.
+    with urlopen(url, timeout=_DOWNLOAD_TIMEOUT_SECONDS) as answer, target.open("wb") as file:  # noqa: S310
+        shutil.copyfileobj(answer, file)
+        wanted = int(answer.headers.get("Content-Length", file.tell()))
+        if file.tell() != wanted:
+            raise OSError(f"the connection ended after {file.tell()} of {wanted} bytes")
+    return target
 
 
 def _imagenet_file() -> Path:
@@ -250,7 +298,7 @@ def _convert(weights: str, source: str, scratch: Path) -> tuple[bytes, str]:
         _check_flatbuffer(flatbuffer, source)
         return flatbuffer, _sha256(flatbuffer)
     target = scratch / "model.tflite"
-    result = _run_keras(["convert", weights, str(target), source])
+    result = _run_keras([weights, str(target), source])
     flatbuffer = target.read_bytes()
     _check_flatbuffer(flatbuffer, source)
     return flatbuffer, str(result["weights_sha256"])

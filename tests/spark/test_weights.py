@@ -3,7 +3,11 @@
 import hashlib
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +120,58 @@ def test_imagenet_weights_that_keras_has_kept_are_found_without_tensorflow(
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setattr(sys, "executable", "/there/is/no/python")
     assert load_model("imagenet", str(cache)).fingerprint == converted.fingerprint
+
+
+@contextmanager
+def serving(answer: bytes, length: int) -> Iterator[str]:
+    """A server that promises so many bytes, sends the answer and hangs up."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if answer else 404)
+            self.send_header("Content-Length", str(length))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/weights.h5"
+        server.shutdown()
+
+
+def test_imagenet_weights_appear_whole_or_the_remedy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    for answer, length, told in [(b"part", 9, "ended after 4 of 9 bytes"), (b"", 0, "404")]:
+        with serving(answer, length) as url:
+            monkeypatch.setattr(weights, "_IMAGENET_URL", url)
+            with pytest.raises(FruitsError, match=rf"{told}.*Bring {weights.IMAGENET_FILE} from a machine that can"):
+                weights.download_imagenet()
+        assert list((tmp_path / "models").iterdir()) == []
+    with serving(b"weights", 7) as url:
+        monkeypatch.setattr(weights, "_IMAGENET_URL", url)
+        assert Path(weights.download_imagenet()).read_bytes() == b"weights"
+    # The server is gone, and the file is there.
+    assert weights.download_imagenet() == str(tmp_path / "models" / weights.IMAGENET_FILE)
+
+
+def test_who_loads_a_model_waits_for_its_conversion_in_the_background(
+    network_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted: list[str] = []
+    convert, begun = weights._convert, threading.Event()
+
+    def counted(weights_file: str, source: str, scratch: Path) -> tuple[bytes, str]:
+        converted.append(source)
+        begun.set()
+        return convert(weights_file, source, scratch)
+
+    monkeypatch.setattr(weights, "_convert", counted)
+    weights.convert_in_background(str(network_file), str(tmp_path))
+    assert begun.wait(60)
+    assert load_model(str(network_file), str(tmp_path)).source == str(network_file)
+    assert converted == [str(network_file)]
 
 
 def test_a_store_keeps_its_network_and_a_new_one_takes_imagenet_before_any_work(
