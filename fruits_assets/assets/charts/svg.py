@@ -1,6 +1,7 @@
 """The parts of a chart as SVG: axes with a grid, and texts, whose characters are drawn by the fonts of the viewer.
 
-SVG is a text, so a chart needs no drawing library: the import of matplotlib and its drawing took two seconds of a run.
+SVG is a text, so these few charts need no library. The import of matplotlib and its drawing took two seconds of a run.
+Pygal 3.1 takes 0.4 seconds, and its pictures name a script on a foreign server. Svgwrite and drawsvg have no axes.
 """
 
 import html
