@@ -66,5 +66,6 @@ def test_a_file_without_totals_in_its_footer_gives_the_same_from_its_rows(table:
             assert FOOTER_KEY.encode() in (pq.read_metadata(f"{table.root}/{file.path}").metadata or {})
             with table.reading(file) as opened:
                 kept, read = read_totals(opened), read_totals(pq.ParquetFile(plain))
-            assert replace(read, sum=None) == replace(kept, sum=None)
+            # The limit of pixels is in no column.
+            assert replace(read, sum=None) == replace(kept, sum=None, max_pixels=frozenset())
             assert read.sum == pytest.approx(kept.sum, rel=1e-12)

@@ -47,13 +47,18 @@ def write_features(
 
 
 def write_store(
-    spark: SparkSession, store: Store, images: Path | str, weights: Path | str, asked: PcaSettings | None = None
+    spark: SparkSession,
+    store: Store,
+    images: Path | str,
+    weights: Path | str,
+    asked: PcaSettings | None = None,
+    limits: DecodeLimits = LIMITS,
 ) -> None:
-    """Makes all tables of a store, and its PCA model but for the form of Spark ML, as a run does."""
+    """Makes all tables of a store, and its PCA model, as a run does."""
     network = load_model(str(weights), store.mobilenet_models)
     make_current(network, store.mobilenet_models)
     write_raw_images(store, images)
-    write_features(spark, store, images, network)
+    write_features(spark, store, images, network, limits=limits)
     features, reduced = store.mobilenet_features, store.reduced_features
     model = fit(spark, features, network, asked or PcaSettings())
     save(model, store.pca_models)
