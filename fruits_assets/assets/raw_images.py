@@ -17,7 +17,8 @@ from spark_steps.store.summaries import REJECTED_SHOWN
 from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA
 
 
-@dg.asset(**folder_table("raw_images", RAW_IMAGES_SCHEMA))
+# Before mobilenet_model: in a new store the weights are converted in the background meanwhile.
+@dg.asset(**folder_table("raw_images", RAW_IMAGES_SCHEMA), op_tags={"dagster/priority": "1"})
 @reports_failures
 def raw_images(
     context: dg.AssetExecutionContext,
