@@ -21,8 +21,7 @@ setup: .venv/.locked
 run: setup
 	.venv/bin/fruits demo
 
-# Files, not tests, are shared out: their fixtures take longer than most tests. Where tests wait for clusters and browsers,
-# a third process computes meanwhile.
+# Files, not tests, are shared out: their fixtures take longer than most tests.
 PYTEST := .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
 # Browsers, servers and processes may be late on a busy machine: their tests have more time, are run once more, and the summary
 # names those.
@@ -46,8 +45,8 @@ test-spark: setup connectors
 	$(PYTEST) tests/spark tests/store tests/dagster tests/erasure
 
 test-services: setup connectors
-	@echo "== Stage: emr, ui, benchmarks, s3 =="
-	$(PYTEST) -n 3 $(RERUNS) tests/emr tests/ui tests/benchmarks tests/s3
+	@echo "== Stage: benchmarks, ui, emr, s3 =="
+	$(PYTEST) $(RERUNS) tests/benchmarks tests/ui tests/emr tests/s3
 
 # Each of them alone.
 test-emr test-s3 test-ui test-benchmarks: setup connectors
