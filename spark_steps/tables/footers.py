@@ -53,3 +53,8 @@ def remember(table: FolderTable, file: DataFile, opened: pq.ParquetFile) -> Tota
 def folder_totals(table: FolderTable) -> dict[str, Totals]:
     """Returns the totals of each folder of a table."""
     return table.while_unchanged(lambda: table_totals(table, files_by_folder(table)))
+
+
+def max_pixels_of(table: FolderTable, files: Sequence[DataFile]) -> frozenset[int]:
+    """Returns the limits under which the photos of some files were decoded, for a file that takes their rows over."""
+    return sum_of(_of_file(table, file) for file in files).max_pixels

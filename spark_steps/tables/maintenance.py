@@ -15,9 +15,8 @@ import pyarrow as pa
 from spark_steps.storage import locations
 from spark_steps.tables.deferred_rows import write_file
 from spark_steps.tables.folder_table import DataFile, FolderTable, TableChange, TableChangedError
-from spark_steps.tables.footers import table_totals
+from spark_steps.tables.footers import max_pixels_of
 from spark_steps.tables.schemas import by_folder
-from spark_steps.tables.totals import sum_of
 
 # No task takes that long: an uncommitted file of this age was left by a killed process.
 LEFT_OVER_AFTER = timedelta(days=1)
@@ -78,8 +77,8 @@ def compact(table: FolderTable, files: Iterable[DataFile], about: Mapping[str, s
 
     folder = merged[0].folder
     try:
-        limits = sum_of(table_totals(table, {folder: merged}).values()).max_pixels
-        new = write_file(table.root, folder, chain.from_iterable(map(rows, merged)), max_pixels=limits)
+        every = chain.from_iterable(map(rows, merged))
+        new = write_file(table.root, folder, every, max_pixels=max_pixels_of(table, merged))
         change = TableChange(base, None, merged, frozenset([folder]), kept=new.rows)
         table.commit([new], change, {**about, "change": "compact"})
     except TableChangedError:

@@ -16,9 +16,8 @@ from spark_steps.storage import locations
 from spark_steps.storage.parallel import for_each
 from spark_steps.tables.deferred_rows import write_file
 from spark_steps.tables.folder_table import DamagedFileError, DataFile, FolderTable, TableChange, TableChangedError
-from spark_steps.tables.footers import table_totals
+from spark_steps.tables.footers import max_pixels_of
 from spark_steps.tables.maintenance import delete_uncommitted, uncommitted_files
-from spark_steps.tables.totals import sum_of
 
 _NAME = "part-erasing"
 # Each task of a write finishes a file every few minutes.
@@ -176,8 +175,8 @@ def _remove_rows(table: FolderTable, doomed: RowPredicate) -> None:
         first = next(parts, None)
         if first is None:
             return []
-        limits = sum_of(table_totals(table, {file.folder: [file]}).values()).max_pixels
-        return [write_file(table.root, file.folder, chain([first], parts), _NAME, limits)]
+        every = chain([first], parts)
+        return [write_file(table.root, file.folder, every, _NAME, max_pixels_of(table, [file]))]
 
     with locations.translate_errors(table.root):
         written = [new for some in for_each(rewrite, files, _MOST_FILES_AT_A_TIME) for new in some]
