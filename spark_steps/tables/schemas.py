@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 from spark_steps.tables.snapshots import DataFile
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
 FOLDER = "folder"
