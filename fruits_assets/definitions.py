@@ -5,9 +5,10 @@ import dagster as dg
 from fruits_assets.assets import ALL_ASSETS
 from fruits_assets.assets.checks import ALL_CHECKS
 from fruits_assets.automation.sensors import automation_sensors, killed_runs_sensor
-from fruits_assets.engines.guards import cluster_guard_sensor
+from fruits_assets.engines.guards import guard_sensor
+from fruits_assets.engines.registry import LOCAL
 from fruits_assets.jobs.jobs import ALL_JOBS
-from fruits_assets.resources import RESOURCES
+from fruits_assets.resources import resources_of
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.progress import PROGRESS_LOGGER, progress_logger
 
@@ -21,10 +22,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         sensors=[
             *automation_sensors(settings),
             killed_runs_sensor,
-            *([cluster_guard_sensor] if settings.deployment == "emr" else []),
+            *([] if settings.deployment == LOCAL else [guard_sensor]),
         ],
         resources={
-            **RESOURCES[settings.deployment](settings),
+            **resources_of(settings),
             # For whole_pipeline: its stages are runs of jobs with the settings in its run configuration.
             "definitions_for": dg.ResourceDefinition.hardcoded_resource(build_definitions),
         },

@@ -8,9 +8,11 @@ from pyspark.sql import SparkSession
 
 from fruits_assets.assets.io_managers import FolderTableIOManager, MobileNetModelIOManager, PcaModelIOManager
 from fruits_assets.aws.sessions import s3_resource
-from fruits_assets.engines.launcher import emr_step_launcher
+from fruits_assets.engines.launcher import launcher_resource
+from fruits_assets.engines.registry import LOCAL, entry_of
 from fruits_assets.jobs.jobs import ALL_JOBS
-from fruits_assets.money.costs import ClusterCostModel, CostModel
+from fruits_assets.money.costs import CostModel
+from fruits_assets.money.models import model_of_this_step
 from fruits_assets.settings import Settings
 from spark_steps.environment import export
 from spark_steps.spark.session import SESSION_CONFIG, use_local_runtimes
@@ -30,18 +32,19 @@ class LocalPySparkResource(LazyPySparkResource):
 
 
 def local_resources(settings: Settings) -> dict[str, Any]:
-    """Returns the resources for Spark on this machine; a step launcher sends steps to a cluster, and there is none."""
+    """Returns the resources for Spark on this machine; a step launcher sends steps elsewhere, and there is none."""
     pyspark = LocalPySparkResource(spark_config=settings.spark_config)
     return {**_resources(settings, pyspark), "pyspark_step_launcher": dg.ResourceDefinition.none_resource()}
 
 
-def emr_resources(settings: Settings) -> dict[str, Any]:
-    """Returns the resources for steps on EMR, in the launching process and on the cluster alike."""
-    # On the cluster spark-submit has said everything about the session; in the launching process none is started.
+def remote_resources(settings: Settings) -> dict[str, Any]:
+    """Returns the resources for steps that run elsewhere, in the launching process and there alike."""
+    # There spark-submit has said everything about the session; in the launching process none is started.
     pyspark = LazyPySparkResource(spark_config=SESSION_CONFIG)
+    make_launcher = entry_of(settings.deployment).make_launcher
     return {
         **_resources(settings, pyspark),
-        "pyspark_step_launcher": emr_step_launcher(settings, [job.name for job in ALL_JOBS]),
+        "pyspark_step_launcher": launcher_resource(make_launcher, settings, [job.name for job in ALL_JOBS]),
     }
 
 
@@ -50,7 +53,7 @@ def _resources(settings: Settings, pyspark: LazyPySparkResource) -> dict[str, An
     export("FRUITS_REGION", settings.region)
     parallel.set_files_at_a_time(settings.files_at_a_time)
     store = Store(settings.store)
-    costs = ClusterCostModel.of_this_step() or CostModel.of(settings)
+    costs = model_of_this_step() or CostModel.of(settings)
     return {
         "settings": dg.ResourceDefinition.hardcoded_resource(settings),
         "store": dg.ResourceDefinition.hardcoded_resource(store),
@@ -63,4 +66,6 @@ def _resources(settings: Settings, pyspark: LazyPySparkResource) -> dict[str, An
     }
 
 
-RESOURCES = {"local": local_resources, "emr": emr_resources}
+def resources_of(settings: Settings) -> dict[str, Any]:
+    """Returns the resources of the settings' deployment."""
+    return local_resources(settings) if settings.deployment == LOCAL else remote_resources(settings)

@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     )
 
     # Where the steps run
-    deployment: Literal["local", "emr"] = Field("local", description="Where the steps run.")
+    deployment: Literal["local", "emr", "emr-serverless"] = Field("local", description="Where the steps run.")
 
     # Photos
     images: Place = Field(
@@ -163,6 +163,9 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("FRUITS_MAX_CORE_NODES", "FRUITS_CORE_NODES_MOST"),
         description="Core nodes that managed scaling may reach.",
     )
+    max_executors: int = Field(
+        4, ge=1, le=32, description="Executors that a job of EMR Serverless may have; Spark's own limit is none."
+    )
     spot: bool = Field(False, description="Spot instances for the core nodes; never for the master.")
     provisioning_minutes: int = Field(
         10,
@@ -210,11 +213,12 @@ class Settings(BaseSettings):
     def _consistent(self) -> "Settings":
         if self.max_core_nodes < self.core_nodes:
             raise ValueError(f"max_core_nodes ({self.max_core_nodes}) is less than core_nodes ({self.core_nodes}).")
-        if self.deployment == "emr":
+        if self.deployment != "local":
             for name, location in (("images", self.images), ("store", self.store)):
                 if not location.startswith("s3://"):
                     raise ValueError(
-                        f"FRUITS_DEPLOYMENT is emr, and {name} is {location}, which a cluster cannot reach. Give "
+                        f"FRUITS_DEPLOYMENT is {self.deployment}, and {name} is {location}, which "
+                        f"{'a cluster' if self.deployment == 'emr' else 'a job there'} cannot reach. Give "
                         f"FRUITS_{name.upper()}=s3://bucket/prefix, as fruits deploy prints the buckets, or "
                         "FRUITS_DEPLOYMENT=local."
                     )

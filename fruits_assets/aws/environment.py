@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from fruits_assets.aws import standalone_python
 from fruits_assets.aws.sessions import object_exists, read_object, translate_errors
 from spark_steps.errors import FruitsError
 
@@ -28,6 +29,7 @@ BOOTSTRAP = PROJECT / "infra" / "bootstrap.sh"
 PYTHON = "3.11"
 # EMR 7 is Amazon Linux 2023, glibc 2.34, on x86_64.
 PLATFORM = "x86_64-manylinux_2_28"
+_UV_PLATFORM = "linux-x86_64-gnu"
 # Where the nodes unpack it, in infra/bootstrap.sh.
 ENVIRONMENT_PYTHON = "/opt/fruits/environment/bin/python"
 SITE_PACKAGES = f"/opt/fruits/environment/lib/python{PYTHON}/site-packages"
@@ -51,12 +53,14 @@ class Environment:
         bootstrap: Key of the script that unpacks the archive.
         python: Minor version of Python, such as ``3.11``.
         packages: Versions, by package name.
+        standalone: Key of the archive that has an interpreter too; empty where none was made.
     """
 
     archive: str
     bootstrap: str
     python: str
     packages: Mapping[str, str]
+    standalone: str = ""
 
 
 def find_uv() -> str:
@@ -89,15 +93,19 @@ def packages_of(requirements: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", requirements, flags=re.MULTILINE))
 
 
-def build_archive(requirements: str, archive: Path) -> None:
+def build_archive(
+    requirements: str, archive: Path, standalone: Path | None = None, python_root: Path | None = None
+) -> None:
     """Packs the wheels of locked requirements for the nodes' platform; the same bytes for the same requirements.
 
     Args:
         requirements: Locked requirements with hashes.
         archive: File to write, ``.tar.gz``.
+        standalone: File to write with an interpreter too, None for no such file.
+        python_root: Root of the interpreter, None for one that uv downloads.
 
     Raises:
-        FruitsError: A package has no wheel for the platform, or cannot be downloaded.
+        FruitsError: A package has no wheel for the platform, or it or the interpreter cannot be downloaded.
     """
     with tempfile.TemporaryDirectory(prefix="fruits-environment-") as scratch:
         listed, packages = Path(scratch, "requirements.txt"), Path(scratch, "packages")
@@ -110,6 +118,11 @@ def build_archive(requirements: str, archive: Path) -> None:
         (packages / ".lock").unlink(missing_ok=True)
         _compile(packages)
         _pack(packages, archive)
+        if standalone is not None:
+            root = python_root or standalone_python.fetch(PYTHON, _UV_PLATFORM, _run_uv, Path(scratch, "python"))
+            standalone_python.lay_out(PYTHON, root, packages, Path(scratch, "environment"))
+            _compile(Path(scratch, "environment"))
+            _pack(Path(scratch, "environment"), standalone)
 
 
 def _compile(packages: Path) -> None:
@@ -140,7 +153,13 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def upload_environment(
-    s3: Any, staging_bucket: str, requirements: str, report: Callable[[str], None] = lambda line: None
+    s3: Any,
+    staging_bucket: str,
+    requirements: str,
+    report: Callable[[str], None] = lambda line: None,
+    *,
+    with_interpreter: bool = False,
+    python_root: Path | None = None,
 ) -> Environment:
     """Uploads an environment to the staging bucket, unless it is there already, and makes it the current one.
 
@@ -149,14 +168,17 @@ def upload_environment(
         staging_bucket: The stack's staging bucket.
         requirements: Locked requirements with hashes.
         report: Takes progress messages, a line at a time.
+        with_interpreter: Whether to make the archive with an interpreter too.
+        python_root: Root of that interpreter, None for one that uv downloads.
 
     Raises:
         FruitsError: It cannot be built or uploaded.
     """
     bootstrap = BOOTSTRAP.read_bytes()
+    name = f"python{PYTHON}-{_short_hash(requirements.encode() + PLATFORM.encode())}{ARCHIVE_SUFFIX}"
     environment = Environment(
-        archive=f"environment/fruits-python{PYTHON}-{_short_hash(requirements.encode() + PLATFORM.encode())}"
-        + ARCHIVE_SUFFIX,
+        archive=f"environment/fruits-{name}",
+        standalone=f"environment/fruits-standalone-{name}" if with_interpreter else "",
         bootstrap=f"environment/bootstrap-{_short_hash(bootstrap)}.sh",
         python=PYTHON,
         packages=packages_of(requirements),
@@ -165,14 +187,14 @@ def upload_environment(
         translate_errors(f"upload the cluster's environment to s3://{staging_bucket}"),
         tempfile.TemporaryDirectory() as scratch,
     ):
-        if not object_exists(s3, staging_bucket, environment.archive):
-            archive = Path(scratch, "packages.tar.gz")
+        wanted = [key for key in (environment.archive, environment.standalone) if key]
+        if not all(object_exists(s3, staging_bucket, key) for key in wanted):
+            files = {key: Path(scratch, f"{number}.tar.gz") for number, key in enumerate(wanted)}
             report(f"Packing {len(environment.packages)} packages for Python {PYTHON} on {PLATFORM} ...")
-            build_archive(requirements, archive)
-            report(
-                f"Uploading {archive.stat().st_size / 1e6:.0f} MB to s3://{staging_bucket}/{environment.archive} ..."
-            )
-            s3.upload_file(str(archive), staging_bucket, environment.archive)
+            build_archive(requirements, files[wanted[0]], files.get(environment.standalone), python_root)
+            for key, file in files.items():
+                report(f"Uploading {file.stat().st_size / 1e6:.0f} MB to s3://{staging_bucket}/{key} ...")
+                s3.upload_file(str(file), staging_bucket, key)
         s3.put_object(Bucket=staging_bucket, Key=environment.bootstrap, Body=bootstrap)
         # Written last: once it is there, the archive and the script it names are complete.
         s3.put_object(Bucket=staging_bucket, Key=CURRENT, Body=json.dumps(asdict(environment), indent=2).encode())

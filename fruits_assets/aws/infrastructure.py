@@ -26,6 +26,8 @@ class Infrastructure:
         primary_security_group: Security group of the master.
         core_security_group: Security group of the core nodes.
         security_configuration: Name of EMR's encryption settings.
+        serverless_application: Id of EMR Serverless' application.
+        job_role_arn: ARN of the role of its jobs.
     """
 
     data_bucket: str
@@ -38,6 +40,8 @@ class Infrastructure:
     primary_security_group: str
     core_security_group: str
     security_configuration: str
+    serverless_application: str
+    job_role_arn: str
 
     @classmethod
     def of_stack(cls, stack: str, region: str) -> "Infrastructure":

@@ -1,10 +1,7 @@
-"""Guards against clusters and steps that run although no run needs them.
+"""Guards against jobs that run although no run needs them, and against what costs money without a job.
 
 Here are those that need a machine with this platform: a sensor, and the end of a run (see also
-``launcher.FruitsEmrStepLauncher.release``). The others need none: EMR's own idle limit, EMR's limit for Spot instances
-that it cannot have, the schedules of ``emr.end_schedules``, and the switch that ``infra/bootstrap.sh`` puts on the
-cluster. EMR's idea of idle is not relied upon: a notebook keeps a cluster from being idle, and so does an unfinished
-application of YARN.
+``launcher.LaunchesSteps.release``). Each engine has others that need none.
 """
 
 import time
@@ -14,111 +11,104 @@ from datetime import timedelta
 
 import dagster as dg
 
-from fruits_assets.engines.emr.cluster import IDLE_GRACE, Clusters
-from fruits_assets.engines.emr.steps import CANCELLING, UNFINISHED_STEPS, Step
-from fruits_assets.engines.launcher import KEEP_CLUSTER_TAG, others_in_flight, runs_of
+from fruits_assets.engines.engine import Engine, Job, JobRef, JobState
+from fruits_assets.engines.in_flight import others_in_flight, runs_of
+from fruits_assets.engines.registry import LOCAL, entry_of
 from fruits_assets.instance.internals import FINISHED_STATUSES
+from fruits_assets.instance.tags import KEEP_TAG
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 
+# Seconds pass between two runs of one fruits run: what is idle for less time may be between such runs.
+IDLE_GRACE = timedelta(seconds=30)
+# A step sends its last event some seconds before its engine reports it as completed.
+_PATIENCE_AT_END = 60.0
 
-def orphans(steps: Collection[Step], runs: Mapping[str, dg.DagsterRunStatus]) -> list[str]:
-    """Returns the ids of unfinished steps whose run is over.
+
+def orphans(jobs: Collection[Job], runs: Mapping[str, dg.DagsterRunStatus]) -> list[Job]:
+    """Returns the unfinished jobs whose run is over.
 
     Args:
-        steps: The steps of a cluster.
-        runs: States of the runs of this Dagster instance, by run id. Steps of other runs belong to other instances and
+        jobs: Jobs of the stack.
+        runs: States of the runs of this Dagster instance, by run id. Jobs of other runs belong to other instances and
             are not returned.
     """
-    return [
-        step.id for step in steps if step.state in UNFINISHED_STEPS and runs.get(step.run_id or "") in FINISHED_STATUSES
-    ]
+    return [job for job in jobs if not job.state.is_over and runs.get(job.run_id or "") in FINISHED_STATUSES]
 
 
 @dg.sensor(
     minimum_interval_seconds=30,
-    # Running by default, unlike the automation sensors: it only ends clusters and steps, and starts nothing.
+    # Running by default, unlike the automation sensors: it only ends jobs and what they ran on, and starts nothing.
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Cancels steps whose run is over, and ends clusters that have nothing to do.",
+    description="Cancels steps whose run is over, and ends what has nothing to do.",
 )
-def cluster_guard_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SkipReason:
-    """Looks at the stack's clusters; a cluster used last by another instance is left to EMR's idle limit."""
+def guard_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SkipReason:
+    """Looks at the stack's jobs; what another instance has used last is left to the engine's own limits."""
     actions: list[str] = []
     try:
-        clusters = Clusters(settings)
-        lost = _orphans_by_cluster(clusters, context.instance)
-        for cluster_id, steps in lost.items():
-            if asked := [step.id for step in steps if step.state != CANCELLING]:
-                clusters.cancel(cluster_id, asked)
-                actions.append(f"Steps {', '.join(asked)} of {cluster_id} are cancelled: their runs are over.")
+        engine = entry_of(settings.deployment).make_engine(settings)
+        lost = orphans_of(engine, context.instance)
+        for job in lost:
+            if job.state != JobState.ENDING:
+                engine.cancel(job.ref)
+                actions.append(f"{job.ref} is cancelled: its run is over.")
         if not others_in_flight(context.instance, timedelta(minutes=settings.max_age_minutes)):
-            ours = runs_of(context.instance)
-            clusters.end_idle(actions.append, is_ours=ours, grace=IDLE_GRACE, ignored=_cancelling(lost), patience=10)
+            ours, ending = runs_of(context.instance), _ending(lost)
+            engine.release(actions.append, is_ours=ours, ignored=ending, grace=IDLE_GRACE, patience=10)
     except FruitsError as error:
         return dg.SkipReason(str(error))
-    return dg.SkipReason(" ".join(actions) or "No cluster is idle.")
+    return dg.SkipReason(" ".join(actions) or "Nothing runs that no run needs.")
 
 
-def _orphans_by_cluster(clusters: Clusters, instance: dg.DagsterInstance) -> dict[str, list[Step]]:
-    found = {}
-    for cluster in clusters.active():
-        steps = clusters.steps(cluster.id)
-        lost = orphans(steps, states_of_runs(steps, instance))
-        found[cluster.id] = [step for step in steps if step.id in lost]
-    return found
+def orphans_of(engine: Engine, instance: dg.DagsterInstance) -> list[Job]:
+    """Returns the engine's unfinished jobs whose run is over."""
+    jobs = engine.unfinished_jobs()
+    found = (instance.get_run_by_id(run_id) for run_id in {job.run_id for job in jobs if job.run_id})
+    return orphans(jobs, {run.run_id: run.status for run in found if run})
 
 
-def _cancelling(lost: Mapping[str, list[Step]]) -> set[str]:
-    """Returns the ids of the orphans that were cancelled and have not ended since: a cluster is ended with them."""
-    return {step.id for steps in lost.values() for step in steps if step.state == CANCELLING}
-
-
-def states_of_runs(steps: Collection[Step], instance: dg.DagsterInstance) -> dict[str, dg.DagsterRunStatus]:
-    """Returns the states of the runs of unfinished steps, for the runs that this instance has records of."""
-    ids = {step.run_id for step in steps if step.run_id and step.state in UNFINISHED_STEPS}
-    known = (instance.get_run_by_id(run_id) for run_id in ids)
-    return {run.run_id: run.status for run in known if run}
-
-
-# A step sends its last event some seconds before EMR reports it as completed.
-_PATIENCE_AT_END = 60.0
+def _ending(lost: Collection[Job]) -> list[JobRef]:
+    """Returns the orphans that were cancelled and have not ended since: what they run on is ended with them."""
+    return [job.ref for job in lost if job.state == JobState.ENDING]
 
 
 @contextmanager
-def one_cluster_for_all(
+def kept_between_runs(
     settings: Settings, instance: dg.DagsterInstance, report: Callable[[str], None]
 ) -> Iterator[dict[str, str]]:
-    """Keeps the cluster between consecutive runs, and ends it after the last of them.
+    """Keeps what steps run on between consecutive runs, and ends it after the last of them.
 
     Args:
-        settings: The settings; in deployments other than ``emr`` nothing is done.
+        settings: The settings; in the deployment ``local`` nothing is done.
         instance: The Dagster instance of the runs.
         report: Takes progress messages, a line at a time.
 
     Yields:
         Tags for the runs.
     """
-    if settings.deployment != "emr":
+    if settings.deployment == LOCAL:
         yield {}
         return
     try:
-        yield {KEEP_CLUSTER_TAG: "true"}
+        yield {KEEP_TAG: "true"}
     finally:
         try:
-            _end_when_idle(Clusters(settings), instance, report)
+            _release_when_idle(entry_of(settings.deployment).make_engine(settings), settings, instance, report)
         except FruitsError as error:
-            report(f"  warning: the cluster is not ended now: {error}")
+            report(f"  warning: what the steps ran on is not ended now: {error}")
 
 
-def _end_when_idle(clusters: Clusters, instance: dg.DagsterInstance, report: Callable[[str], None]) -> None:
+def _release_when_idle(
+    engine: Engine, settings: Settings, instance: dg.DagsterInstance, report: Callable[[str], None]
+) -> None:
     deadline = time.monotonic() + _PATIENCE_AT_END
-    while clusters.active():
-        if others_in_flight(instance, timedelta(minutes=clusters.settings.max_age_minutes)):
-            report("  the cluster is kept: other runs are in flight")
+    while engine.is_waiting_for_work():
+        if others_in_flight(instance, timedelta(minutes=settings.max_age_minutes)):
+            report("  what the steps ran on is kept: other runs are in flight")
             return
-        stuck = _cancelling(_orphans_by_cluster(clusters, instance))
-        clusters.end_idle(lambda line: report(f"  {line}"), is_ours=runs_of(instance), ignored=stuck)
+        ending = _ending(orphans_of(engine, instance))
+        engine.release(lambda line: report(f"  {line}"), is_ours=runs_of(instance), ignored=ending)
         if time.monotonic() > deadline:
-            report(f"  the cluster is busy with another step; idle, it ends after {clusters.settings.idle_minutes} min")
+            report(f"  another step is at work; {engine.words.when_idle}")
             return
         time.sleep(2)

@@ -1,6 +1,6 @@
-"""Events of a step on the cluster, stored in the launching instance with data versions and links, and none twice."""
+"""Events of a step elsewhere, stored in the launching instance with data versions and links, and none twice."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -38,12 +38,18 @@ class EventRelay:
 
     Attributes:
         ended: Whether the step's success, failure or retry event has come.
-        cause: Why the step failed, where the cluster is the cause.
+        cause: Why the step failed, where the engine is the cause.
     """
 
-    def __init__(self, step_context: dg.StepExecutionContext, links: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        step_context: dg.StepExecutionContext,
+        links: Mapping[str, Any],
+        explain: Callable[[str], Cause | None] = explain_error,
+    ) -> None:
         self._step_context = step_context
         self._links = links
+        self._explain = explain
         self._kept: list[dg.EventLogEntry] = []
         self._versions_of_asset: dict[dg.AssetKey, dict[str, str]] = {}
         self.ended = False
@@ -59,7 +65,9 @@ class EventRelay:
                 continue
             if kind in _ENDS:
                 self.ended = True
-                self.cause = _cause(event.get_dagster_event()) if kind == DagsterEventType.STEP_FAILURE else None
+                self.cause = (
+                    _cause(event.get_dagster_event(), self._explain) if kind == DagsterEventType.STEP_FAILURE else None
+                )
                 if self.cause:
                     # The launcher reports the failure or requests the retry. The records of this attempt are dropped.
                     return
@@ -115,7 +123,7 @@ class EventRelay:
         return entry._replace(dagster_event=event)
 
     def _versions(self, asset_key: dg.AssetKey) -> dict[str, str]:
-        """Returns the tags by which Dagster finds stale assets: the cluster's own instance has no records of inputs."""
+        """Returns the tags by which Dagster finds stale assets: the step's own instance has no records of inputs."""
         if asset_key not in self._versions_of_asset:
             self._versions_of_asset[asset_key] = self._find_versions(asset_key)
         return self._versions_of_asset[asset_key]
@@ -133,8 +141,8 @@ def _given_version(made: dg.AssetMaterialization) -> Mapping[str, str]:
     return {DATA_VERSION_TAG: tags[DATA_VERSION_TAG]} if DATA_VERSION_IS_USER_PROVIDED_TAG in tags else {}
 
 
-def _cause(event: DagsterEvent) -> Cause | None:
-    """Returns why a step failed where the cluster is the cause; None for a Failure of ours or an error of the code."""
+def _cause(event: DagsterEvent, explain: Callable[[str], Cause | None]) -> Cause | None:
+    """Returns why a step failed where the engine is the cause; None for a Failure of ours or an error of the code."""
     failure = event.step_failure_data
     if failure.user_failure_data:
         return None
@@ -142,4 +150,4 @@ def _cause(event: DagsterEvent) -> Cause | None:
     while error:
         messages.append(error.message)
         error = error.cause
-    return explain_error("\n".join(messages))
+    return explain("\n".join(messages))

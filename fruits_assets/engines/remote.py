@@ -1,4 +1,4 @@
-"""A Dagster step on the cluster: rebuilt from a JSON document and run there; its events are sent back as JSON."""
+"""A Dagster step that runs elsewhere: rebuilt from a JSON document and run there; its events are sent back as JSON."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -23,7 +23,7 @@ ALL_ASSETS_JOB = "__ASSET_JOB"
 
 
 def describe_step(step_context: dg.StepExecutionContext, jobs: Collection[str]) -> dict[str, Any]:
-    """Returns the JSON document from which the cluster rebuilds and runs a step.
+    """Returns the JSON document from which a step is rebuilt and run elsewhere.
 
     Dagster's own launcher sends a pickle. JSON is safer: with write access to the bucket, anyone could replace a pickle
     by one that runs their code.
@@ -41,7 +41,7 @@ def describe_step(step_context: dg.StepExecutionContext, jobs: Collection[str]) 
         "step_key": step_context.step.key,
         "retry_mode": step_context.retry_mode.value,
         "known_state": dg.serialize_value(step_context.get_known_state()),
-        # The cluster's own Dagster instance has no partitions, so it could not resolve a range of them.
+        # The step's own Dagster instance has no partitions, so it could not resolve a range of them.
         "image_folders": list(step_context.instance.get_dynamic_partitions(IMAGE_FOLDERS)),
     }
 

@@ -14,6 +14,10 @@ FOLDERS_TAG = "fruits/folders"
 PIPELINE_TAG = "fruits/pipeline"
 # The name of a check that failed after a stage, so that the pipeline ended there.
 CHECK_FAILED_TAG = "fruits/check-failed"
+# Of runs that follow each other, such as those of fruits run: what their steps run on is kept between them.
+KEEP_TAG = "fruits/keep-cluster"
+# What the engine has billed for the jobs of a run, in euros.
+BILLED_TAG = "fruits/billed-eur"
 
 
 def locations(settings: Settings) -> dict[str, str]:

@@ -114,11 +114,11 @@ def _run_stages(
     due: Due, to_featurise: Sequence[str], definitions: dg.Definitions, runs: Runs, report: Callable[[str], None]
 ) -> None:
     # Imported here: it imports boto3 and dagster-aws, which take a second, and a run with nothing to do needs neither.
-    from fruits_assets.engines.guards import one_cluster_for_all
+    from fruits_assets.engines.guards import kept_between_runs
 
     settings, instance = due.settings, due.instance
-    with tagged_as_alive(instance) as own_tags, one_cluster_for_all(settings, instance, report) as cluster_tags:
-        runs = replace(runs, tags={**runs.tags, **locations(settings), **cluster_tags, **own_tags})
+    with tagged_as_alive(instance) as own_tags, kept_between_runs(settings, instance, report) as kept_tags:
+        runs = replace(runs, tags={**runs.tags, **locations(settings), **kept_tags, **own_tags})
         if to_featurise:
             _run_stage(EXTRACT, to_featurise, definitions, runs, instance, report)
         if due.pca():

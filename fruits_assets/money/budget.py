@@ -5,7 +5,7 @@ both find room. Each looks again once EMR lists its own cluster, and the later o
 a cluster that EMR does not list yet, some seconds after it was created, is not seen.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from fruits_assets.money.costs import MINUTES_BEYOND_AGE
 from fruits_assets.money.prices import Prices
@@ -47,32 +47,61 @@ def rest_eur(cluster: ClusterSpend, worst_case_eur: float) -> float:
     return cluster.hourly.total * _HOURS_OF_OTHERS
 
 
-def check_budget(spend: Spend, worst_case_eur: float, budget_eur: float) -> None:
-    """Refuses one more cluster where it could go over the month's budget.
+@dataclass(frozen=True)
+class Subject:
+    """What the budget refuses.
+
+    Attributes:
+        refused: The beginning of the refusal.
+        remedy: The settings that make it cost less.
+    """
+
+    refused: str
+    remedy: str
+
+
+CLUSTER = Subject("No cluster is created", "FRUITS_MAX_AGE_MINUTES or FRUITS_MAX_CORE_NODES")
+JOB = Subject("No job is started", "FRUITS_STEP_MINUTES or FRUITS_MAX_EXECUTORS")
+
+
+def check_budget(spend: Spend, worst_case_eur: float, budget_eur: float, subject: Subject = CLUSTER) -> None:
+    """Refuses one more cluster or job where it could go over the month's budget.
 
     Args:
-        spend: What clusters have cost in the month.
+        spend: What clusters and jobs have cost in the month.
         worst_case_eur: The most that the new one may cost.
         budget_eur: The month's budget.
+        subject: What is refused.
 
     Raises:
-        FruitsError: What was spent, what running clusters may still cost and the new cluster together exceed the
+        FruitsError: What was spent, what running clusters and jobs may still cost and the new one together exceed the
             budget.
     """
     rest = sum(rest_eur(cluster, worst_case_eur) for cluster in spend.clusters)
+    rest += sum(job.rest_eur for job in spend.jobs)
     needed = spend.total_eur + rest + worst_case_eur
     # Compared in cents, as the message shows them: a budget that looks sufficient there is sufficient.
     if round(needed, 2) <= round(budget_eur, 2):
         return
-    running = sum(cluster.running for cluster in spend.clusters)
-    clusters = "cluster" if running == 1 else "clusters"
-    still = f" + {rest:.2f} EUR that {running} running {clusters} may still cost" if running else ""
+    running = _running(spend)
+    still = f" + {rest:.2f} EUR that {running} may still cost" if running else ""
     raise FruitsError(
-        f"No cluster is created: the budget of {budget_eur:.2f} EUR for {spend.month:%B %Y} could be exceeded. "
+        f"{subject.refused}: the budget of {budget_eur:.2f} EUR for {spend.month:%B %Y} could be exceeded. "
         f"{spend.total_eur:.2f} EUR spent so far{still} + {worst_case_eur:.2f} EUR that a new one may cost at most "
-        f"= {needed:.2f} EUR (prices: {spend.prices}). Raise FRUITS_BUDGET_EUR, lower FRUITS_MAX_AGE_MINUTES or "
-        f"FRUITS_MAX_CORE_NODES{', end what fruits clusters lists' if running else ''}, or wait for the first of the "
+        f"= {needed:.2f} EUR (prices: {spend.prices}). Raise FRUITS_BUDGET_EUR, lower "
+        f"{subject.remedy}{', end what fruits clusters lists' if running else ''}, or wait for the first of the "
         "next month."
+    )
+
+
+def _running(spend: Spend) -> str:
+    """Returns how many clusters and jobs run, as words; an empty text where none does."""
+    numbers = {
+        "cluster": sum(cluster.running for cluster in spend.clusters),
+        "job": sum(job.running for job in spend.jobs),
+    }
+    return " and ".join(
+        f"{count} running {what}{'' if count == 1 else 's'}" for what, count in numbers.items() if count
     )
 
 

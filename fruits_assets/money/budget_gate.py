@@ -1,18 +1,32 @@
 """Whether the month's budget allows an automatic run; automation checks it before it starts the run."""
 
 from datetime import UTC, datetime
+from typing import Protocol
 
-from fruits_assets.aws.sessions import client
-from fruits_assets.money.budget import check_budget, worst_case_eur
-from fruits_assets.money.estimate import BYTES_PER_MEGAPIXEL, Estimate, estimate
+from fruits_assets.money.account import account_spend, next_worst_case
+from fruits_assets.money.budget import check_budget
+from fruits_assets.money.estimate import BYTES_PER_MEGAPIXEL, estimate
+from fruits_assets.money.estimate_jobs import estimate_jobs
 from fruits_assets.money.prices import read_prices
-from fruits_assets.money.spend import month_spend
+from fruits_assets.money.worker_prices import read_worker_prices
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 
 
-def check_automatic_run(settings: Settings, images: int = 0, image_bytes: float = 0.0) -> Estimate | None:
-    """Refuses a run on EMR that could exceed the month's budget; other deployments are not checked.
+class Expected(Protocol):
+    """What a run is expected to take."""
+
+    @property
+    def parts(self) -> int:
+        """Ranges of folders that it is to be run in."""
+
+    @property
+    def total_eur(self) -> float:
+        """Its cost."""
+
+
+def check_automatic_run(settings: Settings, images: int = 0, image_bytes: float = 0.0) -> Expected | None:
+    """Refuses a run on AWS that could exceed the month's budget; runs on this machine are not checked.
 
     Args:
         settings: The platform's settings.
@@ -25,14 +39,20 @@ def check_automatic_run(settings: Settings, images: int = 0, image_bytes: float 
     Raises:
         FruitsError: The budget could be exceeded, or what was spent cannot be read from AWS.
     """
-    if settings.deployment != "emr":
+    if settings.deployment == "local":
         return None
     prices = read_prices(settings)
-    spend = month_spend(client("emr", settings.region), prices, datetime.now(UTC))
-    check_budget(spend, worst_case_eur(settings, prices), settings.budget_eur)
+    spend = account_spend(settings, prices, datetime.now(UTC))
+    worst, subject = next_worst_case(settings, prices)
+    check_budget(spend, worst, settings.budget_eur, subject)
     if not images:
         return None
-    expected = estimate(images, settings.core_nodes, prices, settings, max(image_bytes, 1.0) / BYTES_PER_MEGAPIXEL)
+    megapixels = max(image_bytes, 1.0) / BYTES_PER_MEGAPIXEL
+    expected: Expected
+    if settings.deployment == "emr":
+        expected = estimate(images, settings.core_nodes, prices, settings, megapixels)
+    else:
+        expected = estimate_jobs(images, read_worker_prices(settings), settings, megapixels)
     left = settings.budget_eur - spend.total_eur
     if expected.total_eur > left:
         raise FruitsError(

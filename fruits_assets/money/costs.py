@@ -15,7 +15,7 @@ CORES_PER_NODE = 4
 # them if the schedule does not, counts from its boot, 3 to 5 minutes later. Ending takes minutes: 5 where EMR cannot be
 # reached and the machine shuts itself down.
 MINUTES_BEYOND_AGE = 10
-# The environment variable with the cost model of the cluster, for a step that runs there.
+# The environment variable with the cost model of where a step runs.
 COST_VARIABLE = "FRUITS_CLUSTER_COST"
 NOT_IN_A_STEP = "the cluster's start-up and idle time are not in it; fruits clusters shows them"
 
@@ -100,6 +100,10 @@ class CostModel(ABC):
     def of_seconds(self, seconds: float) -> Cost:
         """Returns the cost of a number of seconds of work."""
 
+    @abstractmethod
+    def as_variable(self) -> str:
+        """Returns the model as the text that a step elsewhere gets in ``COST_VARIABLE``; empty for this machine's."""
+
     @staticmethod
     def of(settings: Settings) -> "LocalCostModel":
         """Returns the model of this machine."""
@@ -124,6 +128,10 @@ class LocalCostModel(CostModel):
     def of_seconds(self, seconds: float) -> Cost:
         """Returns a cost with nothing paid, and with what a cluster would have cost."""
         return local_cost(seconds, self.cores, self.core_nodes, self.rate)
+
+    def as_variable(self) -> str:
+        """Returns nothing: a step on this machine makes the model itself."""
+        return ""
 
 
 @dataclass(frozen=True)
@@ -165,11 +173,9 @@ class ClusterCostModel(CostModel):
             "prices": self.prices,
         }
 
-    @classmethod
-    def of_this_step(cls) -> "ClusterCostModel | None":
-        """Returns the model in this process's environment; None where the process is not a step on a cluster."""
-        given = os.environ.get(COST_VARIABLE)
-        return cls.from_json(json.loads(given)) if given else None
+    def as_variable(self) -> str:
+        """Returns the model as JSON."""
+        return json.dumps(self.to_json())
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> "ClusterCostModel":

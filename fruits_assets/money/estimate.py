@@ -141,10 +141,10 @@ def estimate(
     Raises:
         FruitsError: The price of the instance type is not known.
     """
-    pace = _pace(core_nodes, settings, megapixels, images_per_second_per_core)
+    pace = pace_of(core_nodes * xlarges(settings.instance_type), megapixels, images_per_second_per_core)
     folders = min(images, folders or math.ceil(images / IMAGES_PER_FOLDER))
     requests = requests_of_run(images, folders, math.ceil(pace.cores))
-    sessions, parts, seconds = _in_sessions(_work(pace, images, folders, requests), settings)
+    sessions, parts, seconds = _in_sessions(work_of(pace, images, folders, requests), settings)
     eur_per_second = (1 + core_nodes) * prices.node_hour_eur(settings.instance_type) / 3600
     stored = images * (pace.photo_bytes + TABLE_BYTES_PER_IMAGE) / 1e9 * S3_USD_PER_GIGABYTE_MONTH
     return Estimate(
@@ -170,7 +170,7 @@ def estimate(
 
 
 @dataclass(frozen=True)
-class _Pace:
+class Pace:
     """How fast a cluster works.
 
     Attributes:
@@ -191,17 +191,23 @@ class _Pace:
         return self.rate < self.per_core * self.cores
 
 
-def _pace(core_nodes: int, settings: Settings, megapixels: float, given: float | None) -> _Pace:
-    size = xlarges(settings.instance_type)
-    cores = core_nodes * CORES_PER_NODE * size
+def pace_of(machines: float, megapixels: float, given: float | None) -> Pace:
+    """Returns how fast machines work together.
+
+    Args:
+        machines: Their number, in xlarges.
+        megapixels: Megapixels of each photo.
+        given: Rate of decoding and network of a core, where it was measured; else this project's.
+    """
+    cores = machines * CORES_PER_NODE
     photo_bytes = max(LEAST_BYTES, megapixels * BYTES_PER_MEGAPIXEL)
     decoding = max(0.0, megapixels - SMALL_MEGAPIXELS) * DECODING_SECONDS_PER_MEGAPIXEL
     per_core = given or 1 / (1 / IMAGES_PER_SECOND_PER_CORE + decoding)
-    fetched = core_nodes * NODE_BYTES_PER_SECOND * size / photo_bytes
-    return _Pace(cores, photo_bytes, per_core, min(per_core * cores, fetched))
+    fetched = machines * NODE_BYTES_PER_SECOND / photo_bytes
+    return Pace(cores, photo_bytes, per_core, min(per_core * cores, fetched))
 
 
-def _work(pace: _Pace, images: int, folders: int, requests: Requests) -> dict[str, float]:
+def work_of(pace: Pace, images: int, folders: int, requests: Requests) -> dict[str, float]:
     """Returns the seconds of the work itself, by what they are spent on."""
     return {
         "folders_and_files": _listing_seconds(images, folders, requests),
@@ -245,7 +251,7 @@ def _sessions(work: float, parts: int, session: float) -> tuple[int, float]:
         sessions += max(1, math.ceil((work + overhead) / session) - sessions)
 
 
-def _assumptions(pace: _Pace, given: float | None, prices: Prices) -> tuple[str, ...]:
+def _assumptions(pace: Pace, given: float | None, prices: Prices) -> tuple[str, ...]:
     if given:
         rate = f"{pace.per_core:g} images/s a core, as given"
     else:

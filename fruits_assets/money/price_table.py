@@ -15,3 +15,7 @@ INSTANCE_PRICES = {
 EBS_USD_PER_GIGABYTE_MONTH = 0.116
 # Each node has a public address, for there is no NAT gateway; as announced by AWS for all regions from 2024-02 on.
 IPV4_USD_PER_HOUR = 0.005
+# EMR Serverless on x86, for a vCPU-hour and a gigabyte-hour of memory, as public tools of 2026 quote it for eu-west-3.
+# The 20 GB of disk that each worker has are free.
+VCPU_USD_PER_HOUR = 0.06318
+GIGABYTE_USD_PER_HOUR = 0.00689

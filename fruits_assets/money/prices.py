@@ -210,8 +210,8 @@ def _live_node(region: str, instance_type: str, day: str) -> NodePrice:
     """
     where = {"regionCode": region, "instanceType": instance_type}
     linux = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
-    ec2 = highest_usd(_products("AmazonEC2", {**where, **linux}), "Hrs")
-    emr = highest_usd(_products("ElasticMapReduce", {**where, "softwareType": "EMR"}), "Hrs")
+    ec2 = highest_usd(products("AmazonEC2", {**where, **linux}), "Hrs")
+    emr = highest_usd(products("ElasticMapReduce", {**where, "softwareType": "EMR"}), "Hrs")
     if ec2 is None or emr is None:
         raise FruitsError(
             f"The Price List API has no price of {instance_type} {'on EC2' if ec2 is None else 'for EMR'} in {region}. "
@@ -221,22 +221,27 @@ def _live_node(region: str, instance_type: str, day: str) -> NodePrice:
 
 
 def _live_ebs(region: str) -> float | None:
-    return highest_usd(_products("AmazonEC2", {"regionCode": region, "volumeApiName": "gp2"}), "GB-Mo")
+    return highest_usd(products("AmazonEC2", {"regionCode": region, "volumeApiName": "gp2"}), "GB-Mo")
 
 
-def _products(service: str, fields: Mapping[str, str]) -> Iterator[str]:
+def products(service: str, fields: Mapping[str, str]) -> Iterator[str]:
+    """Yields the products of the Price List API that have all these fields, each as JSON.
+
+    Raises:
+        ClientError: (or BotoCoreError) The API cannot be read.
+    """
     pricing = boto3.client("pricing", region_name=PRICING_REGION, config=_HASTY)
     filters: Any = [{"Type": "TERM_MATCH", "Field": name, "Value": value} for name, value in fields.items()]
     for page in pricing.get_paginator("get_products").paginate(ServiceCode=service, Filters=filters):
         yield from page["PriceList"]
 
 
-def highest_usd(price_list: Iterable[str], unit: str) -> float | None:
+def highest_usd(price_list: Iterable[str], unit: str | None = None) -> float | None:
     """Returns the highest on-demand price among products of the Price List API; None where there is none.
 
     Args:
         price_list: Products as the API returns them, each a JSON text.
-        unit: Unit of the price: ``Hrs`` or ``GB-Mo``.
+        unit: Unit of the price: ``Hrs`` or ``GB-Mo``; None for any.
     """
     found = [
         float(dimension["pricePerUnit"]["USD"])
@@ -244,6 +249,6 @@ def highest_usd(price_list: Iterable[str], unit: str) -> float | None:
         for term in product["terms"].get("OnDemand", {}).values()
         for dimension in term["priceDimensions"].values()
         # The highest, because capacity reservations and the like are listed as separate products with the price 0.
-        if dimension["unit"].lower() == unit.lower() and "USD" in dimension["pricePerUnit"]
+        if (unit is None or dimension["unit"].lower() == unit.lower()) and "USD" in dimension["pricePerUnit"]
     ]
     return max(found, default=0.0) or None

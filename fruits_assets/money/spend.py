@@ -1,4 +1,4 @@
-"""What clusters have cost this month, added up from EMR's records of their instances.
+"""What was spent this month: of clusters, added up from EMR's records of their instances, and of serverless jobs.
 
 AWS's own billing figures are hours late, which is too late for a budget check. Every cluster of the account and region
 is counted, also those that this platform did not start. Clusters of other accounts and regions cannot be seen.
@@ -14,6 +14,7 @@ from fruits_assets.aws.infrastructure import MAX_AGE_TAG, STACK_TAG, WORST_CASE_
 from fruits_assets.aws.sessions import translate_errors
 from fruits_assets.money.costs import MINUTES_BEYOND_AGE, Euros
 from fruits_assets.money.forgotten import Life, cost_of_forgotten
+from fruits_assets.money.job_spend import JobSpend
 from fruits_assets.money.prices import Prices
 
 ENDED_STATES = ("TERMINATED", "TERMINATED_WITH_ERRORS")
@@ -75,19 +76,21 @@ class ClusterSpend:
 
 @dataclass(frozen=True)
 class Spend:
-    """What all clusters have cost in a month.
+    """What all clusters and serverless jobs have cost in a month.
 
     Attributes:
         month: First moment of the month, UTC.
         until: Time at which the costs were added up.
         clusters: The clusters that lived in the month, the newest first.
         prices: The source of the prices.
+        jobs: The serverless jobs of the month, the newest first.
     """
 
     month: datetime
     until: datetime
     clusters: tuple[ClusterSpend, ...]
     prices: str
+    jobs: tuple[JobSpend, ...] = ()
 
     @property
     def cost(self) -> Euros:
@@ -96,8 +99,8 @@ class Spend:
 
     @property
     def total_eur(self) -> float:
-        """Cost of all clusters, in euros."""
-        return self.cost.total
+        """Cost of all clusters and jobs, in euros."""
+        return self.cost.total + sum(job.eur for job in self.jobs)
 
 
 def month_start(now: datetime) -> datetime:

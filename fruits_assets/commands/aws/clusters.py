@@ -13,8 +13,10 @@ from fruits_assets.aws.sessions import client, console_link, error_code, transla
 from fruits_assets.engines.emr.cluster import Cluster, idle_since
 from fruits_assets.engines.emr.end_schedules import EndSchedules
 from fruits_assets.engines.emr.steps import steps_of
+from fruits_assets.money.account import account_spend
+from fruits_assets.money.job_spend import JobSpend
 from fruits_assets.money.prices import read_prices
-from fruits_assets.money.spend import ENDED_STATES, LIVING_STATES, ClusterSpend, Spend, month_spend, tags_of
+from fruits_assets.money.spend import ENDED_STATES, LIVING_STATES, ClusterSpend, Spend, tags_of
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
@@ -122,6 +124,7 @@ def as_text(shown: Sequence[dict[str, Any]], spend: Spend, settings: Settings) -
             lines.append(f"    idle since {since:%H:%M} UTC, {duration(spend.until - since)}")
         if one["state"] not in ENDED_STATES:
             lines += [f"    {one[location]}" for location in ("jupyterhub", "console") if location in one]
+    lines += [_job_line(job) for job in spend.jobs if job.running]
     left = settings.budget_eur - spend.total_eur
     over = f"{left:.2f} EUR left" if left >= 0 else f"{-left:.2f} EUR over"
     lines += [
@@ -131,6 +134,11 @@ def as_text(shown: Sequence[dict[str, Any]], spend: Spend, settings: Settings) -
         f"Prices: {spend.prices}.",
     ]
     return "\n".join(lines)
+
+
+def _job_line(job: JobSpend) -> str:
+    whose = f"stack {job.stack}" if job.stack else "not started by fruits"
+    return f"job {job.id} of application {job.application}  {job.name}  {job.state.lower()}  ({whose})"
 
 
 def running_clusters(emr: Any) -> list[Running]:
@@ -202,11 +210,17 @@ def clusters_command(cluster_ids: tuple[str, ...], everything: bool, terminate: 
     if terminate:
         _terminate(emr, cluster_ids, settings, yes, as_json)
         return
-    spend = month_spend(emr, read_prices(settings), datetime.now(UTC))
+    spend = account_spend(settings, read_prices(settings), datetime.now(UTC), emr)
     shown = describe(emr, spend, settings.region, everything)
     if as_json:
         totals = {"month": f"{spend.month:%Y-%m}", "eur": spend.total_eur, "budget_eur": settings.budget_eur}
-        click.echo(json.dumps({**totals, "prices": spend.prices, "clusters": shown}, indent=2, ensure_ascii=False))
+        jobs = [
+            {"id": job.id, "application": job.application, "name": job.name, "state": job.state, "eur": job.eur}
+            for job in spend.jobs
+            if everything or job.running
+        ]
+        document = {**totals, "prices": spend.prices, "clusters": shown, "jobs": jobs}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         click.echo(as_text(shown, spend, settings))
 

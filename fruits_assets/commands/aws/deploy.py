@@ -88,6 +88,7 @@ def deploy(
     environment_only: bool = False,
     requirements: str | None = None,
     report: Callable[[str], None] = lambda line: None,
+    serverless: bool = False,
 ) -> Deployed:
     """Creates or updates the stack, and uploads the environment unless it is there already.
 
@@ -97,6 +98,8 @@ def deploy(
         environment_only: Whether to leave the stack as it is; the permissions of the launcher role are then enough.
         requirements: Locked requirements, None for those of uv.lock.
         report: Takes progress messages, a line at a time.
+        serverless: Whether to make the environment with an interpreter, which EMR Serverless needs; once made, it is
+            made with each later one.
 
     Raises:
         FruitsError: The stack or the environment cannot be made; the message has the reason.
@@ -108,20 +111,23 @@ def deploy(
         _put_stack(settings, identity, email, report)
         _make_service_linked_roles(settings.region, report)
     infrastructure = Infrastructure.of_stack(settings.stack, settings.region)
-    environment = _put_environment(settings, infrastructure.staging_bucket, requirements, report)
+    environment = _put_environment(settings, infrastructure.staging_bucket, requirements, report, serverless)
     return Deployed(infrastructure, environment)
 
 
-def _put_environment(settings: Settings, bucket: str, requirements: str, report: Callable[[str], None]) -> Environment:
+def _put_environment(
+    settings: Settings, bucket: str, requirements: str, report: Callable[[str], None], serverless: bool
+) -> Environment:
     s3 = client("s3", settings.region)
     try:
         # A launcher that has just read its name may be about to create a cluster.
-        former = {read_environment(s3, bucket).archive}
+        before = read_environment(s3, bucket)
+        former, serverless = {before.archive, before.standalone}, serverless or bool(before.standalone)
     except FruitsError:
         former = set()
-    environment = upload_environment(s3, bucket, requirements, report)
+    environment = upload_environment(s3, bucket, requirements, report, with_interpreter=serverless)
     try:
-        in_use = former | {environment.archive} | _archives_of_clusters(settings.region)
+        in_use = former | {environment.archive, environment.standalone} | _archives_of_clusters(settings.region)
         if gone := remove_surplus(s3, bucket, in_use, settings.keep_environments):
             report(f"Deleted {', '.join(gone)}, which no cluster uses (FRUITS_KEEP_ENVIRONMENTS).")
     except FruitsError as error:
@@ -255,10 +261,10 @@ def _make_service_linked_roles(region: str, report: Callable[[str], None]) -> No
             )
 
 
-def exports(settings: Settings, infrastructure: Infrastructure) -> dict[str, str]:
-    """Returns the settings of the emr deployment, by environment variable."""
+def exports(settings: Settings, infrastructure: Infrastructure, deployment: str = "emr") -> dict[str, str]:
+    """Returns the settings of a deployment on AWS, by environment variable."""
     return {
-        "FRUITS_DEPLOYMENT": "emr",
+        "FRUITS_DEPLOYMENT": deployment,
         "FRUITS_REGION": settings.region,
         "FRUITS_STACK": settings.stack,
         "FRUITS_IMAGES": f"s3://{infrastructure.data_bucket}/Test",
@@ -283,9 +289,12 @@ def launcher_profile(settings: Settings, infrastructure: Infrastructure) -> str:
 @click.option(
     "--environment-only", is_flag=True, help="Upload the clusters' Python packages; leave the stack as it is."
 )
+@click.option(
+    "--serverless", is_flag=True, help="Pack an interpreter with the packages too, which EMR Serverless needs."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @reports_problems
-def deploy_command(email: str | None, environment_only: bool, yes: bool) -> None:
+def deploy_command(email: str | None, environment_only: bool, serverless: bool, yes: bool) -> None:
     """Create or update what runs on AWS need, and upload the clusters' Python packages.
 
     FRUITS_STACK and FRUITS_REGION name the stack and its region; FRUITS_BUDGET_EUR is the budget of the alarm. A
@@ -308,8 +317,11 @@ def deploy_command(email: str | None, environment_only: bool, yes: bool) -> None
             abort=True,
             err=True,
         )
-    deployed = deploy(settings, email, environment_only, report=lambda line: click.echo(line, err=True))
-    for name, value in exports(settings, deployed.infrastructure).items():
+    deployed = deploy(
+        settings, email, environment_only, report=lambda line: click.echo(line, err=True), serverless=serverless
+    )
+    deployment = "emr-serverless" if serverless else "emr"
+    for name, value in exports(settings, deployed.infrastructure, deployment).items():
         click.echo(f"export {name}={value}")
     click.echo("# To work under the launcher role, with no more rights than it needs, add to ~/.aws/config:")
     for line in launcher_profile(settings, deployed.infrastructure).splitlines():

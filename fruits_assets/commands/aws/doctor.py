@@ -33,7 +33,16 @@ COLOURS: dict[State, str] = {"ok": "green", "warning": "yellow", "failed": "red"
 _BY_HAND = "Somebody has changed that by hand, which fruits deploy does not undo: mend it in the console"
 _MAY_NOT_LOOK = "unknown, these credentials may not look"
 # The checks of the stack's resources, each of its own.
-_OF_THE_STACK = ("data bucket", "staging bucket", "service role", "instance profile", "launcher role", "environment")
+_OF_THE_STACK = (
+    "data bucket",
+    "staging bucket",
+    "service role",
+    "instance profile",
+    "launcher role",
+    "job role",
+    "application",
+    "environment",
+)
 _OF_AWS = ("region", "stack", *_OF_THE_STACK, "locations", "conditional writes", "weights", "quota", "budget")
 
 
@@ -93,6 +102,7 @@ def _examine_aws(settings: Settings) -> Iterator[Check]:
 def _examine_stack(infrastructure: Infrastructure, settings: Settings) -> Iterator[Check]:
     s3, iam = client("s3", settings.region), client("iam", settings.region)
     launcher_role = infrastructure.launcher_role_arn.rsplit("/", 1)[1]
+    job_role = infrastructure.job_role_arn.rsplit("/", 1)[1]
     looks: dict[str, Callable[[str], Check]] = {
         "data bucket": partial(_bucket, s3, infrastructure.data_bucket, settings.region),
         "staging bucket": partial(_bucket, s3, infrastructure.staging_bucket, settings.region),
@@ -104,6 +114,8 @@ def _examine_stack(infrastructure: Infrastructure, settings: Settings) -> Iterat
             ],
         ),
         "launcher role": partial(_role, lambda: iam.get_role(RoleName=launcher_role)["Role"]["Arn"]),
+        "job role": partial(_role, lambda: iam.get_role(RoleName=job_role)["Role"]["Arn"]),
+        "application": partial(_application, infrastructure.serverless_application, settings),
         "environment": partial(_environment, s3, infrastructure.staging_bucket),
     }
     for name, look in looks.items():
@@ -196,10 +208,31 @@ def _role(look: Callable[[], str], name: str) -> Check:
             return Check(name, "failed", f"the stack names it, and it is not there: {error}", _BY_HAND)
 
 
+def _application(application_id: str, settings: Settings, name: str) -> Check:
+    """Checks that EMR Serverless' application costs nothing while no job runs, and has room for a job."""
+    # Imported here, as for the budget.
+    from fruits_assets.engines.emr_serverless.application import problems
+
+    with translate_errors(f"look at the application {application_id}"):
+        service = client("emr-serverless", settings.region)
+        try:
+            application = service.get_application(applicationId=application_id)["application"]
+        except ClientError as error:
+            if error_code(error) != "ResourceNotFoundException":
+                raise
+            return Check(name, "failed", f"the stack names it, and it is not there: {error}", _BY_HAND)
+    if wrong := problems(application, settings):
+        return Check(name, "failed", "; ".join(wrong), _BY_HAND)
+    capacity = application["maximumCapacity"]
+    return Check(
+        name, "ok", f"{application_id}, at most {capacity['cpu']} and {capacity['memory']}, nothing while idle"
+    )
+
+
 def _environment(s3: Any, staging_bucket: str, name: str) -> Check:
     environment = read_environment(s3, staging_bucket)
     upload = "Upload it: fruits deploy --environment-only"
-    for key in (environment.archive, environment.bootstrap):
+    for key in filter(None, (environment.archive, environment.bootstrap, environment.standalone)):
         with translate_errors(f"look at s3://{staging_bucket}/{key}"):
             if not object_exists(s3, staging_bucket, key):
                 return Check(name, "failed", f"s3://{staging_bucket}/{key} is not there", upload)
@@ -212,8 +245,8 @@ def _places(settings: Settings, infrastructure: Infrastructure | None) -> Check:
     locations = s3_places(settings)
     if not locations:
         return Check("locations", "ok", f"images {settings.images}, store {settings.store}")
-    # Only for emr: runs on this machine have its credentials, which may permit more than the roles of the stack.
-    if infrastructure is not None and settings.deployment == "emr":
+    # Only for runs on AWS: runs on this machine have its credentials, which may permit more than the roles of the stack.
+    if infrastructure is not None and settings.deployment != "local":
         check_places(settings, infrastructure.data_bucket)
     check_residency(settings)
     return Check("locations", "ok", f"images {settings.images}, store {settings.store}, in the European Union")
@@ -286,21 +319,22 @@ def _quota(settings: Settings) -> Check:
 
 def _budget(settings: Settings) -> Check:
     # Imported here: they import more of the platform than any other check needs.
-    from fruits_assets.money.budget import check_budget, worst_case_eur
+    from fruits_assets.money.account import account_spend, next_worst_case
+    from fruits_assets.money.budget import JOB, check_budget
     from fruits_assets.money.prices import read_prices
-    from fruits_assets.money.spend import month_spend
 
     prices = read_prices(settings)
-    spend = month_spend(client("emr", settings.region), prices, datetime.now(UTC))
+    spend = account_spend(settings, prices, datetime.now(UTC))
+    worst, subject = next_worst_case(settings, prices)
     try:
-        check_budget(spend, worst_case_eur(settings, prices), settings.budget_eur)
+        check_budget(spend, worst, settings.budget_eur, subject)
     except FruitsError as error:
         return Check("budget", "warning", str(error))
     return Check(
         "budget",
         "ok",
-        f"{spend.total_eur:.2f} of {settings.budget_eur:.2f} EUR spent in {spend.month:%B}; one more cluster costs "
-        f"{worst_case_eur(settings, prices):.2f} EUR at worst",
+        f"{spend.total_eur:.2f} of {settings.budget_eur:.2f} EUR spent in {spend.month:%B}; one more "
+        f"{'job' if subject is JOB else 'cluster'} costs {worst:.2f} EUR at worst",
     )
 
 

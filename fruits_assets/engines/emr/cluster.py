@@ -27,10 +27,10 @@ from fruits_assets.engines.emr.steps import (
     last_run,
     steps_of,
 )
+from fruits_assets.money.account import account_spend
 from fruits_assets.money.budget import check_budget, check_budget_again, worst_case_eur
 from fruits_assets.money.costs import ClusterCostModel
 from fruits_assets.money.prices import read_prices
-from fruits_assets.money.spend import month_spend
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 
@@ -38,8 +38,6 @@ ACTIVE_STATES = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
 LOCK = "locks/cluster.json"
 # Share of the maximum age that must be left for a cluster to get new work.
 _LEAST_LIFE_LEFT = 0.25
-# Seconds pass between two runs of one fruits run: a cluster that is idle for less time may be between such runs.
-IDLE_GRACE = timedelta(seconds=30)
 # Longer than it takes for the lock of a killed process to become stale.
 LOCK_PATIENCE = s3_lock.STALE_SECONDS + 30.0
 _SECONDS_TO_BE_ENDING = 30.0
@@ -224,7 +222,7 @@ class Clusters:
         settings = self.settings
         prices = read_prices(settings)
         worst = worst_case_eur(settings, prices)
-        check_budget(month_spend(self.emr, prices, datetime.now(UTC)), worst, settings.budget_eur)
+        check_budget(account_spend(settings, prices, datetime.now(UTC), self.emr), worst, settings.budget_eur)
         request = cluster_request(settings, self.infrastructure, environment, worst)
 
         def create() -> str:
@@ -242,7 +240,8 @@ class Clusters:
             raise FruitsError(f"{self._end_at_once(cluster_id)} {error}") from error
         try:
             # The lock is that of this stack; another stack may have looked at the budget at the same moment.
-            check_budget_again(month_spend(self.emr, prices, datetime.now(UTC)), cluster_id, worst, settings.budget_eur)
+            spend = account_spend(settings, prices, datetime.now(UTC), self.emr)
+            check_budget_again(spend, cluster_id, worst, settings.budget_eur)
         except FruitsError:
             self.terminate([cluster_id])
             self.schedules.remove(cluster_id)

@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from fruits_assets.aws.sessions import translate_errors
+from fruits_assets.engines.engine import run_of
 from spark_steps.errors import FruitsError
 
 CANCELLING = "CANCEL_PENDING"
@@ -22,7 +23,7 @@ class Step:
 
     Attributes:
         id: ``s-...``.
-        name: The name that ``step_name`` makes, for steps of this platform.
+        name: The name that ``job_name`` makes, for steps of this platform.
         state: EMR's state of the step.
         ended: When it ended, None before.
     """
@@ -35,13 +36,7 @@ class Step:
     @property
     def run_id(self) -> str | None:
         """The id of the Dagster run that it belongs to, None for steps that this platform did not start."""
-        words = self.name.split()
-        return words[2] if len(words) >= 3 and words[1] == "run" else None
-
-
-def step_name(step_key: str, run_id: str, attempt: int) -> str:
-    """Returns a step's name, which contains the id of its run."""
-    return f"{step_key} run {run_id} attempt {attempt + 1}"
+        return run_of(self.name)
 
 
 def steps_of(emr: Any, cluster_id: str) -> list[Step]:

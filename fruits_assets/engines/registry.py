@@ -1,0 +1,35 @@
+"""Which engine a deployment has: the package of this room with its name, of which ``entry`` has what others use."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from fruits_assets.engines.engine import Engine
+from fruits_assets.engines.launcher import LaunchesSteps
+from fruits_assets.settings import Settings
+
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class EngineEntry:
+    """What the platform uses of an engine.
+
+    Attributes:
+        make_engine: Makes the engine; requests may be made then.
+        make_launcher: Makes its step launcher from the settings and the names of the jobs; no request is made.
+    """
+
+    make_engine: Callable[[Settings], Engine]
+    make_launcher: Callable[[Settings, Sequence[str]], LaunchesSteps]
+
+
+def entry_of(deployment: str) -> EngineEntry:
+    """Returns the engine of a deployment other than ``local``.
+
+    Args:
+        deployment: As in the settings: the name of the package, with hyphens.
+    """
+    module = import_module(f"fruits_assets.engines.{deployment.replace('-', '_')}.entry")
+    entry: EngineEntry = module.ENTRY
+    return entry

@@ -1,0 +1,106 @@
+"""Estimated time and cost of a number of photos as serverless jobs, a job for each step."""
+
+import math
+from dataclasses import dataclass
+
+from fruits_assets.money import workers
+from fruits_assets.money.costs import CORES_PER_NODE
+from fruits_assets.money.estimate import (
+    IMAGES_PER_FOLDER,
+    STEP_OVERHEAD_SECONDS,
+    pace_of,
+    work_of,
+)
+from fruits_assets.money.s3_requests import requests_of_run
+from fruits_assets.money.worker_prices import WorkerPrices
+from fruits_assets.settings import Settings
+
+# Assumed: from the request to the first task, for an application that has to start too; AWS says about a minute.
+JOB_START_UP_SECONDS = 90.0
+# raw_images, mobilenet_features and the check of the features for each range of folders; pca_model and
+# reduced_features for the whole store.
+_STEPS_OF_FOLDERS, _WHOLE_STEPS = 3, 2
+
+
+@dataclass(frozen=True)
+class JobsEstimate:
+    """Estimated time and cost.
+
+    Attributes:
+        images: Number of photos.
+        jobs: Number of jobs.
+        parts: Ranges of folders that raw_images and mobilenet_features are to be run in.
+        executors: Executors of each job.
+        executor: Their size.
+        start_up_seconds: Time until the jobs are ready, all together, in which nothing is billed.
+        work_seconds: Time in which workers are billed.
+        jobs_eur: Cost of the workers.
+        requests_eur: Cost of the requests to S3.
+        worst_case_eur: The most that one job can cost.
+    """
+
+    images: int
+    jobs: int
+    parts: int
+    executors: int
+    executor: workers.Worker
+    start_up_seconds: float
+    work_seconds: float
+    jobs_eur: float
+    requests_eur: float
+    worst_case_eur: float
+
+    @property
+    def total_seconds(self) -> float:
+        """From the first request to the end of the last job."""
+        return self.start_up_seconds + self.work_seconds
+
+    @property
+    def total_eur(self) -> float:
+        """Cost of workers and requests, without storage."""
+        return self.jobs_eur + self.requests_eur
+
+
+def estimate_jobs(
+    images: int,
+    prices: WorkerPrices,
+    settings: Settings,
+    megapixels: float,
+    images_per_second_per_core: float | None = None,
+    folders: int | None = None,
+) -> JobsEstimate:
+    """Estimates time and cost of the whole pipeline, for photos that are all new.
+
+    The executors are counted as all there from the first task to the last; each takes its minute at least.
+
+    Args:
+        images: Number of photos.
+        prices: Prices of the region.
+        settings: Sizes, number of executors, and time limits.
+        megapixels: Megapixels of each photo.
+        images_per_second_per_core: Rate of decoding and network, where it was measured; else this project's.
+        folders: Number of folders; None for one for 500 photos.
+    """
+    executor = workers.executor(settings)
+    cores = settings.max_executors * executor.vcpus
+    pace = pace_of(cores / CORES_PER_NODE, megapixels, images_per_second_per_core)
+    folders = min(images, folders or math.ceil(images / IMAGES_PER_FOLDER))
+    requests = requests_of_run(images, folders, math.ceil(pace.cores))
+    work = work_of(pace, images, folders, requests)
+    longest = max(work["folders_and_files"], work["mobilenet_features"])
+    parts = math.ceil(longest / max(1.0, settings.step_minutes * 60 - STEP_OVERHEAD_SECONDS)) or 1
+    jobs = _STEPS_OF_FOLDERS * parts + _WHOLE_STEPS
+    seconds = sum(work.values()) + jobs * STEP_OVERHEAD_SECONDS
+    model = workers.WorkerCostModel.of_job(settings, prices, "")
+    return JobsEstimate(
+        images=images,
+        jobs=jobs,
+        parts=parts,
+        executors=settings.max_executors,
+        executor=executor,
+        start_up_seconds=jobs * JOB_START_UP_SECONDS,
+        work_seconds=seconds,
+        jobs_eur=max(seconds, jobs * 60.0) * model.eur_per_hour / 3600,
+        requests_eur=requests.usd * prices.rate.eur_per_usd,
+        worst_case_eur=workers.worst_case_eur(settings, prices),
+    )
