@@ -11,7 +11,7 @@ import pytest
 from dagster import DagsterInstance
 
 from fruits_assets.automation.sensors import killed_runs_sensor
-from fruits_assets.engines.launcher import others_in_flight
+from fruits_assets.engines.in_flight import others_in_flight
 from fruits_assets.instance.in_flight import partitions_in_flight, unfinished_runs
 from fruits_assets.instance.liveness import PROCESS_TAG, end_runs_of_killed_processes, tagged_as_alive
 from tests.support.runs import create_run

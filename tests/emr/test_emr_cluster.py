@@ -17,9 +17,10 @@ from fruits_assets.aws import s3_lock
 from fruits_assets.aws.sessions import call_at_most_once
 from fruits_assets.engines.emr.cluster import Cluster, idle_since, reusable
 from fruits_assets.engines.emr.cluster_request import cluster_request
-from fruits_assets.engines.emr.steps import Step, last_run, step_name
+from fruits_assets.engines.emr.engine import command
+from fruits_assets.engines.emr.steps import Step, last_run
+from fruits_assets.engines.engine import Job, JobRef, JobState, job_name
 from fruits_assets.engines.guards import orphans
-from fruits_assets.engines.launcher import FruitsEmrStepLauncher
 from fruits_assets.engines.staging import StepStaging
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
@@ -136,8 +137,8 @@ def test_a_cluster_that_starts_without_a_step_has_been_abandoned() -> None:
 
 def test_the_last_step_tells_whose_a_cluster_is() -> None:
     steps = [
-        step("COMPLETED", name=step_name("raw_images", "mine", 0), ended=9),
-        step("COMPLETED", name=step_name("raw_images", "theirs", 0), ended=2),
+        step("COMPLETED", name=job_name("raw_images", "mine", 0), ended=9),
+        step("COMPLETED", name=job_name("raw_images", "theirs", 0), ended=2),
     ]
     assert last_run(steps) == "theirs"
     assert last_run([step("COMPLETED", name="typed by hand", ended=1), *steps]) is None
@@ -153,21 +154,21 @@ def test_a_step_that_is_being_cancelled_does_not_keep_its_cluster() -> None:
 def test_a_steps_arguments_are_few_however_many_folders_there_are(s3: Any) -> None:
     # EMR takes 10,240 characters.
     staging = StepStaging(s3, "staging", "0" * 36, "mobilenet_features", attempt=1)
-    command = FruitsEmrStepLauncher(settings())._command(staging, "mobilenet_features")
-    assert sum(map(len, command)) < 2_000
-    assert command[-2:] == [f"s3://staging/steps/{'0' * 36}/mobilenet_features/1/step.json", "eu-west-3"]
+    words = command(settings(), staging, "mobilenet_features")
+    assert sum(map(len, words)) < 2_000
+    assert words[-2:] == [f"s3://staging/steps/{'0' * 36}/mobilenet_features/1/step.json", "eu-west-3"]
 
 
-def test_steps_of_finished_runs_are_orphans_and_those_of_unknown_runs_somebody_elses() -> None:
-    steps = [
-        step("RUNNING", name=step_name("raw_images", "dead", 0), step_id="s-dead"),
-        step("PENDING", name=step_name("raw_images", "alive", 0), step_id="s-alive"),
-        step("RUNNING", name=step_name("raw_images", "elsewhere", 0), step_id="s-elsewhere"),
-        step("COMPLETED", name=step_name("raw_images", "dead", 1), step_id="s-done"),
-        step("RUNNING", name="typed by hand", step_id="s-hand"),
+def test_jobs_of_finished_runs_are_orphans_and_those_of_unknown_runs_somebody_elses() -> None:
+    jobs = [
+        Job(JobRef("j-1", "s-dead"), JobState.RUNNING, "dead"),
+        Job(JobRef("j-1", "s-alive"), JobState.QUEUED, "alive"),
+        Job(JobRef("j-1", "s-elsewhere"), JobState.RUNNING, "elsewhere"),
+        Job(JobRef("j-1", "s-done"), JobState.SUCCEEDED, "dead"),
+        Job(JobRef("j-1", "s-hand"), JobState.RUNNING, None),
     ]
     runs = {"dead": dg.DagsterRunStatus.FAILURE, "alive": dg.DagsterRunStatus.STARTED}
-    assert orphans(steps, runs) == ["s-dead"]
+    assert orphans(jobs, runs) == jobs[:1]
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from fruits_assets.engines.emr.failures import Evidence, explain, explain_error
 from fruits_assets.engines.staging import code_zip
-from fruits_assets.engines.step_failures import Evidence, explain, explain_error
 from spark_steps import step_main
 from spark_steps.step_main import Publisher, check_python, described
 

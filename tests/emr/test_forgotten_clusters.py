@@ -21,9 +21,10 @@ import pytest
 
 from fruits_assets.aws.environment import read_environment
 from fruits_assets.engines.emr.cluster import Clusters
-from fruits_assets.engines.emr.steps import cancel_steps, step_name
-from fruits_assets.engines.guards import cluster_guard_sensor
-from fruits_assets.engines.step_failures import Evidence, explain
+from fruits_assets.engines.emr.failures import Evidence, explain
+from fruits_assets.engines.emr.steps import cancel_steps
+from fruits_assets.engines.engine import job_name
+from fruits_assets.engines.guards import guard_sensor
 from fruits_assets.money.costs import MINUTES_BEYOND_AGE
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
@@ -236,20 +237,20 @@ def test_a_step_without_a_run_is_cancelled_and_one_that_does_not_end_then_ends_w
     with as_role(aws, LAUNCHER):
         clusters = Clusters(given)
         environment = read_environment(clusters.s3, clusters.infrastructure.staging_bucket)
-        step = shell("sleep infinity", step_name("raw_images", run_id, 0))
+        step = shell("sleep infinity", job_name("raw_images", run_id, 0))
         cluster_id, step_id = clusters.submit(environment, lambda _: step, lambda _: None)
         until(lambda: aws.state()["clusters"][cluster_id]["state"] == "RUNNING", 60)
         # One that has been idle for less than half a minute may be between two runs.
         aws.age(cluster_id, 0.001)
         aws.hold_cancels(True)
         context = dg.build_sensor_context(instance=instance, resources={"settings": given})
-        first = cluster_guard_sensor(context)
-        assert first == dg.SkipReason(f"Steps {step_id} of {cluster_id} are cancelled: their runs are over.")
+        first = guard_sensor(context)
+        assert first == dg.SkipReason(f"Step {step_id} of cluster {cluster_id} is cancelled: its run is over.")
         # EMR refuses to be asked again.
         cancel_steps(clusters.emr, cluster_id, [step_id])
         assert [one.state for one in clusters.steps(cluster_id)] == ["CANCEL_PENDING"]
         assert set(schedules(aws)) >= {f"{cluster_id}-terminate", f"{cluster_id}-unprotect"}
-        second = cluster_guard_sensor(context)
+        second = guard_sensor(context)
         assert second == dg.SkipReason(f"cluster {cluster_id} has nothing more to do and is ended")
     # They go with a cluster that the platform ends.
     assert not [name for name in schedules(aws) if name.startswith(cluster_id)]

@@ -154,6 +154,10 @@ class Emulator:
         killed: list[int] = self._ask("kill-step", step=step, what=what, signal=signal)["killed"]
         return killed
 
+    def bill_after(self, seconds: float) -> None:
+        """Has jobs of EMR Serverless billed so long after their end."""
+        self._ask("billing-seconds", seconds=seconds)
+
     def keep_busy(self, cluster: str, busy: bool = True) -> None:
         """Has a live notebook keep a cluster from counting as idle."""
         self._ask("keep-busy", cluster=cluster, busy=busy)
@@ -168,7 +172,7 @@ class Emulator:
         return fired
 
     def state(self) -> dict[str, Any]:
-        """Returns clusters with their steps, instances and living processes, and the number of calls of each action."""
+        """Returns clusters, serverless jobs, their living processes, and the number of calls of each action."""
         return self._ask("state")
 
     def stop(self) -> None:

@@ -12,6 +12,8 @@ PRICES = {
     "r5.xlarge": (0.296, 0.063),
     "m6g.xlarge": (0.18, 0.039),
 }
+# For a vCPU-hour and a gigabyte-hour of EMR Serverless.
+WORKERS = {"EMR-SERVERLESS-vCPUHours": 0.06318, "EMR-SERVERLESS-MemoryGBHours": 0.00689}
 LOCATIONS = {"eu-west-3": ("EU (Paris)", "EUW3"), "eu-west-1": ("EU (Ireland)", "EU")}
 
 
@@ -24,8 +26,10 @@ def get_products(request: dict[str, Any]) -> dict[str, Any]:
     products = [
         product
         for region in LOCATIONS
-        for kind in PRICES
-        for product in (_ec2(kind, region), _emr(kind, region))
+        for product in (
+            *(one for kind in PRICES for one in (_ec2(kind, region), _emr(kind, region))),
+            *(_worker(usage, region) for usage in WORKERS),
+        )
         if product["serviceCode"] == request.get("ServiceCode")
         and all(_matches(product, one["Field"], one["Value"]) for one in request.get("Filters", []))
     ]
@@ -65,6 +69,15 @@ def _emr(kind: str, region: str) -> dict[str, Any]:
     )
 
 
+def _worker(usage: str, region: str) -> dict[str, Any]:
+    location, prefix = LOCATIONS[region]
+    attributes = {
+        "servicecode": "ElasticMapReduce", "servicename": "Amazon Elastic MapReduce", "regionCode": region,
+        "location": location, "locationType": "AWS Region", "usagetype": f"{prefix}-{usage}", "operation": "",
+    }  # fmt: skip
+    return _product("ElasticMapReduce", "EMR Serverless", attributes, WORKERS[usage], f"{region}{usage}")
+
+
 def _product(service: str, family: str, attributes: dict[str, str], usd: float, seed: str) -> dict[str, Any]:
     sku = "".join(character for character in seed.upper() if character.isalnum())[:16].ljust(16, "X")
     term, rate = "JRTCKXETXF", "6YS6EN2CT7"
@@ -73,7 +86,7 @@ def _product(service: str, family: str, attributes: dict[str, str], usd: float, 
         "unit": "Hrs",
         "beginRange": "0",
         "endRange": "Inf",
-        "description": f"${usd} per hour of {attributes['instanceType']}",
+        "description": f"${usd} per hour of {attributes.get('instanceType', attributes['usagetype'])}",
         "appliesTo": [],
         "pricePerUnit": {"USD": f"{usd:.10f}"},
     }

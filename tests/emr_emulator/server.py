@@ -21,6 +21,8 @@ from tests.emr_emulator.iam.calls import Call, read_call
 from tests.emr_emulator.prices import get_products
 from tests.emr_emulator.quotas import get_service_quota
 from tests.emr_emulator.scheduler import Scheduler
+from tests.emr_emulator.serverless.api import EmrServerless
+from tests.emr_emulator.serverless.requests import SERVICE as SERVERLESS
 from tests.emr_emulator.stack import CHANGES, complete_stacks
 
 log = logging.getLogger("emr_emulator")
@@ -47,6 +49,7 @@ class Application:
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.authorization = Authorization(world.root_key)
         self.emr = ElasticMapReduce(world, self.authorization.launch_problem)
+        self.serverless = EmrServerless(world, self.authorization.trust_problem)
         self.scheduler = Scheduler(world, self.emr)
         self.scheduler.start()
         self.throttled: dict[str, Fault] = {}
@@ -65,6 +68,8 @@ class Application:
             if target.startswith(EMR) and call.action not in MOTO_EMR:
                 answer = self.emr.call(call.action, call.region, call.body)
                 return _json(start_response, 200, answer)
+            if call.service == SERVERLESS:
+                return _json(start_response, 200, self.serverless.call(call.action, call.region, call.body))
             if target.startswith(PRICES):
                 return _json(start_response, 200, get_products(call.body))
             if target == QUOTA:
@@ -112,6 +117,18 @@ class Application:
             "clusters": {one.id: {**self._state_of(one), "processes": alive[one.id]} for one in clusters},
             "calls": dict(self.emr.calls),
             "fired": dict(self.scheduler.fired),
+            "jobs": {
+                job.id: {
+                    "name": job.request.get("name", ""),
+                    "state": job.state,
+                    "details": job.details,
+                    "request": job.request,
+                    "used": job.used(),
+                    "processes": len(processes.living(job.marks)),
+                    "directory": str(job.directory),
+                }
+                for job in list(self.serverless.jobs.values())
+            },
         }
 
     def _state_of(self, cluster: Cluster) -> dict[str, Any]:
@@ -199,6 +216,10 @@ class Application:
         others = ("CoarseGrainedExecutorBackend", "pyspark.daemon", "pyspark.worker")
         drivers = [one for one, line in everything.items() if not any(other in line for other in others)]
         return {"killed": processes.kill_these(drivers, signal)}
+
+    def control_billing_seconds(self, seconds: float) -> None:
+        """Sets how long after its end a job of EMR Serverless is billed."""
+        self.serverless.billing_seconds = seconds
 
     def control_keep_busy(self, cluster: str, busy: bool = True) -> None:
         """Has a live notebook or an open web interface keep a cluster from counting as idle."""

@@ -13,6 +13,7 @@ from fruits_assets.aws.environment import BOOTSTRAP, CURRENT, PYTHON, installed_
 from fruits_assets.sample_photos import write_sample
 from tests.emr_emulator.cluster.world import ACCOUNT, World
 from tests.emr_emulator.iam.authorization import Authorization, backend
+from tests.emr_emulator.serverless import application
 
 REGION, STACK = "eu-west-3", "fruits"
 # The calls after which a stack may have other resources.
@@ -26,6 +27,7 @@ def make_stack(world: World, project: Path) -> dict[str, str]:
         world: Of the emulator.
         project: Root of the repository.
     """
+    assert application.ApplicationResource.cloudformation_type(), "moto knows it once it is imported"
     cloudformation: Any = world.client("cloudformation", REGION)
     cloudformation.create_stack(
         StackName=STACK,
@@ -47,7 +49,10 @@ def make_stack(world: World, project: Path) -> dict[str, str]:
 def stage_environment(s3: Any, bucket: str) -> None:
     """Puts down what ``fruits deploy`` uploads, with an archive that nobody unpacks: ``venv`` has another stand in."""
     archive, bootstrap = f"environment/fruits-python{PYTHON}-stand-in.tar.gz", "environment/bootstrap.sh"
+    standalone = f"environment/fruits-standalone-python{PYTHON}-stand-in.tar.gz"
     current = {"archive": archive, "bootstrap": bootstrap, "python": PYTHON, "packages": installed_versions()}
+    current["standalone"] = standalone
+    s3.put_object(Bucket=bucket, Key=standalone, Body=b"unpacked by nobody")
     s3.put_object(Bucket=bucket, Key=archive, Body=b"unpacked by nobody")
     s3.put_object(Bucket=bucket, Key=bootstrap, Body=BOOTSTRAP.read_bytes())
     s3.put_object(Bucket=bucket, Key=CURRENT, Body=json.dumps(current).encode())

@@ -9,11 +9,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from spark_steps.spark.session import find_java_home
 from tests.emr_emulator import processes
 from tests.emr_emulator.cluster.state import ClusterState
 from tests.emr_emulator.cluster.world import Instance
-from tests.emr_emulator.spark import SMALL_JAVA, java_options
+from tests.emr_emulator.spark import java_options
 
 log = logging.getLogger("emr_emulator")
 
@@ -36,22 +35,12 @@ class Nodes(ClusterState):
 
     def _environment(self, node: Instance) -> dict[str, str]:
         """Returns all that a process of a node finds in its environment; nothing of this process's own."""
-        java = str(find_java_home())
-        spark = str(self.world.spark_home)
+        common = self.world.spark_environment(self.directory)
         return {
-            "PATH": f"{self.shims}:{java}/bin:{spark}/bin:/usr/local/bin:/usr/bin:/bin",
-            "HOME": str(self.directory),
-            "USER": "hadoop",
-            "LANG": "C.UTF-8",
-            "TMPDIR": str(self.directory / "tmp"),
-            "JAVA_HOME": java,
-            "SPARK_HOME": spark,
-            "SPARK_LOCAL_IP": "127.0.0.1",
-            "SPARK_LOCAL_DIRS": str(self.directory / "tmp"),
-            "SPARK_LAUNCHER_OPTS": SMALL_JAVA,
+            **common,
+            "PATH": f"{self.shims}:{common['PATH']}",
             "SPARK_DAEMON_MEMORY": "256m",
             "SPARK_DAEMON_JAVA_OPTS": java_options(self.world.spark_home),
-            "SPARK_SUBMIT_OPTS": f"-Djava.io.tmpdir={self.directory / 'tmp'}",
             "AWS_ENDPOINT_URL": self.world.endpoint,
             "AWS_EC2_METADATA_DISABLED": "true",
             **self.credentials,

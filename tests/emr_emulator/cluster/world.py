@@ -11,7 +11,9 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from spark_steps.spark.session import find_java_home
 from tests.emr_emulator import processes
+from tests.emr_emulator.spark import SMALL_JAVA
 
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 
@@ -73,6 +75,27 @@ class World:
     spot_capacity: int = 1_000
     # Cancelled steps go on until it is false again.
     holds_cancels: bool = False
+
+    def spark_environment(self, directory: Path) -> dict[str, str]:
+        """Returns what every process of Spark's finds in its environment; nothing of this process's own.
+
+        Args:
+            directory: Its home, with a folder for temporary files.
+        """
+        java, spark = str(find_java_home()), str(self.spark_home)
+        return {
+            "PATH": f"{java}/bin:{spark}/bin:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(directory),
+            "USER": "hadoop",
+            "LANG": "C.UTF-8",
+            "TMPDIR": str(directory / "tmp"),
+            "JAVA_HOME": java,
+            "SPARK_HOME": spark,
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_LOCAL_DIRS": str(directory / "tmp"),
+            "SPARK_LAUNCHER_OPTS": SMALL_JAVA,
+            "SPARK_SUBMIT_OPTS": f"-Djava.io.tmpdir={directory / 'tmp'}",
+        }
 
     def client(self, service: Any, region: str, credentials: dict[str, str] | None = None) -> Any:
         """Returns a client of this emulator: as root, or with the credentials of an environment."""

@@ -18,6 +18,8 @@ from tests.emr_emulator.checks import ApiError
 from tests.emr_emulator.cluster.world import ACCOUNT
 from tests.emr_emulator.iam.calls import Call
 from tests.emr_emulator.iam.policies import Question, as_list, decide, names_principal, trusts
+from tests.emr_emulator.serverless.requests import SERVICE as SERVERLESS
+from tests.emr_emulator.serverless.requests import questions
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 CLUSTER_KEYS = ("ClusterId", "JobFlowId", "ResourceId")
@@ -86,6 +88,18 @@ class Authorization:
                 return (
                     f"Service role {service} has insufficient EC2 permissions: {question.action} on {question.resource}"
                 )
+        return ""
+
+    def trust_problem(self, region: str, role_arn: str) -> str:
+        """Returns why EMR Serverless cannot have the role of a job, or nothing."""
+        role = role_of_arn(role_arn)
+        source = {
+            "aws:SourceAccount": ACCOUNT,
+            "aws:SourceArn": f"arn:aws:emr-serverless:{region}:{ACCOUNT}:/applications/a",
+        }
+        asked = Question("sts:AssumeRole", role_arn, source)
+        if role is None or not trusts(role_document(role), "emr-serverless.amazonaws.com", "Service", asked):
+            return f"emr-serverless.amazonaws.com is not authorized to assume the role {role_arn}"
         return ""
 
     def _permits(self, call: Call, principal: str, documents: list[dict[str, Any]], question: Question) -> bool:
@@ -185,6 +199,8 @@ def questions_of(call: Call, emr: ElasticMapReduce, principal: str) -> list[Ques
         return _s3_questions(call, context)
     if call.service == "elasticmapreduce":
         return _emr_questions(call, context, emr)
+    if call.service == SERVERLESS:
+        return questions(call.name, call.region, call.body, context)
     if call.service == "scheduler" and "RoleArn" in call.body.get("Target", {}):
         passed = {**context, "iam:PassedToService": "scheduler.amazonaws.com"}
         role = Question("iam:PassRole", str(call.body["Target"]["RoleArn"]), passed)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from tests.emr_emulator.serverless.requests import SERVICE as SERVERLESS
+from tests.emr_emulator.serverless.requests import read_path
+
 # The name that IAM knows an operation by, where it is another one.
 ACTION_NAMES = {
     "s3": {"HeadBucket": "ListBucket"},
@@ -62,6 +65,9 @@ def read_call(environ: dict[str, Any]) -> Call:
         _read_s3_call(call, environ)
     elif service == "scheduler":
         _read_scheduler_call(call, environ)
+    elif service == SERVERLESS:
+        call.action, given = read_path(call.method, environ["PATH_INFO"], environ.get("QUERY_STRING", ""))
+        call.is_json, call.body = True, {**json.loads(_body(environ) or b"{}"), **given}
     else:
         fields = parse_qs(_body(environ).decode(), keep_blank_values=True)
         call.body = {name: values[0] for name, values in fields.items()}

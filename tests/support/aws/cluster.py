@@ -14,6 +14,8 @@ INFRASTRUCTURE = Infrastructure(
     primary_security_group="sg-1",
     core_security_group="sg-2",
     security_configuration="encryption",
+    serverless_application="00application",
+    job_role_arn="arn:aws:iam::123456789012:role/job",
 )
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import dagster as dg
 
 from fruits_assets.assets import raw_images
-from fruits_assets.engines.launcher import KEEP_CLUSTER_TAG
 from fruits_assets.instance.partitions import IMAGE_FOLDERS
-from fruits_assets.resources import emr_resources
+from fruits_assets.instance.tags import KEEP_TAG
+from fruits_assets.resources import resources_of
 from fruits_assets.settings import Settings
 from spark_steps.store.store import Store
 from tests.emr_emulator import Emulator
@@ -76,9 +76,9 @@ def materialize_raw_images(
     result = dg.materialize(
         [raw_images],
         instance=instance,
-        resources=emr_resources(settings),
+        resources=resources_of(settings),
         partition_key="Banana",
-        tags={KEEP_CLUSTER_TAG: "true"} if keep_cluster else {},
+        tags={KEEP_TAG: "true"} if keep_cluster else {},
         raise_on_error=False,
     )
     # The process of a step ends a moment after its last event; the next test waits for a step of its own.
