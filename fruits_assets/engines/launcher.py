@@ -161,8 +161,8 @@ class LaunchesSteps:
             raise StepError(
                 str(job),
                 Cause(
-                    f"it {what} for more than {limit.minutes} minutes, and is cancelled. Raise {limit.setting}, or give "
-                    "fewer folders."
+                    f"it {what} for more than {limit.minutes} minutes, and is cancelled. Raise {limit.setting}, or "
+                    "give fewer folders."
                 ),
             )
 

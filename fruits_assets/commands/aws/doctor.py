@@ -245,7 +245,7 @@ def _places(settings: Settings, infrastructure: Infrastructure | None) -> Check:
     locations = s3_places(settings)
     if not locations:
         return Check("locations", "ok", f"images {settings.images}, store {settings.store}")
-    # Only for runs on AWS: runs on this machine have its credentials, which may permit more than the roles of the stack.
+    # Only for runs on AWS: those on this machine have its credentials, which may permit more than the stack's roles.
     if infrastructure is not None and settings.deployment != "local":
         check_places(settings, infrastructure.data_bucket)
     check_residency(settings)

@@ -121,6 +121,10 @@ class EmrEngine:
 
     def submit(self, request: JobRequest, report: Report) -> JobRef:
         """Stages a step, and adds it to an active cluster, or to a new one where there is none."""
+        for cluster in self.clusters.active():
+            for step in self._unfinished(cluster.id):
+                if step.name == request.name:
+                    return step_ref(cluster.id, step.id)
 
         def prepare(cluster_id: str) -> dict[str, Any]:
             request.stage(self.clusters.cost_model(cluster_id))
@@ -144,7 +148,7 @@ class EmrEngine:
         self.clusters.cancel(job.place, [job.id])
 
     def evidence(self, job: JobRef, error: Mapping[str, Any] | None, report: Report) -> step_failures.Evidence:
-        """Returns what EMR knows of a step and its cluster; its log is waited for where nothing else tells the reason."""
+        """Returns what EMR knows of a step and its cluster; waits for the log where nothing else tells the reason."""
         status = self._describe(job)
         cluster, reason = self.clusters.describe(job.place)
         details = status.get("FailureDetails", {})

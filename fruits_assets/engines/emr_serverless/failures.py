@@ -40,7 +40,8 @@ def known_cause(state: str, details: str, minutes: int) -> Cause | None:
     if _CAPACITY.search(details):
         return Cause(
             "the application's maximum capacity is too small for the job and the others that run. Start it again when "
-            f"they have ended, lower FRUITS_EXECUTOR_CORES, or raise the stack's ServerlessVcpus and ServerlessMemory.{says}"
+            "they have ended, lower FRUITS_EXECUTOR_CORES, or raise the stack's ServerlessVcpus and ServerlessMemory."
+            + says
         )
     if _NO_CAPACITY_AT_AWS.search(details):
         return Cause(

@@ -64,16 +64,6 @@ def test_fruits_run_takes_one_cluster_for_its_three_runs_and_ends_it(
     assert any("is being created" in line for line in told) or told
 
 
-def test_a_module_that_is_not_on_the_cluster_is_named(
-    aws: Emulator, emr: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import spark_steps
-
-    monkeypatch.setattr("fruits_assets.engines.staging._PACKAGES", (spark_steps,))
-    told = failure_of(materialize_raw_images(aws, emr, instance, keep_cluster=True))
-    assert "an import failed on the cluster: fruits_assets is not there" in told
-
-
 @pytest.mark.usefixtures("no_other_cluster", "clusters_without_spark")
 def test_two_runs_that_start_together_take_one_cluster(aws: Emulator, emr: Settings) -> None:
     before = len(clusters(aws))
@@ -92,16 +82,6 @@ def test_two_runs_that_start_together_take_one_cluster(aws: Emulator, emr: Setti
     assert len(taken) == 4
     assert len(set(taken)) == 1
     assert len(clusters(aws)) == before + 1
-
-
-@pytest.mark.usefixtures("no_other_cluster")
-def test_a_budget_that_does_not_fit_refuses_before_any_cluster_exists(
-    aws: Emulator, emr: Settings, instance: dg.DagsterInstance
-) -> None:
-    before = len(clusters(aws))
-    told = failure_of(materialize_raw_images(aws, emr.model_copy(update={"budget_eur": 0.5}), instance))
-    assert "No cluster is created: the budget of 0.50 EUR" in told
-    assert len(clusters(aws)) == before
 
 
 @pytest.mark.usefixtures("no_other_cluster", "clusters_without_spark")

@@ -1,0 +1,95 @@
+"""Steps whose driver or whose launching process is lost, on each engine."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from fruits_assets.assets import raw_images
+from fruits_assets.aws.environment import read_environment
+from fruits_assets.engines.engine import JobRequest
+from fruits_assets.engines.guards import guard_sensor
+from fruits_assets.engines.registry import entry_of
+from fruits_assets.engines.staging import StepStaging
+from fruits_assets.instance.liveness import end_runs_of_killed_processes
+from fruits_assets.settings import Settings
+from spark_steps.store.store import Store
+from tests.support.aws.emr_runs import failure_of, in_background, wait_until
+from tests.support.aws.engines import OVER, Bench
+from tests.support.project import PROJECT
+from tests.support.ways_in import BIN
+
+
+def test_a_retry_succeeds_after_a_driver_that_was_killed_and_nothing_is_recorded_twice(
+    engine: Bench, settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    before = {job["id"] for job in engine.jobs()}
+    thread = in_background(lambda: engine.aws.kill_step(engine.running_job(), "driver"))
+    result = engine.materialize(settings, instance)
+    thread.join(10)
+    assert result.success, failure_of(result)
+    assert len(instance.fetch_materializations(raw_images.key, limit=10).records) == 1
+    states = [job["state"] for job in engine.jobs() if job["id"] not in before]
+    assert states[0] == "FAILED"
+    assert states[1:] in (["COMPLETED"], ["SUCCESS"])
+    assert len(Store(settings.store).raw_images.arrow(["path"])) == 4
+
+
+def start_command(settings: Settings, tmp_path: Path) -> "subprocess.Popen[bytes]":
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text((PROJECT / "fruits_assets" / "instance" / "dagster.yaml").read_text())
+    environment = {**os.environ, **settings.as_environment(), "DAGSTER_HOME": str(home)}
+    log = (tmp_path / "run.log").open("wb")
+    return subprocess.Popen([str(BIN / "fruits"), "run"], env=environment, cwd=PROJECT, stdout=log, stderr=log)
+
+
+def test_cancelling_the_run_cancels_the_step_within_15_seconds_and_leaves_nothing_that_runs(
+    engine: Bench, settings: Settings, tmp_path: Path
+) -> None:
+    run = start_command(settings, tmp_path)
+    job = engine.running_job()
+    run.send_signal(signal.SIGINT)
+    asked = time.monotonic()
+    wait_until(lambda: engine.state(job) == "CANCELLED", 15)
+    assert time.monotonic() - asked < 15
+    run.wait(60)
+    wait_until(lambda: engine.processes() == 0, 60)
+
+
+def test_the_step_of_a_launching_process_that_was_killed_is_found_and_cancelled(
+    engine: Bench, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start_command(settings, tmp_path)
+    job = engine.running_job()
+    run.kill()
+    run.wait(10)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    with dg.DagsterInstance.get() as instance:
+        assert len(end_runs_of_killed_processes(instance)) == 1
+        context = dg.build_sensor_context(instance=instance, resources={"settings": settings})
+        told = guard_sensor(context)
+        assert isinstance(told, dg.SkipReason)
+        assert f"{job} of" in str(told.skip_message)
+        assert "is cancelled: its run is over." in str(told.skip_message)
+    wait_until(lambda: engine.state(job) in OVER, 30)
+
+
+@pytest.mark.timeout(120)
+def test_a_request_that_is_sent_again_gives_the_same_job(engine: Bench, settings: Settings) -> None:
+    there = entry_of(settings.deployment).make_engine(settings)
+    environment = read_environment(there.s3, there.staging_bucket)
+    staging = StepStaging(there.s3, there.staging_bucket, "a-run", "a_step", 0)
+    document = {"entry_point": "nothing:at_all", "image_folders": []}
+    request = JobRequest("a_step", "a-run", 0, settings, environment, staging, document)
+    first = there.submit(request, lambda _: None)
+    assert there.submit(request, lambda _: None) == first
+    assert [job.run_id for job in there.unfinished_jobs() if job.ref == first] in (["a-run"], [])
+    there.cancel(first)
+    wait_until(lambda: there.state(first).is_over, 60)
+    # Cancelled once more, nothing is said.
+    there.cancel(first)

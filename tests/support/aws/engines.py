@@ -1,0 +1,97 @@
+"""Engines on their emulator, each behind the same few questions, so that one suite holds for all."""
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from fruits_assets.assets import raw_images
+from fruits_assets.instance.partitions import IMAGE_FOLDERS
+from fruits_assets.resources import resources_of
+from fruits_assets.settings import Settings, read_settings
+from tests.emr_emulator import Emulator
+from tests.support.aws.emr_runs import DATA, SMALL, end_clusters, steps, upload, wait_until
+
+OVER = {"COMPLETED", "SUCCESS", "FAILED", "CANCELLED", "INTERRUPTED"}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """An engine to be tried.
+
+    Attributes:
+        deployment: Its name in the settings.
+        aws: The emulator.
+        start, look: The actions of its API that start a job, and that tell its state.
+        refusal: How the budget's refusal begins.
+        console: The name of the metadata that lead to its console.
+    """
+
+    deployment: str
+    aws: Emulator
+    start: str
+    look: str
+    refusal: str
+    console: str
+
+    def settings(self, photos: Path, network_file: Path, **given: Any) -> Settings:
+        """Uploads photos, and returns settings for them and a new store."""
+        mark = uuid.uuid4().hex[:8]
+        upload(self.aws, photos, f"Test/{mark}")
+        places = {"images": f"s3://{DATA}/Test/{mark}", "store": f"s3://{DATA}/stores/{mark}"}
+        return read_settings(
+            deployment=self.deployment, weights=str(network_file), **{**places, **SMALL, "max_executors": 1, **given}
+        )
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Returns the jobs, each with its id, name and state."""
+        if self.deployment == "emr":
+            return steps(self.aws)
+        return [{"id": job_id, **job} for job_id, job in self.aws.state()["jobs"].items()]
+
+    def state(self, job_id: str) -> str:
+        """Returns the state of a job, in the words of its API."""
+        return str(next(job for job in self.jobs() if job["id"] == job_id)["state"])
+
+    def running_job(self) -> str:
+        """Waits for a job that runs, and returns its id."""
+        return str(wait_until(lambda: next((job["id"] for job in self.jobs() if job["state"] == "RUNNING"), None)))
+
+    def created(self) -> int:
+        """Returns how many things were made that cost money: clusters, or jobs."""
+        return len(self.aws.state()["clusters"]) + len(self.aws.state()["jobs"])
+
+    def processes(self) -> int:
+        """Returns how many processes of jobs live."""
+        state = self.aws.state()
+        return sum(one["processes"] for one in [*state["clusters"].values(), *state["jobs"].values()])
+
+    def clean(self) -> None:
+        """Ends what a test has left."""
+        end_clusters(self.aws)
+        wait_until(lambda: all(job["state"] in OVER for job in self.jobs()))
+
+    def materialize(self, settings: Settings, instance: dg.DagsterInstance, *more_folders: str) -> Any:
+        """Runs raw_images for a folder, in an instance that may have more of them."""
+        instance.add_dynamic_partitions(IMAGE_FOLDERS, ["Banana", *more_folders])
+        return dg.materialize(
+            [raw_images],
+            instance=instance,
+            resources=resources_of(settings),
+            partition_key="Banana",
+            raise_on_error=False,
+        )
+
+
+def benches(aws: Emulator) -> dict[str, Bench]:
+    """Returns every engine, by its name in the settings."""
+    found = [
+        Bench("emr", aws, "RunJobFlow", "DescribeStep", "No cluster is created", "emr_console"),
+        Bench("emr-serverless", aws, "StartJobRun", "GetJobRun", "No job is started", "emr_serverless_console"),
+    ]
+    return {one.deployment: one for one in found}
+
+
+ENGINES = ("emr", "emr-serverless")
