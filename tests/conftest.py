@@ -39,6 +39,7 @@ STAGES = {
     "erasure": "spark",
     "s3": "s3",
     "emr": "emr",
+    "engines": "emr",
     "ui": "ui",
     "benchmarks": "ui",
 }

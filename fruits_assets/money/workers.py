@@ -143,7 +143,8 @@ class WorkerCostModel(CostModel):
     def from_json(cls, given: Mapping[str, Any]) -> "WorkerCostModel":
         """Returns the model from the document that ``as_variable`` returned as text."""
         workers = {name: Worker(*size) for name, size in given["workers"].items()}
-        return cls(**{name: value for name, value in given.items() if name != "workers"}, **workers)
+        values: dict[str, Any] = {name: value for name, value in given.items() if name != "workers"}
+        return cls(**{**values, **workers})
 
 
 def worst_case_eur(settings: Settings, prices: WorkerPrices) -> float:

@@ -43,7 +43,8 @@ class ApplicationResource(CloudFormationModel):
     ) -> "ApplicationResource":
         """Makes the application."""
         properties = cloudformation_json["Properties"]
-        most, stop = properties.get("MaximumCapacity"), properties.get("AutoStopConfiguration")
+        most: Any = properties.get("MaximumCapacity")
+        stop: Any = properties.get("AutoStopConfiguration")
         application = emrserverless_backends[account_id][region_name].create_application(
             name=properties["Name"],
             release_label=properties["ReleaseLabel"],
@@ -52,7 +53,7 @@ class ApplicationResource(CloudFormationModel):
             initial_capacity=properties.get("InitialCapacity"),
             maximum_capacity=most and {name.lower(): value for name, value in most.items()},
             tags={one["Key"]: one["Value"] for one in properties.get("Tags", [])},
-            auto_start_configuration={"enabled": True},  # type: ignore[arg-type]
+            auto_start_configuration=None,  # type: ignore[arg-type]
             auto_stop_configuration=stop
             and {"enabled": stop["Enabled"], "idleTimeoutMinutes": int(stop["IdleTimeoutMinutes"])},
             network_configuration=None,
