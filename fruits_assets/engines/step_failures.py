@@ -33,8 +33,8 @@ class Words:
     """How the messages of an engine name its things.
 
     Attributes:
-        place: Where steps run, as in "an import failed on the cluster".
-        environment: Whose Python environment it is, as in "the cluster's environment".
+        place: Where steps run, as in "an import failed in the job".
+        environment: Whose Python environment it is, as in "the job's environment".
         mend_environment: What to do where the environment is missing.
         larger: The remedy for too little memory that is this engine's own.
         role: Whose role the step has.

@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from fruits_assets.aws.sessions import client
-from fruits_assets.money import workers
 from fruits_assets.money.budget import CLUSTER, JOB, Subject, worst_case_eur
-from fruits_assets.money.job_spend import job_spend
+from fruits_assets.money.jobs import workers
+from fruits_assets.money.jobs.prices import read_worker_prices
+from fruits_assets.money.jobs.spend import job_spend
 from fruits_assets.money.prices import Prices
 from fruits_assets.money.spend import Spend, month_spend, month_start
-from fruits_assets.money.worker_prices import read_worker_prices
 from fruits_assets.settings import Settings
 
 

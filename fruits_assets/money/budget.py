@@ -52,16 +52,16 @@ class Subject:
     """What the budget refuses.
 
     Attributes:
-        refused: The beginning of the refusal.
+        refusal: The beginning of the refusal.
         remedy: The settings that make it cost less.
     """
 
-    refused: str
+    refusal: str
     remedy: str
 
 
-CLUSTER = Subject("No cluster is created", "FRUITS_MAX_AGE_MINUTES or FRUITS_MAX_CORE_NODES")
-JOB = Subject("No job is started", "FRUITS_STEP_MINUTES or FRUITS_MAX_EXECUTORS")
+CLUSTER = Subject("No cluster is created: the budget of", "FRUITS_MAX_AGE_MINUTES or FRUITS_MAX_CORE_NODES")
+JOB = Subject("No job is started: the budget of", "FRUITS_STEP_MINUTES or FRUITS_MAX_EXECUTORS")
 
 
 def check_budget(spend: Spend, worst_case_eur: float, budget_eur: float, subject: Subject = CLUSTER) -> None:
@@ -86,7 +86,7 @@ def check_budget(spend: Spend, worst_case_eur: float, budget_eur: float, subject
     running = _running(spend)
     still = f" + {rest:.2f} EUR that {running} may still cost" if running else ""
     raise FruitsError(
-        f"{subject.refused}: the budget of {budget_eur:.2f} EUR for {spend.month:%B %Y} could be exceeded. "
+        f"{subject.refusal} {budget_eur:.2f} EUR for {spend.month:%B %Y} could be exceeded. "
         f"{spend.total_eur:.2f} EUR spent so far{still} + {worst_case_eur:.2f} EUR that a new one may cost at most "
         f"= {needed:.2f} EUR (prices: {spend.prices}). Raise FRUITS_BUDGET_EUR, lower "
         f"{subject.remedy}{', end what fruits clusters lists' if running else ''}, or wait for the first of the "

@@ -6,9 +6,9 @@ from typing import Protocol
 from fruits_assets.money.account import account_spend, next_worst_case
 from fruits_assets.money.budget import check_budget
 from fruits_assets.money.estimate import BYTES_PER_MEGAPIXEL, estimate
-from fruits_assets.money.estimate_jobs import estimate_jobs
+from fruits_assets.money.jobs.estimate import estimate_jobs
+from fruits_assets.money.jobs.prices import read_worker_prices
 from fruits_assets.money.prices import read_prices
-from fruits_assets.money.worker_prices import read_worker_prices
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 

@@ -4,7 +4,7 @@ import json
 import os
 
 from fruits_assets.money.costs import COST_VARIABLE, ClusterCostModel, CostModel
-from fruits_assets.money.workers import WorkerCostModel
+from fruits_assets.money.jobs.workers import WorkerCostModel
 
 
 def model_of_this_step() -> CostModel | None:

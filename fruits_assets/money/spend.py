@@ -14,10 +14,10 @@ from fruits_assets.aws.infrastructure import MAX_AGE_TAG, STACK_TAG, WORST_CASE_
 from fruits_assets.aws.sessions import translate_errors
 from fruits_assets.money.costs import MINUTES_BEYOND_AGE, Euros
 from fruits_assets.money.forgotten import Life, cost_of_forgotten
-from fruits_assets.money.job_spend import JobSpend
 from fruits_assets.money.prices import Prices
 
 ENDED_STATES = ("TERMINATED", "TERMINATED_WITH_ERRORS")
+ENDED_JOBS = ("SUCCESS", "FAILED", "CANCELLED")
 LIVING_STATES = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING", "TERMINATING")
 # The state of an instance that was requested and does not exist yet: it costs nothing.
 _NOT_THERE = "AWAITING_FULFILLMENT"
@@ -72,6 +72,36 @@ class ClusterSpend:
     def age(self, now: datetime) -> timedelta:
         """Returns its age; for a cluster that has ended, its age at the end."""
         return (self.ended or now) - self.created
+
+
+@dataclass(frozen=True)
+class JobSpend:
+    """What one job has cost in the month.
+
+    Attributes:
+        id: The job's id.
+        application: The application that it belongs to.
+        name: The job's name.
+        state: The service's state of it.
+        stack: The stack that started it, None for jobs of others.
+        created: When it was submitted.
+        eur: Cost so far, in euros.
+        rest_eur: The most that it may still cost.
+    """
+
+    id: str
+    application: str
+    name: str
+    state: str
+    stack: str | None
+    created: datetime
+    eur: float
+    rest_eur: float
+
+    @property
+    def running(self) -> bool:
+        """Whether it may cost more."""
+        return self.state not in ENDED_JOBS
 
 
 @dataclass(frozen=True)

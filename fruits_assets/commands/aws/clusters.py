@@ -14,9 +14,8 @@ from fruits_assets.engines.emr.cluster import Cluster, idle_since
 from fruits_assets.engines.emr.end_schedules import EndSchedules
 from fruits_assets.engines.emr.steps import steps_of
 from fruits_assets.money.account import account_spend
-from fruits_assets.money.job_spend import JobSpend
 from fruits_assets.money.prices import read_prices
-from fruits_assets.money.spend import ENDED_STATES, LIVING_STATES, ClusterSpend, Spend, tags_of
+from fruits_assets.money.spend import ENDED_STATES, LIVING_STATES, ClusterSpend, JobSpend, Spend, tags_of
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError

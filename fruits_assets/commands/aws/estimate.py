@@ -7,6 +7,8 @@ import click
 
 from fruits_assets.money.costs import MINUTES_BEYOND_AGE, EuroRate
 from fruits_assets.money.estimate import MOST_CORE_NODES, PRACTICAL_FOLDERS, SMALL_MEGAPIXELS, Estimate, estimate
+from fruits_assets.money.jobs.estimate import JOB_START_UP_SECONDS, JobsEstimate, estimate_jobs
+from fruits_assets.money.jobs.prices import read_worker_prices, table_worker_prices
 from fruits_assets.money.prices import read_prices, table_prices
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.problems import reports_problems
@@ -40,6 +42,43 @@ def as_text(estimated: Estimate, settings: Settings) -> str:
         "",
         "Assumptions:",
         *(f"  - {one}" for one in estimated.assumptions),
+    ]
+    return "\n".join(lines)
+
+
+def comparison(estimated: Estimate, jobs: JobsEstimate, settings: Settings) -> str:
+    """Returns the engines beside each other, a line each.
+
+    Args:
+        estimated: The photos on a cluster.
+        jobs: The same photos as serverless jobs.
+        settings: The settings that both were made with.
+    """
+    rows = [
+        ("", "start-up", "in all", "cost", "ceiling", "left behind"),
+        (
+            "emr",
+            f"{estimated.seconds['start_up'] / 60:.1f} min",
+            f"{estimated.total_seconds / 60:.1f} min",
+            f"{estimated.total_eur:.3f} EUR",
+            f"{estimated.worst_case_eur:.2f} EUR a cluster",
+            f"an idle cluster, {settings.idle_minutes} min",
+        ),
+        (
+            "emr-serverless",
+            f"{jobs.start_up_seconds / 60:.1f} min",
+            f"{jobs.total_seconds / 60:.1f} min",
+            f"{jobs.total_eur:.3f} EUR",
+            f"{jobs.worst_case_eur:.2f} EUR a job",
+            "nothing",
+        ),
+    ]
+    size = f"{jobs.executors} executors of {jobs.executor.vcpus} vCPU and {jobs.executor.gigabytes} GB"
+    lines = [
+        "By engine (FRUITS_DEPLOYMENT):",
+        *("  " + "".join(f"{cell:<17}" for cell in row[:4]) + f"{row[4]:<20}{row[5]}" for row in rows),
+        f"  emr-serverless: {jobs.jobs} jobs of a driver and {size}, all of them busy to the end; their start-up of "
+        f"{JOB_START_UP_SECONDS:g} s each is assumed, and not billed.",
     ]
     return "\n".join(lines)
 
@@ -121,4 +160,10 @@ def estimate_command(
     told = estimate(
         images, core_nodes or settings.core_nodes, prices, settings, megapixels, images_per_second_per_core, folders
     )
-    click.echo(json.dumps(told.as_json(), indent=2) if as_json else as_text(told, settings))
+    workers = read_worker_prices(settings) if live_prices else table_worker_prices(prices.rate, settings.region)
+    jobs = estimate_jobs(images, workers, settings, megapixels, images_per_second_per_core, folders)
+    if as_json:
+        document = {**told.as_json(), "emr_serverless": jobs.as_json()}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        click.echo(f"{as_text(told, settings)}\n\n{comparison(told, jobs, settings)}")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fruits_assets.money import workers
+from fruits_assets.money.jobs import workers
 from fruits_assets.settings import Settings
 
 MOST_IDLE_MINUTES = 60

@@ -15,13 +15,14 @@ from fruits_assets.engines.emr_serverless.failures import WORDS, known_cause
 from fruits_assets.engines.emr_serverless.job_request import LOGS, job_request
 from fruits_assets.engines.engine import Job, JobRef, JobRequest, JobState, Limit, Report, run_of
 from fruits_assets.engines.step_failures import Evidence
-from fruits_assets.money import workers
 from fruits_assets.money.account import account_spend
 from fruits_assets.money.budget import JOB, check_budget
-from fruits_assets.money.job_spend import ENDED_STATES, used_eur
+from fruits_assets.money.jobs import workers
+from fruits_assets.money.jobs.prices import read_worker_prices
+from fruits_assets.money.jobs.spend import used_eur
+from fruits_assets.money.jobs.workers import WorkerCostModel
 from fruits_assets.money.prices import read_prices
-from fruits_assets.money.worker_prices import read_worker_prices
-from fruits_assets.money.workers import WorkerCostModel
+from fruits_assets.money.spend import ENDED_JOBS
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 
@@ -39,10 +40,11 @@ _STATES = {
     "CANCELLING": JobState.ENDING,
     "CANCELLED": JobState.CANCELLED,
 }
-_UNFINISHED = [state for state in _STATES if state not in ENDED_STATES]
+_UNFINISHED = [state for state in _STATES if state not in ENDED_JOBS]
 # Logs come within seconds of a job's end, where the job wrote any.
 _LOG_SECONDS = 60.0
 _LOG_CHARACTERS = 20_000
+_REMEDY = "Make it: fruits deploy --environment-only --serverless"
 
 
 class ServerlessEngine:
@@ -98,7 +100,7 @@ class ServerlessEngine:
         if not request.environment.standalone:
             raise FruitsError(
                 f"There is no Python environment with its own interpreter in s3://{self.staging_bucket}, which EMR "
-                "Serverless needs. Make it: fruits deploy --environment-only --serverless"
+                f"Serverless needs. {_REMEDY}"
             )
         prices = read_worker_prices(self.settings)
         costs = WorkerCostModel.of_job(self.settings, prices, f"application {self.application}")

@@ -7,7 +7,7 @@ from fruits_assets.aws.infrastructure import STACK_TAG, WORST_CASE_TAG, Infrastr
 from fruits_assets.engines.engine import JobRequest
 from fruits_assets.engines.spark_conf import spark_conf
 from fruits_assets.engines.staging import CODE, DOCUMENT
-from fruits_assets.money import workers
+from fruits_assets.money.jobs import workers
 from fruits_assets.settings import Settings
 
 # Where driver and executors unpack the environment: in their working directory, under this name.

@@ -14,7 +14,7 @@ from tests.support.aws.stack import ACCOUNT, REGION, bucket_statements, create_s
 # moto leaves out the bucket policies and the budget, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
 STAGING, DATA = (f"arn:aws:s3:::fruits-{bucket}-{ACCOUNT}-{REGION}" for bucket in ("staging", "data"))
-ROLES = ("LauncherRole", "NodeRole", "ServiceRole", "GuardRole")
+ROLES = ("LauncherRole", "NodeRole", "JobRole", "ServiceRole", "GuardRole")
 Policies = dict[str, list[dict[str, Any]]]
 
 
@@ -47,7 +47,8 @@ def policies() -> Iterator[Policies]:
 
 
 def arn_of(role: str) -> str:
-    name = {"LauncherRole": "launcher", "NodeRole": "node", "ServiceRole": "emr", "GuardRole": "guard"}[role]
+    names = {"LauncherRole": "launcher", "NodeRole": "node", "JobRole": "job", "ServiceRole": "emr"}
+    name = {**names, "GuardRole": "guard"}[role]
     return f"arn:aws:iam::{ACCOUNT}:role/fruits-{name}-{REGION}"
 
 
@@ -72,13 +73,14 @@ def test_the_roles_of_the_stack_are_those_that_are_asked_here(policies: Policies
 @pytest.mark.parametrize(
     ("key", "wanted"),
     [
-        ("steps/run/step/0/code.zip", {"LauncherRole", "NodeRole"}),
-        ("steps/run/step/0/step_main.py", {"LauncherRole", "NodeRole"}),
-        ("steps/run/step/0/events/000001.json", {"LauncherRole", "NodeRole"}),
+        ("steps/run/step/0/code.zip", {"LauncherRole", "NodeRole", "JobRole"}),
+        ("steps/run/step/0/step_main.py", {"LauncherRole", "NodeRole", "JobRole"}),
+        ("steps/run/step/0/events/000001.json", {"LauncherRole", "NodeRole", "JobRole"}),
         ("environment/current.json", {"LauncherRole"}),
         ("environment/bootstrap-0.sh", {"LauncherRole"}),
         ("locks/cluster.json", {"LauncherRole"}),
         ("logs/j-1/steps/stderr.gz", {"NodeRole"}),
+        ("logs/serverless/applications/a/jobs/j/SPARK_DRIVER/stderr.gz", {"NodeRole", "JobRole"}),
         ("elsewhere", set()),
     ],
 )

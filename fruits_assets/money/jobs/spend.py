@@ -6,50 +6,21 @@ service tells what it has used so far, late; so its whole worst case counts unti
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from fruits_assets.aws.infrastructure import STACK_TAG, WORST_CASE_TAG
-from fruits_assets.aws.sessions import client, translate_errors
-from fruits_assets.money.worker_prices import WorkerPrices
+from botocore.exceptions import ClientError
 
-ENDED_STATES = ("SUCCESS", "FAILED", "CANCELLED")
+from fruits_assets.aws.infrastructure import STACK_TAG, WORST_CASE_TAG
+from fruits_assets.aws.sessions import client, error_code, translate_errors
+from fruits_assets.money.jobs.prices import WorkerPrices
+from fruits_assets.money.spend import ENDED_JOBS, JobSpend
+
 # The longest time limit of a job is seven days.
 _LOOK_BACK = timedelta(days=8)
 _REQUESTS_AT_A_TIME = 8
 # What a running job of others costs is not known; the most that its application may use counts, for one hour.
 _HOURS_OF_OTHERS = 1.0
-
-
-@dataclass(frozen=True)
-class JobSpend:
-    """What one job has cost in the month.
-
-    Attributes:
-        id: The job's id.
-        application: The application that it belongs to.
-        name: The job's name.
-        state: The service's state of it.
-        stack: The stack that started it, None for jobs of others.
-        created: When it was submitted.
-        eur: Cost so far, in euros.
-        rest_eur: The most that it may still cost.
-    """
-
-    id: str
-    application: str
-    name: str
-    state: str
-    stack: str | None
-    created: datetime
-    eur: float
-    rest_eur: float
-
-    @property
-    def running(self) -> bool:
-        """Whether it may cost more."""
-        return self.state not in ENDED_STATES
 
 
 def job_spend(region: str, prices: WorkerPrices, month: datetime) -> tuple[JobSpend, ...]:
@@ -89,19 +60,28 @@ def _listed(service: Any, month: datetime) -> Iterator[tuple[str, str, str]]:
     """Yields application, id and state of each job that may have cost something in the month."""
     for page in service.get_paginator("list_applications").paginate():
         for application in page["applications"]:
-            asked = {"applicationId": application["id"], "createdAtAfter": month - _LOOK_BACK}
-            for jobs in service.get_paginator("list_job_runs").paginate(**asked):
-                for job in jobs["jobRuns"]:
-                    if job["state"] not in ENDED_STATES or job["updatedAt"] > month:
-                        yield application["id"], job["id"], job["state"]
+            for job in _jobs_of(service, application["id"], month - _LOOK_BACK):
+                if job["state"] not in ENDED_JOBS or job["updatedAt"] > month:
+                    yield application["id"], job["id"], job["state"]
+
+
+def _jobs_of(service: Any, application: str, since: datetime) -> Iterator[Mapping[str, Any]]:
+    pages = service.get_paginator("list_job_runs").paginate(applicationId=application, createdAtAfter=since)
+    try:
+        for page in pages:
+            yield from page["jobRuns"]
+    except ClientError as error:
+        # Deleted since it was listed.
+        if error_code(error) != "ResourceNotFoundException":
+            raise
 
 
 def _job(service: Any, listed: tuple[str, str, str]) -> Mapping[str, Any]:
     application, job_id, state = listed
-    if state in ENDED_STATES and (known := _BILLED.get(job_id)):
+    if state in ENDED_JOBS and (known := _BILLED.get(job_id)):
         return known
     job: Mapping[str, Any] = service.get_job_run(applicationId=application, jobRunId=job_id)["jobRun"]
-    if job.get("billedResourceUtilization") and job["state"] in ENDED_STATES:
+    if job.get("billedResourceUtilization") and job["state"] in ENDED_JOBS:
         _BILLED[job_id] = job
     return job
 
@@ -112,7 +92,7 @@ _BILLED: dict[str, Mapping[str, Any]] = {}
 
 def _spent(job: Mapping[str, Any], prices: WorkerPrices, most_per_hour: float) -> JobSpend:
     tags = job.get("tags", {})
-    over, used = job["state"] in ENDED_STATES, used_eur(job, prices) or 0.0
+    over, used = job["state"] in ENDED_JOBS, used_eur(job, prices) or 0.0
     worst = _number(tags.get(WORST_CASE_TAG)) if STACK_TAG in tags else used + most_per_hour * _HOURS_OF_OTHERS
     return JobSpend(
         id=job["jobRunId"],

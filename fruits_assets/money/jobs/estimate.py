@@ -1,9 +1,9 @@
 """Estimated time and cost of a number of photos as serverless jobs, a job for each step."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from fruits_assets.money import workers
 from fruits_assets.money.costs import CORES_PER_NODE
 from fruits_assets.money.estimate import (
     IMAGES_PER_FOLDER,
@@ -11,8 +11,9 @@ from fruits_assets.money.estimate import (
     pace_of,
     work_of,
 )
+from fruits_assets.money.jobs import workers
+from fruits_assets.money.jobs.prices import WorkerPrices
 from fruits_assets.money.s3_requests import requests_of_run
-from fruits_assets.money.worker_prices import WorkerPrices
 from fruits_assets.settings import Settings
 
 # Assumed: from the request to the first task, for an application that has to start too; AWS says about a minute.
@@ -59,6 +60,10 @@ class JobsEstimate:
     def total_eur(self) -> float:
         """Cost of workers and requests, without storage."""
         return self.jobs_eur + self.requests_eur
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the estimate as a JSON document for scripts."""
+        return {**asdict(self), "total_seconds": self.total_seconds, "total_eur": self.total_eur}
 
 
 def estimate_jobs(

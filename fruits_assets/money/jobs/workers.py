@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fruits_assets.money.costs import Cost, CostModel, Euros
-from fruits_assets.money.worker_prices import WorkerPrices
+from fruits_assets.money.jobs.prices import WorkerPrices
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 

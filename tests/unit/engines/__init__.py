@@ -1,0 +1,1 @@
+"""The engines, as far as they need no service."""
