@@ -4,15 +4,17 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
-from typing import Any, Protocol
-
-import dagster as dg
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fruits_assets.aws.environment import Environment
 from fruits_assets.engines.staging import StepStaging
 from fruits_assets.engines.step_failures import Evidence, Words
 from fruits_assets.money.costs import COST_VARIABLE, CostModel
 from fruits_assets.settings import Settings
+
+if TYPE_CHECKING:
+    # The commands that only look at jobs do without it: it takes seconds to import.
+    import dagster as dg
 
 Report = Callable[[str], None]
 
@@ -179,7 +181,7 @@ class Engine(Protocol):
     def billed_eur(self, job: JobRef) -> float | None:
         """Returns what a job was billed, None while that is not known."""
 
-    def links(self, job: JobRef) -> Mapping[str, dg.MetadataValue]:
+    def links(self, job: JobRef) -> "Mapping[str, dg.MetadataValue]":
         """Returns metadata that lead to a job: console, Spark's history, logs."""
 
     def unfinished_jobs(self) -> list[Job]:

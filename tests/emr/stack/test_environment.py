@@ -1,5 +1,6 @@
 """The clusters' environment: what it holds, packed once, and compared with this machine."""
 
+import json
 import os
 import subprocess
 import sys
@@ -63,6 +64,43 @@ def test_an_archive_holds_importable_compiled_packages_and_is_the_same_each_time
     # Not by the current folder: an earlier test of this process may have set Python's safe path.
     found = subprocess.check_output(show, env=os.environ | {"PYTHONPATH": str(tmp_path / "packages")}, text=True)
     assert found.startswith(str(tmp_path))
+
+
+def test_an_archive_with_an_interpreter_runs_where_nothing_of_this_machine_is(
+    requirements: str, tmp_path: Path
+) -> None:
+    if Path(sys.base_prefix) == Path("/usr"):
+        pytest.skip("this machine's own Python looks for packages elsewhere than other builds")
+    plain, standalone, environment = tmp_path / "plain.tar.gz", tmp_path / "standalone.tar.gz", tmp_path / "environment"
+    build_archive(requirements, plain, standalone, Path(sys.base_prefix))
+    with tarfile.open(standalone) as tar:
+        assert [entry.name for entry in tar if entry.issym() or entry.islnk()] == []
+        assert {(entry.uid, entry.mtime) for entry in tar} == {(0, 0)}
+        tar.extractall(environment, filter="data")
+    program = (
+        "import sys, ssl, sqlite3, ctypes, zlib, json, iniconfig\n"
+        "maps = {line.split()[-1] for line in open('/proc/self/maps') if '/' in line}\n"
+        "print(json.dumps([sys.prefix, iniconfig.__file__, sorted(maps), sys.path]))"
+    )
+    # uv's builds find libpython by a path of their own; this machine's is given one. Where mounts are allowed, the
+    # folders of the build are hidden.
+    hidden = " && ".join(f"mount -t tmpfs none {folder}" for folder in (sys.base_prefix, sys.prefix))
+    run = f'exec env -i LD_LIBRARY_PATH={environment}/lib {environment}/bin/python -I -c "$PROGRAM"'
+    script = f"if unshare --mount true; then exec unshare --mount sh -c '{hidden} && {run}'; else {run}; fi"
+    done = subprocess.run(["sh", "-c", script], env={**os.environ, "PROGRAM": program}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    prefix, module, maps, path = json.loads(done.stdout)
+    assert prefix == str(environment)
+    assert module == f"{environment}/lib/python3.11/site-packages/iniconfig/__init__.py"
+    of_the_build = [entry for entry in [*maps, *path] if entry.startswith((sys.base_prefix, sys.prefix))]
+    assert of_the_build == []
+
+
+def test_the_archive_with_an_interpreter_is_uploaded_where_it_is_asked_for(requirements: str, s3: Any) -> None:
+    assert upload_environment(s3, BUCKET, requirements).standalone == ""
+    made = upload_environment(s3, BUCKET, requirements, with_interpreter=True, python_root=Path(sys.base_prefix))
+    assert made.standalone in keys(s3, BUCKET)
+    assert read_environment(s3, BUCKET) == made
 
 
 def test_a_package_that_is_not_what_was_locked_is_refused(requirements: str, tmp_path: Path) -> None:
