@@ -1,6 +1,7 @@
 """A step on each engine: what it leaves, and what is said of one that fails."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,8 +14,9 @@ from fruits_assets.money.account import account_spend
 from fruits_assets.money.prices import read_prices
 from fruits_assets.settings import Settings
 from spark_steps.store.store import Store
+from tests.emr_emulator import Emulator
 from tests.support.aws.emr_runs import failure_of, in_background, wait_until
-from tests.support.aws.engines import OVER, Bench
+from tests.support.aws.engines import OVER, Bench, benches
 
 
 def metadata_of(instance: dg.DagsterInstance) -> dict[str, Any]:
@@ -92,3 +94,18 @@ def test_a_step_outlives_throttling(engine: Bench, settings: Settings, instance:
     engine.aws.throttle(engine.look, 4)
     result = engine.materialize(settings, instance)
     assert result.success, failure_of(result)
+
+
+def test_two_engines_work_on_one_store_after_each_other(
+    aws: Emulator, photos: Path, network_file: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in aws.environ.items():
+        monkeypatch.setenv(name, value)
+    first, second = benches(aws).values()
+    settings = first.settings(photos, network_file)
+    assert first.materialize(settings, instance).success
+    other = settings.model_copy(update={"deployment": second.deployment})
+    assert second.materialize(other, instance, folder="Lemon").success
+    assert Store(settings.store).raw_images.folders() == ["Banana", "Lemon"]
+    assert instance.get_materialized_partitions(raw_images.key) == {"Banana", "Lemon"}
+    first.clean()

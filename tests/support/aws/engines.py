@@ -73,14 +73,16 @@ class Bench:
         end_clusters(self.aws)
         wait_until(lambda: all(job["state"] in OVER for job in self.jobs()))
 
-    def materialize(self, settings: Settings, instance: dg.DagsterInstance, *more_folders: str) -> Any:
+    def materialize(
+        self, settings: Settings, instance: dg.DagsterInstance, *more_folders: str, folder: str = "Banana"
+    ) -> Any:
         """Runs raw_images for a folder, in an instance that may have more of them."""
-        instance.add_dynamic_partitions(IMAGE_FOLDERS, ["Banana", *more_folders])
+        instance.add_dynamic_partitions(IMAGE_FOLDERS, [folder, *more_folders])
         return dg.materialize(
             [raw_images],
             instance=instance,
             resources=resources_of(settings),
-            partition_key="Banana",
+            partition_key=folder,
             raise_on_error=False,
         )
 
