@@ -164,7 +164,7 @@ class Settings(BaseSettings):
         description="Core nodes that managed scaling may reach.",
     )
     max_executors: int = Field(
-        4, ge=1, le=32, description="Executors that a job of EMR Serverless may have; Spark's own limit is none."
+        3, ge=1, le=32, description="Executors that a job of EMR Serverless may have; Spark's own limit is none."
     )
     spot: bool = Field(False, description="Spot instances for the core nodes; never for the master.")
     provisioning_minutes: int = Field(

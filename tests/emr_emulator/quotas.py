@@ -1,4 +1,4 @@
-"""Service Quotas' answers for vCPUs of EC2, which moto does not have."""
+"""Service Quotas' answers for vCPUs of EC2 and EMR Serverless, which moto does not have."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ from tests.emr_emulator.checks import ApiError
 
 # What an account has that has asked for more once: a cluster of the default size fits.
 VCPUS = {"L-1216C47A": 32.0, "L-34B43A08": 32.0}
+# EMR Serverless gives a new account 16.
+SERVICES = {"ec2": VCPUS, "emr-serverless": {"L-D05C8A75": 16.0}}
 
 
 def get_service_quota(request: dict[str, Any]) -> dict[str, Any]:
@@ -18,6 +20,7 @@ def get_service_quota(request: dict[str, Any]) -> dict[str, Any]:
         ApiError: There is no such quota.
     """
     code = str(request.get("QuotaCode"))
-    if request.get("ServiceCode") != "ec2" or code not in VCPUS:
+    service = str(request.get("ServiceCode"))
+    if code not in SERVICES.get(service, {}):
         raise ApiError("NoSuchResourceException", "The request failed because the specified quota does not exist.")
-    return {"Quota": {"ServiceCode": "ec2", "QuotaCode": code, "Value": VCPUS[code], "Adjustable": True}}
+    return {"Quota": {"ServiceCode": service, "QuotaCode": code, "Value": SERVICES[service][code], "Adjustable": True}}

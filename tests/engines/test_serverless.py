@@ -37,14 +37,14 @@ def settings(serverless: Bench, photos: Path, network_file: Path) -> Settings:
 def test_a_job_beyond_the_applications_capacity_is_told(
     serverless: Bench, settings: Settings, instance: dg.DagsterInstance
 ) -> None:
-    # 32 vCPUs and the driver's, where the stack's application has 20.
-    large = settings.model_copy(update={"executor_cores": 16, "executor_memory": "20g", "executor_overhead": "12g"})
+    large = settings.model_copy(update={"executor_cores": 8, "executor_memory": "20g", "executor_overhead": "12g"})
     application: Any = serverless.aws.client("emr-serverless").get_application(
         applicationId=ServerlessEngine(settings).application
     )["application"]
-    assert application["maximumCapacity"] == {"cpu": "20 vCPU", "memory": "80 GB"}
+    assert application["maximumCapacity"] == {"cpu": "16 vCPU", "memory": "64 GB"}
     assert serverless.materialize(large, instance).success
-    larger = large.model_copy(update={"executor_memory": "90g"})
+    # An executor of 60 GB and a driver of 8.
+    larger = large.model_copy(update={"executor_memory": "48g"})
     told = failure_of(serverless.materialize(larger, instance, folder="Lemon"))
     assert "the application's maximum capacity is too small for the job" in told
     assert "ServerlessMemory" in told

@@ -12,7 +12,8 @@ from fruits_assets.aws import sessions
 from fruits_assets.instance.tags import BILLED_TAG
 from fruits_assets.money.account import account_spend
 from fruits_assets.money.prices import read_prices
-from fruits_assets.settings import Settings
+from fruits_assets.settings import Settings, read_settings
+from spark_steps.errors import FruitsError
 from spark_steps.store.store import Store
 from tests.emr_emulator import Emulator
 from tests.support.aws.emr_runs import failure_of, in_background, wait_until
@@ -109,3 +110,17 @@ def test_two_engines_work_on_one_store_after_each_other(
     assert Store(settings.store).raw_images.folders() == ["Banana", "Lemon"]
     assert instance.get_materialized_partitions(raw_images.key) == {"Banana", "Lemon"}
     first.clean()
+
+
+def test_a_bucket_outside_the_eu_is_refused_before_data_moves(
+    engine: Bench, settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    bucket = f"photos-in-virginia-for-{engine.deployment}"
+    engine.aws.client("s3", "us-east-1").create_bucket(Bucket=bucket)
+    before = engine.created()
+    told = failure_of(engine.materialize(settings.model_copy(update={"images": f"s3://{bucket}/a"}), instance))
+    assert bucket in told
+    assert "us-east-1" in told
+    assert engine.created() == before
+    with pytest.raises(FruitsError, match="photos stay in the European Union"):
+        read_settings(region="us-east-1")

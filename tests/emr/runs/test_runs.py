@@ -20,9 +20,7 @@ from tests.emr_emulator import Emulator
 from tests.support.aws.emr_runs import (
     DATA,
     clusters,
-    failure_of,
     in_background,
-    materialize_raw_images,
     wait_until,
 )
 from tests.support.pipeline import run_pipeline
@@ -107,22 +105,6 @@ def test_of_two_stacks_that_look_at_the_budget_at_the_same_moment_one_ends_its_c
     new = {cluster["tags"]["fruits-stack"]: cluster for cluster in clusters(aws) if cluster["id"] not in before}
     wait_until(lambda: aws.state()["clusters"][new["fruits"]["id"]]["state"].startswith("TERMINAT"))
     assert not new["colleagues"]["state"].startswith("TERMINAT")
-
-
-@pytest.mark.usefixtures("no_other_cluster")
-def test_a_bucket_outside_the_eu_is_refused_before_data_moves(
-    aws: Emulator, emr: Settings, instance: dg.DagsterInstance
-) -> None:
-    aws.client("s3", "us-east-1").create_bucket(Bucket="photos-in-virginia")
-    before = len(clusters(aws))
-    told = failure_of(
-        materialize_raw_images(aws, emr.model_copy(update={"images": "s3://photos-in-virginia/a"}), instance)
-    )
-    assert "photos-in-virginia" in told
-    assert "us-east-1" in told
-    assert len(clusters(aws)) == before
-    with pytest.raises(FruitsError, match="photos stay in the European Union"):
-        read_settings(region="us-east-1")
 
 
 def test_without_credentials_there_is_one_clear_sentence(emr: Settings, tmp_path: Path) -> None:

@@ -45,18 +45,22 @@ class ApplicationResource(CloudFormationModel):
         properties = cloudformation_json["Properties"]
         most: Any = properties.get("MaximumCapacity")
         stop: Any = properties.get("AutoStopConfiguration")
+        # moto takes what it is given for the request's own form.
+        given: dict[str, Any] = {
+            "maximum_capacity": most and {name.lower(): value for name, value in most.items()},
+            "auto_stop_configuration": stop
+            and {"enabled": stop["Enabled"], "idleTimeoutMinutes": int(stop["IdleTimeoutMinutes"])},
+            "auto_start_configuration": None,
+        }
         application = emrserverless_backends[account_id][region_name].create_application(
             name=properties["Name"],
             release_label=properties["ReleaseLabel"],
             application_type=properties["Type"].upper(),
             client_token=resource_name,
             initial_capacity=properties.get("InitialCapacity"),
-            maximum_capacity=most and {name.lower(): value for name, value in most.items()},
             tags={one["Key"]: one["Value"] for one in properties.get("Tags", [])},
-            auto_start_configuration=None,  # type: ignore[arg-type]
-            auto_stop_configuration=stop
-            and {"enabled": stop["Enabled"], "idleTimeoutMinutes": int(stop["IdleTimeoutMinutes"])},
             network_configuration=None,
+            **given,
         )
         application.state = "CREATED"
         return cls(application)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fruits_assets.commands.aws.quotas import ON_DEMAND, SPOT, Need, judge_quotas, needs
+from fruits_assets.commands.aws.quotas import ON_DEMAND, SERVERLESS, SPOT, Need, judge_quotas, needs
 from fruits_assets.settings import read_settings
 
 
@@ -33,6 +33,18 @@ def test_too_few_to_start_fails_and_too_few_to_grow_warns(vcpus: float, outcome:
     assert ("--region eu-west-3 --service-code ec2 --quota-code L-1216C47A --desired-value 20" in remedy) == (
         outcome != "ok"
     )
+
+
+def test_a_new_account_has_room_for_a_job_of_the_default_size_and_a_larger_one_is_told() -> None:
+    places = {"deployment": "emr-serverless", "images": "s3://data/Test", "store": "s3://data"}
+    (need,) = needs(read_settings(**places))
+    # A driver of 2 and three executors of 4.
+    assert (need.quota, need.at_most) == (SERVERLESS, 14)
+    assert judge_quotas([need], {SERVERLESS: 16}, "eu-west-3")[0] == "ok"
+    state, found, remedy = judge_quotas(needs(read_settings(**places, max_executors=4)), {SERVERLESS: 16}, "eu-west-3")
+    assert state == "failed"
+    assert "a job takes 18" in found
+    assert "--service-code emr-serverless --quota-code L-D05C8A75 --desired-value 18" in remedy
 
 
 def test_only_the_quota_that_is_too_small_is_asked_for() -> None:
