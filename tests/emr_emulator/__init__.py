@@ -1,4 +1,4 @@
-"""An emulator of AWS whose EMR really runs the steps, on a Spark standalone cluster of this machine."""
+"""An emulator of AWS whose EMR and EMR Serverless really run the steps, on Spark's own processes of this machine."""
 
 from tests.emr_emulator.client import Emulator
 

@@ -122,6 +122,7 @@ export FRUITS_DEPLOYMENT=emr FRUITS_REGION={REGION} FRUITS_STACK={STACK}
 export FRUITS_IMAGES=s3://{bucket}/Test FRUITS_STORE=s3://{bucket}
 
 and then, say: .venv/bin/fruits run --weights random:0
+or, as jobs of EMR Serverless: .venv/bin/fruits run --weights random:0 --deployment emr-serverless
 
 """
     )
