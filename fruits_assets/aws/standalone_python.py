@@ -10,21 +10,10 @@ from pathlib import Path
 
 from spark_steps.errors import FruitsError
 
-# What no step needs of an interpreter: headers, static libraries, Tk, tests, and the tools that install packages.
-_LEFT_OUT = (
-    "include",
-    "share",
-    "tcl*",
-    "tk*",
-    "itcl*",
-    "thread*",
-    "Tix*",
-    "config-*",
-    "idlelib",
-    "tkinter",
-    "turtledemo",
-)
-_OF_THE_LIBRARY = ("test", "tests", "ensurepip", "lib2to3", "site-packages", "__pycache__", "*.a", "pkgconfig")
+# Packages of the standard library that no step needs: tests, windows, and what installs packages.
+LEFT_OUT = ("ensurepip", "idlelib", "lib2to3", "tkinter", "turtledemo")
+# Exact names, but for files that only compilers need: a pattern such as thread* would take threading along.
+_IGNORED = (*LEFT_OUT, "test", "tests", "site-packages", "__pycache__", "config-*-linux-gnu", "*.a")
 
 
 def fetch(python: str, platform: str, run_uv: Callable[..., str], folder: Path) -> Path:
@@ -56,7 +45,7 @@ def lay_out(python: str, root: Path, packages: Path, target: Path) -> None:
         target: A new folder.
     """
     library = f"lib/python{python}"
-    ignored = shutil.ignore_patterns(*_LEFT_OUT, *_OF_THE_LIBRARY)
+    ignored = shutil.ignore_patterns(*_IGNORED)
     # Copies what links lead to: there may be no links, and no other machine has their targets.
     shutil.copytree(root / library, target / library, ignore=ignored)
     for shared in sorted((root / "lib").glob("libpython*.so*")):

@@ -1,5 +1,6 @@
 """The clusters' environment: what it holds, packed once, and compared with this machine."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fruits_assets.aws import standalone_python
 from fruits_assets.aws.environment import (
     AGREEING,
     CURRENT,
@@ -78,9 +80,10 @@ def test_an_archive_with_an_interpreter_runs_where_nothing_of_this_machine_is(
         assert {(entry.uid, entry.mtime) for entry in tar} == {(0, 0)}
         tar.extractall(environment, filter="data")
     program = (
-        "import sys, ssl, sqlite3, ctypes, zlib, json, iniconfig\n"
+        "import sys, ssl, sqlite3, ctypes, zlib, json, iniconfig, importlib.util as look\n"
+        "missing = [name for name in sys.stdlib_module_names if look.find_spec(name) is None]\n"
         "maps = {line.split()[-1] for line in open('/proc/self/maps') if '/' in line}\n"
-        "print(json.dumps([sys.prefix, iniconfig.__file__, sorted(maps), sys.path]))"
+        "print(json.dumps([sys.prefix, iniconfig.__file__, sorted(maps), sys.path, missing]))"
     )
     # uv's builds find libpython by a path of their own; this machine's is given one. Where mounts are allowed, the
     # folders of the build are hidden.
@@ -89,7 +92,9 @@ def test_an_archive_with_an_interpreter_runs_where_nothing_of_this_machine_is(
     script = f"if unshare --mount true; then exec unshare --mount sh -c '{hidden} && {run}'; else {run}; fi"
     done = subprocess.run(["sh", "-c", script], env={**os.environ, "PROGRAM": program}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    prefix, module, maps, path = json.loads(done.stdout)
+    prefix, module, maps, path, missing = json.loads(done.stdout)
+    missing_here = {name for name in sys.stdlib_module_names if importlib.util.find_spec(name) is None}
+    assert set(missing) - missing_here == set(standalone_python.LEFT_OUT)
     assert prefix == str(environment)
     assert module == f"{environment}/lib/python3.11/site-packages/iniconfig/__init__.py"
     of_the_build = [entry for entry in [*maps, *path] if entry.startswith((sys.base_prefix, sys.prefix))]
