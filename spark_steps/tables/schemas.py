@@ -34,6 +34,10 @@ FEATURES_SCHEMA = pa.schema(
         pa.field("format", pa.string()),
         pa.field("width", pa.int32()),
         pa.field("height", pa.int32()),
+        pa.field("brightness", pa.float32()),
+        pa.field("contrast", pa.float32()),
+        pa.field("sharpness", pa.float32()),
+        pa.field("colour_spread", pa.float32()),
         pa.field("features", pa.list_(pa.float32())),
         pa.field("model", pa.string()),
         pa.field("error", pa.string()),
@@ -46,6 +50,38 @@ REDUCED_SCHEMA = pa.schema(
         pa.field("label", pa.string()),
         pa.field("reduced", pa.list_(pa.float32())),
         pa.field("pca_model", pa.string()),
+    ]
+)
+
+# One row for each photo with features: its group of near-duplicates, its split, and how its neighbours are labelled.
+SPLITS_SCHEMA = pa.schema(
+    [
+        pa.field("image_id", pa.string()),
+        pa.field("path", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("group", pa.int64()),
+        pa.field("split", pa.string()),
+        pa.field("nearest_cosine", pa.float32()),
+        pa.field("nearest_label", pa.string()),
+        pa.field("other_label_cosine", pa.float32()),
+        pa.field("other_label", pa.string()),
+        pa.field("label_agreement", pa.float32()),
+        pa.field("label_cosine", pa.float32()),
+        pa.field("audit", pa.string()),
+    ]
+)
+# One row for each finding of the audit.
+AUDIT_SCHEMA = pa.schema(
+    [
+        pa.field("image_id", pa.string()),
+        pa.field("path", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("kind", pa.string()),
+        pa.field("severity", pa.string()),
+        pa.field("score", pa.float64()),
+        pa.field("reason", pa.string()),
+        pa.field("group", pa.int64()),
+        pa.field("audit", pa.string()),
     ]
 )
 
