@@ -3,7 +3,7 @@
 import ast
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -89,10 +89,12 @@ def test_an_error_of_others_stays_what_it_is() -> None:
     assert reason(result.all_events) == "ValueError: no sentence"
 
 
-def test_an_error_before_any_step_is_told_too() -> None:
+# A step launcher raises the Failure itself, so that Dagster takes no description from it.
+@pytest.mark.parametrize("raised", [denied.__wrapped__, denied], ids=["FruitsError", "Failure"])  # type: ignore[attr-defined]
+def test_an_error_outside_of_any_op_is_told_by_its_sentence_and_not_by_its_cause(raised: Callable[[], None]) -> None:
     @dg.resource
     def bucket(_: dg.InitResourceContext) -> None:
-        denied.__wrapped__()  # type: ignore[attr-defined]
+        raised()
 
     job = dg.GraphDefinition("g", node_defs=[dg.op(name="o", required_resource_keys={"bucket"})(lambda: None)]).to_job(
         resource_defs={"bucket": bucket}
