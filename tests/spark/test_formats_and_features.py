@@ -11,7 +11,7 @@ from spark_steps.features.extractor import FeatureExtractor
 from spark_steps.features.weights import MobileNetModel
 from spark_steps.photos.decoding import decode
 from spark_steps.photos.formats.profiles import ADOBE_RGB, DISPLAY_P3, gamma, matrix_profile, srgb_curve
-from tests.support.heif_files import avif, heic
+from tests.support.formats.heif_files import avif, heic
 from tests.support.photo_corpus import MAX_PIXELS, encoded
 from tests.support.project import SHARED_DATA
 
@@ -57,7 +57,7 @@ def variants(picture: Image.Image) -> dict[str, bytes]:
 
 
 def cosines(model: MobileNetModel, picture: Image.Image) -> dict[str, float]:
-    """Returns the cosines of features to those of the sRGB JPEG; "unconverted" are P3 and Adobe RGB without profiles."""
+    """Returns the cosines of features to those of the sRGB JPEG; what has no profile is "unconverted"."""
     network = FeatureExtractor(model.flatbuffer)
 
     def features(data: bytes) -> np.ndarray:

@@ -40,7 +40,7 @@ def test_the_memory_of_a_worker_is_bounded(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the memory of one process alone")
 def test_hundreds_of_mutated_heics_and_avifs_neither_end_the_process_nor_let_it_grow(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.support.mutated_photos", "1100", "5"]
+    command = [sys.executable, "-m", "tests.support.formats.mutated_photos", "1100", "5"]
     done = subprocess.run(
         command,
         capture_output=True,

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from fruits_assets.sample_photos import write_sample
 from spark_steps.photos.decoding import decode
 from spark_steps.photos.formats.profiles import ADOBE_RGB, DISPLAY_P3, gamma, matrix_profile, srgb_curve
-from tests.support.heif_files import avif, colours, heic, heif, part_of
+from tests.support.formats.heif_files import avif, colours, heic, heif, part_of
 from tests.support.photo_corpus import MAX_PIXELS, encoded, picture, tiff_of
 
 Pixels = NDArray[np.int16]

@@ -13,7 +13,19 @@ from PIL import Image
 from benchmarks.studies.pixels.files import ORIENTATIONS, exif_of, stored_for
 from spark_steps.errors import UnusablePhotoError
 from spark_steps.photos.decoding import Photo, decode
-from tests.support.heif_files import HIDDEN, Part, avif, box, full_box, grid, heic, heif, part_of, reference, size_of
+from tests.support.formats.heif_files import (
+    HIDDEN,
+    Part,
+    avif,
+    box,
+    full_box,
+    grid,
+    heic,
+    heif,
+    part_of,
+    reference,
+    size_of,
+)
 from tests.support.photo_corpus import MAX_PIXELS, encoded, picture
 
 WIDTH, HEIGHT = 192, 128

@@ -1,6 +1,6 @@
 """Decodes mutated HEICs and AVIFs by the hundred; a process of its own, since a decoder might end it.
 
-Run it for longer by ``python -m tests.support.mutated_photos COUNT SEED``: it prints how many files had pixels or which
+Run it for longer by ``python -m tests.support.formats.mutated_photos COUNT SEED``: it prints how many files had pixels or which
 reason, and how much its memory grew. If a decoder ends the process, the file lies in the present directory.
 """
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 from spark_steps.errors import UnusablePhotoError
 from spark_steps.photos.decoding import decode
-from tests.support.heif_files import avif, heic
+from tests.support.formats.heif_files import avif, heic
 from tests.support.photo_corpus import picture
 
 LAST = "last-mutated-photo"
