@@ -1,7 +1,7 @@
 """Decodes mutated HEICs and AVIFs by the hundred; a process of its own, since a decoder might end it.
 
-Run it for longer by ``python -m tests.support.formats.mutated_photos COUNT SEED``: it prints how many files had pixels or which
-reason, and how much its memory grew. If a decoder ends the process, the file lies in the present directory.
+Run it for longer by ``python -m tests.support.formats.mutated_photos COUNT SEED``: it prints how many had pixels or
+which reason, and how much its memory grew. If a decoder ends the process, the file lies in the present directory.
 """
 
 import io
