@@ -36,6 +36,19 @@ COLUMNS = {
     "model": "fingerprint of the network and its preprocessing",
     "reduced": "the photo's k numbers",
     "pca_model": "version of the PCA model",
+    "group": "number of the group of near-duplicates, new in each audit",
+    "split": "train, validation or test",
+    "nearest_cosine": "cosine of the features to those of the nearest other photo",
+    "nearest_label": "label of the nearest other photo",
+    "other_label_cosine": "cosine to the nearest photo of another label, null if there is none",
+    "other_label": "label of the nearest photo of another label",
+    "label_agreement": "share of the nearest photos outside of the group that have the photo's label",
+    "label_cosine": "cosine to the mean of the label",
+    "audit": "version of the audit",
+    "kind": "what was found",
+    "severity": "error, warning or info",
+    "score": "the number that was compared",
+    "reason": "why, as a sentence",
 }
 
 
