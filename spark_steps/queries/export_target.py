@@ -55,6 +55,56 @@ def whole_or_not_at_all(target: Path, force: bool) -> Iterator[Path]:
         raise FruitsError(f"{target} cannot be written ({error}). Check its folder, and the room there.") from error
 
 
+def descriptor_of(target: Path) -> int | None:
+    """Returns the number of the open file that ``-`` or a name such as ``/dev/stdout`` or ``/dev/fd/3`` stands for.
+
+    A file that is opened by such a name is opened anew and written from its beginning, over what is there.
+
+    Args:
+        target: A path; None is returned where it is no such name, and no link to one.
+    """
+    if target == STANDARD_OUTPUT:
+        return STANDARD_OUTPUT_DESCRIPTOR
+    open_files = os.path.realpath("/dev/fd")
+    # ``exists``: of links that lead in a circle there is no end.
+    while target.is_symlink() and target.exists():
+        if os.path.realpath(target.parent) == open_files and target.name.isdecimal():
+            return int(target.name)
+        target = target.parent / target.readlink()
+    return None
+
+
+def _kind(target: Path) -> int:
+    """Returns the type of the file that a path leads to, as ``stat`` has it; 0 where there is none."""
+    try:
+        return stat.S_IFMT(target.stat().st_mode)
+    except FileNotFoundError:
+        return 0
+
+
+def is_stream(target: Path) -> bool:
+    """Returns whether the target is a pipe or a device, which is written to and not replaced."""
+    return descriptor_of(target) is not None or _kind(target) in (stat.S_IFIFO, stat.S_IFCHR)
+
+
+def _check(target: Path, kind: int, force: bool) -> None:
+    if kind == stat.S_IFDIR:
+        raise FruitsError(f"{target} is a folder. Give the name of a file.")
+    if kind in (stat.S_IFBLK, stat.S_IFSOCK):
+        raise FruitsError(f"{target} is a disk or a socket, which nothing is written to. Give the name of a file.")
+    if kind == stat.S_IFREG and not force:
+        raise FruitsError(f"{target} is there already. Give another name, or --force to replace it.")
+
+
+def _send(file: Path, to: Path | int) -> None:
+    with file.open("rb") as whole:
+        if to == STANDARD_OUTPUT_DESCRIPTOR:
+            shutil.copyfileobj(whole, sys.stdout.buffer)
+            return
+        with open(to, "wb", closefd=not isinstance(to, int)) as stream:
+            shutil.copyfileobj(whole, stream)
+
+
 @contextmanager
 def whole_folder_or_none(target: Path, force: bool, names: Collection[str]) -> Iterator[Path]:
     """Yields a temporary folder, and brings it to the target when the block has succeeded.
@@ -101,53 +151,3 @@ def _check_folder(target: Path, folder: Path, force: bool, names: Collection[str
         )
     if there and not force:
         raise FruitsError(f"{target} is there already. Give another name, or --force to replace it.")
-
-
-def is_stream(target: Path) -> bool:
-    """Returns whether the target is a pipe or a device, which is written to and not replaced."""
-    return descriptor_of(target) is not None or _kind(target) in (stat.S_IFIFO, stat.S_IFCHR)
-
-
-def descriptor_of(target: Path) -> int | None:
-    """Returns the number of the open file that ``-`` or a name such as ``/dev/stdout`` or ``/dev/fd/3`` stands for.
-
-    A file that is opened by such a name is opened anew and written from its beginning, over what is there.
-
-    Args:
-        target: A path; None is returned where it is no such name, and no link to one.
-    """
-    if target == STANDARD_OUTPUT:
-        return STANDARD_OUTPUT_DESCRIPTOR
-    open_files = os.path.realpath("/dev/fd")
-    # ``exists``: of links that lead in a circle there is no end.
-    while target.is_symlink() and target.exists():
-        if os.path.realpath(target.parent) == open_files and target.name.isdecimal():
-            return int(target.name)
-        target = target.parent / target.readlink()
-    return None
-
-
-def _kind(target: Path) -> int:
-    """Returns the type of the file that a path leads to, as ``stat`` has it; 0 where there is none."""
-    try:
-        return stat.S_IFMT(target.stat().st_mode)
-    except FileNotFoundError:
-        return 0
-
-
-def _check(target: Path, kind: int, force: bool) -> None:
-    if kind == stat.S_IFDIR:
-        raise FruitsError(f"{target} is a folder. Give the name of a file.")
-    if kind in (stat.S_IFBLK, stat.S_IFSOCK):
-        raise FruitsError(f"{target} is a disk or a socket, which nothing is written to. Give the name of a file.")
-    if kind == stat.S_IFREG and not force:
-        raise FruitsError(f"{target} is there already. Give another name, or --force to replace it.")
-
-
-def _send(file: Path, to: Path | int) -> None:
-    with file.open("rb") as whole:
-        if to == STANDARD_OUTPUT_DESCRIPTOR:
-            shutil.copyfileobj(whole, sys.stdout.buffer)
-            return
-        with open(to, "wb", closefd=not isinstance(to, int)) as stream:
-            shutil.copyfileobj(whole, stream)

@@ -1,6 +1,7 @@
 """Exports as their own libraries read them, with labels and folders of any name."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,32 +15,35 @@ import pytest
 
 from spark_steps.queries.export import export_parquet
 from spark_steps.queries.export_huggingface import export_huggingface
-from spark_steps.queries.export_rows import REDUCED_OF_ALL, Selection
+from spark_steps.queries.export_rows import Selection
 from spark_steps.queries.export_tfrecord import export_tfrecord
 from spark_steps.store.store import Store
+from tests.support.project import PROJECT
 from tests.support.small_store import Photo
 from tests.support.split_store import LABELS, split_store, write_splits
 
 FULL_SPLIT = Selection(full=True, split=True)
-# Reads records as a user of TensorFlow does; the library is imported in a process of its own.
+# Reads all that is in the records.
 READ_RECORDS = """
-import json, sys
+import json
 from pathlib import Path
 import tensorflow as tf
 
-file, told = sys.argv[1], []
-about = json.loads(Path(f"{file}.json").read_text())
-columns = {name: tf.io.FixedLenFeature([], tf.string) for name in ("image_id", "path", "folder", "label")}
-columns |= {"label_id": tf.io.FixedLenFeature([], tf.int64)}
-columns |= {about["numbers"]: tf.io.FixedLenFeature([about["width"]], tf.float32)}
-if "audit" in about:
-    columns["split"] = tf.io.FixedLenFeature([], tf.string)
-records = tf.data.TFRecordDataset(file, compression_type=about["compression"])
-for photos in records.batch(5).map(lambda batch: tf.io.parse_example(batch, columns)):
-    arrays = {name: column.numpy() for name, column in photos.items()}
-    for number in range(len(arrays["path"])):
-        row = {name: column[number] for name, column in arrays.items()}
-        told.append({name: one.decode() if isinstance(one, bytes) else one.tolist() for name, one in row.items()})
+about, told = json.loads(Path("fruits.tfrecord.json").read_text()), []
+texts = ("image_id", "path", "folder", "label", "split")
+columns = {name: tf.io.FixedLenFeature([], tf.string) for name in texts}
+columns |= {"label_id": tf.io.FixedLenFeature([], tf.int64), "features": tf.io.FixedLenFeature([1280], tf.float32)}
+for record in tf.data.TFRecordDataset("fruits.tfrecord"):
+    row = {name: value.numpy() for name, value in tf.io.parse_single_example(record, columns).items()}
+    row |= {name: row[name].decode() for name in texts}
+    told.append({**row, "label_id": int(row["label_id"]), "numbers": row.pop("features").tolist()})
+print(json.dumps([{name: one for name, one in row.items() if name != "features"} for row in told]))
+"""
+TELL_BATCHES = """
+told = {"label_id": [], "features": []}
+for batch in photos:
+    for name, values in batch.items():
+        told[name] += values.numpy().tolist()
 print(json.dumps(told))
 """
 
@@ -71,26 +75,38 @@ def without_split(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name != "split"} for row in rows]
 
 
-def read_records(file: Path) -> list[dict[str, Any]]:
+def snippet_with(line: str) -> str:
+    """The snippet of the page on exploring that has a line."""
+    page = (PROJECT / "docs" / "exploring.md").read_text()
+    (found,) = (one for one in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if line in one)
+    return found
+
+
+def read_by_tensorflow(program: str, directory: Path) -> Any:
+    """Returns what a program prints as JSON; the library is imported in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", READ_RECORDS, str(file)], capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, "-c", program], cwd=directory, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr
-    rows: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
-    return [{"numbers": row.pop("features", None) or row.pop("reduced"), **row} for row in rows]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize(
-    ("name", "selection", "width"),
-    [("a.tfrecord", FULL_SPLIT, 1280), ("a.tfrecord.gz", REDUCED_OF_ALL, 4)],
-    ids=["all features with the split", "reduced and compressed"],
-)
 def test_tensorflow_reads_every_record_and_verifies_its_checksums(
-    made: tuple[Store, list[Photo]], tmp_path: Path, name: str, selection: Selection, width: int
+    made: tuple[Store, list[Photo]], tmp_path: Path
 ) -> None:
-    assert export_tfrecord(made[0], tmp_path / name, selection) == len(made[1])
-    rows = expected(*made, width)
-    assert read_records(tmp_path / name) == (rows if selection.split else without_split(rows))
+    assert export_tfrecord(made[0], tmp_path / "fruits.tfrecord", FULL_SPLIT) == len(made[1])
+    assert read_by_tensorflow(READ_RECORDS, tmp_path) == expected(*made, 1280)
+
+
+def test_tensorflow_reads_a_compressed_file_as_the_documentation_reads_it(
+    made: tuple[Store, list[Photo]], tmp_path: Path
+) -> None:
+    export_tfrecord(made[0], tmp_path / "fruits.tfrecord.gz", Selection(full=True))
+    rows = expected(*made, 1280)
+    assert read_by_tensorflow(f"{snippet_with('import tensorflow')}\n{TELL_BATCHES}", tmp_path) == {
+        "label_id": [row["label_id"] for row in rows],
+        "features": [row["numbers"] for row in rows],
+    }
 
 
 def as_rows(dataset: Any) -> list[dict[str, Any]]:
@@ -116,13 +132,17 @@ def test_datasets_reads_each_part_as_a_split_with_the_names_of_all_labels(
         assert as_rows(dataset) == without_split([row for row in rows if row["split"] == part])
 
 
-def test_datasets_gives_numpy_a_matrix_and_names_to_labels(made: tuple[Store, list[Photo]], tmp_path: Path) -> None:
-    export_huggingface(made[0], tmp_path / "out", Selection(full=True))
-    read = datasets.load_from_disk(str(tmp_path / "out"))["train"].with_format("numpy")
-    batch, rows = read[:], expected(*made, 1280)
+def test_datasets_gives_numpy_a_matrix_and_names_to_labels_as_the_documentation_reads_them(
+    made: tuple[Store, list[Photo]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_huggingface(made[0], tmp_path / "fruits", Selection(full=True))
+    monkeypatch.chdir(tmp_path)
+    read: dict[str, Any] = {}
+    exec(snippet_with("load_from_disk"), read)  # noqa: S102
+    batch, rows = read["photos"][:], expected(*made, 1280)
     assert (batch["features"].shape, batch["features"].dtype) == ((len(rows), 1280), np.float32)
     assert (batch["features"] == np.array([row["numbers"] for row in rows], np.float32)).all()
-    assert read.features["label_id"].int2str(batch["label_id"].tolist()) == [row["label"] for row in rows]
+    assert [read["names"][label_id] for label_id in batch["label_id"]] == [row["label"] for row in rows]
 
 
 def test_a_dataset_without_a_split_is_all_training_data_and_one_part_is_a_split_of_its_own(
@@ -154,8 +174,8 @@ def test_what_was_computed_of_an_export_is_not_taken_for_that_of_the_next(tmp_pa
 
 def test_duckdb_and_polars_read_all_features_and_the_split(made: tuple[Store, list[Photo]], tmp_path: Path) -> None:
     assert export_parquet(made[0], tmp_path / "a.parquet", FULL_SPLIT) == len(made[1])
-    counted = duckdb.sql(f"SELECT label, split, count(*) FROM '{tmp_path}/a.parquet' GROUP BY ALL ORDER BY ALL")
-    assert counted.fetchall() == [
+    counted = duckdb.read_parquet(str(tmp_path / "a.parquet")).aggregate("label, split, count(*)", "label, split")
+    assert sorted(counted.fetchall()) == [
         (label, part, count)
         for label in sorted(LABELS)
         for part, count in (("test", 1), ("train", 4), ("validation", 1))

@@ -280,16 +280,17 @@ def test_the_features_and_the_split_of_a_former_moment_are_exported(
     store: Store, photos: list[Photo], tmp_path: Path
 ) -> None:
     tables = {**store.tables, "photo_splits": store.photo_splits}
-    versions = tuple((name, table.snapshot().version) for name, table in tables.items())
+    versions = {name: table.snapshot().version for name, table in tables.items()}
+    at = datetime(2026, 7, 30, tzinfo=UTC)
     export_parquet(store, tmp_path / "before", SPLIT)
     for table in (store.mobilenet_features, store.photo_splits):
         table.drop([photos[0].folder])
-    then = replace(store, as_of=Moment(datetime(2026, 7, 30, tzinfo=UTC), versions))
+    then = replace(store, as_of=Moment(at, tuple(versions.items())))
     assert export_parquet(then, tmp_path / "then", SPLIT) == len(photos)
     assert (tmp_path / "then").read_bytes() == (tmp_path / "before").read_bytes()
     assert export_parquet(store, tmp_path / "now", SPLIT) == len(photos) - 6
-    none = replace(then, as_of=Moment(datetime(2026, 7, 30, tzinfo=UTC), (*versions[:-1], ("photo_splits", -1))))
-    with pytest.raises(FruitsError, match="are in no split yet. Give another moment"):
+    none = replace(store, as_of=Moment(at, tuple({**versions, "photo_splits": -1}.items())))
+    with pytest.raises(FruitsError, match=r"are in no split yet\. Give another moment"):
         export_parquet(none, tmp_path / "none", SPLIT)
 
 
