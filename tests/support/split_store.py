@@ -1,6 +1,6 @@
 """A store of features, reduced features and splits, for those who export them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,9 @@ from spark_steps.pca.model import PcaModel
 from spark_steps.pca.model_store import save
 from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import DriverRows
+from spark_steps.tables.folder_table import FolderTable
 from spark_steps.tables.schemas import SPLITS_SCHEMA
-from tests.support.small_store import MODEL, Photo, make_photos, write_rows
+from tests.support.small_store import MODEL, Photo, make_photos
 
 # Labels that readers take for missing, for numbers, for two columns or two rows, or cannot print.
 LABELS = ("007", "NA", "a, b", "null", "two\nlines", "Ωmega", "梨")
@@ -24,11 +25,21 @@ def split_store(root: Path) -> tuple[Store, list[Photo]]:
     store = Store(str(root))
     photos = make_photos(str(root.parent / "photos"), [f"of/{label}" for label in LABELS], EACH)
     letters = [Photo(photos[0].images, f"of/{label}", "letter.jpg", label.encode(), "not an image") for label in LABELS]
-    write_rows(store, [*photos, *letters], model=False)
+    store.claim_images(photos[0].images)
+    for name in ("raw_images", "mobilenet_features", "reduced_features"):
+        _write(store.tables[name], [*photos, *([] if name == "reduced_features" else letters)])
     save(pca_model(len(photos)), store.pca_models)
     write_splits(store, {photo.path: part_of(number) for number, photo in enumerate(photos)})
-    table = store.reduced_features.arrow(["path"])["path"].to_pylist()
-    return store, sorted(photos, key=lambda photo: table.index(photo.path))
+    return store, photos
+
+
+def _write(table: FolderTable, photos: Sequence[Photo]) -> None:
+    """Writes one file for each folder, so that the rows have the order of the photos."""
+    name, rows = table.root.rpartition("/")[2], dict[str, list[dict[str, object]]]()
+    for photo in photos:
+        rows.setdefault(photo.folder, []).append(photo.row(name))
+    tables = {folder: [pa.Table.from_pylist(of_folder, table.schema)] for folder, of_folder in rows.items()}
+    table.write(table.replacement(DriverRows(tables), sorted(tables)))
 
 
 def part_of(number: int) -> str:
