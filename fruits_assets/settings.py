@@ -108,6 +108,11 @@ class Settings(BaseSettings):
         0.7, gt=0, le=1, description="Share of variance below which the check on pca_model warns."
     )
 
+    # Audit
+    candidates_warning: float = Field(
+        0.01, ge=0, le=1, description="Share of label candidates above which the check on photo_audit warns."
+    )
+
     # Tables
     store: Place = Field(
         "sample/store", description="Folder of all results, or s3://bucket/prefix.", validate_default=True
