@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     rejected_warning: float = Field(
         0.01, ge=0, le=1, description="Share of rejected photos above which the check on mobilenet_features warns."
     )
+    candidates_warning: float = Field(
+        0.01, ge=0, le=1, description="Share of label candidates above which the check on photo_audit warns."
+    )
 
     # Features and PCA
     weights: Annotated[str, AfterValidator(_weights)] | None = Field(
@@ -106,11 +109,6 @@ class Settings(BaseSettings):
     )
     variance_warning: float = Field(
         0.7, gt=0, le=1, description="Share of variance below which the check on pca_model warns."
-    )
-
-    # Audit
-    candidates_warning: float = Field(
-        0.01, ge=0, le=1, description="Share of label candidates above which the check on photo_audit warns."
     )
 
     # Tables
