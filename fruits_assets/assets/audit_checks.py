@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from fruits_assets.assets.audit_metadata import split_table
+from fruits_assets.assets.audit_report import split_table
 from fruits_assets.assets.charts.audit import findings_by_kind, splits_by_label
 from fruits_assets.assets.charts.drawing import picture
 from fruits_assets.assets.metadata import percent, significant

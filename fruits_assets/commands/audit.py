@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,15 +36,34 @@ _NOTHING_NEW = "Nothing is new: the last audit is of the photos that have featur
 )
 @click.option(
     "--cosine",
+    "audit_cosine",
     type=click.FloatRange(0, 1, min_open=True),
     help="Cosine of features from which two photos are near-duplicates.  [env: FRUITS_AUDIT_COSINE]",
 )
 @click.option(
     "--neighbours",
-    type=click.IntRange(1),
+    "audit_neighbours",
+    type=click.IntRange(1, 100),
     help="Nearest photos whose labels a photo's is compared with.  [env: FRUITS_AUDIT_NEIGHBOURS]",
 )
-@click.option("--seed", type=click.IntRange(0), help="Another seed makes another split.  [env: FRUITS_AUDIT_SEED]")
+@click.option(
+    "--validation",
+    "audit_validation",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Share of the photos for validation.  [env: FRUITS_AUDIT_VALIDATION]",
+)
+@click.option(
+    "--test",
+    "audit_test",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Share of the photos for test; the rest is for training.  [env: FRUITS_AUDIT_TEST]",
+)
+@click.option(
+    "--seed",
+    "audit_seed",
+    type=click.IntRange(0),
+    help="Another seed makes another split.  [env: FRUITS_AUDIT_SEED]",
+)
 @click.option("--json", "as_json", is_flag=True, help="For scripts: the whole report, with examples of each kind.")
 @click.option("--html", type=_FILE, metavar="FILE", help="Write a page with charts; no photo is in it.")
 @click.option(
@@ -68,9 +86,6 @@ _NOTHING_NEW = "Nothing is new: the last audit is of the photos that have featur
 def audit_command(
     store: str | None,
     deployment: str | None,
-    cosine: float | None,
-    neighbours: int | None,
-    seed: int | None,
     as_json: bool,
     html: Path | None,
     with_photos: Path | None,
@@ -78,6 +93,7 @@ def audit_command(
     examples: int,
     fail_on: str | None,
     force: bool,
+    **asked: float | None,
 ) -> None:
     """Find duplicates, wrong labels and bad photos, and split the photos so that no near-duplicates are apart.
 
@@ -91,9 +107,7 @@ def audit_command(
       fruits audit --store results --with-photos sheet.html
       fruits audit --store results --json --fail-on error
     """
-    settings = read_settings(
-        store=store, deployment=deployment, audit_cosine=cosine, audit_neighbours=neighbours, audit_seed=seed
-    )
+    settings = read_settings(store=store, deployment=deployment, **asked)
     opened = open_store(settings)
     if with_photos is not None and with_photos.is_dir():
         with_photos /= "contact-sheet.html"
@@ -101,7 +115,9 @@ def audit_command(
     images = _images_of(opened)
     settings = settings.with_given(images=images)
     _bring_up_to_date(settings, opened)
-    report = _read(settings, opened, examples)
+    from spark_steps.queries.audit_report import read_audit
+
+    report = read_audit(opened, settings.audit, examples)
     _print(report, as_json)
     if html is not None:
         _write_page(report, html, force)
@@ -142,7 +158,7 @@ def _images_of(store: Store) -> str:
 
 
 def _bring_up_to_date(settings: Settings, store: Store) -> None:
-    from spark_steps.store.outdated import audit_is_outdated
+    from spark_steps.audit.version import audit_is_outdated
 
     if not audit_is_outdated(store, settings.audit):
         click.echo(_NOTHING_NEW, err=True)
@@ -161,14 +177,6 @@ def _bring_up_to_date(settings: Settings, store: Store) -> None:
     ensure_dagster_home(settings.store)
     with instance_at_the_terminal(home) as instance:
         run_audit(settings, instance, build_definitions(settings), lambda line: click.echo(line, err=True))
-
-
-def _read(settings: Settings, store: Store, examples: int) -> "AuditReport":
-    from spark_steps.audit.drift import drift_of
-    from spark_steps.queries.audit_report import FolderDrift, read_audit
-
-    drift = [FolderDrift(one.folder, one.photos, one.drift) for one in drift_of(store)]
-    return read_audit(store, asdict(settings.audit), drift, examples=examples)
 
 
 def _print(report: "AuditReport", as_json: bool) -> None:

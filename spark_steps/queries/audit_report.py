@@ -5,7 +5,7 @@ by the few narrow columns of ``split_report`` and the four measures.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,10 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spark_steps.audit.drift import Drift, drift_of
+from spark_steps.audit.settings import AuditSettings
 from spark_steps.queries.split_report import SplitReport, read_split
 from spark_steps.storage.parallel import results
 from spark_steps.store.store import Store
 from spark_steps.tables.folder_table import DataFile, FolderTable
+from spark_steps.tables.footers import folder_totals
+from spark_steps.tables.totals import sum_of
 
 # The kinds of findings, in the order in which they are shown, with what a photo of the kind is.
 KINDS: Mapping[str, str] = {
@@ -107,17 +111,15 @@ class Measure:
 
 @dataclass(frozen=True)
 class FolderDrift:
-    """How badly the PCA model fits some photos.
+    """How badly the PCA model fits the photos of a folder.
 
     Attributes:
-        folder: The folder; empty for the photos that are newer than the model.
-        photos: Number of photos.
-        drift: The share of standardised variance that the model does not explain, relative to that of all photos.
+        folder: The folder.
+        drift: Its drift.
     """
 
     folder: str
-    photos: int
-    drift: float
+    drift: Drift
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,8 @@ class AuditReport:
         kinds: The findings of each kind that there is, errors first, then in the order of ``KINDS``.
         measures: The distribution of each measure that any photo has.
         formats: Number of photos with features of each file format, the most common first.
-        drift: The drift of each folder, the greatest first.
-        drift_of_new: That of the photos that are newer than the PCA model, None where there are none.
+        drift: The drift of each folder, the greatest first; empty before there is a PCA model of these features.
+        drift_of_newer: That of the photos that are newer than the PCA model, None where there are none.
     """
 
     store: str
@@ -144,7 +146,7 @@ class AuditReport:
     measures: list[Measure] = field(default_factory=list)
     formats: dict[str, int] = field(default_factory=dict)
     drift: list[FolderDrift] = field(default_factory=list)
-    drift_of_new: FolderDrift | None = None
+    drift_of_newer: Drift | None = None
 
     @property
     def severities(self) -> dict[str, dict[str, int]]:
@@ -167,20 +169,12 @@ class AuditReport:
         return {**asdict(self), "written": self.written and f"{self.written:%Y-%m-%dT%H:%M:%SZ}"}
 
 
-def read_audit(
-    store: Store,
-    settings: Mapping[str, Any],
-    drift: Sequence[FolderDrift] = (),
-    drift_of_new: FolderDrift | None = None,
-    examples: int = DEFAULT_EXAMPLES,
-) -> AuditReport:
+def read_audit(store: Store, settings: AuditSettings, examples: int = DEFAULT_EXAMPLES) -> AuditReport:
     """Returns the report of a store's last audit.
 
     Args:
         store: The store.
         settings: The settings of the audit.
-        drift: The drift of the folders.
-        drift_of_new: The drift of the photos that are newer than the PCA model.
         examples: The most examples of each kind.
 
     Raises:
@@ -188,18 +182,29 @@ def read_audit(
     """
     split = read_split(store)
     measures, formats = read_measures(store)
+    drift, drift_of_newer = _read_drift(store)
     last = store.photo_splits.log.history(limit=1)
     return AuditReport(
         store=store.root,
         written=last[0].at if last else None,
-        settings=dict(settings),
+        settings=asdict(settings),
         split=split,
         kinds=read_findings(store, examples),
         measures=measures,
         formats=formats,
-        drift=sorted(drift, key=lambda one: (-one.drift, one.folder)),
-        drift_of_new=drift_of_new,
+        drift=drift,
+        drift_of_newer=drift_of_newer,
     )
+
+
+def _read_drift(store: Store) -> tuple[list[FolderDrift], Drift | None]:
+    model, features = store.pca_model(), sum_of(folder_totals(store.mobilenet_features).values())
+    # Features of another network than the model's cannot be compared with it.
+    if model is None or features.made_by != {model.features_model}:
+        return [], None
+    found = drift_of(store)
+    folders = [FolderDrift(folder, drift) for folder, drift in found.folders.items()]
+    return sorted(folders, key=lambda one: (-one.drift.relative, one.folder)), found.newer
 
 
 def read_findings(store: Store, examples: int = DEFAULT_EXAMPLES) -> list[Kind]:

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from spark_steps.audit.split import SPLITS
 from spark_steps.errors import FruitsError
 from spark_steps.store.store import Store
 from spark_steps.tables.footers import folder_totals
-from spark_steps.tables.totals import TotalsByFolder, not_reduced
+from spark_steps.tables.totals import TotalsByFolder, not_reduced, sum_of
 
-SPLITS = ("train", "validation", "test")
-_COLUMNS = ("image_id", "label", "folder", "group", "split", "audit")
+_COLUMNS = ("image_id", "label", "folder", "group", "split")
 _GROUPS_NAMED = 10
 Codes = NDArray[np.int64]
 
@@ -122,8 +122,9 @@ def read_split(store: Store) -> SplitReport:
     by_label = _table_of(labels, splits, len(names), len(split_names))
     groups_of_label = _distinct(labels, groups, len(names), len(numbers))
     sizes = np.bincount(groups)
+    totals = folder_totals(store.photo_splits)
     return SplitReport(
-        audits=sorted(rows["audit"].unique().to_pylist()),
+        audits=sorted(sum_of(totals.values()).made_by),
         photos=rows.num_rows,
         folders=len(folder_names),
         groups=len(numbers),
@@ -146,7 +147,7 @@ def read_split(store: Store) -> SplitReport:
             for number in np.argsort(-sizes, kind="stable")[:_GROUPS_NAMED]
             if sizes[number] > 1
         ],
-        uncovered=uncovered_folders(folder_totals(store.mobilenet_features), folder_totals(store.photo_splits)),
+        uncovered=uncovered_folders(folder_totals(store.mobilenet_features), totals),
     )
 
 

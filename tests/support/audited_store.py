@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from spark_steps.audit.settings import AuditSettings
 from spark_steps.queries.audit_report import AuditReport, read_audit
 from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.folder_table import FolderTable
 
 AUDIT = "0123456789abcdef"
-SETTINGS = {"cosine": 0.95, "neighbours": 10, "shares": (0.7, 0.15, 0.15), "seed": 0, "thresholds": {"dark": 0.15}}
 Row = dict[str, Any]
 
 
@@ -65,4 +65,4 @@ def audited_store(
 
 def report_of(store: Store, examples: int = 5) -> AuditReport:
     """The report of such a store."""
-    return read_audit(store, SETTINGS, examples=examples)
+    return read_audit(store, AuditSettings(), examples)

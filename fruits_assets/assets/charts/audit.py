@@ -87,7 +87,7 @@ def drift_by_folder(drift: Sequence[FolderDrift]) -> str:
         drift: The folders, the greatest drift first, one at least.
     """
     shown = drift[:_MOST_BARS]
-    bars = [Bar(_name(one.folder), ((max(one.drift, 0.0), INFO),), f"{one.drift:.2f}") for one in shown]
+    bars = [Bar(_name(one.folder), ((one.drift.relative, INFO),), f"{one.drift.relative:.2f}") for one in shown]
     of = "" if len(shown) == len(drift) else f"; the {len(shown):,} greatest of {len(drift):,} folders"
     below = f"unexplained variance, 1: as in all photos{of}"
     return horizontal_bars("Drift by folder", below, bars, counted=False)

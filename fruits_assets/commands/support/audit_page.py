@@ -149,8 +149,8 @@ def _drift(report: AuditReport) -> Iterable[str]:
     if report.drift:
         yield "<h2>Drift</h2>"
         yield _chart(drift_by_folder(report.drift))
-    if new := report.drift_of_new:
-        yield f"<p>{new.photos:,} photos are newer than the PCA model; their drift is {new.drift:.2f}.</p>"
+    if newer := report.drift_of_newer:
+        yield f"<p>{newer.photos:,} photos are newer than the PCA model; their drift is {newer.relative:.2f}.</p>"
 
 
 def _measures(report: AuditReport) -> Iterable[str]:

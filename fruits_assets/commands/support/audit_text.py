@@ -74,9 +74,9 @@ def balance_line(labels: Sequence[LabelCounts]) -> str:
 
 def drift_line(report: AuditReport) -> str:
     """Returns the folders that the PCA model fits worst; empty where no drift is known."""
-    shown = [f"{printable(one.folder)} {one.drift:.2f}" for one in report.drift[:_FOLDERS_SHOWN]]
-    if new := report.drift_of_new:
-        shown.append(f"{new.photos:,} photos newer than the PCA model {new.drift:.2f}")
+    shown = [f"{printable(one.folder)} {one.drift.relative:.2f}" for one in report.drift[:_FOLDERS_SHOWN]]
+    if newer := report.drift_of_newer:
+        shown.append(f"{newer.photos:,} photos newer than the PCA model {newer.relative:.2f}")
     return f"{', '.join(shown)} (1: as in all photos)" if shown else ""
 
 

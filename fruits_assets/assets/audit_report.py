@@ -1,20 +1,40 @@
-"""The metadata of the audit's assets: numbers that the UI plots, tables and pictures; no path of a photo."""
+"""The asset ``audit_report``, whose metadata show the audit of the whole store in the UI; no path of a photo.
+
+The two tables of the audit have a materialization for each folder. A picture of the whole store would be in all of
+them.
+"""
 
 from typing import Any
 
 import dagster as dg
 
-from fruits_assets.assets.charts.audit import findings_by_kind, fewest, photos_by_label, splits_by_label
+from fruits_assets.assets.audit import photo_audit, photo_splits
+from fruits_assets.assets.charts.audit import fewest, findings_by_kind, photos_by_label, splits_by_label
 from fruits_assets.assets.charts.drawing import picture
-from fruits_assets.assets.metadata import table_of
-from spark_steps.queries.audit_report import AuditReport
+from fruits_assets.assets.common import GROUP
+from fruits_assets.assets.metadata import rounded, table_of
+from fruits_assets.instance.failures import reports_failures
+from fruits_assets.settings import Settings
+from spark_steps.queries.audit_report import AuditReport, read_audit
 from spark_steps.queries.split_report import SplitReport
+from spark_steps.store.store import Store
 
 _LABELS_IN_TABLE = 200
 
 
+@dg.asset(deps=[photo_splits, photo_audit], kinds={"markdown"}, **GROUP)
+@reports_failures
+def audit_report(store: dg.ResourceParam[Store], settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[None]:
+    """All folders together: findings by kind, photos of each label before and after grouping, the split, groups.
+
+    The numbers are plotted over time. ``fruits audit`` prints the same with names of photos, and makes pages of it.
+    """
+    report = read_audit(store, settings.audit, examples=0)
+    return dg.MaterializeResult(metadata=rounded({**audit_metadata(report), **splits_metadata(report.split)}))
+
+
 def splits_metadata(split: SplitReport) -> dict[str, Any]:
-    """Returns the metadata of ``photo_splits``: the split's counts by label as a table and a picture, and its groups.
+    """Returns the metadata of the split: its counts by label as a table and a picture, and its groups.
 
     Args:
         split: What the table holds.
@@ -43,7 +63,7 @@ def split_table(split: SplitReport) -> dg.TableMetadataValue:
 
 
 def audit_metadata(report: AuditReport) -> dict[str, Any]:
-    """Returns the metadata of ``photo_audit``: findings by kind and balance as pictures, and a number for each kind.
+    """Returns the metadata of the findings: those by kind and balance as pictures, and a number for each kind.
 
     Args:
         report: The report of the audit.
