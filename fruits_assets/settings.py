@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     rejected_warning: float = Field(
         0.01, ge=0, le=1, description="Share of rejected photos above which the check on mobilenet_features warns."
     )
+    candidates_warning: float = Field(
+        0.01, ge=0, le=1, description="Share of label candidates above which the check on photo_audit warns."
+    )
 
     # Features and PCA
     weights: Annotated[str, AfterValidator(_weights)] | None = Field(

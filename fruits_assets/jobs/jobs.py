@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from fruits_assets.assets import (
+    audit_report,
     mobilenet_features,
     mobilenet_model,
     pca_model,
@@ -55,7 +56,7 @@ reduce_folders = dg.define_asset_job(
 audit_photos = dg.define_asset_job(
     "audit_photos",
     tags={STAGE_TAG: "audit"},
-    selection=dg.AssetSelection.assets(photo_splits, photo_audit),
+    selection=dg.AssetSelection.assets(photo_splits, photo_audit, audit_report),
     description="Group near-duplicates, split all photos without leakage, and look for wrong labels and poor photos.",
 )
 

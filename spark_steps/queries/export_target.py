@@ -55,6 +55,19 @@ def whole_or_not_at_all(target: Path, force: bool) -> Iterator[Path]:
         raise FruitsError(f"{target} cannot be written ({error}). Check its folder, and the room there.") from error
 
 
+def check_target(target: Path, force: bool) -> None:
+    """Raises a FruitsError before any work where ``whole_or_not_at_all`` would refuse the file.
+
+    Args:
+        target: The file, pipe or device.
+        force: Replace a file that exists.
+    """
+    try:
+        _check(target, _kind(target), force)
+    except OSError as error:
+        raise FruitsError(f"{target} cannot be written ({error}). Check its folder, and the room there.") from error
+
+
 def descriptor_of(target: Path) -> int | None:
     """Returns the number of the open file that ``-`` or a name such as ``/dev/stdout`` or ``/dev/fd/3`` stands for.
 

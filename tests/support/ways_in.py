@@ -31,6 +31,7 @@ ALL_ASSETS = [
     "store_report",
     "photo_splits",
     "photo_audit",
+    "audit_report",
 ]
 BACKFILL = """mutation($assets: [AssetKeyInput!]!, $folders: [String!]) {
   launchPartitionBackfill(backfillParams: {assetSelection: $assets, partitionNames: $folders}) {

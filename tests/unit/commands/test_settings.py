@@ -64,6 +64,7 @@ def test_names_with_hash_and_question_mark_survive_a_file_uri_and_slashes_collap
         ({"vat_percent": -1}, "FRUITS_VAT_PERCENT"),
         ({"vat_percent": 120}, "FRUITS_VAT_PERCENT"),
         ({"keep_environments": 0}, "FRUITS_KEEP_ENVIRONMENTS"),
+        ({"candidates_warning": 1.1}, "FRUITS_CANDIDATES_WARNING"),
     ],
 )
 def test_a_setting_out_of_bounds_is_named(given: dict[str, object], message: str) -> None:
