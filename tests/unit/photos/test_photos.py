@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from spark_steps.errors import UnusablePhotoError
-from spark_steps.photos.decoding import Photo, decode, network_input
+from spark_steps.photos.decoding import Photo, decode
 
 MAX_PIXELS = 120_000_000
 RANDOM = np.random.default_rng(7)
@@ -43,14 +43,6 @@ def test_a_small_plain_photo_has_the_pixels_of_pillows_bicubic_resize() -> None:
     photo = decode(data, MAX_PIXELS)
     assert (photo.format, photo.width, photo.height) == ("JPEG", 120, 90)
     np.testing.assert_array_equal(photo.pixels, np.asarray(expected))
-
-
-def test_the_network_takes_values_from_minus_one_to_one() -> None:
-    taken = network_input(decoded(picture(), "PNG"))
-    assert taken.dtype == np.float32
-    assert taken.shape == (1, 224, 224, 3)
-    assert taken.min() == pytest.approx(-1)
-    assert taken.max() == pytest.approx(1)
 
 
 def test_a_large_jpeg_decoded_small_looks_like_the_one_decoded_in_full() -> None:
