@@ -28,7 +28,7 @@ COLUMNS = {
     "format": "format the bytes are in, whatever the file is called",
     "width": "pixels across, upright",
     "height": "pixels down, upright",
-    "features": "1280 MobileNetV2 features, null when there is an error",
+    "features": "what the network gives for the photo, 1280 numbers of MobileNetV2; null when there is an error",
     "model": "fingerprint of the network and its preprocessing",
     "reduced": "the photo's k numbers",
     "pca_model": "version of the PCA model",
@@ -147,6 +147,10 @@ def of_mobilenet_model(model: MobileNetModel) -> dict[str, Any]:
         "weights_source": model.source,
         "weights_sha256": model.weights_sha256,
         "fingerprint": model.fingerprint,
+        "engine": model.spec.format,
+        "input": f"{model.spec.height} x {model.spec.width}, {model.spec.layout}",
+        "scaling": model.spec.scaling,
+        "features": model.spec.features,
         "broadcast_bytes": len(model.flatbuffer),
     }
 
