@@ -129,13 +129,13 @@ def check_scaling(model: Any, scaling: str, source: str) -> None:
         scaling: The scaling that was asked for.
         source: The weights source as the user gave it, for messages.
     """
-    first = next((layer for layer in model.layers if type(layer).__name__ != "InputLayer"), None)
-    if type(first).__name__ != "Rescaling" or scaling == RAW:
+    layers = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]
+    if scaling == RAW or not layers or type(layers[0]).__name__ != "Rescaling":
         return
-    if np.max(np.abs(first.scale)) < _SCALE_OF_RAW_PIXELS:  # type: ignore[union-attr]
+    if np.max(np.abs(layers[0].scale)) < _SCALE_OF_RAW_PIXELS:
         raise FruitsError(
-            f"{source} scales pixels from 0 to 255 itself (its layer {first.name!r}). "  # type: ignore[union-attr]
-            f"Give them unscaled: --scaling {RAW}, or FRUITS_SCALING={RAW}."
+            f"{source} scales pixels from 0 to 255 itself (its layer {layers[0].name!r}). Give them unscaled: "
+            f"--scaling {RAW}, or FRUITS_SCALING={RAW}."
         )
 
 
