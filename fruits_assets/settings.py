@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from spark_steps.audit.settings import AuditSettings
 from spark_steps.errors import CalledWronglyError, FruitsError
+from spark_steps.features.network import MOST_FEATURES, TF
+from spark_steps.features.weights import check_scaling
 from spark_steps.pca.model import PcaSettings
 from spark_steps.photos.limits import DecodeLimits, FetchLimits
 from spark_steps.spark.session import local_spark_config
@@ -95,13 +97,18 @@ class Settings(BaseSettings):
     # Features and PCA
     weights: Annotated[str, AfterValidator(_weights)] | None = Field(
         None,
-        description="imagenet, a path of an .h5, .keras or .tflite file, or random:<seed>; left out: the network that "
-        "the store has, imagenet in a new one.",
+        description="imagenet, a path of an .h5, .keras, .tflite or .onnx file, or random:<seed>; left out: the "
+        "network that the store has, imagenet in a new one.",
+    )
+    scaling: str = Field(
+        TF,
+        description="How the network of a weights file wants pixels: tf (-1 to 1), unit (0 to 1), raw (0 to 255), or "
+        "torch (by ImageNet's mean and standard deviation).",
     )
     components: int | None = Field(
         None,
         ge=1,
-        le=1280,
+        le=MOST_FEATURES,
         description="PCA components to keep; left out, with variance: what the store was asked for before, 50 in a new "
         "one.",
     )
@@ -244,6 +251,10 @@ class Settings(BaseSettings):
                 f"audit_validation ({self.audit_validation}) and audit_test ({self.audit_test}) leave no photo for "
                 "training. Give shares whose sum is less than 1."
             )
+        try:
+            check_scaling(self.weights, self.scaling)
+        except FruitsError as error:
+            raise ValueError(str(error)) from error
         if self.deployment == "emr":
             for name, location in (("images", self.images), ("store", self.store)):
                 if not location.startswith("s3://"):

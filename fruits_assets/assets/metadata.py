@@ -32,7 +32,7 @@ COLUMNS = {
     "contrast": "distance of the darkest and the brightest hundredth of the luma, from 0 to 1",
     "sharpness": "variance of the luma's Laplacian relative to that of the luma; near 0 when blurred",
     "colour_spread": "root mean square distance of the pixels to their mean colour; 0 for one colour",
-    "features": "1280 MobileNetV2 features, null when there is an error",
+    "features": "what the network gives for the photo, 1280 numbers of MobileNetV2; null when there is an error",
     "model": "fingerprint of the network and its preprocessing",
     "reduced": "the photo's k numbers",
     "pca_model": "version of the PCA model",
@@ -164,6 +164,10 @@ def of_mobilenet_model(model: MobileNetModel) -> dict[str, Any]:
         "weights_source": model.source,
         "weights_sha256": model.weights_sha256,
         "fingerprint": model.fingerprint,
+        "engine": model.spec.format,
+        "input": f"{model.spec.height} x {model.spec.width}, {model.spec.layout}",
+        "scaling": model.spec.scaling,
+        "features": model.spec.features,
         "broadcast_bytes": len(model.flatbuffer),
     }
 

@@ -104,7 +104,7 @@ class PipelineConfig(WeightsConfig, FeaturesConfig, PcaConfig):
 def run_all_stages(context: dg.OpExecutionContext, config: PipelineConfig) -> None:
     """Does what ``fruits run`` does; the stages are runs of their own jobs."""
     settings: Settings = context.resources.settings
-    given = config.model_dump(include={"weights", "components", "variance"}, exclude_none=True)
+    given = config.model_dump(include={"weights", "scaling", "components", "variance"}, exclude_none=True)
     runs = Runs(tags={PIPELINE_TAG: context.run_id}, full_refresh=config.full_refresh)
     run_pipeline(
         settings.with_given(**given),

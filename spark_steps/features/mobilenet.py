@@ -1,4 +1,4 @@
-"""Computes 1280 MobileNetV2 features for each photo on Spark; only new photos are run, and no row is lost."""
+"""Computes the features of each photo on Spark; only new photos are run, and no row is lost."""
 
 import hashlib
 import io
@@ -136,7 +136,7 @@ class _Task:
     ) -> None:
         self._raw, self._features = raw, features
         self._flatbuffer, self._tombstones = _broadcast(context, model.flatbuffer), _broadcast(context, erased)
-        self._fingerprint = model.fingerprint
+        self._fingerprint, self._spec = model.fingerprint, model.spec
         self._limits, self._images = limits, images
         self._inferences, self._done = inferences, done
 
@@ -203,10 +203,11 @@ class _Task:
             # Leave out the image id: it was erased too.
             return {**_EMPTY, "error": f"{ERASED}: these bytes were erased on request; delete the file"}
         try:
-            photo = decode(content, self._limits.max_pixels)
+            photo = decode(content, self._limits.max_pixels, self._spec.size)
         except UnusablePhotoError as error:
             return {**_EMPTY, "image_id": image_id, "error": str(error)}
-        features = FeatureExtractor.of_process(self._fingerprint, self._flatbuffer).extract(photo)
+        extractor = FeatureExtractor.of_process(self._fingerprint, self._flatbuffer, self._spec)
+        features = extractor.extract(photo)
         about = {"image_id": image_id, "format": photo.format, "width": photo.width, "height": photo.height}
         return {**_EMPTY, **about, **asdict(photo.measures), "features": features}
 

@@ -22,6 +22,8 @@ from spark_steps.photos.formats.tiff_samples import read_samples
 from spark_steps.photos.measures import Measures, measure
 from spark_steps.photos.standard_error import quiet_standard_error
 
+# Height and width of the pixels that a network takes.
+Size = tuple[int, int]
 SIDE = 224
 # Change this text with every change below that alters pixels: it is part of the model fingerprint of all features.
 PREPROCESSING = "rgb-on-white, exif-oriented, draft>=448, bicubic-224, profile-to-srgb, [-1,1]; 2"
@@ -63,7 +65,7 @@ class Photo:
         format: Pillow's name of the file format, whatever the file's extension.
         width: Width in pixels, with the orientation applied.
         height: Height in pixels, with the orientation applied.
-        pixels: RGB, uint8, of shape (224, 224, 3).
+        pixels: RGB, uint8, of shape (height, width, 3) of the size that it was decoded to.
         measures: Measures of its quality.
     """
 
@@ -92,21 +94,22 @@ def may_depend_on_limit(file_format: str | None, width: int | None, height: int 
     return now < before and (file_format in _OF_TILES or width * height * _COST_OF_TRANSPARENT_WEBP > now)
 
 
-def decode(data: bytes, max_pixels: int) -> Photo:
-    """Decodes a photo to 224 x 224 RGB pixels.
+def decode(data: bytes, max_pixels: int, size: Size = (SIDE, SIDE)) -> Photo:
+    """Decodes a photo to RGB pixels of the size that a network takes.
 
     What differs from ``Image.open(...).resize([224, 224])``: large JPEGs are decoded at a half, a quarter or an
-    eighth of their size, never below 448 pixels a side (libjpeg's DCT scaling, 4 to 10 times faster on phone
-    photos), the EXIF orientation is applied, transparent pixels are laid on white, values of more than 8 bits are
-    scaled to 8 instead of clipped (``tiff_samples``), a JPEG may lack its end of image, of several frames the
-    first is taken, and colours are converted to sRGB by the photo's profile (``colour``). An opaque 8-bit RGB photo
-    without orientation, without a profile and under 896 pixels a side gives the same pixels.
+    eighth of their size, never below twice the longer side that is asked for (libjpeg's DCT scaling, 4 to 10 times
+    faster on phone photos), the EXIF orientation is applied, transparent pixels are laid on white, values of more than
+    8 bits are scaled to 8 instead of clipped (``tiff_samples``), a JPEG may lack its end of image, of several frames
+    the first is taken, and colours are converted to sRGB by the photo's profile (``colour``). An opaque 8-bit RGB photo
+    without orientation, without a profile and under 896 pixels a side gives the same pixels of 224 x 224.
 
     Args:
         data: The file's bytes.
         max_pixels: Width times height above which the photo is refused undecoded; half of it for HEIC and AVIF, a
             quarter for WebP and for photos with transparency, a palette or more than 8 bits, a sixth for WebP with
             transparency.
+        size: Height and width of the pixels.
 
     Raises:
         UnusablePhotoError: It cannot be decoded.
@@ -116,18 +119,18 @@ def decode(data: bytes, max_pixels: int) -> Photo:
         warnings.simplefilter("ignore")
         refuse_costly_structure(data)
         try:
-            return _decoded(data, max_pixels)
+            return _decoded(data, max_pixels, size)
         except UnusablePhotoError as refused:
-            photo = _without_end(data, max_pixels) if refused.reason in (TRUNCATED, DAMAGED) else None
+            photo = _without_end(data, max_pixels, size) if refused.reason in (TRUNCATED, DAMAGED) else None
             if photo is None:
                 raise
             return photo
 
 
-def _decoded(data: bytes, max_pixels: int) -> Photo:
+def _decoded(data: bytes, max_pixels: int, size: Size) -> Photo:
     try:
         with _open(data, max_pixels) as image, _quiet_if_tiff(image):
-            return _to_photo(image, data, max_pixels)
+            return _to_photo(image, data, max_pixels, size)
     except UnusablePhotoError:
         raise
     except Image.DecompressionBombError as error:
@@ -147,10 +150,10 @@ def _decoded(data: bytes, max_pixels: int) -> Photo:
         raise UnusablePhotoError(_reason(error), f"it cannot be decoded: {error or type(error).__name__}") from error
 
 
-def _without_end(data: bytes, max_pixels: int) -> Photo | None:
+def _without_end(data: bytes, max_pixels: int, size: Size) -> Photo | None:
     """Returns a JPEG's photo if its pixels are whole and only the end of image is missing."""
     try:
-        photos = [_decoded(ended, max_pixels) for ended in endings(data)]
+        photos = [_decoded(ended, max_pixels, size) for ended in endings(data)]
     except UnusablePhotoError:
         return None
     whole = photos and all(np.array_equal(photos[0].pixels, other.pixels) for other in photos)
@@ -211,26 +214,28 @@ def _reason(error: Exception) -> str:
     return TRUNCATED if cut_short else DAMAGED
 
 
-def _to_photo(image: Image.Image, data: bytes, max_pixels: int) -> Photo:
+def _to_photo(image: Image.Image, data: bytes, max_pixels: int, size: Size) -> Photo:
     file_format, (width, height) = image.format or "TIFF", image.size
     # This has an effect on JPEG only.
-    image.draft(None, (2 * SIDE, 2 * SIDE))
+    image.draft(None, (2 * max(size), 2 * max(size)))
     image.load()
     if file_format == "TIFF":
         image = _corrected(image, data, max_pixels)
         # Pillow turns TIFFs upright as it loads them, and takes their orientation away.
         width, height = image.size
     orientation = _orientation(image)
-    if orientation >= 5:
+    # These orientations exchange width and height; numbers above 8 mean nothing.
+    if turned := 5 <= orientation <= 8:
         width, height = height, width
     conversion = conversion_of(image)
     flat = image if conversion and conversion.mode == "CMYK" else _to_rgb(image)
-    small = flat.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    # Pillow names the width first.
+    small = flat.resize(size if turned else size[::-1], Image.Resampling.BICUBIC)
     if conversion:
         small = conversion.apply(small)
     measures = measure(_to_rgb(flat), small)
     if orientation in _UPRIGHT:
-        # Transpose after the resize: on a square the result is the same, and takes a hundredth of the work.
+        # Transpose after the resize: the result is the same, and takes a hundredth of the work.
         small = small.transpose(_UPRIGHT[orientation])
     return Photo(file_format, width, height, np.asarray(small, dtype=np.uint8), measures)
 
@@ -287,15 +292,3 @@ def _from_16_bits(image: Image.Image) -> Image.Image:
         return grey
     grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8), mode="L"))
     return grey
-
-
-def network_input(photo: Photo) -> NDArray[np.float32]:
-    """Returns the network's input for a photo: float32 in [-1, 1], of shape (1, 224, 224, 3).
-
-    The scaling is that of ``keras.applications.mobilenet_v2.preprocess_input``.
-    """
-    scaled: NDArray[np.float32] = photo.pixels.astype(np.float32)[np.newaxis]
-    # In place: this takes a third of the time of a new array for each operation.
-    scaled /= np.float32(127.5)
-    scaled -= np.float32(1)
-    return scaled

@@ -9,7 +9,7 @@ from pyarrow import fs
 
 from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.features.extractor import FeatureExtractor
-from spark_steps.features.weights import flatbuffer_of
+from spark_steps.features.weights import find_network
 from spark_steps.pca.model import PcaModel
 from spark_steps.photos.decoding import decode
 from spark_steps.photos.fetching import fetch
@@ -77,15 +77,15 @@ class Reducer:
             FruitsError: The store has no PCA model, or the network is not in its cache.
         """
         self.pca: PcaModel = store.existing_pca_model()
-        flatbuffer = flatbuffer_of(self.pca.features_model, store.mobilenet_models)
-        if flatbuffer is None:
+        network = find_network(self.pca.features_model, store.mobilenet_models)
+        if network is None:
             weights = self.pca.weights.get("source", "WEIGHTS")
             raise FruitsError(
                 f"The network that made the features ({self.pca.features_model[:12]}) is not in "
                 f"{store.mobilenet_models}, or this version of fruits treats pixels otherwise. "
                 + (store.remedy if store.as_of else f"{store.remedy} --weights {weights}")
             )
-        self._extractor = FeatureExtractor(flatbuffer)
+        self._extractor = FeatureExtractor(*network)
 
     def reduce(self, photo: str, limits: DecodeLimits) -> ReducedPhoto:
         """Returns a photo's reduced features; it is read, decoded, run and projected as the photos of the store were.
@@ -95,7 +95,7 @@ class Reducer:
         """
         content = _read(photo, limits)
         try:
-            features = self._extractor.extract(decode(content, limits.max_pixels))
+            features = self._extractor.extract(decode(content, limits.max_pixels, self._extractor.spec.size))
         except UnusablePhotoError as error:
             raise FruitsError(f"{photo}: {error}.") from error
         return ReducedPhoto(photo, hashlib.sha256(content).hexdigest(), self.pca.project(features[np.newaxis])[0])

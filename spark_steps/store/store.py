@@ -216,7 +216,7 @@ class Store:
 
     @property
     def mobilenet_features(self) -> FolderTable:
-        """One row for each row of raw_images: 1280 features, or the reason why there are none."""
+        """One row for each row of raw_images: its features, or the reason why there are none."""
         return self._table("Results/mobilenet_features", FEATURES_SCHEMA)
 
     @property

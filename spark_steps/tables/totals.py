@@ -6,7 +6,7 @@ Parquet's own statistics have the minimum and maximum of a column, but no sums, 
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,8 @@ class Totals:
         length: Sum of ``length``, bytes.
         newest: Greatest ``modification_time``, milliseconds since 1970.
         vectors: Rows with a vector in ``features``.
-        sum: Sum of these vectors, of shape (1280,); None if there is none.
+        sum: Sum of these vectors, of shape (features,); None if there is none, and empty if they are of networks that
+            give other numbers of features.
         made_by: The values of ``model``, of ``pca_model`` and of ``audit``.
         photos: Digest of the usable photos: those with features, and all photos of tables without features. It is the
             sum of their image ids, as in ``Moments``; 0 for a table without image ids.
@@ -58,7 +59,7 @@ class Totals:
             self.length + other.length,
             max(self.newest, other.newest),
             self.vectors + other.vectors,
-            np.sum(sums, axis=0) if sums else None,
+            _together(sums),
             self.made_by | other.made_by,
             digest_of([self.photos, other.photos]),
             digest_of([self.paths, other.paths]),
@@ -67,8 +68,8 @@ class Totals:
 
     @property
     def mean(self) -> Vector | None:
-        """Mean of the vectors."""
-        return None if self.sum is None else self.sum / self.vectors
+        """Mean of the vectors, None where there is none."""
+        return None if self.sum is None or not self.sum.size else self.sum / self.vectors
 
     @classmethod
     def of_rows(cls, rows: pa.Table | pa.RecordBatch) -> "Totals":
@@ -123,6 +124,13 @@ def _sum(vectors: pa.ChunkedArray | pa.ListArray) -> Vector | None:
         return None
     numbers = pc.list_flatten(vectors).to_numpy()
     total: Vector = numbers.reshape(len(vectors), -1).sum(axis=0, dtype=np.float64)
+    return total
+
+
+def _together(sums: Sequence[Vector]) -> Vector | None:
+    if len({len(one) for one in sums}) > 1:
+        return np.empty(0)
+    total: Vector | None = np.sum(sums, axis=0) if sums else None
     return total
 
 

@@ -1,4 +1,4 @@
-"""Weights: the flat model gives what Keras gives, is converted once, and what is no MobileNetV2 is refused."""
+"""Weights: the flat model gives what Keras gives, is converted once, and what is no network is refused."""
 
 import hashlib
 import subprocess
@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from spark_steps.errors import FruitsError
-from spark_steps.features import weights
+from spark_steps.features import imagenet, weights
 from spark_steps.features.extractor import FeatureExtractor
+from spark_steps.features.network import NetworkSpec, network_input
 from spark_steps.features.weights import MobileNetModel, current_model, load_model, make_current
-from spark_steps.photos.decoding import Photo, decode, network_input
+from spark_steps.photos.decoding import Photo, decode
 from tests.support.photos import save_photo
 from tests.support.project import REAL_WEIGHTS, SHARED_DATA
 
@@ -26,7 +27,7 @@ _KERAS = """
 import sys, keras, numpy as np
 from pathlib import Path
 from spark_steps.errors import FruitsError
-from spark_steps.features.keras_model import build_model
+from spark_steps.features.keras_model import build_model, input_size
 
 directory = Path(sys.argv[1])
 for number, source in enumerate(sys.argv[2:]):
@@ -42,7 +43,7 @@ for file in bad[2:]:
 print("made")
 for file in bad:
     try:
-        build_model(file, file)
+        input_size(build_model(file, file), file)
     except FruitsError as error:
         print(error)
 """
@@ -72,7 +73,7 @@ def keras(tmp_path_factory: pytest.TempPathFactory) -> Keras:
         files[str(REAL_WEIGHTS)] = [next(folder.iterdir()) for folder in folders]
     photos = {source: [decode(file.read_bytes(), 10**8) for file in some] for source, some in files.items()}
     for number, some in enumerate(photos.values()):
-        np.save(directory / f"pixels{number}.npy", np.concatenate([network_input(photo) for photo in some]))
+        np.save(directory / f"pixels{number}.npy", np.concatenate([network_input(photo.pixels) for photo in some]))
     command = [sys.executable, "-c", _KERAS, str(directory), *photos]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     features = {source: np.load(directory / f"features{number}.npy") for number, source in enumerate(photos)}
@@ -110,7 +111,7 @@ def test_a_converted_model_is_not_converted_again(network_file: Path, tmp_path: 
 def test_imagenet_weights_that_keras_has_kept_are_found_without_tensorflow(
     network_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = tmp_path / "keras" / "models" / weights.IMAGENET_FILE
+    kept = tmp_path / "keras" / "models" / imagenet.IMAGENET_FILE
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"as downloaded")
     cache = tmp_path / "cache"
@@ -145,15 +146,15 @@ def test_imagenet_weights_appear_whole_or_the_remedy_is_told(tmp_path: Path, mon
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     for answer, length, told in [(b"part", 9, "ended after 4 of 9 bytes"), (b"", 0, "404")]:
         with serving(answer, length) as url:
-            monkeypatch.setattr(weights, "_IMAGENET_URL", url)
-            with pytest.raises(FruitsError, match=rf"{told}.*Bring {weights.IMAGENET_FILE} from a machine that can"):
-                weights.download_imagenet()
+            monkeypatch.setattr(imagenet, "_IMAGENET_URL", url)
+            with pytest.raises(FruitsError, match=rf"{told}.*Bring {imagenet.IMAGENET_FILE} from a machine that can"):
+                imagenet.download_imagenet()
         assert list((tmp_path / "models").iterdir()) == []
     with serving(b"weights", 7) as url:
-        monkeypatch.setattr(weights, "_IMAGENET_URL", url)
-        assert Path(weights.download_imagenet()).read_bytes() == b"weights"
+        monkeypatch.setattr(imagenet, "_IMAGENET_URL", url)
+        assert Path(imagenet.download_imagenet()).read_bytes() == b"weights"
     # The server is gone, and the file is there.
-    assert weights.download_imagenet() == str(tmp_path / "models" / weights.IMAGENET_FILE)
+    assert imagenet.download_imagenet() == str(tmp_path / "models" / imagenet.IMAGENET_FILE)
 
 
 def test_who_loads_a_model_waits_for_its_conversion_in_the_background(
@@ -162,10 +163,10 @@ def test_who_loads_a_model_waits_for_its_conversion_in_the_background(
     converted: list[str] = []
     convert, begun = weights._convert, threading.Event()
 
-    def counted(weights_file: str, source: str, scratch: Path) -> tuple[bytes, str]:
+    def counted(weights_file: str, source: str, scaling: str, scratch: Path) -> tuple[bytes, str, NetworkSpec]:
         converted.append(source)
         begun.set()
-        return convert(weights_file, source, scratch)
+        return convert(weights_file, source, scaling, scratch)
 
     monkeypatch.setattr(weights, "_convert", counted)
     weights.convert_in_background(str(network_file), str(tmp_path))
@@ -223,14 +224,14 @@ def test_a_file_that_is_no_model_is_refused_whatever_keras_and_tensorflow_are_to
     with pytest.raises(FruitsError, match=r"not\.tflite is no LiteRT model"):
         load_model(str(tmp_path / "not.tflite"), str(tmp_path))
     (tmp_path / "not.h5").write_bytes(b"not a model at all")
-    with pytest.raises(FruitsError, match=r"not\.h5 does not hold the weights of MobileNetV2"):
+    with pytest.raises(FruitsError, match=r"not\.h5 holds neither a Keras model nor the weights of MobileNetV2"):
         load_model(str(tmp_path / "not.h5"), str(tmp_path))
 
 
 def test_weights_of_another_model_or_with_code_in_them_are_refused_by_name(keras: Keras) -> None:
     narrow, dense, *with_code = [line for line in keras.refusals.splitlines() if line.startswith("/")]
-    assert "narrow.weights.h5 does not hold the weights of MobileNetV2 1.0/224" in narrow
-    assert "dense.keras is another model: it takes (None, 8)" in dense
-    assert all("has a part 'Lambda', which no MobileNetV2 has" in line for line in with_code)
+    assert "narrow.weights.h5 holds neither a Keras model nor the weights of MobileNetV2 1.0/224" in narrow
+    assert "dense.keras takes (None, 8), and a network of features takes photos alone" in dense
+    assert all("has a part 'Lambda', which may run code as it is loaded" in line for line in with_code)
     assert len(with_code) == 2
     assert "it ran" not in keras.refusals

@@ -65,6 +65,9 @@ def test_names_with_hash_and_question_mark_survive_a_file_uri_and_slashes_collap
         ({"vat_percent": 120}, "FRUITS_VAT_PERCENT"),
         ({"keep_environments": 0}, "FRUITS_KEEP_ENVIRONMENTS"),
         ({"candidates_warning": 1.1}, "FRUITS_CANDIDATES_WARNING"),
+        ({"scaling": "caffe", "weights": "net.onnx"}, "scaling 'caffe' is none of: tf, unit, raw, torch"),
+        ({"scaling": "raw"}, "scaling raw is for a file of weights.*FRUITS_WEIGHTS"),
+        ({"scaling": "torch", "weights": "imagenet"}, "not for MobileNetV2, which imagenet is"),
     ],
 )
 def test_a_setting_out_of_bounds_is_named(given: dict[str, object], message: str) -> None:
