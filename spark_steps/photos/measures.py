@@ -41,22 +41,33 @@ class Measures:
     colour_spread: float
 
 
-def measure(image: Image.Image, resized: Image.Image | None = None) -> Measures:
-    """Measures a photo.
+def on_scale(image: Image.Image, resized: Image.Image | None = None) -> Image.Image:
+    """Returns a photo on the scale of the measures.
 
     Args:
-        image: The photo, of mode RGB and any size.
-        resized: The same photo in another size. It is measured instead where nothing was enlarged and no side is
-            below the scale of the measures, which saves reducing a large photo twice.
+        image: The photo, of any size.
+        resized: The same photo in another size. It is taken where nothing in it was enlarged and no side is below the
+            scale, which saves reducing a large photo twice.
     """
     if resized is not None and all(
         MEASURED_SIDE <= after <= before for before, after in zip(image.size, resized.size, strict=True)
     ):
         image = resized
     width, height = (min(side, MEASURED_SIDE) for side in image.size)
-    if image.size != (width, height):
-        # The gap lets Pillow average whole pixels first: a third of the time for a photo of 12 megapixels.
-        image = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2)
+    if image.size == (width, height):
+        return image
+    # The gap lets Pillow average whole pixels first, which is faster.
+    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2)
+
+
+def measure(image: Image.Image, resized: Image.Image | None = None) -> Measures:
+    """Measures a photo.
+
+    Args:
+        image: The photo, of any size; RGB, or of a mode that Pillow converts to it.
+        resized: See ``on_scale``.
+    """
+    image = on_scale(image, resized).convert("RGB")
     grey = image.convert("L")
     luma = _histograms(grey)
     (mean,), (variance,) = _moments(luma)
