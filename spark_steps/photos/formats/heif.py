@@ -66,10 +66,10 @@ def open_heif(data: bytes, max_pixels: int, largest: int) -> Image.Image:
 
 
 def _refuse_costly(work: Work, described: int, length: int, max_pixels: int, largest: int) -> None:
-    if work.pixels > 2 * max_pixels:
-        raise UnusablePhotoError(BOMB, f"{work.pixels} pixels with all tiles, and at most {2 * max_pixels} are decoded")
     if work.largest > largest:
         raise UnusablePhotoError(BOMB, f"a picture of {work.largest} pixels, and at most {largest} are decoded")
+    if work.pixels > 2 * max_pixels:
+        raise UnusablePhotoError(BOMB, f"{work.pixels} pixels with all tiles, and at most {2 * max_pixels} are decoded")
     if work.length > 4 * length:
         raise UnusablePhotoError(BOMB, "its tiles are the same bytes again and again")
     if described > _MOST_METADATA:
@@ -80,16 +80,16 @@ def _without_films(data: bytes, items: HeifItems) -> bytes:
     """Returns a file with its films declared free space.
 
     libavif decodes the first frame of a film instead of the still picture, if the file's first brand is that of films,
-    and both libraries read a film's tables, which were not looked at here.
+    and misses the film if any is. Both libraries read a film's tables, which were not looked at here.
     """
-    is_film = data[8:12] == b"avis"
-    if not items.films and not is_film:
+    end = int.from_bytes(data[:4], "big")
+    brands = data[8:end].replace(b"avis", b"avif")
+    if not items.films and brands == data[8:end]:
         return data
     still = bytearray(data)
     for box in items.films:
         still[box.header + 4 : box.header + 8] = b"free"
-    if is_film:
-        still[8:12] = b"avif"
+    still[8:end] = brands
     return bytes(still)
 
 
@@ -98,7 +98,7 @@ def _open_hevc(data: bytes) -> Image.Image:
     from pillow_heif import HeifImageFile, options
 
     # The network's processes are as many as there are cores.
-    options.DECODE_THREADS = 1
+    options.DECODE_THREADS = 0
     # A thumbnail may show something else, and its compression is visible.
     options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
     return HeifImageFile(io.BytesIO(data))
