@@ -87,7 +87,7 @@ def problems(split: SplitReport) -> list[str]:
         found.append(f"The split is not of the photos that have features in {named(split.uncovered)}.")
     if split.groups_across_splits or split.copies_across_splits:
         found.append(
-            f"In several splits are groups of near-duplicates: {split.groups_across_splits:,}; photos with exact copies: "
+            f"Groups of near-duplicates across splits: {split.groups_across_splits:,}; exact copies across splits: "
             f"{split.copies_across_splits:,}."
         )
     if len(split.audits) > 1:

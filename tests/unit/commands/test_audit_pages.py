@@ -178,7 +178,7 @@ def test_faults_of_the_split_itself_are_named_in_the_text_and_on_the_page(tmp_pa
     report = report_of(audited_store(tmp_path, splits, of_features=[features("Fig/1.jpg")]))
     sentences = [
         "The split is not of the photos that have features in 2 folders such as 'Fig', 'Plum'.",
-        "In several splits are groups of near-duplicates: 1; photos with exact copies: 0.",
+        "Groups of near-duplicates across splits: 1; exact copies across splits: 0.",
         "The rows are of 2 audits.",
         "The split test has no photo of the label 'Plum'.",
     ]
