@@ -127,8 +127,8 @@ class Cells:
 
 
 def half_distance(cosine: float) -> float:
-    """Returns half the distance of two unit vectors of a given cosine."""
-    return math.sqrt(max(0.0, 2 - 2 * cosine)) / 2
+    """Returns half the distance of two unit vectors of a given cosine, and a little for rounding errors of float32."""
+    return math.sqrt(max(0.0, 2 - 2 * cosine)) / 2 + 1e-4
 
 
 def train(sample: Features, count: int, seed: int, limits: CellLimits) -> Cells:

@@ -1,7 +1,7 @@
 """Faults planted into real photos: how many the audit finds, and how many other photos it names.
 
-The photos are copied. Near-duplicates are added; wrong labels, blurred and dark photos replace the photos that they were
-made of; photos of something else are added.
+The photos are copied. Near-duplicates are added; wrong labels, blurred and dark photos replace the photos that they
+were made of; photos of something else are added.
 """
 
 import shutil
@@ -146,7 +146,7 @@ def outcome(store: Store, planted: Planted) -> list[str]:
     return [
         "| planted | photos | found | others named | |",
         "|---|--:|--:|--:|---|",
-        f"| near-duplicates | {NEAR} | {len(near)} | {mixed} | others: groups of photos that are of two labels; missed: "
+        f"| near-duplicates | {NEAR} | {len(near)} | {mixed} | others: groups of two right labels; missed: "
         f"{dict(missed) or 'none'} |",
         describe("wrong labels: label_candidate", list(planted.wrong), candidates),
         describe("wrong labels: label_conflict", list(planted.wrong), named.get("label_conflict", set())),
@@ -178,7 +178,7 @@ def leaks(store: Store, settings: AuditSettings) -> str:
     by_chance = int((random[pairs[:, 0]] != random[pairs[:, 1]]).sum())
     counts = dict(Counter(of_photo.tolist()))
     return (
-        f"Of {len(pairs):,} pairs of near-duplicates {across} are in two splits ({by_chance:,} in a random split of photos). "
+        f"Of {len(pairs):,} pairs of near-duplicates {across} are in two splits ({by_chance:,} in a random split). "
         f"Photos: {counts}."
     )
 
