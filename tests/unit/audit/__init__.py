@@ -1,1 +1,1 @@
-"""Tests of audit."""
+"""Tests of the audit."""
