@@ -58,7 +58,7 @@ def test_the_job_audits_the_whole_store_also_when_it_is_started_for_one_folder(
         assert metadata_of(instance, "photo_splits", folder)["photos"] == 4 + (folder == "Plum")
     of_plum = metadata_of(instance, "photo_audit", "Plum")
     assert of_plum["photos"] == 5
-    assert of_plum["dagster/row_count"] == sum(one["path"].startswith("Plum/") for one in found)
+    assert of_plum["dagster/partition_row_count"] == sum(one["path"].startswith("Plum/") for one in found)
 
 
 def test_a_second_audit_writes_nothing_and_a_folder_that_is_gone_is_gone_from_it(
