@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spark_steps.photos.decoding import SIDE, Photo, decode, network_input
+from spark_steps.photos.measures import Measures
 from spark_steps.photos.standard_error import quiet_standard_error
 
 Decoding = Callable[[bytes], NDArray[np.float32]]
@@ -70,7 +71,7 @@ def full_pixels(data: bytes) -> NDArray[np.float32]:
     """Decodes all pixels of a photo and then shrinks it, as the notebook did."""
     image = Image.open(io.BytesIO(data))
     small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    return network_input(Photo("JPEG", *image.size, np.asarray(small, dtype=np.uint8)))
+    return network_input(Photo("JPEG", *image.size, np.asarray(small, dtype=np.uint8), Measures(0, 0, 0, 0)))
 
 
 def list_photos(images: str) -> list[str]:

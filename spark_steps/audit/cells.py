@@ -99,7 +99,7 @@ class Cells:
         if self.centroids is None:
             rows = np.arange(len(photos), dtype=np.int32)
             return Places(np.zeros_like(rows), rows, np.ones(len(rows), np.bool_))
-        borders = self._distances_to_borders(photos)
+        borders = self.distances_to_borders(photos)
         count = min(self.limits.visits + 1, self.count)
         nearest = np.argpartition(borders, count - 1, axis=1)[:, :count]
         distances = np.take_along_axis(borders, nearest, axis=1)
@@ -110,7 +110,7 @@ class Cells:
         rows, ranks = np.nonzero(visited)
         return Places(nearest[rows, ranks].astype(np.int32), rows.astype(np.int32), ranks == 0)
 
-    def _distances_to_borders(self, photos: Features) -> Features:
+    def distances_to_borders(self, photos: Features) -> Features:
         """Returns the distances to the planes between the nearest centroid and each other one, -inf for the nearest."""
         assert self.centroids is not None  # noqa: S101
         assert self.between is not None  # noqa: S101
@@ -127,8 +127,8 @@ class Cells:
 
 
 def half_distance(cosine: float) -> float:
-    """Returns half the distance of two unit vectors of a given cosine."""
-    return math.sqrt(max(0.0, 2 - 2 * cosine)) / 2
+    """Returns half the distance of two unit vectors of a given cosine, and a little for rounding errors of float32."""
+    return math.sqrt(max(0.0, 2 - 2 * cosine)) / 2 + 1e-4
 
 
 def train(sample: Features, count: int, seed: int, limits: CellLimits) -> Cells:

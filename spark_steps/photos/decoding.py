@@ -15,6 +15,7 @@ from spark_steps.errors import UnusablePhotoError
 from spark_steps.photos.bombs import BOMB, refuse_costly_shape, refuse_costly_structure
 from spark_steps.photos.jpeg import endings
 from spark_steps.photos.kinds import failed_kind, misread_kind
+from spark_steps.photos.measures import Measures, measure
 from spark_steps.photos.standard_error import quiet_standard_error
 from spark_steps.photos.tiff_layout import YCBCR, layout_of
 from spark_steps.photos.tiff_samples import read_samples
@@ -59,12 +60,14 @@ class Photo:
         width: Width in pixels, with the orientation applied.
         height: Height in pixels, with the orientation applied.
         pixels: RGB, uint8, of shape (224, 224, 3).
+        measures: Measures of its quality.
     """
 
     format: str
     width: int
     height: int
     pixels: NDArray[np.uint8]
+    measures: Measures
 
 
 def may_depend_on_limit(file_format: str | None, width: int | None, height: int | None, before: int, now: int) -> bool:
@@ -210,11 +213,13 @@ def _to_photo(image: Image.Image, data: bytes, max_pixels: int) -> Photo:
     orientation = _orientation(image)
     if orientation >= 5:
         width, height = height, width
-    small = _to_rgb(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    image = _to_rgb(image)
+    small = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    measures = measure(image, small)
     if orientation in _UPRIGHT:
         # Transpose after the resize: on a square the result is the same, and takes a hundredth of the work.
         small = small.transpose(_UPRIGHT[orientation])
-    return Photo(file_format, width, height, np.asarray(small, dtype=np.uint8))
+    return Photo(file_format, width, height, np.asarray(small, dtype=np.uint8), measures)
 
 
 def _orientation(image: Image.Image) -> int:
