@@ -109,7 +109,7 @@ def _save(
 def _pictures(folder: Path | None) -> list[Path]:
     """Returns pictures of a folder that can be read, of different sizes: not the same one in several formats."""
     found: dict[tuple[int, int], Path] = {}
-    for file in sorted(folder.iterdir()) if folder else []:
+    for file in sorted(folder.glob("*.[jpw]*")) if folder else []:
         try:
             with Image.open(file) as photo:
                 photo.convert("RGB")
