@@ -119,5 +119,4 @@ def unit_rows(
 
 def _unit(rows: Features) -> Features:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: Features = rows / np.where(lengths > 0, lengths, 1)
-    return unit
+    return (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32, copy=False)

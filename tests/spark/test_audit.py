@@ -260,12 +260,12 @@ def test_other_shares_or_a_full_refresh_split_all_photos_anew(spark: SparkSessio
     audit(spark, store)
     shares = AuditSettings(shares=(0.5, 0.0, 0.5))
     store.photo_splits.write(plan_splits(spark, store.mobilenet_features, store.photo_splits, shares).change)
-    assert sorted(by_path(store)["split"].to_pylist()) == ["test"] * 20 + ["train"] * 20
+    assert sorted(by_path(store)["split"].to_pylist()) == ["test"] * 30 + ["train"] * 30
     write_features(store, {"B": features_of(60, 1, seed=8)})
     audit(spark, store)
     grown = by_path(store)["split"].to_pylist()
     audit(spark, store, anew=True)
-    assert len(grown) == 80
+    assert len(grown) == 120
     assert set(by_path(store)["split"].to_pylist()) == {"train", "validation", "test"}
 
 

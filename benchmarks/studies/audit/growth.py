@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from benchmarks.studies.audit.made_up import sequences, write_store
+from benchmarks.studies.folder_cost import processor_seconds
 from benchmarks.studies.growth import sampled
 from spark_steps.audit.settings import AuditSettings
 from spark_steps.store.store import Store
@@ -53,7 +54,6 @@ def one(store: str) -> None:
     made.photo_audit.write(change)
     seconds = time.perf_counter() - started
     groups = len(made.photo_splits.arrow(["group"])["group"].unique())
+    processor = sum(processor_seconds(os.getpid()).values())
     spark.stop()
-    spent = os.times()
-    processor = spent.user + spent.system + spent.children_user + spent.children_system
     click.echo(f"{seconds:.1f} {processor:.0f} {groups}")

@@ -62,9 +62,19 @@ class Planted:
     others: set[str] = field(default_factory=set)
 
 
-def plant(source: Path, images: Path, others: Path | None, seed: int) -> Planted:
-    """Copies the photos, and plants the faults."""
+def plant(source: Path, images: Path, others: Path | None, seed: int, side: int | None = None) -> Planted:
+    """Copies the photos, and plants the faults.
+
+    Args:
+        source: The photos.
+        images: Where they are copied to.
+        others: A folder of pictures of something else.
+        seed: Of the choice of photos.
+        side: Pixels of a side that the photos are enlarged to before; None for as they are.
+    """
     shutil.copytree(source, images)
+    for path in images.rglob("*.jpg") if side else ():
+        _save(path, path, lambda photo: photo.resize((side or 0, side or 0), Image.Resampling.LANCZOS))
     random = np.random.default_rng(seed)
     photos = sorted(str(path.relative_to(images)) for path in images.rglob("*.jpg"))
     labels = sorted({path.rpartition("/")[0] for path in photos})
@@ -109,7 +119,7 @@ def _save(
 def _pictures(folder: Path | None) -> list[Path]:
     """Returns pictures of a folder that can be read, of different sizes: not the same one in several formats."""
     found: dict[tuple[int, int], Path] = {}
-    for file in sorted(folder.iterdir()) if folder else []:
+    for file in sorted(folder.glob("*.[jpw]*")) if folder else []:
         try:
             with Image.open(file) as photo:
                 photo.convert("RGB")
@@ -188,9 +198,12 @@ def leaks(store: Store, settings: AuditSettings) -> str:
 @weights_option
 @click.option("--others", type=click.Path(exists=True, path_type=Path), help="A folder of pictures of something else.")
 @click.option("--seed", default=0, show_default=True, help="Of the choice of photos.")
+@click.option("--side", type=int, help="Pixels of a side that the photos are enlarged to before.")
 @click.option("--cosine", default=AuditSettings.cosine, show_default=True, help="As FRUITS_AUDIT_COSINE.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Directory that keeps photos and store.")
-def planted(source: Path, weights: str, others: Path | None, seed: int, cosine: float, keep: Path | None) -> None:
+def planted(
+    source: Path, weights: str, others: Path | None, seed: int, side: int | None, cosine: float, keep: Path | None
+) -> None:
     """Plant faults into a copy of real photos, and count what the audit finds."""
     from fruits_assets.resources import LocalPySparkResource
     from spark_steps.spark.session import local_spark_config
@@ -199,7 +212,7 @@ def planted(source: Path, weights: str, others: Path | None, seed: int, cosine: 
     with tempfile.TemporaryDirectory() as temporary:
         directory = keep or Path(temporary)
         images, store = directory / "photos", Store(str(directory / "store"))
-        faults = plant(source, images, others, seed)
+        faults = plant(source, images, others, seed, side)
         this_checkout().run(pipeline(str(images), store.root, weights), directory / "home")
         spark = LocalPySparkResource(spark_config=local_spark_config()).spark_session
         store.photo_splits.write(plan_splits(spark, store.mobilenet_features, store.photo_splits, settings).change)
