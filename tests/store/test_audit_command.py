@@ -132,7 +132,6 @@ def contents_of(store: Store) -> dict[str, int]:
     return {str(file): file.stat().st_mtime_ns for file in Path(store.root).rglob("*") if file.is_file()}
 
 
-@pytest.mark.parametrize("severity", ["error", "warning"])
 def test_the_report_has_the_drift_of_each_folder_and_the_measures(audited: Store) -> None:
     document = document_of(audited)
     assert len(document["drift"]) == 8
@@ -142,6 +141,7 @@ def test_the_report_has_the_drift_of_each_folder_and_the_measures(audited: Store
     assert document["split"]["photos"] == 34
 
 
+@pytest.mark.parametrize("severity", ["error", "warning"])
 def test_findings_fail_the_command_only_if_that_is_asked_for(audited: Store, severity: str) -> None:
     done = audit(audited, "--fail-on", severity)
     assert done.exit_code == 1

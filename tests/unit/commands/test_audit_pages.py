@@ -52,7 +52,7 @@ def hostile(tmp_path: Path) -> AuditReport:
     rows = [features(name, brightness=0.5, contrast=0.1, format="<JPEG>") for name in NAMES]
     store = audited_store(tmp_path / "a & b", splits, findings, rows)
     drift = [FolderDrift(folder, Drift(1, 0.3, 1.5)) for folder in HOSTILE]
-    return replace(report_of(store), drift=drift, drift_of_newer=Drift(3, 0.25, 1.25))
+    return replace(report_of(store, 100), drift=drift, drift_of_newer=Drift(3, 0.25, 1.25))
 
 
 def store_report(report: AuditReport) -> StoreReport:
@@ -255,11 +255,11 @@ def test_a_photo_that_cannot_be_shown_has_its_reason_on_the_sheet(tmp_path: Path
     (tmp_path / "Fig" / "text.jpg").write_text("no photo")
     names = ("gone", "large", "text")
     kinds = kinds_of(tmp_path, *(finding(f"Fig/{name}.jpg", "dark") for name in names))
-    page = sheet_of(tmp_path, *kinds, limits=DecodeLimits(max_pixels=1000))
+    page = sheet_of(tmp_path, *kinds, limits=DecodeLimits(max_pixels=100_000))
     assert photos_of(page) == []
     words = " ".join(ET.fromstring(page).itertext())  # noqa: S314
     assert "vanished: it was listed, and is gone" in words
-    assert "400 x 400 pixels, and at most 1000 are decoded" in words
+    assert "400 x 400 pixels, and at most 100000 are decoded" in words
     assert "not an image: " in words
 
 
