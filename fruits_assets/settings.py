@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from spark_steps.audit.flags import FlagThresholds
 from spark_steps.audit.settings import AuditSettings
 from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.features.network import MOST_FEATURES, TF
@@ -143,6 +144,13 @@ class Settings(BaseSettings):
     audit_deviations: float = Field(
         3.5, gt=0, description="Robust standard deviations from its label at which a photo is an outlier."
     )
+    audit_dark: float = Field(0.15, ge=0, le=1, description="Brightness below which a photo is dark.")
+    audit_bright: float = Field(0.95, ge=0, le=1, description="Brightness above which a photo is bright.")
+    audit_blurred: float = Field(0.02, ge=0, description="Sharpness below which a photo is blurred.")
+    audit_low_contrast: float = Field(0.15, ge=0, le=1, description="Contrast below which a photo has low contrast.")
+    audit_tiny: int = Field(64, ge=0, description="Pixels of the shorter side below which a photo is tiny.")
+    audit_odd_aspect: float = Field(3.0, ge=1, description="Longer by shorter side above which the aspect is odd.")
+    audit_one_colour: float = Field(0.04, ge=0, description="Colour spread below which a photo is nearly one colour.")
 
     # Tables
     store: Place = Field(
@@ -301,6 +309,15 @@ class Settings(BaseSettings):
             agreement=self.audit_agreement,
             majority=self.audit_majority,
             deviations=self.audit_deviations,
+            thresholds=FlagThresholds(
+                dark=self.audit_dark,
+                bright=self.audit_bright,
+                blurred=self.audit_blurred,
+                low_contrast=self.audit_low_contrast,
+                tiny=self.audit_tiny,
+                odd_aspect=self.audit_odd_aspect,
+                one_colour=self.audit_one_colour,
+            ),
         )
 
     @property

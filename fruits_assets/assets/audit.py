@@ -101,7 +101,6 @@ def photo_audit(
         lambda: next(changes),
         started,
         erased,
-        computed={folder: one.rows for folder, one in photos.items()},
         notes={folder: {"photos": one.rows} for folder, one in photos.items()},
         rows="findings",
     )

@@ -9,14 +9,14 @@ from typing import Any
 import dagster as dg
 
 from fruits_assets.assets.audit import photo_audit, photo_splits
-from fruits_assets.assets.charts.audit import fewest, findings_by_kind, photos_by_label, splits_by_label
+from fruits_assets.assets.charts.audit import findings_by_kind, photos_by_label, splits_by_label
 from fruits_assets.assets.charts.drawing import picture
 from fruits_assets.assets.common import GROUP
 from fruits_assets.assets.metadata import rounded, table_of
 from fruits_assets.instance.failures import reports_failures
 from fruits_assets.settings import Settings
 from spark_steps.queries.audit_report import AuditReport, read_audit
-from spark_steps.queries.split_report import SplitReport
+from spark_steps.queries.split_report import SplitReport, fewest
 from spark_steps.store.store import Store
 
 _LABELS_IN_TABLE = 200

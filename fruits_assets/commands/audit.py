@@ -199,11 +199,13 @@ def _write_page(report: "AuditReport", file: Path, force: bool) -> None:
 
 
 def _write_card(report: "AuditReport", store: Store, images: str, file: Path, force: bool) -> None:
-    from fruits_assets.commands.support.audit_card import as_card
+    from fruits_assets.commands.support.audit_card import Sources, as_card
     from spark_steps.queries.report import read_report
 
     model = store.pca_model()
-    _write(file, as_card(report, read_report(store.root), images, model.features_model if model else ""), force)
+    versions = {name: table.snapshot().version for name, table in store.tables.items()}
+    sources = Sources(images, model.features_model if model else "", versions)
+    _write(file, as_card(report, read_report(store.root), sources), force)
     click.echo(f"Data card {file}", err=True)
 
 

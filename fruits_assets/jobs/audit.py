@@ -6,12 +6,13 @@ import dagster as dg
 
 from fruits_assets.engines.guards import one_cluster_for_all
 from fruits_assets.instance.failures import reason
-from fruits_assets.instance.liveness import tagged_as_alive
+from fruits_assets.instance.liveness import end_runs_of_killed_processes, tagged_as_alive
 from fruits_assets.instance.partitions import IMAGE_FOLDERS, is_partition_key, partition_tags
 from fruits_assets.instance.runs import run_in_process
 from fruits_assets.instance.tags import locations
 from fruits_assets.jobs.pipeline import AT_A_TERMINAL
 from fruits_assets.settings import Settings
+from spark_steps.erasure.carry_out import refuse_while_erasing
 from spark_steps.errors import FruitsError
 from spark_steps.store.store import Store
 
@@ -35,10 +36,13 @@ def run_audit(
         report: Takes progress messages, a line at a time.
 
     Raises:
-        FruitsError: The run has failed; the message has the reason.
+        FruitsError: Photos are being erased; or the run has failed, and the message has the reason.
     """
     report("features to an audit")
-    folders = _register(instance, Store(settings.store))
+    store = Store(settings.store)
+    end_runs_of_killed_processes(instance)
+    refuse_while_erasing(store)
+    folders = _register(instance, store)
     job = definitions.resolve_job_def(AUDIT_JOB)
     with tagged_as_alive(instance) as own_tags, one_cluster_for_all(settings, instance, report) as cluster_tags:
         tags = {**locations(settings), **cluster_tags, **own_tags, **folders}

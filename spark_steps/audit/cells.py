@@ -99,18 +99,17 @@ class Cells:
         if self.centroids is None:
             rows = np.arange(len(photos), dtype=np.int32)
             return Places(np.zeros_like(rows), rows, np.ones(len(rows), np.bool_))
-        borders = self._distances_to_borders(photos)
+        borders = self.distances_to_borders(photos)
         count = min(self.limits.visits + 1, self.count)
-        nearest = np.argpartition(borders, count - 1, axis=1)[:, :count]
-        distances = np.take_along_axis(borders, nearest, axis=1)
-        order = np.argsort(distances, axis=1, kind="stable")
-        nearest, distances = (np.take_along_axis(one, order, axis=1) for one in (nearest, distances))
+        some = np.argpartition(borders, count - 1, axis=1)[:, :count]
+        order = np.argsort(np.take_along_axis(borders, some, axis=1), axis=1, kind="stable")
         # The first is the photo's home.
-        visited = (distances <= half_distance(cosine)) | (np.arange(count) <= self.limits.least_visits)
-        rows, ranks = np.nonzero(visited)
-        return Places(nearest[rows, ranks].astype(np.int32), rows.astype(np.int32), ranks == 0)
+        nearest = np.take_along_axis(some, order, axis=1).astype(np.int32)
+        is_near = np.take_along_axis(borders, nearest, axis=1) <= half_distance(cosine)
+        of_rows, ranks = np.nonzero(is_near | (np.arange(count) <= self.limits.least_visits))
+        return Places(nearest[of_rows, ranks], of_rows.astype(np.int32), ranks == 0)
 
-    def _distances_to_borders(self, photos: Features) -> Features:
+    def distances_to_borders(self, photos: Features) -> Features:
         """Returns the distances to the planes between the nearest centroid and each other one, -inf for the nearest."""
         assert self.centroids is not None  # noqa: S101
         assert self.between is not None  # noqa: S101
@@ -127,8 +126,8 @@ class Cells:
 
 
 def half_distance(cosine: float) -> float:
-    """Returns half the distance of two unit vectors of a given cosine."""
-    return math.sqrt(max(0.0, 2 - 2 * cosine)) / 2
+    """Returns half the distance of two unit vectors of a given cosine, and a little for rounding errors of float32."""
+    return math.sqrt(max(0.0, 2 - 2 * cosine)) / 2 + 1e-4
 
 
 def train(sample: Features, count: int, seed: int, limits: CellLimits) -> Cells:
@@ -149,4 +148,4 @@ def train(sample: Features, count: int, seed: int, limits: CellLimits) -> Cells:
     faiss.omp_set_num_threads(1)
     kmeans = faiss.Kmeans(sample.shape[1], count, niter=_ITERATIONS, seed=seed, min_points_per_centroid=1)
     kmeans.train(np.ascontiguousarray(sample, np.float32))
-    return Cells.around(kmeans.centroids.copy(), limits)
+    return Cells.around(np.array(kmeans.centroids, np.float32), limits)

@@ -55,9 +55,17 @@ class Cell:
             return None
         numbers = np.concatenate([part.numbers for part in listed])
         home = np.concatenate([part.home for part in listed])
-        features = np.concatenate([part.features for part in listed])
         order = np.lexsort((numbers, ~home))
-        return cls(numbers[order], int(home.sum()), features[order])
+        places = np.argsort(order)
+        features = np.empty((len(numbers), listed[0].features.shape[1]), np.float32)
+        start = 0
+        listed.reverse()
+        while listed:
+            # The part's rows are freed when they are copied, so that not all are in memory twice.
+            part = listed.pop()
+            features[places[start : start + len(part.numbers)]] = part.features
+            start += len(part.numbers)
+        return cls(numbers[order], int(home.sum()), features)
 
     def links(self, cosine: float) -> tuple[Numbers, Numbers]:
         """Links the near-duplicates of the cell: a star for each connected component.

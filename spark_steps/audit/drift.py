@@ -71,11 +71,16 @@ def _drift_of(features: FolderTable, model: PcaModel) -> StoreDrift:
     files = features.files()
     most = max(_LEAST_OF_FILE, _MOST_PHOTOS // max(1, len(files)))
     whole = sum(file.rows for file in files) <= _MOST_PHOTOS
+    limits = [file.rows if whole else most for file in files]
     shares = for_each(
-        lambda file: _unexplained(features, file, model, file.rows if whole else most), files, _MOST_FILES_AT_A_TIME
+        lambda one: _unexplained(features, *one, model), zip(files, limits, strict=True), _MOST_FILES_AT_A_TIME
     )
     # A file of which only the first rows were read stands for all of its rows.
-    weighted = [(file, some, file.rows / len(some)) for file, some in zip(files, shares, strict=True) if len(some)]
+    weighted = [
+        (file, some, file.rows / limit if len(some) == limit else 1.0)
+        for file, some, limit in zip(files, shares, limits, strict=True)
+        if len(some)
+    ]
     if not weighted:
         return StoreDrift()
     mean = _mean((some, weight) for _, some, weight in weighted)
@@ -105,7 +110,7 @@ def _drift(parts: list[tuple[NDArray[np.float64], float]], of_all: float) -> Dri
     return Drift(sum(len(some) for some, _ in parts), mean, relative)
 
 
-def _unexplained(features: FolderTable, file: DataFile, model: PcaModel, most: int) -> NDArray[np.float64]:
+def _unexplained(features: FolderTable, file: DataFile, most: int, model: PcaModel) -> NDArray[np.float64]:
     """Returns the share of each photo's standardised variance that the kept components do not explain."""
     found: list[NDArray[np.float64]] = []
     with features.reading(file, buffer_bytes=_BUFFER_BYTES) as opened:

@@ -15,8 +15,8 @@ from spark_steps.tables.schemas import FOLDER, matrix_of
 
 _TEXTS = ("image_id", "path", "label")
 _ROWS = pa.schema([*(pa.field(name, pa.string()) for name in _TEXTS), pa.field(FOLDER, pa.string())])
-# This many rows of features take 20 MB.
-_MOST_ROWS = 4096
+# This many rows of features take 10 MB, in each of the cells that they are sent to.
+_MOST_ROWS = 2048
 
 
 @dataclass(frozen=True)
@@ -119,5 +119,4 @@ def unit_rows(
 
 def _unit(rows: Features) -> Features:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: Features = rows / np.where(lengths > 0, lengths, 1)
-    return unit
+    return (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32, copy=False)

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from spark_steps.audit.cells import CellLimits
 from spark_steps.audit.findings import findings_of
+from spark_steps.audit.flags import FLAG_COLUMNS
 from spark_steps.audit.neighbourhoods import Neighbourhoods, compare
 from spark_steps.audit.photos import AuditedPhotos, read_photos
 from spark_steps.audit.settings import AuditSettings
@@ -26,7 +27,6 @@ from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.folder_table import FolderTable, Snapshot, TableChange
 from spark_steps.tables.schemas import FOLDER, SPLITS_SCHEMA, with_folder
 
-_MEASURES = ("width", "height", "brightness", "contrast", "sharpness", "colour_spread")
 _NOT_SPLIT = -1
 
 
@@ -175,10 +175,10 @@ def plan_findings(
 def _with_measures(splits: FolderTable, features: FolderTable) -> pa.Table:
     """Returns the rows of photo_splits that have features still, with the measures of their photos."""
     rows = splits.arrow(with_folder(splits.schema).names)
-    measured = features.arrow(["path", "image_id", *_MEASURES], where=pc.field("error").is_null())
+    measured = features.arrow(["path", "image_id", *FLAG_COLUMNS], where=pc.field("error").is_null())
     position = pc.index_in(rows["path"], value_set=measured["path"])
     rows, measured = rows.filter(position.is_valid()), measured.take(position.drop_null())
-    for name in _MEASURES:
+    for name in FLAG_COLUMNS:
         rows = rows.append_column(measured.schema.field(name), measured[name])
     return rows.filter(pc.equal(rows["image_id"], measured["image_id"]))
 

@@ -23,20 +23,20 @@ from spark_steps.tables.folder_table import DataFile, FolderTable
 from spark_steps.tables.footers import folder_totals
 from spark_steps.tables.totals import sum_of
 
-# The kinds of findings, in the order in which they are shown, with what a photo of the kind is.
+# The kinds of findings, in the order in which they are shown, with what is meant by each.
 KINDS: Mapping[str, str] = {
     "exact_copy": "the same bytes as another photo",
     "near_duplicate": "almost the same features as another photo",
     "label_conflict": "almost the same features as a photo of another label",
     "label_candidate": "neighbours that nearly all have another label",
     "outlier": "far from the photos of its label",
-    "dark": "dark",
-    "bright": "bright",
-    "blurred": "blurred",
-    "low_contrast": "little contrast",
+    "dark": "low brightness",
+    "bright": "high brightness",
+    "blurred": "low sharpness",
+    "low_contrast": "a narrow range of brightness",
     "tiny": "few pixels",
     "odd_aspect": "very wide or very high",
-    "one_colour": "nearly one colour",
+    "one_colour": "little spread of the colours",
 }
 SEVERITIES = ("error", "warning", "info")
 MEASURES = ("brightness", "contrast", "sharpness", "colour_spread")

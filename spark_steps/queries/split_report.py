@@ -3,6 +3,7 @@
 Only the narrow columns of ``photo_splits`` are read: of a million photos some 200 MB.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,6 +150,12 @@ def read_split(store: Store) -> SplitReport:
         ],
         uncovered=uncovered_folders(folder_totals(store.mobilenet_features), totals),
     )
+
+
+def fewest(labels: Sequence[LabelCounts], most: int) -> list[LabelCounts]:
+    """Returns the labels with the fewest effective photos, where there are more than ``most``; sorted by label."""
+    kept = sorted(labels, key=lambda one: (one.groups, one.label))[:most]
+    return sorted(kept, key=lambda one: one.label)
 
 
 def uncovered_folders(features: TotalsByFolder, splits: TotalsByFolder) -> list[str]:

@@ -132,10 +132,19 @@ def contents_of(store: Store) -> dict[str, int]:
     return {str(file): file.stat().st_mtime_ns for file in Path(store.root).rglob("*") if file.is_file()}
 
 
-@pytest.mark.parametrize(("severity", "code"), [("error", 1), ("warning", 1)])
-def test_findings_fail_the_command_only_if_that_is_asked_for(audited: Store, severity: str, code: int) -> None:
+def test_the_report_has_the_drift_of_each_folder_and_the_measures(audited: Store) -> None:
+    document = document_of(audited)
+    assert len(document["drift"]) == 8
+    relative = [one["drift"]["relative"] for one in document["drift"]]
+    assert relative == sorted(relative, reverse=True)
+    assert document["formats"] == {"JPEG": 34}
+    assert document["split"]["photos"] == 34
+
+
+@pytest.mark.parametrize("severity", ["error", "warning"])
+def test_findings_fail_the_command_only_if_that_is_asked_for(audited: Store, severity: str) -> None:
     done = audit(audited, "--fail-on", severity)
-    assert done.exit_code == code
+    assert done.exit_code == 1
     assert "There are findings: " in done.stderr
     assert "of severity error" in done.stderr
     assert "exact_copy" in done.stdout

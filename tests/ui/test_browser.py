@@ -152,7 +152,7 @@ def fits(ui: Ui) -> int:
         return len(instance.fetch_materializations(dg.AssetKey("pca_model"), limit=100).records)
 
 
-def test_the_graph_shows_six_assets_with_their_kinds(page: Page) -> None:
+def test_the_graph_shows_all_assets_with_their_kinds(page: Page) -> None:
     page.goto("/asset-groups")
     for name in ALL_ASSETS:
         expect(page.get_by_text(name, exact=True).first).to_be_visible()

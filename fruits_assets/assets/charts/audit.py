@@ -6,7 +6,7 @@ from fruits_assets.assets.charts.bars import Bar, histogram, horizontal_bars
 from fruits_assets.assets.charts.photo_map import shortened
 from fruits_assets.terminal.problems import printable
 from spark_steps.queries.audit_report import FolderDrift, Kind, Measure
-from spark_steps.queries.split_report import LabelCounts, SplitReport
+from spark_steps.queries.split_report import LabelCounts, SplitReport, fewest
 
 ERROR, WARNING, INFO = "#c53030", "#dd8a1f", "#2b6cb0"
 _SEVERITIES = {"error": ERROR, "warning": WARNING, "info": INFO}
@@ -35,7 +35,7 @@ def findings_by_kind(kinds: Sequence[Kind]) -> str:
 
 def photos_by_label(labels: Sequence[LabelCounts]) -> str:
     """Draws the photos of each label, and how many groups of near-duplicates they are."""
-    shown = fewest(labels)
+    shown = fewest(labels, _MOST_BARS)
     bars = [
         Bar(
             _name(one.label),
@@ -50,7 +50,7 @@ def photos_by_label(labels: Sequence[LabelCounts]) -> str:
 
 def splits_by_label(split: SplitReport) -> str:
     """Draws how the photos of each label are divided between the splits, in percent."""
-    shown = fewest(split.labels)
+    shown = fewest(split.labels, _MOST_BARS)
     colours = dict(zip(split.splits, (*_SPLITS, *["#666666"] * len(split.splits)), strict=False))
     bars = [
         Bar(
@@ -62,12 +62,6 @@ def splits_by_label(split: SplitReport) -> str:
     ]
     below = _of_labels("percent of the photos", shown, split.labels)
     return horizontal_bars("Split of each label", below, bars, list(colours.items()))
-
-
-def fewest(labels: Sequence[LabelCounts], most: int = _MOST_BARS) -> list[LabelCounts]:
-    """Returns the labels with the fewest effective photos, where there are more than ``most``, in their order."""
-    kept = sorted(labels, key=lambda one: (one.groups, one.label))[:most]
-    return [one for one in labels if one in kept] if len(kept) < len(labels) else list(labels)
 
 
 def _of_labels(what: str, shown: Sequence[LabelCounts], labels: Sequence[LabelCounts]) -> str:

@@ -5,7 +5,8 @@ contain what Markdown or HTML would execute or load.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from fruits_assets.commands.support.audit_text import balance_line, groups_line, problems, settings_line, split_line
@@ -22,21 +23,35 @@ def escaped(words: str) -> str:
     return _SPECIAL.sub(r"\\\g<0>", printable(words))
 
 
-def as_card(report: AuditReport, store: StoreReport, images: str, network: str) -> str:
+@dataclass(frozen=True)
+class Sources:
+    """Where the data set comes from.
+
+    Attributes:
+        images: The images root.
+        network: Fingerprint of the network that made the features.
+        versions: The version of each table.
+    """
+
+    images: str
+    network: str
+    versions: Mapping[str, int]
+
+
+def as_card(report: AuditReport, store: StoreReport, sources: Sources) -> str:
     """Returns the data card.
 
     Args:
         report: The audit.
         store: What the store holds.
-        images: The images root.
-        network: Fingerprint of the network that made the features.
+        sources: Where it comes from.
     """
     split = report.split
     return "\n".join(
         [
             "# Data card",
             "",
-            *_table(["", ""], _facts(report, store, images, network)),
+            *_table(["", ""], _facts(report, store, sources)),
             "## Labels and split",
             "",
             f"{escaped(balance_line(split.labels))}. An effective photo is a group of near-duplicates. All photos of a "
@@ -55,7 +70,7 @@ def as_card(report: AuditReport, store: StoreReport, images: str, network: str) 
             "What an automatic audit has found. It misses faults, and names photos that are right.",
             "",
             *_table(
-                ["kind", "a photo with", "error", "warning", "info"],
+                ["kind", "meaning", "error", "warning", "info"],
                 [
                     [
                         escaped(one.kind),
@@ -71,7 +86,7 @@ def as_card(report: AuditReport, store: StoreReport, images: str, network: str) 
     )
 
 
-def _facts(report: AuditReport, store: StoreReport, images: str, network: str) -> list[list[str]]:
+def _facts(report: AuditReport, store: StoreReport, sources: Sources) -> list[list[str]]:
     split = report.split
     formats = ", ".join(f"{count:,} {escaped(name)}" for name, count in report.formats.items())
     variance = (
@@ -83,13 +98,14 @@ def _facts(report: AuditReport, store: StoreReport, images: str, network: str) -
         ["Made", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"],
         ["Photos", f"{store.photos:,} found, {store.usable:,} with features, {split.photos:,} audited"],
         ["Labels", f"{len(split.labels):,}, from {split.folders:,} folders"],
-        ["Source", escaped(images)],
+        ["Source", escaped(sources.images)],
         ["Formats", formats],
         ["Size", f"{human(store.bytes.get('photos', 0))} of photos"],
         ["Weights", f"{escaped(store.weights.get('source', ''))}, sha256 {escaped(store.weights.get('sha256', ''))}"],
-        ["Network", escaped(network)],
+        ["Network", escaped(sources.network)],
         ["PCA model", f"{escaped(store.pca_model or 'none')}{variance}"],
         ["Audit", f"{escaped(', '.join(split.audits))}{f', {report.written:%Y-%m-%d} UTC' if report.written else ''}"],
+        ["Tables", escaped(", ".join(f"{name}@{version}" for name, version in sources.versions.items()))],
         ["Settings", escaped(settings_line(report.settings))],
         ["Split", escaped(split_line(split))],
         ["Near-duplicates", escaped(groups_line(split))],

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fruits_assets.terminal.problems import printable
 from spark_steps.queries.audit_report import KINDS, AuditReport, Finding, Kind
-from spark_steps.queries.split_report import LabelCounts, SplitReport
+from spark_steps.queries.split_report import LabelCounts, SplitReport, fewest
 from spark_steps.store.staleness import named
 
-_LABELS_SHOWN, _FOLDERS_SHOWN, _LONGEST_LABEL = 30, 5, 30
+_LABELS_SHOWN, _LABELS_NAMED, _FOLDERS_SHOWN, _LONGEST_LABEL = 30, 3, 5, 30
 
 
 def as_text(report: AuditReport) -> str:
@@ -87,16 +87,20 @@ def problems(split: SplitReport) -> list[str]:
         found.append(f"The split is not of the photos that have features in {named(split.uncovered)}.")
     if split.groups_across_splits or split.copies_across_splits:
         found.append(
-            f"{split.groups_across_splits:,} groups of near-duplicates and {split.copies_across_splits:,} exact copies "
-            "are in several splits."
+            f"Groups of near-duplicates across splits: {split.groups_across_splits:,}; exact copies across splits: "
+            f"{split.copies_across_splits:,}."
         )
     if len(split.audits) > 1:
         found.append(f"The rows are of {len(split.audits):,} audits.")
     found += [
-        f"The split {name} has no photo of {len(labels):,} labels, such as {printable(labels[0])!r}."
-        for name, labels in split.labels_missing.items()
+        f"The split {name} has no photo of {_named_labels(labels)}." for name, labels in split.labels_missing.items()
     ]
     return found
+
+
+def _named_labels(labels: Sequence[str]) -> str:
+    names = ", ".join(f"'{printable(label)}'" for label in labels[:_LABELS_NAMED])
+    return f"the label {names}" if len(labels) == 1 else f"{len(labels):,} labels such as {names}"
 
 
 def _severities(report: AuditReport) -> Iterable[str]:
@@ -123,8 +127,7 @@ def _example(finding: Finding) -> str:
 
 def label_table(split: SplitReport) -> list[str]:
     """Returns a line for each label: those with the fewest effective photos, where there are many."""
-    fewest = sorted(split.labels, key=lambda one: (one.groups, one.label))[:_LABELS_SHOWN]
-    shown = sorted(fewest, key=lambda one: one.label)
+    shown = fewest(split.labels, _LABELS_SHOWN)
     names = [printable(one.label)[:_LONGEST_LABEL] for one in shown]
     width = max(len("label"), *map(len, names))
     heads = ["photos", "effective", *split.splits]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fruits_assets.commands.support.audit_card import as_card, escaped
+from fruits_assets.commands.support.audit_card import Sources, as_card, escaped
 from fruits_assets.commands.support.audit_page import as_page
 from fruits_assets.commands.support.audit_text import as_text
 from fruits_assets.commands.support.contact_sheet import as_contact_sheet
@@ -39,6 +39,7 @@ HOSTILE = (
     "]]>",
     "りんご 🍎",
 )
+SOURCES = Sources("/photos/fruits_2026", "f00d", {"raw_images": 3, "photo_splits": 0})
 NAMES = [f"{folder}/{folder}.jpg" for folder in HOSTILE]
 
 
@@ -51,7 +52,7 @@ def hostile(tmp_path: Path) -> AuditReport:
     rows = [features(name, brightness=0.5, contrast=0.1, format="<JPEG>") for name in NAMES]
     store = audited_store(tmp_path / "a & b", splits, findings, rows)
     drift = [FolderDrift(folder, Drift(1, 0.3, 1.5)) for folder in HOSTILE]
-    return replace(report_of(store), drift=drift, drift_of_newer=Drift(3, 0.25, 1.25))
+    return replace(report_of(store, 100), drift=drift, drift_of_newer=Drift(3, 0.25, 1.25))
 
 
 def store_report(report: AuditReport) -> StoreReport:
@@ -150,7 +151,7 @@ def test_the_text_has_errors_first_then_examples_of_each_kind_and_the_labels(tmp
     first = lines.index("exact_copy: the same bytes as another photo (1 of severity error)")
     assert lines[first + 1] == "  Fig/1.jpg: The same bytes have the labels Fig and Plum."
     assert lines[first + 3 : first + 6] == [
-        "dark: dark (2 of severity info)",
+        "dark: low brightness (2 of severity info)",
         "  Fig/1.jpg: The photo is dark.",
         "  and 1 more",
     ]
@@ -177,9 +178,9 @@ def test_faults_of_the_split_itself_are_named_in_the_text_and_on_the_page(tmp_pa
     report = report_of(audited_store(tmp_path, splits, of_features=[features("Fig/1.jpg")]))
     sentences = [
         "The split is not of the photos that have features in 2 folders such as 'Fig', 'Plum'.",
-        "1 groups of near-duplicates and 0 exact copies are in several splits.",
+        "Groups of near-duplicates across splits: 1; exact copies across splits: 0.",
         "The rows are of 2 audits.",
-        "The split test has no photo of 1 labels, such as 'Plum'.",
+        "The split test has no photo of the label 'Plum'.",
     ]
     text, page = as_text(report), as_page(report)
     for sentence in sentences:
@@ -188,12 +189,13 @@ def test_faults_of_the_split_itself_are_named_in_the_text_and_on_the_page(tmp_pa
 
 
 def test_the_card_names_sources_versions_split_and_findings_and_no_photo(hostile: AuditReport) -> None:
-    card = as_card(hostile, store_report(hostile), "/photos/fruits_2026", "f00d")
+    card = as_card(hostile, store_report(hostile), SOURCES)
     for cell in (
         "| Photos | 12 found, 11 with features, 11 audited |",
         "| Source | /photos/fruits\\_2026 |",
         "| Weights | imagenet, sha256 1926c6e9 |",
         "| Network | f00d |",
+        "| Tables | raw\\_images@3, photo\\_splits@0 |",
         "| PCA model | 798a0a39cb0df528, 50 components, which keep 78.1% of the variance |",
         "| Audit | 0123456789abcdef, ",
         "| Formats | 11 \\<JPEG\\> |",
@@ -206,7 +208,7 @@ def test_the_card_names_sources_versions_split_and_findings_and_no_photo(hostile
 
 
 def test_no_name_ends_a_cell_of_the_card_or_becomes_a_picture_a_link_or_html(hostile: AuditReport) -> None:
-    card = as_card(hostile, store_report(hostile), "/photos", "f00d")
+    card = as_card(hostile, store_report(hostile), SOURCES)
     for table in re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE):
         columns = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(columns) == 1, table
@@ -253,11 +255,11 @@ def test_a_photo_that_cannot_be_shown_has_its_reason_on_the_sheet(tmp_path: Path
     (tmp_path / "Fig" / "text.jpg").write_text("no photo")
     names = ("gone", "large", "text")
     kinds = kinds_of(tmp_path, *(finding(f"Fig/{name}.jpg", "dark") for name in names))
-    page = sheet_of(tmp_path, *kinds, limits=DecodeLimits(max_pixels=1000))
+    page = sheet_of(tmp_path, *kinds, limits=DecodeLimits(max_pixels=100_000))
     assert photos_of(page) == []
     words = " ".join(ET.fromstring(page).itertext())  # noqa: S314
     assert "vanished: it was listed, and is gone" in words
-    assert "400 x 400 pixels, and at most 1000 are decoded" in words
+    assert "400 x 400 pixels, and at most 100000 are decoded" in words
     assert "not an image: " in words
 
 
@@ -266,7 +268,7 @@ def test_a_photo_of_several_kinds_is_on_the_sheet_under_each(tmp_path: Path) -> 
     kinds = kinds_of(tmp_path, finding("Fig/1.jpg", "dark"), finding("Fig/1.jpg", "blurred"))
     page = sheet_of(tmp_path, *kinds)
     assert len(photos_of(page)) == 2
-    assert page.index("dark: dark") < page.index("blurred: blurred")
+    assert page.index("dark: low brightness") < page.index("blurred: low sharpness")
 
 
 def test_names_on_the_sheet_are_escaped(tmp_path: Path) -> None:

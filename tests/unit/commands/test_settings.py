@@ -56,6 +56,8 @@ def test_names_with_hash_and_question_mark_survive_a_file_uri_and_slashes_collap
         ({"core_nodes": 4, "max_core_nodes": 3}, "max_core_nodes .3. is less than core_nodes"),
         ({"instance_type": "m7g.xlarge"}, "FRUITS_INSTANCE_TYPE.*ARM"),
         ({"instance_type": "big"}, "FRUITS_INSTANCE_TYPE.*no instance type"),
+        ({"audit_cosine": 1.5}, "FRUITS_AUDIT_COSINE"),
+        ({"audit_test": 0.6, "audit_validation": 0.4}, "leave no photo for training"),
         ({"provisioning_minutes": 4}, "FRUITS_PROVISIONING_MINUTES"),
         ({"log_minutes": 16}, "FRUITS_LOG_MINUTES"),
         ({"images": "file://host/x"}, "three slashes"),
