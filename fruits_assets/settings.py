@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from spark_steps.audit.settings import AuditSettings
 from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.features.network import MOST_FEATURES, TF
 from spark_steps.features.weights import check_scaling
@@ -89,6 +90,9 @@ class Settings(BaseSettings):
     rejected_warning: float = Field(
         0.01, ge=0, le=1, description="Share of rejected photos above which the check on mobilenet_features warns."
     )
+    candidates_warning: float = Field(
+        0.01, ge=0, le=1, description="Share of label candidates above which the check on photo_audit warns."
+    )
 
     # Features and PCA
     weights: Annotated[str, AfterValidator(_weights)] | None = Field(
@@ -113,6 +117,31 @@ class Settings(BaseSettings):
     )
     variance_warning: float = Field(
         0.7, gt=0, le=1, description="Share of variance below which the check on pca_model warns."
+    )
+
+    # Audit
+    audit_cosine: float = Field(
+        0.95, gt=0, le=1, description="Photos are near-duplicates from this cosine of their features on."
+    )
+    audit_neighbours: int = Field(
+        10, ge=1, le=100, description="Nearest photos whose labels are compared with a photo's own."
+    )
+    audit_validation: float = Field(0.15, ge=0, lt=1, description="Share of the photos for validation.")
+    audit_test: float = Field(0.15, ge=0, lt=1, description="Share of the photos for test; the rest is for training.")
+    audit_seed: int = Field(
+        0, ge=0, le=2**31 - 1, description="Decides which of equal groups of photos go to which split."
+    )
+    audit_agreement: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="A photo is a label candidate if at most this share of its neighbours has its label.",
+    )
+    audit_majority: float = Field(
+        0.8, gt=0.5, le=1, description="Or if at least this share of its group of near-duplicates has another label."
+    )
+    audit_deviations: float = Field(
+        3.5, gt=0, description="Robust standard deviations from its label at which a photo is an outlier."
     )
 
     # Tables
@@ -217,6 +246,11 @@ class Settings(BaseSettings):
     def _consistent(self) -> "Settings":
         if self.max_core_nodes < self.core_nodes:
             raise ValueError(f"max_core_nodes ({self.max_core_nodes}) is less than core_nodes ({self.core_nodes}).")
+        if self.audit_validation + self.audit_test >= 1:
+            raise ValueError(
+                f"audit_validation ({self.audit_validation}) and audit_test ({self.audit_test}) leave no photo for "
+                "training. Give shares whose sum is less than 1."
+            )
         try:
             check_scaling(self.weights, self.scaling)
         except FruitsError as error:
@@ -254,6 +288,20 @@ class Settings(BaseSettings):
     def maintenance(self) -> MaintenanceLimits:
         """How the tables are kept."""
         return MaintenanceLimits(timedelta(days=self.keep_days), self.small_files)
+
+    @property
+    def audit(self) -> AuditSettings:
+        """What an audit is asked for."""
+        train = round(1 - self.audit_validation - self.audit_test, 9)
+        return AuditSettings(
+            cosine=self.audit_cosine,
+            neighbours=self.audit_neighbours,
+            shares=(train, self.audit_validation, self.audit_test),
+            seed=self.audit_seed,
+            agreement=self.audit_agreement,
+            majority=self.audit_majority,
+            deviations=self.audit_deviations,
+        )
 
     @property
     def spark_config(self) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Which processes the processor's time goes to: those of the platform, of a bare process pool, and of Daft.
 
-``python -m benchmarks.studies.cpu_profile --photos 20000`` runs each once. It tells whether a run waits or computes,
-and what it computes besides the network; ``py-spy`` tells what happens within a process.
+``python -m benchmarks.studies.cpu_profile --photos 20000`` runs each once, and with ``--discipline phone`` those of
+12 megapixels. It tells whether a run waits or computes, and what it computes besides the network; ``py-spy`` tells what
+happens within a process.
 """
 
 import os
@@ -18,7 +19,7 @@ from benchmarks.harness.machine import cores
 from benchmarks.harness.photos import find_originals
 from benchmarks.harness.processes import Watch, is_spark_worker, processes_with
 
-_CONTENDERS = ("features/ours", "features/pool", "features/daft")
+_CONTENDERS = ("ours", "pool", "daft")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -62,18 +63,19 @@ def _kind(name: str, process: int, parent: int) -> str:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--discipline", type=click.Choice(["features", "phone"]), default="features", show_default=True)
 @click.option("--photos", type=click.IntRange(1), default=20_000, show_default=True, help="Photos to be linked to.")
 @click.option(
     "--images", type=click.Path(file_okay=False, path_type=Path), help="Real photos; generated where none are given."
 )
 @click.option("--weights", default="random:0", show_default=True, help="An .h5, .keras or .tflite file.")
-def main(photos: int, images: Path | None, weights: str) -> None:
+def main(discipline: str, photos: int, images: Path | None, weights: str) -> None:
     """Print the processor time of each contender, by kind of process."""
     click.echo("| | seconds | of all cores busy | processor time by kind of process, seconds |\n|---|--:|--:|---|")
     with TemporaryDirectory(prefix="fruits-cpu-") as directory:
         bench = Bench(find_originals(images, Path(directory)), weights, Path(directory), cores(), 0.0, 0)
         for case in CASES:
-            if case.name in _CONTENDERS and not case.missing():
+            if case.name in [f"{discipline}/{contender}" for contender in _CONTENDERS] and not case.missing():
                 with CpuWatch() as watch:
                     run = measure(case, photos, bench, None)
                 busy = sum(watch.seconds.values()) / (run.seconds * cores())

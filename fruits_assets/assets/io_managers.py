@@ -42,6 +42,7 @@ class TableUpdate:
         photo_bytes: Bytes of the photos, by folder, where the table has no column with them.
         notes: More metadata, by folder.
         done: Returns how many of the photos worked on are done, while the rows are written.
+        rows: What the rows are, for people.
     """
 
     folders: Sequence[str]
@@ -52,6 +53,7 @@ class TableUpdate:
     photo_bytes: Mapping[str, int] | None = None
     notes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     done: Callable[[], int] | None = None
+    rows: str = "photos"
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,9 @@ class FolderTableIOManager(dg.IOManager):
         for folder, one in described.items():
             context.log_event(dg.AssetMaterialization(context.asset_key, partition=folder, metadata=one))
         new = "" if obj.computed is None else f", {sum(computed.values()):,} of them new or changed"
-        context.log.info(f"{name}: {sum(rows.values()):,} photos, folders: {len(rows):,}{new}; {cost.seconds:.1f} s")
+        context.log.info(
+            f"{name}: {sum(rows.values()):,} {obj.rows}, folders: {len(rows):,}{new}; {cost.seconds:.1f} s"
+        )
 
     def _write(
         self, context: dg.OutputContext, table: FolderTable, update: TableUpdate, about: Mapping[str, str]

@@ -26,6 +26,10 @@ COMMANDS = {
         "fruits_assets.commands.export:export_command",
         "Write the reduced features of all photos to one file, for other programs.",
     ),
+    "audit": (
+        "fruits_assets.commands.audit:audit_command",
+        "Find duplicates, wrong labels and bad photos, and split the photos so that no near-duplicates are apart.",
+    ),
     "erase": (
         "fruits_assets.commands.erase:erase_command",
         "Erase photos for good: their files with all versions, their rows in every table, and what Dagster noted of "

@@ -18,8 +18,9 @@ R = TypeVar("R")
 
 # The errors of a call into a Java process that has ended.
 _SPARK_IS_GONE = re.compile(r"\s*(?:py4j\.protocol\.Py4JNetworkError|ConnectionRefusedError|ConnectionResetError)\b")
-# An error of this project that a Spark worker raised: Spark puts it into the text of its own error.
-_OURS = re.compile(r"(?:FruitsError|CalledWronglyError|TableChangedError|DamagedFileError): (.+)")
+# An error of this project: a Failure that Dagster has recorded, or one that a Spark worker raised, which Spark puts
+# into the text of its own error.
+_OURS = re.compile(r"(?:^Failure|FruitsError|CalledWronglyError|TableChangedError|DamagedFileError): (.+)")
 _OF_THE_SYSTEM = re.compile(r"\w+Error: (?P<said>\[Errno (?P<number>\d+)\] .+)")
 # The messages of pyarrow and of Spark about a file that is not Parquet.
 _NO_PARQUET = re.compile(r"ArrowInvalid: (.*Parquet.*)|RuntimeException: (?:file:)?(.+ is not a Parquet file.*)")

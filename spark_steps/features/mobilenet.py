@@ -5,7 +5,7 @@ import io
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from spark_steps.features.weights import MobileNetModel
 from spark_steps.photos.decoding import ERASED, decode
 from spark_steps.photos.fetching import fetch
 from spark_steps.photos.limits import PHOTOS_PER_TASK, DecodeLimits
+from spark_steps.photos.measures import Measures
 from spark_steps.photos.tombstones import tombstone_of
 from spark_steps.storage.parallel import for_each
 from spark_steps.tables.deferred_rows import DeferredRows
@@ -208,14 +209,15 @@ class _Task:
         extractor = FeatureExtractor.of_process(self._fingerprint, self._flatbuffer, self._spec)
         features = extractor.extract(photo)
         about = {"image_id": image_id, "format": photo.format, "width": photo.width, "height": photo.height}
-        return {**_EMPTY, **about, "features": features}
+        return {**_EMPTY, **about, **asdict(photo.measures), "features": features}
 
     def _counted(self, rows: list[dict[str, Any]]) -> pa.RecordBatch:
         self._done.add(len(rows))
         return _record_batch(rows)
 
 
-_EMPTY = dict.fromkeys(("image_id", "format", "width", "height", "features", "error"))
+_MEASURES = [field.name for field in fields(Measures)]
+_EMPTY = dict.fromkeys(("image_id", "format", "width", "height", *_MEASURES, "features", "error"))
 
 
 def _broadcast(context: SparkContext, value: Value) -> Broadcast[Value]:

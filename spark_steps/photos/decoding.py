@@ -13,25 +13,30 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from spark_steps.errors import UnusablePhotoError
 from spark_steps.photos.bombs import BOMB, refuse_costly_shape, refuse_costly_structure
-from spark_steps.photos.jpeg import endings
-from spark_steps.photos.kinds import failed_kind, misread_kind
+from spark_steps.photos.colour import conversion_of
+from spark_steps.photos.formats.heif import is_heif, open_heif
+from spark_steps.photos.formats.jpeg import endings
+from spark_steps.photos.formats.kinds import UNSUPPORTED, failed_kind, misread_kind, unsupported
+from spark_steps.photos.formats.tiff_layout import YCBCR, layout_of
+from spark_steps.photos.formats.tiff_samples import read_samples
+from spark_steps.photos.measures import Measures, measure
 from spark_steps.photos.standard_error import quiet_standard_error
-from spark_steps.photos.tiff_layout import YCBCR, layout_of
-from spark_steps.photos.tiff_samples import read_samples
 
 # Height and width of the pixels that a network takes.
 Size = tuple[int, int]
 SIDE = 224
 # Change this text with every change below that alters pixels: it is part of the model fingerprint of all features.
-PREPROCESSING = "rgb-on-white, exif-oriented, draft>=448, bicubic-224, [-1,1]; 1"
+PREPROCESSING = "rgb-on-white, exif-oriented, draft>=448, bicubic-224, profile-to-srgb, [-1,1]; 2"
 
 # JPEG includes MPO: files with several pictures, which phones write.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
+_HEIF_FORMATS = ("HEIF", "AVIF")
+_OF_TILES = ("TIFF", *_HEIF_FORMATS)
 _ORIENTATION_TAG, _COLOUR_MAP = 0x0112, 320
 # Peak memory in bytes per pixel, measured at 120 and at 30 megapixels: RGB and grey take 4 to 5, progressive JPEGs 6 to
 # 8, CMYK and YCbCr in TIFF 8, RGBA 20, 16-bit grey 26, WebP 16 and with transparency 28.
 _PLAIN_MODES = ("RGB", "L", "1", "CMYK", "YCbCr")
-_COST_OF_OTHERS, _COST_OF_TRANSPARENT_WEBP = 4, 6
+_COST_OF_OTHERS, _COST_OF_TRANSPARENT_WEBP, _COST_OF_HEIF = 4, 6, 2
 # The transpositions that turn the stored pixels upright, by the value of the tag Orientation of EXIF 2.32.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -43,7 +48,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-NOT_AN_IMAGE, TRUNCATED, DAMAGED, UNSUPPORTED = "not an image", "truncated", "damaged", "not supported"
+NOT_AN_IMAGE, TRUNCATED, DAMAGED = "not an image", "truncated", "damaged"
 ERASED = "erased"
 
 
@@ -61,18 +66,21 @@ class Photo:
         width: Width in pixels, with the orientation applied.
         height: Height in pixels, with the orientation applied.
         pixels: RGB, uint8, of shape (height, width, 3) of the size that it was decoded to.
+        measures: Measures of its quality.
     """
 
     format: str
     width: int
     height: int
     pixels: NDArray[np.uint8]
+    measures: Measures
 
 
 def may_depend_on_limit(file_format: str | None, width: int | None, height: int | None, before: int, now: int) -> bool:
     """Returns whether another limit of pixels may decide otherwise about a photo that was read.
 
-    It errs on the safe side: all refused photos depend on it, and with a lower limit all TIFFs, whose tiles count too.
+    It errs on the safe side: all refused photos depend on it, and with a lower limit all of the formats whose tiles
+    count too.
 
     Args:
         file_format: The photo's format, None if it was refused.
@@ -83,7 +91,7 @@ def may_depend_on_limit(file_format: str | None, width: int | None, height: int 
     """
     if width is None or height is None:
         return before != now
-    return now < before and (file_format == "TIFF" or width * height * _COST_OF_TRANSPARENT_WEBP > now)
+    return now < before and (file_format in _OF_TILES or width * height * _COST_OF_TRANSPARENT_WEBP > now)
 
 
 def decode(data: bytes, max_pixels: int, size: Size = (SIDE, SIDE)) -> Photo:
@@ -92,14 +100,15 @@ def decode(data: bytes, max_pixels: int, size: Size = (SIDE, SIDE)) -> Photo:
     What differs from ``Image.open(...).resize([224, 224])``: large JPEGs are decoded at a half, a quarter or an
     eighth of their size, never below twice the longer side that is asked for (libjpeg's DCT scaling, 4 to 10 times
     faster on phone photos), the EXIF orientation is applied, transparent pixels are laid on white, values of more than
-    8 bits are scaled to 8 instead of clipped (``tiff_samples``), a JPEG may lack its end of image, and of several
-    frames the first is taken. An opaque 8-bit RGB photo without orientation and under 896 pixels a side gives the same
-    pixels of 224 x 224.
+    8 bits are scaled to 8 instead of clipped (``tiff_samples``), a JPEG may lack its end of image, of several frames
+    the first is taken, and colours are converted to sRGB by the photo's profile (``colour``). An opaque 8-bit RGB photo
+    without orientation, without a profile and under 896 pixels a side gives the same pixels of 224 x 224.
 
     Args:
         data: The file's bytes.
-        max_pixels: Width times height above which the photo is refused undecoded; a quarter of it for WebP and for
-            photos with transparency, a palette or more than 8 bits, a sixth for WebP with transparency.
+        max_pixels: Width times height above which the photo is refused undecoded; half of it for HEIC and AVIF, a
+            quarter for WebP and for photos with transparency, a palette or more than 8 bits, a sixth for WebP with
+            transparency.
         size: Height and width of the pixels.
 
     Raises:
@@ -130,19 +139,15 @@ def _decoded(data: bytes, max_pixels: int, size: Size) -> Photo:
         raise UnusablePhotoError(BOMB, "decoding it takes more memory than there is") from error
     except UnidentifiedImageError as error:
         if kind := failed_kind(data, identified=False):
-            raise _unsupported(kind) from error
-        detail = f"the bytes are those of no known picture format ({', '.join(_FORMATS)})"
+            raise unsupported(kind) from error
+        detail = f"the bytes are those of no known picture format ({', '.join(_FORMATS + _HEIF_FORMATS)})"
         raise UnusablePhotoError(NOT_AN_IMAGE, detail) from error
     # Pillow's decoders raise many kinds of errors for a malformed file (struct.error, IndexError, SyntaxError,
     # ZeroDivisionError...). Catch all, so that a bad photo does not fail its batch.
     except Exception as error:
         if kind := failed_kind(data, identified=True):
-            raise _unsupported(kind) from error
+            raise unsupported(kind) from error
         raise UnusablePhotoError(_reason(error), f"it cannot be decoded: {error or type(error).__name__}") from error
-
-
-def _unsupported(kind: str) -> UnusablePhotoError:
-    return UnusablePhotoError(UNSUPPORTED, f"it is {kind}. Save it in another form")
 
 
 def _without_end(data: bytes, max_pixels: int, size: Size) -> Photo | None:
@@ -163,7 +168,9 @@ def _quiet_if_tiff(image: Image.Image) -> AbstractContextManager[None]:
 def _open(data: bytes, max_pixels: int) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = max_pixels
     if kind := misread_kind(data):
-        raise _unsupported(kind)
+        raise unsupported(kind)
+    if is_heif(data):
+        return _within_limit(open_heif(data, max_pixels, max_pixels // _COST_OF_HEIF), max_pixels)
     layout = layout_of(data)
     if layout and layout.is_misread and layout.is_of_bytes:
         return read_samples(data, layout, max_pixels)
@@ -177,6 +184,10 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         raise
     finally:
         TiffImagePlugin.READ_LIBTIFF = False
+    return _within_limit(image, max_pixels)
+
+
+def _within_limit(image: Image.Image, max_pixels: int) -> Image.Image:
     allowed = max_pixels // _cost(image)
     refuse_costly_shape(image, allowed)
     if image.width * image.height > allowed:
@@ -185,6 +196,8 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
 
 
 def _cost(image: Image.Image) -> int:
+    if image.format in _HEIF_FORMATS:
+        return _COST_OF_HEIF if image.mode in ("RGB", "L") else _COST_OF_OTHERS
     if image.format == "WEBP":
         return _COST_OF_OTHERS if image.mode == "RGB" else _COST_OF_TRANSPARENT_WEBP
     plain = image.mode in _PLAIN_MODES and "transparency" not in image.info
@@ -214,15 +227,23 @@ def _to_photo(image: Image.Image, data: bytes, max_pixels: int, size: Size) -> P
     # These orientations exchange width and height; numbers above 8 mean nothing.
     if turned := 5 <= orientation <= 8:
         width, height = height, width
+    conversion = conversion_of(image)
+    flat = image if conversion and conversion.mode == "CMYK" else _to_rgb(image)
     # Pillow names the width first.
-    small = _to_rgb(image).resize(size if turned else size[::-1], Image.Resampling.BICUBIC)
+    small = flat.resize(size if turned else size[::-1], Image.Resampling.BICUBIC)
+    if conversion:
+        small = conversion.apply(small)
+    measures = measure(_to_rgb(flat), small)
     if orientation in _UPRIGHT:
         # Transpose after the resize: the result is the same, and takes a hundredth of the work.
         small = small.transpose(_UPRIGHT[orientation])
-    return Photo(file_format, width, height, np.asarray(small, dtype=np.uint8))
+    return Photo(file_format, width, height, np.asarray(small, dtype=np.uint8), measures)
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "HEIF":
+        # The decoder turns it, by the properties of the file; what EXIF says besides does not count.
+        return 1
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
     # A photo with a damaged EXIF block is still usable, and a damaged block may raise any error.

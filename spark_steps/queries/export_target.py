@@ -1,4 +1,4 @@
-"""Where an export goes: a file, which is complete or not there at all; or a pipe or a device, which is written to."""
+"""Where an export goes: a file or a folder, whole or not there at all; or a pipe or a device, which is written to."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ import stat
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,9 +33,8 @@ def whole_or_not_at_all(target: Path, force: bool) -> Iterator[Path]:
     """
     try:
         descriptor = descriptor_of(target)
-        kind = _kind(target) if descriptor is None else stat.S_IFIFO
-        _check(target, kind, force)
-        if kind in (stat.S_IFIFO, stat.S_IFCHR):
+        _check(target, _kind(target) if descriptor is None else stat.S_IFIFO, force)
+        if is_stream(target):
             with tempfile.TemporaryDirectory(prefix="fruits-export-") as scratch:
                 whole = Path(scratch) / "export"
                 yield whole
@@ -52,6 +51,19 @@ def whole_or_not_at_all(target: Path, force: bool) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
     except BrokenPipeError:
         raise
+    except OSError as error:
+        raise FruitsError(f"{target} cannot be written ({error}). Check its folder, and the room there.") from error
+
+
+def check_target(target: Path, force: bool) -> None:
+    """Raises a FruitsError before any work where ``whole_or_not_at_all`` would refuse the file.
+
+    Args:
+        target: The file, pipe or device.
+        force: Replace a file that exists.
+    """
+    try:
+        _check(target, _kind(target), force)
     except OSError as error:
         raise FruitsError(f"{target} cannot be written ({error}). Check its folder, and the room there.") from error
 
@@ -83,6 +95,11 @@ def _kind(target: Path) -> int:
         return 0
 
 
+def is_stream(target: Path) -> bool:
+    """Returns whether the target is a pipe or a device, which is written to and not replaced."""
+    return descriptor_of(target) is not None or _kind(target) in (stat.S_IFIFO, stat.S_IFCHR)
+
+
 def _check(target: Path, kind: int, force: bool) -> None:
     if kind == stat.S_IFDIR:
         raise FruitsError(f"{target} is a folder. Give the name of a file.")
@@ -99,3 +116,51 @@ def _send(file: Path, to: Path | int) -> None:
             return
         with open(to, "wb", closefd=not isinstance(to, int)) as stream:
             shutil.copyfileobj(whole, stream)
+
+
+@contextmanager
+def whole_folder_or_none(target: Path, force: bool, names: Collection[str]) -> Iterator[Path]:
+    """Yields a temporary folder, and brings it to the target when the block has succeeded.
+
+    A symbolic link is followed. An empty folder is replaced without being asked for. Of a folder that is replaced, the
+    former one is back in its place if the new one cannot be put there.
+
+    Args:
+        target: The folder.
+        force: Replace a folder that exists, if nothing else is in it than an export writes.
+        names: The names of all that an export of this kind writes into the folder.
+
+    Raises:
+        FruitsError: The target exists and is not to be replaced, or cannot be written.
+    """
+    try:
+        folder = Path(os.path.realpath(target))
+        _check_folder(target, folder, force, names)
+        partial, former = (folder.with_name(f".{uuid.uuid4().hex}.{what}") for what in ("partial", "former"))
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            if folder.exists() and any(folder.iterdir()):
+                folder.rename(former)
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+            if former.exists() and folder.exists():
+                shutil.rmtree(former, ignore_errors=True)
+            elif former.exists():
+                former.rename(folder)
+    except OSError as error:
+        raise FruitsError(f"{target} cannot be written ({error}). Check its folder, and the room there.") from error
+
+
+def _check_folder(target: Path, folder: Path, force: bool, names: Collection[str]) -> None:
+    if descriptor_of(target) is not None or (folder.exists() and not folder.is_dir()):
+        raise FruitsError(f"{target} is no folder, and this export is one. Give the name of a folder.")
+    there = {one.name for one in folder.iterdir()} if folder.exists() else set()
+    if there - set(names):
+        raise FruitsError(
+            f"{target} is a folder with other things than an export, such as {min(there - set(names))!r}, and is never "
+            "replaced. Give another name."
+        )
+    if there and not force:
+        raise FruitsError(f"{target} is there already. Give another name, or --force to replace it.")

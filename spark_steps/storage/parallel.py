@@ -10,6 +10,7 @@ from spark_steps.errors import CalledWronglyError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Key = TypeVar("Key")
 VARIABLE = "FRUITS_FILES_AT_A_TIME"
 DEFAULT, LEAST, MOST = 16, 1, 64
 
@@ -57,3 +58,30 @@ def for_each(work: Callable[[Item], Result], items: Iterable[Item], at_most: int
         CalledWronglyError: As ``files_at_a_time`` does.
     """
     return list(results(work, items, at_most))
+
+
+def for_each_unknown(
+    known: dict[Key, Result],
+    most: int,
+    key: Callable[[Item], Key],
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+) -> list[Result]:
+    """Returns what ``for_each`` returns, and does nothing to items whose result is known: a thread takes longer.
+
+    Args:
+        known: The results that are kept; new ones are added.
+        most: How many are kept: to make room all are forgotten.
+        key: Names an item for good, such as the path of a file that is never changed.
+        work: As ``for_each`` has it.
+        items: As ``for_each`` has it.
+    """
+    asked = list(items)
+    found = [known.get(key(item)) for item in asked]
+    missing = [item for item, result in zip(asked, found, strict=True) if result is None]
+    made = for_each(work, missing) if missing else []
+    if len(known) + len(made) > most:
+        known.clear()
+    known.update(zip(map(key, missing), made[:most], strict=False))
+    rest = iter(made)
+    return [next(rest) if result is None else result for result in found]

@@ -236,11 +236,13 @@ class Store:
 
     @property
     def tables(self) -> dict[str, FolderTable]:
-        """The tables by name, in the order in which they are made."""
+        """The tables by name, in the order in which they are made; some may not be there yet."""
         return {
             "raw_images": self.raw_images,
             "mobilenet_features": self.mobilenet_features,
             "reduced_features": self.reduced_features,
+            "photo_splits": self.photo_splits,
+            "photo_audit": self.photo_audit,
         }
 
     @property

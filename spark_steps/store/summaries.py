@@ -8,20 +8,19 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_steps.photos.decoding import reasons
 from spark_steps.storage import locations
-from spark_steps.storage.parallel import for_each
+from spark_steps.storage.parallel import for_each_unknown
 from spark_steps.tables.folder_table import DataFile, FolderTable
 from spark_steps.tables.footers import remember
 
 REJECTED_SHOWN = 20
 _ROWS_AT_A_TIME = 65_536
-_FILES_REMEMBERED = 100_000
+_MOST_KNOWN = 100_000
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,9 @@ def _summarise(table: FolderTable, named: list[str] | None) -> dict[str, Summary
 def of_files(table: FolderTable, files: Sequence[DataFile]) -> list[Summary]:
     """Returns the summary of each file, several read at a time; files whose summary is cached are not opened."""
     with locations.translate_errors(table.root):
-        return for_each(lambda file: _of_file(table, file), files)
+        return for_each_unknown(
+            _KNOWN, _MOST_KNOWN, lambda file: (table.root, file.path), lambda file: _of_file(table, file), files
+        )
 
 
 def rejected_photos(table: FolderTable) -> list[tuple[str, str]]:
@@ -143,7 +144,10 @@ def total(summaries: Mapping[str, Summary]) -> Summary:
     return sum(summaries.values(), Summary())
 
 
-@lru_cache(maxsize=_FILES_REMEMBERED)
+# By table and file; names of files are never used again.
+_KNOWN: dict[tuple[str, str], Summary] = {}
+
+
 def _of_file(table: FolderTable, file: DataFile) -> Summary:
     names = [name for name in ("path", "length", "error", "model", "pca_model") if name in table.schema.names]
     summary = Summary(files=1, table_bytes=file.size)

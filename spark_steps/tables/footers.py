@@ -1,17 +1,19 @@
 """Totals of tables from the footers of their files: no row is read, and a process opens each file at most once."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 import pyarrow.parquet as pq
 
 from spark_steps.storage import locations
-from spark_steps.storage.parallel import for_each
+from spark_steps.storage.parallel import for_each_unknown
 from spark_steps.tables.folder_table import DataFile, FolderTable
 from spark_steps.tables.totals import Totals, read_totals, sum_of
 
 FilesByFolder = Mapping[str, Sequence[DataFile]]
 # The totals of one file of features take 10 kB.
 _MOST_KNOWN = 20_000
+# By table and file; names of files are never used again.
 _KNOWN: dict[tuple[str, str], Totals] = {}
 
 
@@ -25,21 +27,17 @@ def files_by_folder(table: FolderTable) -> FilesByFolder:
 
 def table_totals(table: FolderTable, files: FilesByFolder) -> dict[str, Totals]:
     """Returns the totals of the rows of each folder."""
+    totals = iter(_of_files(table, [file for of_folder in files.values() for file in of_folder]))
+    return {folder: sum_of(islice(totals, len(of_folder))) for folder, of_folder in files.items()}
 
-    def of_files(of_folder: Sequence[DataFile]) -> Totals:
-        return sum_of(_of_file(table, file) for file in of_folder)
+
+def _of_files(table: FolderTable, files: Sequence[DataFile]) -> list[Totals]:
+    def read(file: DataFile) -> Totals:
+        with table.reading(file) as opened:
+            return read_totals(opened)
 
     with locations.translate_errors(table.root):
-        return dict(zip(files, for_each(of_files, files.values()), strict=True))
-
-
-def _of_file(table: FolderTable, file: DataFile) -> Totals:
-    # File names are never used again, so cached totals stay valid.
-    known = _KNOWN.get((table.root, file.path))
-    if known is not None:
-        return known
-    with table.reading(file) as opened:
-        return remember(table, file, opened)
+        return for_each_unknown(_KNOWN, _MOST_KNOWN, lambda file: (table.root, file.path), read, files)
 
 
 def remember(table: FolderTable, file: DataFile, opened: pq.ParquetFile) -> Totals:
@@ -57,4 +55,4 @@ def folder_totals(table: FolderTable) -> dict[str, Totals]:
 
 def max_pixels_of(table: FolderTable, files: Sequence[DataFile]) -> frozenset[int]:
     """Returns the limits under which the photos of some files were decoded, for a file that takes their rows over."""
-    return sum_of(_of_file(table, file) for file in files).max_pixels
+    return sum_of(_of_files(table, files)).max_pixels

@@ -98,6 +98,21 @@ def to_spark(schema: pa.Schema) -> "StructType":
     return from_arrow_schema(schema)
 
 
+def conform(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Returns rows with the columns of a schema, in its order and with its types, and with no others.
+
+    A column that the rows lack is null, as in every reader of Delta Lake: it was added to the table after their file
+    was written.
+
+    Raises:
+        ArrowInvalid: A column has values that its type in the schema cannot hold.
+    """
+    for field in schema:
+        if field.name not in rows.schema.names:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows.select(schema.names).cast(schema)
+
+
 def by_folder(files: Iterable[DataFile], folders: Iterable[str]) -> dict[str, list[DataFile]]:
     """Returns the files of each of the given folders; a folder without files has an empty list."""
     found: dict[str, list[DataFile]] = {folder: [] for folder in folders}

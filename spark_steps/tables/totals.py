@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 # The number is that of the set of fields. A footer with another set of fields is ignored.
 FOOTER_KEY = "fruits.totals.2"
-_COLUMNS = ("image_id", "path", "length", "modification_time", "features", "model", "pca_model")
+_COLUMNS = ("image_id", "path", "length", "modification_time", "features", "model", "pca_model", "audit")
 _ROWS_AT_A_TIME = 2048
 Vector = NDArray[np.float64]
 
@@ -34,9 +34,9 @@ class Totals:
         vectors: Rows with a vector in ``features``.
         sum: Sum of these vectors, of shape (features,); None if there is none, and empty if they are of networks that
             give other numbers of features.
-        made_by: The values of ``model`` and of ``pca_model``.
-        photos: Digest of the usable photos: those with features, and all photos of reduced_features. It is the sum of
-            their image ids, as in ``Moments``; 0 for a table without image ids.
+        made_by: The values of ``model``, of ``pca_model`` and of ``audit``.
+        photos: Digest of the usable photos: those with features, and all photos of tables without features. It is the
+            sum of their image ids, as in ``Moments``; 0 for a table without image ids.
         paths: Digest of the paths of the usable photos: the sum modulo 2^256 of a hash of each path.
         max_pixels: The limits of ``DecodeLimits.max_pixels`` under which the photos were decoded. Rows do not have
             them: the writer of a file gives them. Files without them are of older releases, or of other tables.
@@ -77,7 +77,7 @@ class Totals:
         names = set(rows.schema.names)
         vectors = rows["features"].drop_null() if "features" in names else []
         usable = rows["features"].is_valid() if "features" in names else None
-        made_by = (rows[name].unique().to_pylist() for name in ("model", "pca_model") if name in names)
+        made_by = (rows[name].unique().to_pylist() for name in ("model", "pca_model", "audit") if name in names)
         return cls(
             rows=rows.num_rows,
             length=(pc.sum(rows["length"]).as_py() or 0) if "length" in names else 0,

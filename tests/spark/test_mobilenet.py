@@ -4,10 +4,11 @@ import hashlib
 import os
 import resource
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
@@ -16,7 +17,11 @@ from spark_steps.features.extractor import FeatureExtractor
 from spark_steps.features.mobilenet import FeatureUpdate
 from spark_steps.features.weights import MobileNetModel
 from spark_steps.photos.decoding import decode
+from spark_steps.photos.measures import Measures
 from spark_steps.store.store import Store
+from spark_steps.tables.deferred_rows import DriverRows
+from spark_steps.tables.folder_table import FolderTable
+from spark_steps.tables.schemas import FEATURES_SCHEMA
 from tests.support.photos import save_photo
 from tests.support.steps import write_features, write_raw_images
 
@@ -297,3 +302,68 @@ def test_photos_that_have_moved_to_another_place_are_not_run_again(platform: Pla
     assert {name: row["features"] for name, row in after.items()} == {
         name: row["features"] for name, row in before.items()
     }
+
+
+MEASURES = [field.name for field in fields(Measures)]
+
+
+def measures_of(row: dict[str, object]) -> dict[str, object]:
+    return {name: row[name] for name in MEASURES}
+
+
+def test_each_photo_with_features_has_its_measures_and_a_refused_one_has_none(platform: Platform) -> None:
+    (platform.images / "Apple" / "text.jpg").write_text("a letter")
+    (platform.images / "Apple" / "empty.jpg").touch()
+    platform.update("Apple", "Pear")
+    for row in platform.rows().values():
+        if row["error"]:
+            assert measures_of(row) == dict.fromkeys(MEASURES)
+        else:
+            data = (platform.images / str(row["path"])).read_bytes()
+            assert measures_of(row) == pytest.approx(asdict(decode(data, 10**8).measures), rel=1e-6)
+
+
+def test_a_photos_row_is_the_same_among_others_and_alone(platform: Platform, tmp_path: Path) -> None:
+    platform.update("Apple", "Pear")
+    alone = Platform(platform.spark, tmp_path / "one", tmp_path / "store of one", platform.network)
+    (alone.images / "Apple").mkdir(parents=True)
+    shutil.copy2(platform.images / "Apple" / "a1.jpg", alone.images / "Apple")
+    alone.update("Apple")
+    assert alone.rows() == {"a1.jpg": platform.rows()["a1.jpg"]}
+
+
+def without_measures(platform: Platform) -> FolderTable:
+    """Writes the features anew as an earlier release has written them, before photos were measured."""
+    features = platform.store.mobilenet_features
+    schema = pa.schema([field for field in FEATURES_SCHEMA if field.name not in MEASURES])
+    rows = {folder: [features.arrow(schema.names, [folder])] for folder in features.folders()}
+    shutil.rmtree(features.root)
+    old = FolderTable(features.root, schema)
+    old.write(old.replacement(DriverRows(rows), list(rows)))
+    return old
+
+
+def test_a_store_from_before_the_measures_is_read_and_gets_them_for_every_photo_that_is_computed(
+    platform: Platform,
+) -> None:
+    platform.update("Apple", "Pear")
+    measured = platform.rows()
+    without_measures(platform)
+    unmeasured = {name: {**row, **dict.fromkeys(MEASURES)} for name, row in measured.items()}
+    assert platform.rows() == unmeasured
+    assert platform.store.mobilenet_features.scan(platform.spark).where("brightness IS NULL").count() == 6
+    assert platform.update("Apple", "Pear").change.is_empty
+    # One file is written again with rows that stay, rows that are compared by their bytes, and a new one.
+    save_photo(platform.images / "Apple" / "new.jpg", colour=7)
+    (platform.images / "Apple" / "a0.jpg").unlink()
+    os.utime(platform.images / "Apple" / "a1.jpg", (1_700_000_000, 1_700_000_000))
+    assert platform.update("Apple", "Pear").inferences.value == 1
+    rows = platform.rows()
+    assert [name for name, row in rows.items() if row["brightness"] is not None] == ["new.jpg"]
+    assert rows["a2.jpg"] == unmeasured["a2.jpg"]
+    # Another fingerprint, as that of other preprocessing, has all photos computed again.
+    platform.network = replace(platform.network, fingerprint="another" * 9)
+    platform.update("Apple", "Pear")
+    rows = platform.rows()
+    assert all(measures_of(rows[name]) == measures_of(measured[name]) for name in ("a1.jpg", "a2.jpg", "p0.png"))
+    assert not [name for name, row in rows.items() if row["brightness"] is None]

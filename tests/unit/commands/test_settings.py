@@ -64,6 +64,7 @@ def test_names_with_hash_and_question_mark_survive_a_file_uri_and_slashes_collap
         ({"vat_percent": -1}, "FRUITS_VAT_PERCENT"),
         ({"vat_percent": 120}, "FRUITS_VAT_PERCENT"),
         ({"keep_environments": 0}, "FRUITS_KEEP_ENVIRONMENTS"),
+        ({"candidates_warning": 1.1}, "FRUITS_CANDIDATES_WARNING"),
         ({"scaling": "caffe", "weights": "net.onnx"}, "scaling 'caffe' is none of: tf, unit, raw, torch"),
         ({"scaling": "raw"}, "scaling raw is for a file of weights.*FRUITS_WEIGHTS"),
         ({"scaling": "torch", "weights": "imagenet"}, "not for MobileNetV2, which imagenet is"),

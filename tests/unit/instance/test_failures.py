@@ -3,13 +3,14 @@
 import ast
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from fruits_assets.assets import ALL_ASSETS
+from fruits_assets.assets.audit_checks import ALL_AUDIT_CHECKS
 from fruits_assets.assets.checks import ALL_CHECKS
 from fruits_assets.assets.io_managers import FolderTableIOManager, MobileNetModelIOManager, PcaModelIOManager
 from fruits_assets.instance.failures import own_sentence, reason, reports_failures
@@ -89,10 +90,12 @@ def test_an_error_of_others_stays_what_it_is() -> None:
     assert reason(result.all_events) == "ValueError: no sentence"
 
 
-def test_an_error_before_any_step_is_told_too() -> None:
+# A step launcher raises the Failure itself, so that Dagster takes no description from it.
+@pytest.mark.parametrize("raised", [denied.__wrapped__, denied], ids=["FruitsError", "Failure"])  # type: ignore[attr-defined]
+def test_an_error_outside_of_any_op_is_told_by_its_sentence_and_not_by_its_cause(raised: Callable[[], None]) -> None:
     @dg.resource
     def bucket(_: dg.InitResourceContext) -> None:
-        denied.__wrapped__()  # type: ignore[attr-defined]
+        raised()
 
     job = dg.GraphDefinition("g", node_defs=[dg.op(name="o", required_resource_keys={"bucket"})(lambda: None)]).to_job(
         resource_defs={"bucket": bucket}
@@ -124,7 +127,7 @@ def test_each_error_of_ours_that_a_worker_of_spark_raises_has_its_sentence() -> 
 
 
 def test_every_asset_check_op_and_io_manager_fails_in_a_sentence() -> None:
-    nodes = [one.node_def for one in (*ALL_ASSETS, *ALL_CHECKS)]
+    nodes = [one.node_def for one in (*ALL_ASSETS, *ALL_CHECKS, *ALL_AUDIT_CHECKS)]
     jobs = [job for job in ALL_JOBS if isinstance(job, dg.JobDefinition)]
     nodes += [node.definition for job in jobs for node in job.graph.nodes]
     functions = [node.compute_fn.decorated_fn for node in nodes]  # type: ignore[attr-defined, union-attr]

@@ -10,7 +10,7 @@ from fruits_assets.commands.cli import main
 from fruits_assets.resources import local_resources
 from fruits_assets.settings import read_settings
 from spark_steps.errors import CalledWronglyError
-from spark_steps.storage.parallel import VARIABLE, files_at_a_time, for_each, results
+from spark_steps.storage.parallel import VARIABLE, files_at_a_time, for_each, for_each_unknown, results
 
 
 def most_at_once(count: int, at_most: int | None = None) -> int:
@@ -104,3 +104,23 @@ def test_resources_and_small_commands_pass_the_setting_on(tmp_path: Path, monkey
     monkeypatch.delenv(VARIABLE)
     CliRunner().invoke(main, ["erase", "--images", "photos", "--store", "none", "--image-id", "0" * 64, "--dry-run"])
     assert files_at_a_time() == 7
+
+
+def test_only_items_whose_result_is_unknown_are_worked_on_and_no_more_results_are_kept_than_allowed() -> None:
+    known: dict[int, int] = {}
+    worked_on: list[int] = []
+
+    def square(number: int) -> int:
+        worked_on.append(number)
+        return number * number
+
+    def squares(*numbers: int) -> list[int]:
+        return for_each_unknown(known, 3, lambda number: number, square, numbers)
+
+    assert squares(0, 1) == [0, 1]
+    assert squares(1, 2, 0) == [1, 4, 0]
+    assert sorted(worked_on) == [0, 1, 2]
+    assert squares(0, 3) == [0, 9]
+    assert known == {3: 9}
+    assert squares(0, 1, 2, 3, 4) == [0, 1, 4, 9, 16]
+    assert len(known) <= 3

@@ -39,13 +39,15 @@ _PHOTOMETRICS = {
 _NUMBERS = {UNSIGNED: "", SIGNED: " signed", FLOAT: " floating-point"}
 _UNTOLD = -1
 _ORDERS: dict[bytes, Order] = {b"II": "<", b"MM": ">"}
-_TYPES = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
+_TYPES = {1: "u1", 3: "u2", 4: "u4", 7: "u1", 16: "u8"}
 _TAGS = {
     **{256: "width", 257: "height", 258: "bits", 259: "compression", 262: "photometric", 266: "fill order"},
     **{273: "offsets", 274: "orientation", 277: "samples", 278: "rows", 279: "lengths", 281: "most", 284: "planes"},
     **{317: "predictor", 322: "tile width", 323: "tile height", 324: "offsets", 325: "lengths", 338: "extra"},
-    339: "format",
+    **{339: "format", 34675: "profile"},
 }
+# Tags of which all values are of use, and the type of those that are bytes of no kind.
+_LONG, _BYTES = ("offsets", "lengths", "profile"), 7
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Layout:
         tiled: Whether these are tiles.
         offsets: Where each strip or tile begins.
         lengths: How many bytes each has; none if untold.
+        profile: The colour profile's bytes; none if there is none.
     """
 
     order: Order
@@ -91,6 +94,7 @@ class Layout:
     tiled: bool
     offsets: Integers
     lengths: Integers
+    profile: Integers
 
     @property
     def is_of_bytes(self) -> bool:
@@ -165,12 +169,14 @@ def _tags(data: bytes, order: Order) -> dict[str, Integers]:
         tag, kind = (int(value) for value in _numbers(data, place, 2, "u2", order))
         if tag not in _TAGS or kind not in _TYPES or _TAGS[tag] in tags:
             continue
+        if (kind == _BYTES) != (_TAGS[tag] == "profile"):
+            continue
         count = int(_numbers(data, place + 4, 1, word, order)[0])
         value = place + 4 + int(word[1])
         inline = count * int(_TYPES[kind][1]) <= place + size - value
         where = value if inline else int(_numbers(data, value, 1, word, order)[0])
         # The other tags have a number for each sample at most; a hostile file names millions.
-        kept = count if _TAGS[tag] in ("offsets", "lengths") else min(count, _MOST_SAMPLES)
+        kept = count if _TAGS[tag] in _LONG else min(count, _MOST_SAMPLES)
         tags[_TAGS[tag]] = _numbers(data, where, kept, _TYPES[kind], order)
     return tags
 
@@ -216,4 +222,5 @@ def _layout(order: Order, tags: dict[str, Integers]) -> Layout | None:
         tiled=tiled,
         offsets=tags["offsets"],
         lengths=tags.get("lengths", np.empty(0, np.uint32)),
+        profile=tags.get("profile", np.empty(0, np.uint8)),
     )

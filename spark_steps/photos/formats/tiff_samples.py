@@ -16,8 +16,8 @@ from PIL import Image
 
 from spark_steps.errors import UnusablePhotoError
 from spark_steps.photos.bombs import BOMB, LONGEST_SIDE
+from spark_steps.photos.formats.tiff_layout import CMYK, COLOURS, FLOAT, SIGNED, UNSIGNED, WHITE_IS_ZERO, Layout
 from spark_steps.photos.standard_error import quiet_standard_error
-from spark_steps.photos.tiff_layout import CMYK, COLOURS, FLOAT, SIGNED, UNSIGNED, WHITE_IS_ZERO, Layout
 
 _ORIENTATION = 0x0112
 # Bits that cameras and programs put into numbers of 16 and more without telling so.
@@ -44,6 +44,7 @@ def read_samples(data: bytes, layout: Layout, max_pixels: int) -> Image.Image:
         values = np.concatenate([_plane(data, layout, plane) for plane in range(kept)], axis=2)
     image = _image(_to_8_bits(values, layout), layout)
     image.getexif()[_ORIENTATION] = layout.orientation
+    image.info["icc_profile"] = layout.profile.tobytes()
     return image
 
 
