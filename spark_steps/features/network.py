@@ -81,6 +81,8 @@ class NetworkSpec:
             FruitsError: The declaration is malformed, as after a change by hand.
         """
         declared = record.get("network", {})
+        if not isinstance(declared, Mapping):
+            raise FruitsError(_malformed(declared))
         try:
             known = {field.name: declared[field.name] for field in fields(cls) if field.name in declared}
             spec = cls(**known)

@@ -53,7 +53,7 @@ pooled = layers.GlobalAveragePooling2D()(convolved)
 saved("map.keras", image, convolved)
 saved("two_outputs.keras", image, [pooled, layers.Dense(4)(pooled)])
 other = keras.Input((64, 64, 3))
-saved("two_inputs.keras", [image, other], layers.Add()([pooled, layers.GlobalAveragePooling2D()(other)]))
+saved("two_inputs.keras", [image, other], layers.Concatenate()([pooled, layers.GlobalAveragePooling2D()(other)]))
 first = keras.Input((3, 64, 64))
 saved("channels_first.keras", first, layers.GlobalAveragePooling2D(data_format="channels_first")(first))
 grey = keras.Input((64, 64, 1))
@@ -64,12 +64,13 @@ broken = keras.Model(image, layers.Dense(4, kernel_initializer=keras.initializer
 broken.save(directory / "broken.keras")
 
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+model = keras.Model(image, pooled)
+function = tf.function(lambda taken: model(taken, training=False))
+frozen = convert_variables_to_constants_v2(function.get_concrete_function(tf.TensorSpec([1, 64, 64, 3], tf.float32)))
 for name, of_pixels in (("quantised.tflite", tf.int8), ("quantised_inside.tflite", tf.float32)):
-    # Of a function: of a model that Keras 3 has saved this converter loses the weights.
-    model = keras.Model(image, pooled)
-    function = tf.function(lambda taken: model(taken, training=False))
-    concrete = function.get_concrete_function(tf.TensorSpec([1, 64, 64, 3], tf.float32))
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: [[random.uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)]] * 4
     converter.inference_input_type = converter.inference_output_type = of_pixels
