@@ -117,7 +117,7 @@ def _by_part(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
 def _write_about(directory: Path, part: str, features: dict[str, Any], rows: Rows) -> None:
     made_by = ", ".join(f"{name} {version}" for name, version in rows.versions.items())
     about = {"description": f"Numbers of photos, by {made_by}.", "citation": "", "homepage": "", "license": ""}
-    state = {
+    state: dict[str, Any] = {
         "_data_files": [{"filename": _DATA}],
         # Datasets finds what it has computed before by this name, so no two exports may have the same.
         "_fingerprint": uuid.uuid4().hex[:16],

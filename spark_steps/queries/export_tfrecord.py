@@ -57,7 +57,7 @@ def sidecar_of(target: Path) -> Path:
 
 
 @contextmanager
-def _opened(file: Path, compressed: bool) -> Iterator[IO[bytes]]:
+def _opened(file: Path, compressed: bool) -> Iterator[IO[bytes] | gzip.GzipFile]:
     with file.open("wb") as stream:
         if not compressed:
             yield stream

@@ -78,7 +78,8 @@ def without_split(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def snippet_with(line: str) -> str:
     """The snippet of the page on exploring that has a line."""
     page = (PROJECT / "docs" / "exploring.md").read_text()
-    (found,) = (one for one in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if line in one)
+    snippets: list[str] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (found,) = (one for one in snippets if line in one)
     return found
 
 
@@ -112,8 +113,9 @@ def test_tensorflow_reads_a_compressed_file_as_the_documentation_reads_it(
 def as_rows(dataset: Any) -> list[dict[str, Any]]:
     """The rows of a dataset; its numbers under one name."""
     assert dataset.features["label_id"] == datasets.ClassLabel(names=list(LABELS))
-    rows = [{**row, "numbers": row.pop("features", None) or row.pop("reduced")} for row in dataset.to_list()]
+    rows: list[dict[str, Any]] = dataset.to_list()
     for row in rows:
+        row["numbers"] = row.pop("features", None) or row.pop("reduced")
         assert {row.pop("model", "network"), row.pop("pca_model", "v")} == {"network", "v"}
     return rows
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from benchmarks.harness.feature_files import as_lists
 from spark_steps.features.weights import FEATURES
@@ -26,7 +27,7 @@ def make_store(photos: int, root: Path) -> Store:
     store, random = Store(str(root)), np.random.default_rng(0)
     features: list[DataFile] = []
     splits: list[DataFile] = []
-    for number, rows in enumerate(np.array_split(np.arange(photos), min(_FOLDERS, photos))):
+    for number, rows in enumerate(np.array_split(np.arange(photos, dtype=np.int64), min(_FOLDERS, photos))):
         folder = f"Fruit {number:05d}"
         parts = (
             _features(folder, rows[at : at + _ROWS_OF_BATCH], random) for at in range(0, len(rows), _ROWS_OF_BATCH)
@@ -43,7 +44,7 @@ def _commit(table: FolderTable, files: Sequence[DataFile]) -> None:
     table.commit(files, TableChange(table.snapshot(), None, (), frozenset(file.folder for file in files)))
 
 
-def _named(folder: str, rows: Sequence[int]) -> dict[str, pa.Array]:
+def _named(folder: str, rows: NDArray[np.int64]) -> dict[str, pa.Array]:
     return {
         "image_id": pa.array([hashlib.sha256(str(row).encode()).hexdigest() for row in rows]),
         "path": pa.array([f"{folder}/IMG_{row:09d}.jpg" for row in rows]),
@@ -51,7 +52,7 @@ def _named(folder: str, rows: Sequence[int]) -> dict[str, pa.Array]:
     }
 
 
-def _features(folder: str, rows: Sequence[int], random: np.random.Generator) -> pa.RecordBatch:
+def _features(folder: str, rows: NDArray[np.int64], random: np.random.Generator) -> pa.RecordBatch:
     known = {
         **_named(folder, rows),
         "length": pa.array(np.full(len(rows), 5000)),
@@ -62,7 +63,7 @@ def _features(folder: str, rows: Sequence[int], random: np.random.Generator) -> 
     return _of_schema(known, FEATURES_SCHEMA, len(rows))
 
 
-def _splits(folder: str, rows: Sequence[int]) -> pa.RecordBatch:
+def _splits(folder: str, rows: NDArray[np.int64]) -> pa.RecordBatch:
     known = {
         **_named(folder, rows),
         "split": pa.array([PARTS[max(0, row % 10 - 7)] for row in rows]),
