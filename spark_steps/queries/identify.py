@@ -67,6 +67,23 @@ class Identification:
     weights_source: str
 
 
+def network_of(store: Store, pca: PcaModel) -> bytes:
+    """Returns the converted network that made the features which a PCA model was fitted on.
+
+    Raises:
+        FruitsError: It is not in the store's cache.
+    """
+    flatbuffer = flatbuffer_of(pca.features_model, store.mobilenet_models)
+    if flatbuffer is None:
+        weights = pca.weights.get("source", "WEIGHTS")
+        raise FruitsError(
+            f"The network that made the features ({pca.features_model[:12]}) is not in {store.mobilenet_models}, or "
+            "this version of fruits treats pixels otherwise. "
+            + (store.remedy if store.as_of else f"{store.remedy} --weights {weights}")
+        )
+    return flatbuffer
+
+
 class Reducer:
     """A store's network and PCA model, for single photos."""
 
@@ -77,15 +94,7 @@ class Reducer:
             FruitsError: The store has no PCA model, or the network is not in its cache.
         """
         self.pca: PcaModel = store.existing_pca_model()
-        flatbuffer = flatbuffer_of(self.pca.features_model, store.mobilenet_models)
-        if flatbuffer is None:
-            weights = self.pca.weights.get("source", "WEIGHTS")
-            raise FruitsError(
-                f"The network that made the features ({self.pca.features_model[:12]}) is not in "
-                f"{store.mobilenet_models}, or this version of fruits treats pixels otherwise. "
-                + (store.remedy if store.as_of else f"{store.remedy} --weights {weights}")
-            )
-        self._extractor = FeatureExtractor(flatbuffer)
+        self._extractor = FeatureExtractor(network_of(store, self.pca))
 
     def reduce(self, photo: str, limits: DecodeLimits) -> ReducedPhoto:
         """Returns a photo's reduced features; it is read, decoded, run and projected as the photos of the store were.
