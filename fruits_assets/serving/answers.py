@@ -73,7 +73,9 @@ class Readiness(BaseModel):
     ready: bool
     pca_model: str | None = None
     tables: dict[str, int] = {}
-    problem: str | None = Field(None, description="Why the newest version of the store does not answer; null if it does.")
+    problem: str | None = Field(
+        None, description="Why the newest version of the store does not answer; null if it does."
+    )
 
 
 def as_answer(

@@ -143,5 +143,7 @@ def _photo_of_form(body: bytes, boundary: str) -> bytes:
     except (FormParserError, UnicodeError) as error:
         raise MalformedError(f"The form is malformed: {error}") from error
     if len(form.photos) != 1:
-        raise MalformedError(f"The form has {len(form.photos)} files. Send one photo, such as by: curl -F photo=@photo.jpg")
+        raise MalformedError(
+            f"The form has {len(form.photos)} files. Send one photo, such as by: curl -F photo=@photo.jpg"
+        )
     return form.photos[0]

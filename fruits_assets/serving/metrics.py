@@ -22,7 +22,9 @@ class Metrics:
         self.bytes = self._counter("received_bytes", "Bytes of bodies.")
         self.workers_lost = self._counter("workers_lost", "Processes that ended while they had a photo, or were ended.")
         self.erased = self._counter("erased_withheld", "Searches that found a photo which had been erased since.")
-        self.loads = self._counter("store_loads", "Versions of the store that were loaded, or could not be.", ["outcome"])
+        self.loads = self._counter(
+            "store_loads", "Versions of the store that were loaded, or could not be.", ["outcome"]
+        )
         self.loaded_at = self._gauge("store_loaded_timestamp_seconds", "When the version that answers was loaded.")
         self.outdated = self._gauge("store_outdated", "1 while a newer version of the store does not answer yet.")
         self.broken = self._gauge("store_broken", "1 while the newest version of the store cannot be loaded.")

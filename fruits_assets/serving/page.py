@@ -36,7 +36,9 @@ def page_of(schema: Mapping[str, Any], *, has_form: bool) -> str:
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
     about = f"<h1>{title}</h1><p>{escape(schema['info'].get('description', ''))}</p>"
     link = '<p>For programs: <a href="/openapi.json">openapi.json</a></p>'
-    return "\n".join([head, about, _FORM if has_form else "", link, *operations, "<h2>Answers</h2>", *models, "</html>"])
+    return "\n".join(
+        [head, about, _FORM if has_form else "", link, *operations, "<h2>Answers</h2>", *models, "</html>"]
+    )
 
 
 def _operation(heading: str, operation: Mapping[str, Any]) -> Iterator[str]:

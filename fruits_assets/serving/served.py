@@ -1,7 +1,8 @@
-"""A store in memory: its PCA model, its network and its photos, of one version."""
+"""A store in memory, its PCA model, network and photos of one version; and when a newer version is loaded."""
 
 import os
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 from spark_steps.errors import FruitsError
 from spark_steps.pca import model_store
@@ -12,6 +13,10 @@ from spark_steps.queries.identify import network_of
 from spark_steps.queries.photo_index import PhotoIndex, load_index
 from spark_steps.queries.recall import Recall, tune
 from spark_steps.store.store import Store
+
+# A run makes a new PCA model current, and then reduces all photos by it. To read the store in between takes the
+# features of all photos, 25 times as much: wait for the run as long as this.
+PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -104,3 +109,44 @@ def _load(store: Store, exact_up_to: int, whole_only: bool) -> ServedStore | Non
         index.approximate = ApproximateIndex(index.numbers, os.cpu_count() or 1)
         recall = tune(index)
     return ServedStore(version, pca, network, index, photos.projected, recall)
+
+
+class Step(Enum):
+    """What to do about the newest version of a store."""
+
+    NOTHING = auto()
+    RELABEL = auto()
+    LOAD_IF_WHOLE = auto()
+    LOAD = auto()
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is known of versions that do not answer yet.
+
+    Attributes:
+        broken: A version that could not be loaded, and is not tried again before it changes.
+        outdated_since: When a newer version was first seen, seconds; None where the newest one answers.
+    """
+
+    broken: StoreVersion | None = None
+    outdated_since: float | None = None
+
+    def next_step(self, served: StoreVersion | None, newest: StoreVersion, now: float) -> Step:
+        """Decides what to do about the newest version.
+
+        Args:
+            served: The version that answers; None before there is one.
+            newest: The newest version.
+            now: Seconds on the same clock as ``outdated_since``.
+        """
+        if served is None:
+            return Step.LOAD
+        if newest == served:
+            return Step.NOTHING
+        if newest.holds_the_same(served):
+            return Step.RELABEL
+        if self.broken == newest:
+            return Step.NOTHING
+        waited = 0.0 if self.outdated_since is None else now - self.outdated_since
+        return Step.LOAD if waited >= PATIENCE_SECONDS else Step.LOAD_IF_WHOLE

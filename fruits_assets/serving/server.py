@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fruits_assets.serving.app import build_app
 from fruits_assets.serving.guard import LEAST_TOKEN_LENGTH, LOOPBACK
-from fruits_assets.serving.service import Report, Service, ServeLimits
+from fruits_assets.serving.service import Report, ServeLimits, Service
 from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.store.store import Store
 
@@ -116,8 +116,8 @@ def check_token(host: str, token: str | None) -> None:
         )
     if token is not None and not re.fullmatch(rf"[!-~]{{{LEAST_TOKEN_LENGTH},}}", token):
         raise CalledWronglyError(
-            f"The token has to be at least {LEAST_TOKEN_LENGTH} letters, digits and signs of ASCII, without spaces. One "
-            "is made by: openssl rand -hex 32"
+            f"The token has to be at least {LEAST_TOKEN_LENGTH} letters, digits and signs of ASCII, without spaces. "
+            "One is made by: openssl rand -hex 32"
         )
 
 

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from fruits_assets.serving.admission import Memory, Queue
 from fruits_assets.serving.answers import Readiness, as_answer
 from fruits_assets.serving.metrics import Metrics
-from fruits_assets.serving.refreshing import Step, Watch
-from fruits_assets.serving.served import ServedStore, StoreVersion, load, version_of
+from fruits_assets.serving.served import ServedStore, Step, StoreVersion, Watch, load, version_of
 from fruits_assets.serving.workers import WorkerLostError, WorkerPool
 from spark_steps.errors import FruitsError
 from spark_steps.photos.tombstones import erased_among
@@ -128,9 +127,7 @@ class Service:
             search = asyncio.get_running_loop().run_in_executor
             return await search(self._searches, self._answer, state.served, photo, features, asked)
 
-    def _answer(
-        self, served: ServedStore, photo: bytes, features: NDArray[np.float32], asked: Asked
-    ) -> dict[str, Any]:
+    def _answer(self, served: ServedStore, photo: bytes, features: NDArray[np.float32], asked: Asked) -> dict[str, Any]:
         if features.shape != served.pca.mean.shape or not np.isfinite(features).all():
             raise WorkerLostError
         reduced = served.pca.project(features[np.newaxis])[0]

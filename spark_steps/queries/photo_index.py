@@ -71,7 +71,7 @@ class PhotoIndex:
         self.approximate: ApproximateIndex | None = None
         self._numbers, self._image_ids, self._paths = numbers, image_ids, paths
         self._starts = [*starts, len(numbers)]
-        # Infinite for photos that were withdrawn, or whose numbers are not finite: they are further away than any other.
+        # Infinite for photos that were withdrawn, or whose numbers are not finite: they are further away than others.
         self._squares: Numbers = np.einsum("ij,ij->i", numbers, numbers)
         finite = np.isfinite(self._squares)
         self._squares[~finite] = np.inf
@@ -213,8 +213,8 @@ def load_index(photos: Comparable) -> PhotoIndex:
         row = end
     if row != photos.photos:
         raise FruitsError(
-            f"The files of the tables do not hold the {photos.photos:,} photos that their footers and folders say. Take "
-            "the store from a backup, or delete the directory of reduced_features and run again."
+            f"The files of the tables do not hold the {photos.photos:,} photos that their footers and folders say. "
+            "Take the store from a backup, or delete the directory of reduced_features and run again."
         )
     return PhotoIndex(numbers, image_ids, pa.chunked_array(paths, pa.string()), list(starts), list(starts.values()))
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from spark_steps.store.store import Store
-from tests.support.http_server import FruitsServer, serving
-from tests.support.served_store import write_served_store
+from tests.support.serving.server import FruitsServer, serving
+from tests.support.serving.store import write_served_store
 
 
 @pytest.fixture(scope="session")

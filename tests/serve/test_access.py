@@ -9,10 +9,11 @@ import psutil
 import pytest
 
 from spark_steps.store.store import Store
-from tests.support.http_server import BIN, FruitsServer, bearer, serving
 from tests.support.project import PROJECT
+from tests.support.serving.server import BIN, FruitsServer, bearer, serving
 
-TOKEN = "0123456789abcdef-a-token"
+TOKEN = "0123456789abcdef-a-token"  # noqa: S105
+ANY_HOST = "0.0.0.0"  # noqa: S104
 
 
 def test_without_a_host_it_listens_to_this_machine_alone(server: FruitsServer) -> None:
@@ -43,14 +44,12 @@ def test_its_own_page_may_ask(server: FruitsServer, photo: bytes) -> None:
 
 
 def test_another_host_takes_a_token(sample_store: Store) -> None:
-    done = started(sample_store, "--host", "0.0.0.0")
+    done = started(sample_store, "--host", ANY_HOST)
     assert (done.returncode, "Give a token" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("token", ["short", "with a space in the token", "ünïcödé-ünïcödé-ünïcödé"])
-def test_a_token_that_is_no_good_is_refused_and_not_repeated(
-    sample_store: Store, tmp_path: Path, token: str
-) -> None:
+def test_a_token_that_is_no_good_is_refused_and_not_repeated(sample_store: Store, tmp_path: Path, token: str) -> None:
     (tmp_path / "token").write_text(token)
     done = started(sample_store, "--token-file", str(tmp_path / "token"))
     assert (done.returncode, "at least 16" in done.stderr, token in done.stderr) == (2, True, False)
@@ -68,7 +67,13 @@ def test_only_requests_with_the_token_are_answered(
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     options = ["--host", "127.0.0.1", *(["--token-file", str(tmp_path / "token")] if given == "file" else [])]
     with serving(sample_store, log, *options, **({"serve_token": TOKEN} if given == "variable" else {})) as server:
-        for headers in ({}, bearer("wrong"), bearer(TOKEN[:-1]), {"authorization": TOKEN}, {"authorization": "Basic x"}):
+        for headers in (
+            {},
+            bearer("wrong"),
+            bearer(TOKEN[:-1]),
+            {"authorization": TOKEN},
+            {"authorization": "Basic x"},
+        ):
             answer = server.client.post("/identify", content=photo, headers=headers)
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
         for page in ("/", "/metrics", "/openapi.json", "/nothing"):
@@ -80,8 +85,8 @@ def test_only_requests_with_the_token_are_answered(
 
 
 def test_with_a_token_any_name_of_the_machine_is_answered(sample_store: Store, log: Path, photo: bytes) -> None:
-    with serving(sample_store, log, "--host", "0.0.0.0", serve_token=TOKEN) as server:
-        address = server.address.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+    with serving(sample_store, log, "--host", ANY_HOST, serve_token=TOKEN) as server:
+        address = server.address.replace(ANY_HOST, "127.0.0.1")
         headers = {**bearer(TOKEN), "host": "photos.example"}
         assert httpx.post(f"{address}/identify", content=photo, headers=headers).status_code == 200
         assert httpx.get(f"{address}/metrics", headers={"host": "photos.example"}).status_code == 401

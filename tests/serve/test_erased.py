@@ -10,9 +10,9 @@ import pytest
 
 from spark_steps.store.store import Store
 from tests.support.aws.s3_server import S3
-from tests.support.http_server import BIN, DEADLINE_SECONDS, FruitsServer, serving
 from tests.support.project import PROJECT
-from tests.support.served_store import write_served_store
+from tests.support.serving.server import BIN, DEADLINE_SECONDS, FruitsServer, serving
+from tests.support.serving.store import write_served_store
 
 # The server looks for a new version once a day: it answers from what it has in memory.
 NEVER = {"serve_refresh_seconds": "86400"}
@@ -87,9 +87,7 @@ def test_a_copy_of_an_erased_photo_is_in_no_answer_either(
         assert {"Lemon/000.jpg", "Plum/copy.jpg"}.isdisjoint(nearest(server, content, 32))
 
 
-def test_the_same_holds_of_a_store_in_s3(
-    s3: S3, sample: Path, network_file: Path, home: Path, log: Path
-) -> None:
+def test_the_same_holds_of_a_store_in_s3(s3: S3, sample: Path, network_file: Path, home: Path, log: Path) -> None:
     s3.put_folder(sample, "photos")
     images, store = f"{s3.bucket}/photos", Store(f"{s3.bucket}/store")
     write_served_store(store, images, network_file)
@@ -100,9 +98,7 @@ def test_the_same_holds_of_a_store_in_s3(
         assert "Lemon/000.jpg" not in nearest(server, content, 32)
 
 
-def test_where_nobody_can_know_what_was_erased_there_is_no_answer(
-    store: Store, log: Path, photo: bytes
-) -> None:
+def test_where_nobody_can_know_what_was_erased_there_is_no_answer(store: Store, log: Path, photo: bytes) -> None:
     with serving(store, log, **NEVER) as server:
         Path(store.erasures).write_text("no directory")
         answer = server.client.post("/identify", content=photo)

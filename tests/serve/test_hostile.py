@@ -4,8 +4,8 @@ from collections import Counter
 
 import psutil
 
-from benchmarks.harness.hostile import hostile_requests
-from tests.support.http_server import FruitsServer
+from benchmarks.load.hostile import hostile_requests
+from tests.support.serving.server import FruitsServer
 
 
 def send(server: FruitsServer, seed: int, count: int) -> Counter[int]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from fruits_assets.commands.cli import main
 from spark_steps.store.store import Store
-from tests.support.http_server import FruitsServer
+from tests.support.serving.server import FruitsServer
 
 
 def by_the_command(photo: Path, store: Store, *options: str) -> Any:
@@ -76,16 +76,17 @@ def test_a_photo_that_cannot_be_decoded_is_refused_with_the_reason(server: Fruit
         ({"content": b""}, "There is no photo in the request"),
         ({"files": [("a", b"1"), ("b", b"2")]}, "The form has 2 files"),
         ({"content": b"--x", "headers": {"content-type": "multipart/form-data"}}, "has no boundary"),
-        ({"content": b"--y\r\n", "headers": {"content-type": "multipart/form-data; boundary=x"}}, "The form is malformed"),
+        (
+            {"content": b"--y\r\n", "headers": {"content-type": "multipart/form-data; boundary=x"}},
+            "The form is malformed",
+        ),
         ({"files": [(str(number), b"1") for number in range(17)]}, "more than 16 parts"),
         ({"content": b"x", "params": {"count": 0}}, "count: "),
         ({"content": b"x", "params": {"count": 101}}, "count: "),
         ({"content": b"x", "params": {"reduced": "perhaps"}}, "reduced: "),
     ],
 )
-def test_a_malformed_request_is_told_what_to_send(
-    server: FruitsServer, options: dict[str, Any], sentence: str
-) -> None:
+def test_a_malformed_request_is_told_what_to_send(server: FruitsServer, options: dict[str, Any], sentence: str) -> None:
     answer = server.client.post("/identify", **options)
     assert (answer.status_code, sentence in answer.json()["error"]) == (400, True), answer.text
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from spark_steps.store.store import Store
-from tests.support.http_server import FruitsServer, serving
+from tests.support.serving.server import FruitsServer, serving
 
 LINE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \d{3} \d+ ms \d+ bytes"
 
@@ -86,14 +86,19 @@ def test_no_file_is_written_for_a_photo(
         for _ in range(3):
             server.client.post("/identify", files={"photo": large})
             server.client.post("/identify", content=large)
-        open_files = [one.path for process in (psutil.Process(server.process.pid), *server.workers()) for one in process.open_files()]
+        open_files = [
+            one.path
+            for process in (psutil.Process(server.process.pid), *server.workers())
+            for one in process.open_files()
+        ]
         assert [path for path in open_files if str(scratch) in path] == []
         assert list(scratch.rglob("*")) == []
     assert {file: file.stat().st_mtime_ns for file in Path(sample_store.root).rglob("*")} == before
 
 
 def test_the_server_imports_neither_dagster_nor_spark() -> None:
-    look = "sys.exit(' '.join(name for name in ('dagster', 'pyspark', 'tensorflow', 'pandas', 'boto3') if name in sys.modules) or 0)"
+    unwanted = ("dagster", "pyspark", "tensorflow", "pandas", "boto3")
+    look = f"sys.exit(' '.join(name for name in {unwanted} if name in sys.modules) or 0)"
     command = [sys.executable, "-c", f"import sys, fruits_assets.serving.server, fruits_assets.commands.serve\n{look}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")

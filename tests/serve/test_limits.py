@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from spark_steps.store.store import Store
-from tests.support.http_server import FruitsServer, serving
+from tests.support.serving.server import FruitsServer, serving
 
 MEBIBYTE = 1024 * 1024
 
@@ -21,7 +21,9 @@ MEBIBYTE = 1024 * 1024
 def small(sample_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FruitsServer]:
     """A server that takes little and waits for a second."""
     log = tmp_path_factory.mktemp("log") / "log"
-    with serving(sample_store, log, cores="1", serve_waiting="1", serve_seconds="1", max_photo_megabytes="1") as started:
+    with serving(
+        sample_store, log, cores="1", serve_waiting="1", serve_seconds="1", max_photo_megabytes="1"
+    ) as started:
         yield started
 
 

@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 from spark_steps.store.store import Store
-from tests.support.http_server import serving
-from tests.support.served_store import write_served_store
+from tests.support.serving.server import serving
+from tests.support.serving.store import write_served_store
 
 OFTEN = {"serve_refresh_seconds": "0.2"}
 

@@ -44,7 +44,9 @@ def file_of(root: Path, folder: str, numbers: Numbers) -> ComparableFile:
 def random_files(root: Path, rows: int = 400) -> list[ComparableFile]:
     chance = np.random.default_rng(0)
     folders = ("Training/Lemon", "Plum", "Test/Lemon", "Fig")
-    return [file_of(root, folder, chance.normal(centre, 1, (rows, COMPONENTS))) for centre, folder in enumerate(folders)]
+    return [
+        file_of(root, folder, chance.normal(centre, 1, (rows, COMPONENTS))) for centre, folder in enumerate(folders)
+    ]
 
 
 def index_of(files: Sequence[ComparableFile]) -> PhotoIndex:
@@ -82,7 +84,9 @@ def test_of_photos_that_are_equally_far_away_the_first_by_path_are_the_neighbour
 
 
 def test_a_store_of_one_label_has_one_label(tmp_path: Path) -> None:
-    near = index_of([file_of(tmp_path, "A", np.ones((5, COMPONENTS)))]).find(np.zeros(COMPONENTS, np.float32), 3, none_erased)
+    near = index_of([file_of(tmp_path, "A", np.ones((5, COMPONENTS)))]).find(
+        np.zeros(COMPONENTS, np.float32), 3, none_erased
+    )
     assert [one.label for one in near.labels] == ["A"]
     assert near.verdict.threshold is None
 

@@ -28,7 +28,9 @@ async def never() -> AsyncIterator[bytes]:
     await asyncio.Event().wait()
 
 
-def read(parts: AsyncIterator[bytes], declared: int | None = None, most: int = 10, memory: Memory | None = None) -> bytes:
+def read(
+    parts: AsyncIterator[bytes], declared: int | None = None, most: int = 10, memory: Memory | None = None
+) -> bytes:
     with (memory or Memory(100)).share() as share:
         return asyncio.run(read_body(parts, declared, most, 0.05, share))
 

@@ -9,9 +9,8 @@ import pytest
 from fruits_assets.serving.admission import BusyError, Queue
 from fruits_assets.serving.guard import has_token, is_of_another_site
 from fruits_assets.serving.page import page_of
-from fruits_assets.serving.refreshing import PATIENCE_SECONDS, Step, Watch
 from fruits_assets.serving.responses import line_of
-from fruits_assets.serving.served import StoreVersion
+from fruits_assets.serving.served import PATIENCE_SECONDS, Step, StoreVersion, Watch
 from fruits_assets.serving.server import check_token
 from fruits_assets.settings import read_settings
 from spark_steps.errors import CalledWronglyError
@@ -19,7 +18,7 @@ from spark_steps.errors import CalledWronglyError
 ONE = StoreVersion("a", (("reduced_features", 1),), frozenset({"x"}))
 SAME_PHOTOS = StoreVersion("a", (("reduced_features", 2),), frozenset({"x"}))
 OTHER = StoreVersion("b", (("reduced_features", 2),), frozenset({"x", "y"}))
-TOKEN = "0123456789abcdef"
+TOKEN = "0123456789abcdef"  # noqa: S105
 
 
 @pytest.mark.parametrize(

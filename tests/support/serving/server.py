@@ -78,7 +78,11 @@ class FruitsServer:
 
     def workers(self) -> list[psutil.Process]:
         """The processes that decode."""
-        return [one for one in psutil.Process(self.process.pid).children() if "fruits_assets.serving.worker" in one.cmdline()]
+        return [
+            one
+            for one in psutil.Process(self.process.pid).children()
+            if "fruits_assets.serving.worker" in one.cmdline()
+        ]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ends it by a signal, and returns its exit code."""

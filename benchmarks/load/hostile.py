@@ -1,4 +1,4 @@
-"""Requests that are made to do harm: mutated photos, huge headers, bombs and wrong forms; the same for the same seed."""
+"""Requests that are made to do harm: mutated photos, huge headers, bombs and wrong forms; equal for equal seeds."""
 
 import io
 import random

@@ -75,7 +75,9 @@ def write_served_store(
 
 def _write(table: FolderTable, rows: dict[str, list[dict[str, object]]]) -> None:
     tables = {
-        folder: [pa.Table.from_pylist([{name: row.get(name) for name in table.schema.names} for row in some], table.schema)]
+        folder: [
+            pa.Table.from_pylist([{name: row.get(name) for name in table.schema.names} for row in some], table.schema)
+        ]
         for folder, some in rows.items()
     }
     table.write(table.replacement(DriverRows(tables), list(tables)))
