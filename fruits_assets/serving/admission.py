@@ -14,13 +14,17 @@ class Queue:
 
     Attributes:
         at_work: Requests at work now.
-        waiting: Requests that wait now.
     """
 
     def __init__(self, at_work: int, waiting: int) -> None:
-        self._most_waiting = waiting
+        self._most, self._inside = at_work + waiting, 0
         self._places = asyncio.Semaphore(at_work)
-        self.at_work = self.waiting = 0
+        self.at_work = 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait now."""
+        return self._inside - self.at_work
 
     @asynccontextmanager
     async def place(self, seconds: float) -> AsyncIterator[None]:
@@ -32,24 +36,26 @@ class Queue:
         Raises:
             BusyError: As many requests as may wait are waiting already, or none has ended in time.
         """
-        await self._wait(seconds)
-        self.at_work += 1
-        try:
-            yield
-        finally:
-            self.at_work -= 1
-            self._places.release()
-
-    async def _wait(self, seconds: float) -> None:
-        if self._places.locked() and self.waiting >= self._most_waiting:
+        if self._inside >= self._most:
             raise BusyError
-        self.waiting += 1
+        self._inside += 1
         try:
-            await asyncio.wait_for(self._places.acquire(), seconds)
+            await self._acquire(seconds)
+            self.at_work += 1
+            try:
+                yield
+            finally:
+                self.at_work -= 1
+                self._places.release()
+        finally:
+            self._inside -= 1
+
+    async def _acquire(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._places.acquire()
         except TimeoutError as error:
             raise BusyError from error
-        finally:
-            self.waiting -= 1
 
 
 class Memory:

@@ -128,8 +128,10 @@ class Service:
             return await search(self._searches, self._answer, state.served, photo, features, asked)
 
     def _answer(self, served: ServedStore, photo: bytes, features: NDArray[np.float32], asked: Asked) -> dict[str, Any]:
-        if features.shape != served.pca.mean.shape or not np.isfinite(features).all():
+        if features.shape != served.pca.mean.shape:
             raise WorkerLostError
+        if not np.isfinite(features).all():
+            raise FruitsError("The network gives numbers that are not finite: its weights are broken most likely.")
         reduced = served.pca.project(features[np.newaxis])[0]
         near = served.index.find(reduced, asked.count, self._erased_among)
         image_id = hashlib.sha256(photo).hexdigest()

@@ -40,8 +40,9 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     # No copy of a photo is written to the disk where a decoder crashes, and no photo takes all memory.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    most = _BYTES_BESIDES + _BYTES_PER_PIXEL * max_pixels
-    resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    most, hard = _BYTES_BESIDES + _BYTES_PER_PIXEL * max_pixels, resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if hard == resource.RLIM_INFINITY or most < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
     answers = os.fdopen(os.dup(1), "wb")
     _serve(sys.stdin.buffer, answers, max_pixels, seconds)
 

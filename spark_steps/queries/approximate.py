@@ -43,6 +43,8 @@ class ApproximateIndex:
         self.lists = max(1, min(rows // _PHOTOS_FOR_A_CENTRE, round(2 * rows**0.5)))
         faiss.omp_set_num_threads(threads)
         self._index: Any = faiss.index_factory(width, _KIND.format(lists=self.lists), faiss.METRIC_L2)
+        # Else it prints a warning about stores of fewer photos.
+        self._index.cp.min_points_per_centroid = 1
         chosen = np.random.default_rng(0).permutation(rows)[: self.lists * _PHOTOS_FOR_A_CENTRE]
         self._index.train(numbers[np.sort(chosen)])
         self._index.add(numbers)
@@ -62,7 +64,9 @@ class ApproximateIndex:
         faiss = self._faiss
         # Of the calling thread alone: requests are answered at the same time.
         faiss.omp_set_num_threads(1)
-        outside = None if without is None else faiss.IDSelectorNot(faiss.IDSelectorRange(without.start, without.stop))
+        # In a name of its own: faiss keeps no reference to it.
+        own = None if without is None else faiss.IDSelectorRange(without.start, without.stop)
+        outside = None if own is None else faiss.IDSelectorNot(own)
         how = faiss.SearchParametersIVF(nprobe=self.searched, sel=outside)
         asked = _MORE * count
         while True:
