@@ -92,7 +92,7 @@ def _add_identify(app: FastAPI, service: Service) -> None:
         paths: Annotated[bool, Query(description="Whether to add paths and image ids of photos.")] = False,
     ) -> dict[str, Any]:
         """Name the labels that a photo is nearest to: its bytes as the body, or as the one file of a form."""
-        if not service.readiness().ready:
+        if not service.is_ready:
             raise NotReadyError
         limits, headers = service.limits, request.headers
         with service.memory.share() as share:

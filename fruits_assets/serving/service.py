@@ -120,9 +120,11 @@ class Service:
             WorkerLostError: The process that decoded it ended.
             FruitsError: It cannot be known which photos were erased.
         """
-        if (state := self._state) is None:
+        if self._state is None:
             raise NotReadyError
         async with self.queue.place(self.limits.seconds):
+            # Not before: while the request waited, another version may have taken the place of this one.
+            state = self._state
             features = await state.pool.features(photo)
             search = asyncio.get_running_loop().run_in_executor
             return await search(self._searches, self._answer, state.served, photo, features, asked)
@@ -143,6 +145,11 @@ class Service:
         if erased:
             self.metrics.erased.inc()
         return erased
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether photos are answered."""
+        return self._state is not None
 
     def readiness(self) -> Readiness:
         """Returns whether photos are answered, and from which version of the store."""
