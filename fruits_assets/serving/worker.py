@@ -49,13 +49,12 @@ def main() -> None:
 
 def _serve(messages: BinaryIO, answers: BinaryIO, max_pixels: int, seconds: int) -> None:
     from spark_steps.errors import UnusablePhotoError
-    from spark_steps.features.extractor import FeatureExtractor
-    from spark_steps.photos.decoding import decode
+    from spark_steps.queries.identify import extractor_of, features_of
 
     network = read_message(messages)
     if network is None:
         return
-    extractor = FeatureExtractor(network)
+    extractor = extractor_of(network)
     _answer(answers, READY, b"")
     # What libraries print about a photo, such as the names of its tags, is not for the server's log.
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -65,7 +64,7 @@ def _serve(messages: BinaryIO, answers: BinaryIO, max_pixels: int, seconds: int)
         # Ends the process where a decoder never returns and the server is gone.
         signal.alarm(seconds + 1)
         try:
-            _answer(answers, FEATURES, extractor.extract(decode(photo, max_pixels)).astype("<f4").tobytes())
+            _answer(answers, FEATURES, features_of(photo, extractor, max_pixels).astype("<f4").tobytes())
         except UnusablePhotoError as error:
             _answer(answers, REFUSED, str(error).encode("utf-8", "backslashreplace"))
         signal.alarm(0)

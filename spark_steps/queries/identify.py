@@ -68,7 +68,7 @@ class Identification:
 
 
 def network_of(store: Store, pca: PcaModel) -> bytes:
-    """Returns the converted network that made the features which a PCA model was fitted on.
+    """Returns the network that made the features which a PCA model was fitted on, as ``extractor_of`` takes it.
 
     Raises:
         FruitsError: It is not in the store's cache.
@@ -84,6 +84,25 @@ def network_of(store: Store, pca: PcaModel) -> bytes:
     return flatbuffer
 
 
+def extractor_of(network: bytes) -> FeatureExtractor:
+    """Returns what runs a network of ``network_of``, in this process or another one that was sent it."""
+    return FeatureExtractor(network)
+
+
+def features_of(content: bytes, extractor: FeatureExtractor, max_pixels: int) -> NDArray[np.float32]:
+    """Returns the features of a photo from its bytes.
+
+    Args:
+        content: The file's bytes.
+        extractor: What runs the network.
+        max_pixels: Limit of decoding.
+
+    Raises:
+        UnusablePhotoError: It cannot be decoded.
+    """
+    return extractor.extract(decode(content, max_pixels))
+
+
 class Reducer:
     """A store's network and PCA model, for single photos."""
 
@@ -94,7 +113,7 @@ class Reducer:
             FruitsError: The store has no PCA model, or the network is not in its cache.
         """
         self.pca: PcaModel = store.existing_pca_model()
-        self._extractor = FeatureExtractor(network_of(store, self.pca))
+        self._extractor = extractor_of(network_of(store, self.pca))
 
     def reduce(self, photo: str, limits: DecodeLimits) -> ReducedPhoto:
         """Returns a photo's reduced features; it is read, decoded, run and projected as the photos of the store were.
@@ -104,7 +123,7 @@ class Reducer:
         """
         content = _read(photo, limits)
         try:
-            features = self._extractor.extract(decode(content, limits.max_pixels))
+            features = features_of(content, self._extractor, limits.max_pixels)
         except UnusablePhotoError as error:
             raise FruitsError(f"{photo}: {error}.") from error
         return ReducedPhoto(photo, hashlib.sha256(content).hexdigest(), self.pca.project(features[np.newaxis])[0])
