@@ -137,7 +137,7 @@ def _photo_of_form(body: bytes, boundary: str) -> bytes:
     form = _Form()
     names = [name for name in dir(form) if name.startswith("on_")]
     try:
-        parser = MultipartParser(boundary.encode("latin-1"), {name: getattr(form, name) for name in names})  # type: ignore[misc]
+        parser = MultipartParser(boundary.encode("latin-1"), {name: getattr(form, name) for name in names})  # type: ignore[arg-type]
         parser.write(body)
         parser.finalize()
     except (FormParserError, UnicodeError) as error:

@@ -22,7 +22,6 @@ from spark_steps.store.store import Store
 
 # Beyond them a connection is answered with 503 by uvicorn, whatever it asks for.
 _MOST_CONNECTIONS = 256
-_SECONDS_FOR_HEADERS = 10.0
 # For the answers to be sent, after the longest that a body, a place in the queue and a photo may take.
 _SECONDS_TO_SEND = 5
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -31,6 +30,7 @@ _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: c
 class _ImpatientProtocol(H11Protocol):
     """HTTP whose headers have to arrive in time, and are at most 64 KB; uvicorn waits for them for ever."""
 
+    seconds = 10.0
     _deadline: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
@@ -50,7 +50,7 @@ class _ImpatientProtocol(H11Protocol):
         if not waits or self.transport.is_closing():
             self._stop_watching()
         elif self._deadline is None:
-            self._deadline = self.loop.call_later(_SECONDS_FOR_HEADERS, self._cut_off)
+            self._deadline = self.loop.call_later(self.seconds, self._cut_off)
 
     def _stop_watching(self) -> None:
         if self._deadline is not None:
@@ -167,7 +167,7 @@ def _config(app: Callable[..., Any], limits: ServeLimits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="asyncio",
-        http=_ImpatientProtocol,
+        http=type("Protocol", (_ImpatientProtocol,), {"seconds": float(limits.seconds)}),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -199,15 +199,16 @@ class Service:
             self._is_current()
 
     async def _switch(self, loaded: ServedStore) -> None:
-        pool, network = self._state and self._state.pool, loaded.pca.features_model
-        if pool is None or pool.network != network:
-            limits, before = self.limits, pool
-            lost = self.metrics.workers_lost.inc
+        network, before = loaded.pca.features_model, self._state
+        if before is not None and before.pool.network == network:
+            self._state = replace(before, served=loaded)
+        else:
+            limits, lost = self.limits, self.metrics.workers_lost.inc
             pool = WorkerPool(network, loaded.network, limits.workers, limits.max_pixels, limits.seconds, lost)
             await pool.start()
+            self._state = _State(loaded, pool)
             if before is not None:
-                self._close_later(before)
-        self._state = _State(loaded, pool)
+                self._close_later(before.pool)
         exact, metrics, index = loaded.recall is None, self.metrics, loaded.index
         metrics.loads.labels("loaded").inc()
         metrics.loaded_at.set_to_current_time()

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
 import numpy as np
@@ -135,11 +135,14 @@ class WorkerPool:
             lost: Called for each process that ends or has to be ended.
         """
         self.network = network
-        self._start = lambda: Worker.start(flatbuffer, max_pixels, seconds)
+        self._network, self._max_pixels = flatbuffer, max_pixels
         self._count, self._seconds, self._lost = count, seconds, lost
         # The last one first: its memory is the warmest. None stands for a process that has yet to be started.
         self._idle: asyncio.LifoQueue[Worker | None] = asyncio.LifoQueue()
         self._starting: set[asyncio.Task[None]] = set()
+
+    def _start(self) -> Coroutine[None, None, Worker]:
+        return Worker.start(self._network, self._max_pixels, self._seconds)
 
     async def start(self) -> None:
         """Starts all processes.

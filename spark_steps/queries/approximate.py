@@ -42,13 +42,13 @@ class ApproximateIndex:
         rows, width = numbers.shape
         self.lists = max(1, min(rows // _PHOTOS_FOR_A_CENTRE, round(2 * rows**0.5)))
         faiss.omp_set_num_threads(threads)
-        self._index: Any = faiss.index_factory(width, _KIND.format(lists=self.lists), faiss.METRIC_L2)
+        index: Any = faiss.index_factory(width, _KIND.format(lists=self.lists), faiss.METRIC_L2)
         # Else it prints a warning about stores of fewer photos.
-        self._index.cp.min_points_per_centroid = 1
+        index.cp.min_points_per_centroid = 1
         chosen = np.random.default_rng(0).permutation(rows)[: self.lists * _PHOTOS_FOR_A_CENTRE]
-        self._index.train(numbers[np.sort(chosen)])
-        self._index.add(numbers)
-        self.searched = 1
+        index.train(numbers[np.sort(chosen)])
+        index.add(numbers)
+        self._index, self.searched = index, 1
 
     def nearest(
         self, reduced: Numbers, count: int, without: range | None, is_live: Callable[[Rows], NDArray[np.bool_]]

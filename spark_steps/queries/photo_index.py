@@ -74,7 +74,7 @@ class PhotoIndex:
         # Infinite for photos that were withdrawn, or whose numbers are not finite: they are further away than others.
         self._squares: Numbers = np.einsum("ij,ij->i", numbers, numbers)
         finite = np.isfinite(self._squares)
-        self._squares[~finite] = np.inf
+        self._squares[~finite], numbers[~finite] = np.inf, 0
         self._longest = float(np.sqrt(self._squares[finite].max(initial=0)))
         self.photos = int(finite.sum())
 

@@ -56,7 +56,7 @@ def test_a_token_that_is_no_good_is_refused_and_not_repeated(sample_store: Store
 
 
 def started(store: Store, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [BIN / "fruits", "serve", "--store", store.root, "--port", "0", *options]
+    command = [str(BIN / "fruits"), "serve", "--store", store.root, "--port", "0", *options]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -61,7 +61,7 @@ def test_an_erased_photo_is_in_no_answer_after_the_command_has_ended(
         assert after["photos_compared_with"] == 31
         assert len(after["neighbours"]) == 31
         assert after["verdict"]["distance"] == after["neighbours"][0]["distance"] > 1
-        assert server.metric("erased_withheld") == 1
+        assert server.metric("erased_withheld_total") == 1
 
 
 def test_all_photos_of_a_label_may_be_erased_at_once(store: Store, images: Path, home: Path, log: Path) -> None:

@@ -120,11 +120,11 @@ def test_a_request_that_waits_too_long_is_told_to_ask_again(small: FruitsServer,
 
 def test_a_photo_that_hangs_its_decoder_costs_one_request(small: FruitsServer, photo: bytes) -> None:
     (worker,) = small.workers()
-    lost = small.metric("workers_lost")
+    lost = small.metric("workers_lost_total")
     worker.suspend()
     answer = small.client.post("/identify", content=photo)
     assert (answer.status_code, "not decoded within 1 s" in answer.json()["error"]) == (422, True)
-    assert small.metric("workers_lost") == lost + 1
+    assert small.metric("workers_lost_total") == lost + 1
     small.wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
     assert small.client.post("/identify", content=photo).status_code == 200
 

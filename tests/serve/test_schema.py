@@ -1,5 +1,7 @@
 """Whatever the OpenAPI schema allows, and what it does not, is answered as the schema says."""
 
+from typing import Any
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
@@ -25,5 +27,5 @@ schema = schemathesis.pytest.from_fixture("api")
 
 @schema.parametrize()
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_one_that_the_schema_has(case: schemathesis.Case) -> None:
+def test_every_answer_is_one_that_the_schema_has(case: "schemathesis.Case[Any]") -> None:
     case.call_and_validate(checks=CHECKS)
