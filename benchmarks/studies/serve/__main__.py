@@ -6,7 +6,6 @@ photo was due. At last come requests that are made to do harm: what is answered,
 
 import itertools
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -46,6 +45,7 @@ class TreeWatch(Watch):
 
     process: int
     peak: int = 0
+    _pause = 0.05
 
     def _sample(self) -> None:
         self.peak = max(self.peak, memory_of(self.process))
@@ -101,14 +101,15 @@ def sent_at_a_rate(
 
 
 def identified(photo: Path, store: str) -> tuple[float, int]:
-    """Runs ``fruits identify`` some times; returns the median of its seconds, and its greatest peak of memory."""
+    """Runs ``fruits identify`` some times; returns the median of its seconds, and the most memory that was sampled."""
     took, most = [], 0
     for _ in range(_IDENTIFIED):
         start = time.perf_counter()
         process = subprocess.Popen([str(_FRUITS), "identify", str(photo), "--store", store], stdout=subprocess.DEVNULL)
-        _, _, usage = os.wait4(process.pid, 0)
+        with TreeWatch(process.pid) as watch:
+            process.wait()
         took.append(time.perf_counter() - start)
-        most = max(most, usage.ru_maxrss * 1024)
+        most = max(most, watch.peak)
     return statistics.median(took), most
 
 
