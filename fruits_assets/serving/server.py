@@ -92,8 +92,8 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=_MOST_CONNECTIONS)
     except OSError as error:
         raise FruitsError(
-            f"The server cannot listen on {host}, port {port}: {error.strerror or error}. Give another port, --port 0 "
-            "for any that is free, or another address of this machine, --host."
+            f"The server cannot listen on {host}, port {port}: {error.strerror or error}. Give another port, 0 for any "
+            "that is free, or another address of this machine."
         ) from error
 
 
