@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from spark_steps.audit.flags import FlagThresholds
@@ -164,6 +164,25 @@ class Settings(BaseSettings):
     )
     files_at_a_time: int = Field(
         parallel.DEFAULT, ge=parallel.LEAST, le=parallel.MOST, description="Files read or written at a time."
+    )
+
+    # Answers over HTTP
+    serve_token: SecretStr | None = Field(
+        # It goes nowhere else: neither to a cluster nor into a message.
+        None,
+        exclude=True,
+        description="Token that requests to fruits serve must have; without one it answers this machine alone.",
+    )
+    serve_waiting: int = Field(
+        16, ge=0, le=10_000, description="Requests that wait, besides one at work for each of the cores."
+    )
+    serve_megabytes: int = Field(256, ge=1, le=65_536, description="Photos held in memory at a time, undecoded.")
+    serve_seconds: int = Field(
+        10, ge=1, le=600, description="The longest that a photo may take to arrive, to wait, and to be decoded, each."
+    )
+    serve_refresh_seconds: float = Field(5, ge=0.1, le=86_400, description="Between two looks for a newer version.")
+    serve_exact_up_to: int = Field(
+        2_000_000, ge=0, description="Photos of a store up to which all are looked at; above, an index proposes some."
     )
 
     # Spark
@@ -354,7 +373,8 @@ def read_settings(**given: Any) -> Settings:
             ) from error
         # A field with an alias is named by the variable that was read.
         name = str(first["loc"][0]).removeprefix("FRUITS_").lower()
-        shown = "***" if locations.holds_a_secret(str(first["input"])) else repr(first["input"])
+        is_secret = name == "serve_token" or locations.holds_a_secret(str(first["input"]))
+        shown = "***" if is_secret else repr(first["input"])
         raise CalledWronglyError(
             f"Setting {name} (FRUITS_{name.upper()}) = {shown}: {first['msg'].removeprefix('Value error, ')}"
         ) from error

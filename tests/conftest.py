@@ -41,6 +41,7 @@ STAGES = {
     "emr": "emr",
     "ui": "ui",
     "benchmarks": "ui",
+    "serve": "serve",
 }
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fruits_assets.assets.charts.drawing import picture
-from fruits_assets.instance.ui_server import is_of_another_site
+from fruits_assets.serving.guard import is_of_another_site
 from fruits_assets.settings import read_settings
 from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.features.keras_classes import refuse_foreign_classes
@@ -148,7 +148,7 @@ FETCHED = {**OWN, "origin": "http://127.0.0.1:3000", "sec-fetch-site": "same-ori
 def test_the_ui_answers_its_own_pages_and_programs_and_no_other_site(
     headers: dict[str, str], path: str, refused: bool
 ) -> None:
-    assert is_of_another_site(headers, path) == refused
+    assert is_of_another_site(headers, path, "/graphql") == refused
 
 
 def locked() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -188,7 +188,7 @@ def test_a_page_of_another_site_starts_nothing_in_the_ui(page: Page, ui: Ui) -> 
     ) as sent:
         other.goto(f"http://localhost:{site.server_port}/")
     assert sent.value.status == 403
-    assert "does not come from the pages of this UI" in sent.value.text()
+    assert "does not come from the pages of this server" in sent.value.text()
     other.close()
     site.shutdown()
     # The same command of a program: it would have worked.
