@@ -73,8 +73,8 @@ def plant(source: Path, images: Path, others: Path | None, seed: int, side: int 
         side: Pixels of a side that the photos are enlarged to before; None for as they are.
     """
     shutil.copytree(source, images)
-    for path in images.rglob("*.jpg") if side else ():
-        _save(path, path, lambda photo: photo.resize((side or 0, side or 0), Image.Resampling.LANCZOS))
+    for file in images.rglob("*.jpg") if side else ():
+        _save(file, file, lambda photo: photo.resize((side or 0, side or 0), Image.Resampling.LANCZOS))
     random = np.random.default_rng(seed)
     photos = sorted(str(path.relative_to(images)) for path in images.rglob("*.jpg"))
     labels = sorted({path.rpartition("/")[0] for path in photos})
