@@ -18,7 +18,7 @@ from fruits_assets.assets.charts.bars import Bar, horizontal_bars
 from spark_steps.audit.drift import Drift
 from spark_steps.queries.audit_report import FolderDrift, Kind, Measure
 from spark_steps.queries.split_report import LabelCounts
-from tests.support.audited_store import audited_store, finding, report_of, split
+from tests.support.audit.audited_store import audited_store, finding, report_of, split
 
 SVG = "{http://www.w3.org/2000/svg}"
 # Of the event log: a picture for each materialization.

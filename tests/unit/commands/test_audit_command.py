@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 
 from fruits_assets.commands.cli import main
 from spark_steps.store.store import Store
-from tests.support.audited_store import features, write
+from tests.support.audit.audited_store import features, write
 
 
 def audit(store: Path | str, *arguments: str | Path) -> Result:

@@ -23,7 +23,7 @@ from spark_steps.queries.audit_report import AuditReport, FolderDrift, Kind, rea
 from spark_steps.queries.report import StoreReport
 from spark_steps.store.staleness import Staleness
 from spark_steps.store.store import Store
-from tests.support.audited_store import audited_store, features, finding, report_of, split, write
+from tests.support.audit.audited_store import audited_store, features, finding, report_of, split, write
 from tests.support.photos import save_photo
 
 HOSTILE = (

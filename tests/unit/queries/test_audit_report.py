@@ -7,7 +7,7 @@ import pytest
 
 from spark_steps.queries.audit_report import KINDS, Kind, read_findings, read_measures
 from spark_steps.store.store import Store
-from tests.support.audited_store import Row, audited_store, features, finding, report_of, split, write
+from tests.support.audit.audited_store import Row, audited_store, features, finding, report_of, split, write
 
 
 def findings_of(root: Path, rows: list[Row], examples: int = 5) -> list[Kind]:

@@ -9,7 +9,7 @@ import pytest
 from spark_steps.errors import FruitsError
 from spark_steps.queries.split_report import SplitReport, read_split
 from spark_steps.store.store import Store
-from tests.support.audited_store import Row, audited_store, features, split
+from tests.support.audit.audited_store import Row, audited_store, features, split
 
 
 def read(root: Path, splits: list[Row], of_features: list[Row] | None = None) -> SplitReport:

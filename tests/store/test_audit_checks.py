@@ -9,7 +9,7 @@ import pytest
 from fruits_assets.assets.audit_checks import ALL_AUDIT_CHECKS
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.store.store import Store
-from tests.support.audited_store import Row, audited_store, features, finding, split
+from tests.support.audit.audited_store import Row, audited_store, features, finding, split
 
 SOUND = [
     split(f"{label}/{number}.jpg", 10 * place + number, name)
