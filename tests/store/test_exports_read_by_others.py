@@ -20,7 +20,7 @@ from spark_steps.queries.export_tfrecord import export_tfrecord
 from spark_steps.store.store import Store
 from tests.support.project import PROJECT
 from tests.support.small_store import Photo
-from tests.support.split_store import LABELS, split_store, write_splits
+from tests.support.stores.split_store import LABELS, split_store, write_splits
 
 FULL_SPLIT = Selection(full=True, split=True)
 # Reads all that is in the records.

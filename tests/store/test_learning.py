@@ -19,8 +19,8 @@ from fruits_assets.sample_photos import write_sample
 from spark_steps.store.store import Store
 from tests.support.project import PROJECT
 from tests.support.small_store import replace_rows
-from tests.support.split_store import write_splits
 from tests.support.steps import write_store
+from tests.support.stores.split_store import write_splits
 
 NOTEBOOK = PROJECT / "notebooks" / "explore.ipynb"
 # What a cell at the end tells of those before.

@@ -24,7 +24,7 @@ from spark_steps.store.store import Moment, Store
 from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.schemas import FEATURES_SCHEMA
 from tests.support.small_store import Photo, replace_rows
-from tests.support.split_store import AUDIT, LABELS, pca_model, split_store, write_splits
+from tests.support.stores.split_store import AUDIT, LABELS, pca_model, split_store, write_splits
 
 EXPORTS = {
     "npz": export_npz,

@@ -11,7 +11,7 @@ from spark_steps.errors import FruitsError
 from spark_steps.queries.splits import splits_of
 from spark_steps.store.store import Moment, Store
 from tests.support.small_store import Photo, replace_rows
-from tests.support.split_store import AUDIT, LABELS, part_of, split_store, write_splits
+from tests.support.stores.split_store import AUDIT, LABELS, part_of, split_store, write_splits
 
 
 @pytest.fixture
