@@ -50,6 +50,6 @@ class FeatureExtractor:
         Args:
             photo: The photo, decoded to ``spec.size``.
         """
-        features = self._engine.run(network_input(photo.pixels, self.spec))[0]
+        features: NDArray[np.float32] = self._engine.run(network_input(photo.pixels, self.spec))[0]
         assert features.shape == (self.spec.features,)  # noqa: S101
         return features

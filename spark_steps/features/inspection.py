@@ -163,7 +163,7 @@ def _tried(content: bytes, spec: NetworkSpec, source: str) -> int:
             f"{source} gives other features when it is run again. Export it for inference, not for training: dropout "
             "is active in it."
         )
-    return shape[1]
+    return int(shape[1])
 
 
 def _first_line(error: Exception) -> str:

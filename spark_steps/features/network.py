@@ -19,7 +19,7 @@ SUFFIXES = {LITERT: "tflite", ONNX: "onnx"}
 _IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _IMAGENET_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 # Pixels from 0 to 255 are divided by the first, and the second is subtracted.
-SCALINGS = {
+SCALINGS: dict[str, tuple[np.float32 | NDArray[np.float32], np.float32 | NDArray[np.float32]]] = {
     TF: (np.float32(127.5), np.float32(1)),
     UNIT: (np.float32(255), np.float32(0)),
     RAW: (np.float32(1), np.float32(0)),

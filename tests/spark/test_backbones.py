@@ -70,11 +70,17 @@ def features_of(store: Store, paths: list[str]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("name", "width"),
-    [("mobilenet_v3.keras", 576), ("efficientnet.keras", 1280), ("narrow.keras", 1280), ("whole.h5", 256)],
+    ("name", "width", "tolerance"),
+    [
+        ("mobilenet_v3.keras", 576, 1e-4),
+        ("efficientnet.keras", 1280, 1e-4),
+        # The rounding of float32 is larger here, as in the tests of MobileNetV2.
+        ("narrow.keras", 1280, 1e-3),
+        ("whole.h5", 256, 1e-3),
+    ],
 )
 def test_the_features_of_a_keras_model_are_those_that_keras_gives(
-    name: str, width: int, keras: Keras, spark: SparkSession, tmp_path: Path
+    name: str, width: int, tolerance: float, keras: Keras, spark: SparkSession, tmp_path: Path
 ) -> None:
     network, store = keras.networks[name], Store(str(tmp_path))
     write_store(spark, store, keras.images, network.file, PcaSettings(3), scaling=network.scaling)
@@ -82,7 +88,7 @@ def test_the_features_of_a_keras_model_are_those_that_keras_gives(
     assert spec == NetworkSpec("litert", *network.size, NHWC, network.scaling, width)
     # The signal has come through: photos differ in features that are neither all zero nor huge.
     assert 0.01 < np.ptp(network.features, axis=0).max() < 1000
-    np.testing.assert_allclose(features_of(store, keras.paths), network.features, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(features_of(store, keras.paths), network.features, rtol=0, atol=tolerance)
     model = store.existing_pca_model()
     assert (model.k, model.mean.shape) == (3, (width,))
     (answer,) = identify([str(keras.images / keras.paths[5])], store, 1, DecodeLimits()).identified
