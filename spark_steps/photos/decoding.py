@@ -31,7 +31,8 @@ _HEIF_FORMATS = ("HEIF", "AVIF")
 _OF_TILES = ("TIFF", *_HEIF_FORMATS)
 _ORIENTATION_TAG, _COLOUR_MAP = 0x0112, 320
 # Peak memory in bytes per pixel, measured at 120 and at 30 megapixels: RGB and grey take 4 to 5, progressive JPEGs 6 to
-# 8, CMYK and YCbCr in TIFF 8, RGBA 20, 16-bit grey 26, WebP 16 and with transparency 28.
+# 8, CMYK and YCbCr in TIFF 8, RGBA 20, 16-bit grey 26, WebP 16 and with transparency 28, HEIC 7 and of 10 bits 13, AVIF
+# 9 and of 12 bits 15, with transparency 24.
 _PLAIN_MODES = ("RGB", "L", "1", "CMYK", "YCbCr")
 _COST_OF_OTHERS, _COST_OF_TRANSPARENT_WEBP, _COST_OF_HEIF = 4, 6, 2
 # The transpositions that turn the stored pixels upright, by the value of the tag Orientation of EXIF 2.32.

@@ -78,19 +78,20 @@ def assert_alike(found: dict[str, float]) -> dict[str, float]:
     return unconverted
 
 
-def test_with_random_weights_every_format_has_the_features_of_the_srgb_jpeg(network: MobileNetModel) -> None:
-    assert_alike(cosines(network, bright_fruits()))
-
-
-def test_with_real_weights_too_and_without_conversion_p3_and_adobe_rgb_would_not(
-    real_network: MobileNetModel,
+def test_with_random_weights_every_format_is_nearer_to_the_srgb_jpeg_than_unconverted_colours(
+    network: MobileNetModel,
 ) -> None:
-    unconverted = assert_alike(cosines(real_network, bright_fruits()))
-    assert max(unconverted.values()) < LEAST_COSINE, unconverted
+    found = cosines(network, bright_fruits())
+    unconverted = assert_alike(found)
+    assert max(unconverted.values()) < min(found.values())
 
 
-@pytest.mark.parametrize("label", ["Strawberry", "Orange", "Kiwi"])
-def test_photos_of_fruits_have_their_features_in_every_format(real_network: MobileNetModel, label: str) -> None:
+@pytest.mark.parametrize("label", ["Strawberry", "Orange", "Limes"])
+def test_with_real_weights_a_photo_has_its_features_in_every_format_and_would_not_have_them_unconverted(
+    real_network: MobileNetModel, label: str
+) -> None:
     file = sorted((SHARED_DATA / "fruits360" / label).glob("*.jpg"))[0]
     with Image.open(file) as photo:
-        assert_alike(cosines(real_network, photo.convert("RGB").resize((480, 480), Image.Resampling.BICUBIC)))
+        picture = photo.convert("RGB").resize((480, 480), Image.Resampling.BICUBIC)
+    unconverted = assert_alike(cosines(real_network, picture))
+    assert max(unconverted.values()) < LEAST_COSINE, unconverted

@@ -32,7 +32,7 @@ def heifs(picture: Picture) -> Iterator[Combination]:
             exif = Image.Exif()
             exif[0x0112] = turn
             stored = Image.fromarray(np.asarray(stored_for(turn, picture), np.uint8))
-            yield Combination("orientation", f"{name} {turn}", _written(stored, name, exif=exif), picture)
+            yield Combination("orientation", f"{name} {turn}", _written(stored, name, exif=exif.tobytes()), picture)
         transparent = Image.fromarray(np.dstack([picture, alpha]))
         yield Combination(name, "alpha", _written(transparent, name), on_white(picture, alpha))
         yield Combination(name, "grey", _written(Image.fromarray(grey), name), rgb(grey))

@@ -20,6 +20,7 @@ _BRANDS = {
     *(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
     *(b"avif", b"avis", b"mif1", b"msf1", b"mif2", b"miaf"),
 }
+_BRANDS_OF_FILMS = {b"avis": b"avif", b"msf1": b"mif1", b"hevc": b"heic", b"hevx": b"heix"}
 _MOST_BRANDS = 64
 # Metadata is copied for each picture that it describes. A phone writes up to 64 KiB of EXIF and some of XMP.
 _MOST_METADATA = 32 * 1024 * 1024
@@ -66,10 +67,10 @@ def open_heif(data: bytes, max_pixels: int, largest: int) -> Image.Image:
 
 
 def _refuse_costly(work: Work, described: int, length: int, max_pixels: int, largest: int) -> None:
-    if work.pixels > 2 * max_pixels:
-        raise UnusablePhotoError(BOMB, f"{work.pixels} pixels with all tiles, and at most {2 * max_pixels} are decoded")
     if work.largest > largest:
         raise UnusablePhotoError(BOMB, f"a picture of {work.largest} pixels, and at most {largest} are decoded")
+    if work.pixels > 2 * max_pixels:
+        raise UnusablePhotoError(BOMB, f"{work.pixels} pixels with all tiles, and at most {2 * max_pixels} are decoded")
     if work.length > 4 * length:
         raise UnusablePhotoError(BOMB, "its tiles are the same bytes again and again")
     if described > _MOST_METADATA:
@@ -80,16 +81,18 @@ def _without_films(data: bytes, items: HeifItems) -> bytes:
     """Returns a file with its films declared free space.
 
     libavif decodes the first frame of a film instead of the still picture, if the file's first brand is that of films,
-    and both libraries read a film's tables, which were not looked at here.
+    and both libraries miss the film if any is. They also read its tables, which were not looked at here.
     """
-    is_film = data[8:12] == b"avis"
-    if not items.films and not is_film:
+    end = int.from_bytes(data[:4], "big")
+    brands = data[8:end]
+    for of_films, of_pictures in _BRANDS_OF_FILMS.items():
+        brands = brands.replace(of_films, of_pictures)
+    if not items.films and brands == data[8:end]:
         return data
     still = bytearray(data)
     for box in items.films:
         still[box.header + 4 : box.header + 8] = b"free"
-    if is_film:
-        still[8:12] = b"avif"
+    still[8:end] = brands
     return bytes(still)
 
 
@@ -97,11 +100,11 @@ def _open_hevc(data: bytes) -> Image.Image:
     # Imported where such a file comes: it loads 20 MB of libraries.
     from pillow_heif import HeifImageFile, options
 
-    # The network's processes are as many as there are cores.
-    options.DECODE_THREADS = 1
+    # No pool of threads: the network's processes are as many as there are cores. libde265 has one of its own.
+    options.DECODE_THREADS = 0
     # A thumbnail may show something else, and its compression is visible.
     options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
-    return HeifImageFile(io.BytesIO(data))
+    return HeifImageFile(io.BytesIO(data))  # type: ignore[no-untyped-call]
 
 
 def _open_av1(data: bytes) -> Image.Image:

@@ -119,6 +119,9 @@ def heif(
 def heic(image: Image.Image, **options: Any) -> bytes:
     """Returns a HEIC as pillow-heif writes it."""
     buffer = io.BytesIO()
+    if isinstance(exif := options.get("exif"), Image.Exif):
+        # The orientation of an Exif that is no bytes is not written.
+        options["exif"] = exif.tobytes()
     image.save(buffer, "HEIF", **options)
     return buffer.getvalue()
 
