@@ -19,7 +19,7 @@ from spark_steps.photos.formats.jpeg import endings
 from spark_steps.photos.formats.kinds import UNSUPPORTED, failed_kind, misread_kind, unsupported
 from spark_steps.photos.formats.tiff_layout import YCBCR, layout_of
 from spark_steps.photos.formats.tiff_samples import read_samples
-from spark_steps.photos.measures import Measures, measure
+from spark_steps.photos.measures import Measures, measure, on_scale
 from spark_steps.photos.standard_error import quiet_standard_error
 
 # Height and width of the pixels that a network takes.
@@ -232,9 +232,11 @@ def _to_photo(image: Image.Image, data: bytes, max_pixels: int, size: Size) -> P
     flat = image if conversion and conversion.mode == "CMYK" else _to_rgb(image)
     # Pillow names the width first.
     small = flat.resize(size if turned else size[::-1], Image.Resampling.BICUBIC)
+    scaled = on_scale(flat, small)
     if conversion:
-        small = conversion.apply(small)
-    measures = measure(_to_rgb(flat), small)
+        own_colours, small = small, conversion.apply(small)
+        scaled = small if scaled is own_colours else conversion.apply(scaled)
+    measures = measure(scaled)
     if orientation in _UPRIGHT:
         # Transpose after the resize: the result is the same, and takes a hundredth of the work.
         small = small.transpose(_UPRIGHT[orientation])
