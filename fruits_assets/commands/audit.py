@@ -15,7 +15,7 @@ from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.interrupts import INTERRUPTS
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import CalledWronglyError, FruitsError
-from spark_steps.queries.export_target import check_target, descriptor_of, whole_or_not_at_all
+from spark_steps.queries.exports.target import check_target, descriptor_of, whole_or_not_at_all
 from spark_steps.storage.locations import is_remote, normalise
 from spark_steps.store.store import Store
 

@@ -28,7 +28,7 @@ COMMANDS = {
     ),
     "export": (
         "fruits_assets.commands.export:export_command",
-        "Write the reduced features of all photos to one file, for other programs.",
+        "Write the features of all photos to one file or folder, for other programs.",
     ),
     "audit": (
         "fruits_assets.commands.audit:audit_command",

@@ -12,11 +12,11 @@ from fruits_assets.commands.support.opening import open_store
 from fruits_assets.commands.support.options import LocalPath, as_of_option, store_option
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal.problems import reports_problems
-from spark_steps.queries.export import export_csv, export_npz, export_parquet
-from spark_steps.queries.export_huggingface import export_huggingface
-from spark_steps.queries.export_rows import Selection
-from spark_steps.queries.export_target import STANDARD_OUTPUT_DESCRIPTOR, descriptor_of, is_stream
-from spark_steps.queries.export_tfrecord import export_tfrecord, sidecar_of
+from spark_steps.queries.exports.files import export_csv, export_npz, export_parquet
+from spark_steps.queries.exports.huggingface import export_huggingface
+from spark_steps.queries.exports.rows import Selection
+from spark_steps.queries.exports.target import STANDARD_OUTPUT_DESCRIPTOR, descriptor_of, is_stream
+from spark_steps.queries.exports.tfrecord import export_tfrecord, sidecar_of
 from spark_steps.queries.splits import PARTS
 
 _EXPORTS: dict[str, Callable[..., int]] = {

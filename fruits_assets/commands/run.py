@@ -19,13 +19,13 @@ from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.interrupts import INTERRUPTS
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
+from spark_steps.features.imagenet import download_imagenet
 from spark_steps.features.network import MOST_FEATURES
 from spark_steps.features.weights import (
     IMAGENET,
     check_source,
     convert_in_background,
     current_model,
-    download_imagenet,
     has_current_model,
 )
 from spark_steps.photos.listing import check_images_root

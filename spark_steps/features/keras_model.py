@@ -135,7 +135,7 @@ def check_scaling(model: Any, scaling: str, source: str) -> None:
     if np.max(np.abs(layers[0].scale)) < _SCALE_OF_RAW_PIXELS:
         raise FruitsError(
             f"{source} scales pixels from 0 to 255 itself (its layer {layers[0].name!r}). Give them unscaled: "
-            f"--scaling {RAW}, or FRUITS_SCALING={RAW}."
+            f"FRUITS_SCALING={RAW}."
         )
 
 

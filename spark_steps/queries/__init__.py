@@ -1,7 +1,6 @@
 """Queries of a store: the label of a single photo, its nearest photos, a report, and exports of all features.
 
-``identify`` and ``neighbours`` are about single photos; ``report`` summarises a store; ``splits`` has the part of each
-photo, train, validation or test. ``export`` writes files for other programs, ``export_tfrecord`` and
-``export_huggingface`` those of two libraries; ``export_rows`` reads what they write, and ``export_target`` decides
-where to.
+``identify`` and ``neighbours`` are about single photos; ``photo_index`` keeps those of a store in memory, with an
+``approximate`` index where there are many, whose ``recall`` is measured. ``report`` and ``audit_report`` summarise a
+store and its audit; ``splits`` has the part of each photo, train, validation or test. ``exports`` writes for others.
 """

@@ -50,11 +50,11 @@ def audited(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, netwo
     return store
 
 
-def audit(store: Store, *arguments: str | Path) -> Result:
+def audit(store: Store, *arguments: object) -> Result:
     return CliRunner().invoke(main, ["audit", "--store", store.root, *map(str, arguments)])
 
 
-def document_of(store: Store, *arguments: str | Path) -> dict[str, Any]:
+def document_of(store: Store, *arguments: object) -> dict[str, Any]:
     done = audit(store, "--json", *arguments)
     assert done.exit_code == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)

@@ -13,10 +13,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from spark_steps.queries.export import export_parquet
-from spark_steps.queries.export_huggingface import export_huggingface
-from spark_steps.queries.export_rows import Selection
-from spark_steps.queries.export_tfrecord import export_tfrecord
+from spark_steps.queries.exports.files import export_parquet
+from spark_steps.queries.exports.huggingface import export_huggingface
+from spark_steps.queries.exports.rows import Selection
+from spark_steps.queries.exports.tfrecord import export_tfrecord
 from spark_steps.store.store import Store
 from tests.support.project import PROJECT
 from tests.support.small_store import Photo

@@ -105,4 +105,5 @@ def convolved(taken: NDArray[np.float32], features: int = 24, seed: int = 0) -> 
     """Returns what ``convolutional`` gives for one input of shape (3, height, width), computed by numpy."""
     windows = np.lib.stride_tricks.sliding_window_view(taken, (3, 3), axis=(1, 2))[:, ::2, ::2]
     found = np.einsum("fchw,cyxhw->fyx", weights(features, seed).astype(np.float64), windows.astype(np.float64))
-    return np.maximum(found, 0).mean(axis=(1, 2)).astype(np.float32)
+    numbers: NDArray[np.float32] = np.maximum(found, 0).mean(axis=(1, 2)).astype(np.float32)
+    return numbers

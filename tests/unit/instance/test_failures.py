@@ -139,7 +139,7 @@ def test_every_asset_check_op_and_io_manager_fails_in_a_sentence() -> None:
 
 
 # Only commands end in these; what the others say may be read in the UI, where there are no options.
-OF_COMMANDS = {"commands", "export.py", "export_target.py", "identify.py", "ui_process.py", "versions.py"}
+OF_COMMANDS = {"commands", "exports", "identify.py", "ui_process.py", "versions.py"}
 
 
 def sentences_of_errors(source: Path) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spark_steps.errors import FruitsError
-from spark_steps.queries.export_target import whole_folder_or_none
+from spark_steps.queries.exports.target import whole_folder_or_none
 
 NAMES = {"data"}
 

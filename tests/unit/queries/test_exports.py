@@ -16,10 +16,10 @@ from click.testing import CliRunner, Result
 from fruits_assets.commands.cli import main
 from spark_steps.errors import FruitsError
 from spark_steps.pca.model_store import save
-from spark_steps.queries.export import export_npz, export_parquet
-from spark_steps.queries.export_huggingface import export_huggingface
-from spark_steps.queries.export_rows import Selection
-from spark_steps.queries.export_tfrecord import export_tfrecord
+from spark_steps.queries.exports.files import export_npz, export_parquet
+from spark_steps.queries.exports.huggingface import export_huggingface
+from spark_steps.queries.exports.rows import Selection
+from spark_steps.queries.exports.tfrecord import export_tfrecord
 from spark_steps.store.store import Moment, Store
 from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.schemas import FEATURES_SCHEMA

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from spark_steps.queries.tfrecord import crc32c, example, float_feature, framed, integer_feature, text_feature
+from spark_steps.queries.exports.tfrecord_encoding import (
+    crc32c,
+    example,
+    float_feature,
+    framed,
+    integer_feature,
+    text_feature,
+)
 
 # The vectors of RFC 3720, B.4, and the check value of the catalogue of CRCs.
 VECTORS = {

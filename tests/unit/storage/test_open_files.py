@@ -15,10 +15,10 @@ from spark_steps.erasure.model_photos import photos_with_features
 from spark_steps.pca.model import PcaModel
 from spark_steps.pca.model_store import save
 from spark_steps.pca.photo_map import sample_map
-from spark_steps.queries.export import export_csv, export_npz, export_parquet
-from spark_steps.queries.export_huggingface import export_huggingface
-from spark_steps.queries.export_rows import Selection
-from spark_steps.queries.export_tfrecord import export_tfrecord
+from spark_steps.queries.exports.files import export_csv, export_npz, export_parquet
+from spark_steps.queries.exports.huggingface import export_huggingface
+from spark_steps.queries.exports.rows import Selection
+from spark_steps.queries.exports.tfrecord import export_tfrecord
 from spark_steps.store.store import Store
 from spark_steps.store.summaries import rejected_photos, summarise
 from spark_steps.store.versions import as_it_was, history

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from numpy.typing import DTypeLike, NDArray
 
 from spark_steps.errors import FruitsError
-from spark_steps.queries.export_rows import REDUCED_OF_ALL, Census, Rows, Selection, rows_of
-from spark_steps.queries.export_target import whole_or_not_at_all
+from spark_steps.queries.exports.rows import REDUCED_OF_ALL, Census, Rows, Selection, rows_of
+from spark_steps.queries.exports.target import whole_or_not_at_all
 from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import tables_of
 from spark_steps.tables.schemas import with_folder

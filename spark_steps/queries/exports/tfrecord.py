@@ -9,9 +9,9 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from spark_steps.queries.export_rows import REDUCED_OF_ALL, Census, Rows, Selection, rows_of
-from spark_steps.queries.export_target import is_stream, whole_or_not_at_all
-from spark_steps.queries.tfrecord import example, float_feature, framed, integer_feature, text_feature
+from spark_steps.queries.exports.rows import REDUCED_OF_ALL, Census, Rows, Selection, rows_of
+from spark_steps.queries.exports.target import is_stream, whole_or_not_at_all
+from spark_steps.queries.exports.tfrecord_encoding import example, float_feature, framed, integer_feature, text_feature
 from spark_steps.store.store import Store
 
 _COMPRESSION_LEVEL = 6

@@ -19,8 +19,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_steps.queries.export_rows import REDUCED_OF_ALL, Census, Rows, Selection, rows_of
-from spark_steps.queries.export_target import whole_folder_or_none
+from spark_steps.queries.exports.rows import REDUCED_OF_ALL, Census, Rows, Selection, rows_of
+from spark_steps.queries.exports.target import whole_folder_or_none
 from spark_steps.queries.splits import PARTS
 from spark_steps.store.store import Store
 
