@@ -207,8 +207,8 @@ def feature_matrix(column: pa.ListArray, width: int) -> NDArray[np.float32]:
     lengths = set(pa.compute.list_value_length(column).unique().to_pylist())
     if lengths - {width}:
         raise FruitsError(
-            f"Some photos have {min(lengths - {width})} features, and their network gives {width}. Make them again: the "
-            "job whole_pipeline with full_refresh."
+            f"Some photos have {min(lengths - {width})} features, and their network gives {width}. Make them again: "
+            "the job whole_pipeline with full_refresh."
         )
     matrix: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), width)
     return matrix

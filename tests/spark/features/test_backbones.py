@@ -103,7 +103,7 @@ def test_the_features_of_a_keras_model_are_those_that_keras_gives(
         ("two_inputs.keras", r"takes \(None, 64, 64, 3\), \(None, 64, 64, 3\), and a network of features takes photos"),
         ("channels_first.keras", r"takes \(None, 3, 64, 64\), and a network of features takes photos alone"),
         ("grey.keras", r"takes \(None, 64, 64, 1\), and a network of features takes photos alone"),
-        ("broken.keras", "NaN or infinite for a photo of random pixels"),
+        ("broken.keras", "gives features that are NaN or infinite for a photo of random pixels"),
         ("quantised.tflite", r"takes int8 \[1, 64, 64, 3\], and photos are given to a network as float32"),
     ],
 )
@@ -117,7 +117,7 @@ def test_what_gives_no_features_of_a_photo_is_refused_and_leaves_nothing(
 
 def test_a_keras_model_that_scales_pixels_itself_is_not_given_scaled_ones(keras: Keras, tmp_path: Path) -> None:
     for name in ("mobilenet_v3.keras", "efficientnet.keras"):
-        with pytest.raises(FruitsError, match=rf"{name} scales pixels from 0 to 255 itself.*--scaling raw"):
+        with pytest.raises(FruitsError, match=rf"{name} scales pixels from 0 to 255 itself.*FRUITS_SCALING=raw"):
             load_model(str(keras.networks[name].file), str(tmp_path))
 
 
