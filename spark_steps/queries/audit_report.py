@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from spark_steps.audit.drift import Drift, drift_of
 from spark_steps.audit.settings import AuditSettings
+from spark_steps.pca import model_store
 from spark_steps.queries.split_report import SplitReport, read_split
 from spark_steps.storage.parallel import results
 from spark_steps.store.store import Store
@@ -198,7 +199,9 @@ def read_audit(store: Store, settings: AuditSettings, examples: int = DEFAULT_EX
 
 
 def _read_drift(store: Store) -> tuple[list[FolderDrift], Drift | None]:
-    model, features = store.pca_model(), sum_of(folder_totals(store.mobilenet_features).values())
+    # A model that is lost or damaged is no reason to report nothing; the next run makes it again.
+    model = model_store.load_if_sound(store.pca_models)
+    features = sum_of(folder_totals(store.mobilenet_features).values())
     # Features of another network than the model's cannot be compared with it.
     if model is None or features.made_by != {model.features_model}:
         return [], None
