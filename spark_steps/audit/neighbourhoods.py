@@ -153,7 +153,7 @@ def _means_and_sample(
     if not np.isfinite(means).all():
         raise FruitsError(
             "Some features are NaN or infinite, so photos cannot be compared. The check "
-            "features_are_1280_finite_numbers says how many; the weights are most likely broken."
+            "features_are_finite_numbers says how many; the weights are most likely broken."
         )
     lengths = np.linalg.norm(means, axis=1, keepdims=True)
     return (means / np.where(lengths > 0, lengths, 1)).astype(np.float32), sample
