@@ -6,12 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from spark_steps.pca.model import PcaModel
 from spark_steps.pca.model_store import save
 from spark_steps.photos.listing import plan_raw_images
 from spark_steps.storage import locations
@@ -22,25 +20,13 @@ from spark_steps.tables.open_tables import LOG
 from spark_steps.tables.row_removal import RowPredicate, remove_rows
 from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA, with_folder
 from tests.support.small_store import MODEL, TIME, Photo, make_photos, rows_of, write_rows
+from tests.support.stores.models import model_by_hand
 from tests.support.versions import figures, fruits, history
 
 
 def save_model(store: Store, version: str, components: int = 4) -> None:
     """A PCA model that has reduced the photos of a store made by hand."""
-    model = PcaModel(
-        version=version,
-        features_model=MODEL,
-        rows=2,
-        folders=[],
-        k=components,
-        asked_components=components,
-        asked_variance=None,
-        mean=np.zeros(1280),
-        scale=np.ones(1280),
-        components=np.eye(components, 1280),
-        explained_variance_ratio=np.full(components, 1 / components),
-    )
-    save(model, store.pca_models)
+    save(model_by_hand(version, MODEL, 2, [], components), store.pca_models)
 
 
 def set_time(table: FolderTable, version: int, at: datetime) -> None:

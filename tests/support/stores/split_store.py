@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from spark_steps.pca.model import PcaModel
@@ -13,6 +12,7 @@ from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.folder_table import FolderTable
 from spark_steps.tables.schemas import SPLITS_SCHEMA
 from tests.support.small_store import MODEL, Photo, make_photos
+from tests.support.stores.models import model_by_hand
 
 # Labels that readers take for missing, for numbers, for two columns or two rows, or cannot print.
 LABELS = ("007", "NA", "a, b", "null", "two\nlines", "Ωmega", "梨")
@@ -63,16 +63,4 @@ def write_splits(store: Store, parts: Mapping[str, str], audit: str | Mapping[st
 
 def pca_model(rows: int, version: str = "v") -> PcaModel:
     """Returns the PCA model that has reduced the rows of a small store."""
-    return PcaModel(
-        version=version,
-        features_model=MODEL,
-        rows=rows,
-        folders=[f"of/{label}" for label in LABELS],
-        k=COMPONENTS,
-        asked_components=COMPONENTS,
-        asked_variance=None,
-        mean=np.zeros(1280),
-        scale=np.ones(1280),
-        components=np.eye(COMPONENTS, 1280),
-        explained_variance_ratio=np.full(COMPONENTS, 1 / COMPONENTS),
-    )
+    return model_by_hand(version, MODEL, rows, [f"of/{label}" for label in LABELS], COMPONENTS)
