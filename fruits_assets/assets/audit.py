@@ -1,14 +1,13 @@
 """The audit: groups of near-duplicates with a split that keeps them together, and findings about photos and labels."""
 
 import time
-from itertools import chain, count
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 from pydantic import Field
 
 from fruits_assets.assets.common import StepLauncher, folder_table, folders_of
-from fruits_assets.assets.io_managers import TableUpdate
+from fruits_assets.assets.io_managers import TableUpdate, planned_before
 from fruits_assets.instance.failures import reports_failures
 from fruits_assets.settings import Settings
 from spark_steps.audit.plan import SplitUpdate, plan_findings, plan_splits
@@ -16,7 +15,7 @@ from spark_steps.erasure.carry_out import finished
 from spark_steps.store.staleness import named
 from spark_steps.store.store import Store
 from spark_steps.store.summaries import summarise
-from spark_steps.tables.folder_table import FolderTable
+from spark_steps.tables.folder_table import FolderTable, TableChange
 from spark_steps.tables.schemas import AUDIT_SCHEMA, SPLITS_SCHEMA
 
 
@@ -65,12 +64,12 @@ def photo_splits(
             f"{len(update.without_test):,} labels have too few groups of photos for a photo in test, such as "
             f"{update.without_test[0]!r}."
         )
-    changes = chain([update.change], (plan().change for _ in count()))
     chosen = folders_of(context)
     folders = [*chosen, *sorted(update.change.folders.difference(chosen))]
     photo_bytes = {folder: one.photo_bytes for folder, one in summarise(mobilenet_features, folders).items()}
     notes = {folder: {"photos_moved": update.moved.get(folder, 0)} for folder in folders}
-    return TableUpdate(folders, lambda: next(changes), started, erased, photo_bytes=photo_bytes, notes=notes)
+    plans = planned_before(update.change, lambda: plan().change)
+    return TableUpdate(folders, plans, started, erased, photo_bytes=photo_bytes, notes=notes)
 
 
 @dg.asset(**folder_table("photo_audit", AUDIT_SCHEMA))
@@ -91,14 +90,17 @@ def photo_audit(
     table = store.photo_audit
     # A store without a finding has an empty table: then it is known that it was audited.
     table.log.create()
-    change = plan_findings(mobilenet_features, photo_splits, table, settings.audit)
-    changes = chain([change], (plan_findings(mobilenet_features, photo_splits, table, settings.audit) for _ in count()))
+
+    def plan() -> TableChange:
+        return plan_findings(mobilenet_features, photo_splits, table, settings.audit)
+
+    change = plan()
     chosen = folders_of(context)
     folders = [*chosen, *sorted(change.folders.difference(chosen))]
     photos = summarise(photo_splits, folders)
     return TableUpdate(
         folders,
-        lambda: next(changes),
+        planned_before(change, plan),
         started,
         erased,
         notes={folder: {"photos": one.rows} for folder, one in photos.items()},

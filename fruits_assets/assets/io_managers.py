@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any
 
 import dagster as dg
@@ -54,6 +55,17 @@ class TableUpdate:
     notes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     done: Callable[[], int] | None = None
     rows: str = "photos"
+
+
+def planned_before(change: TableChange, plan_anew: Callable[[], TableChange]) -> Callable[[], TableChange]:
+    """Returns a ``TableUpdate.plan`` whose first plan has been made already, because the asset describes it.
+
+    Args:
+        change: The first plan.
+        plan_anew: Plans what is left, after another process has changed one of the folders.
+    """
+    changes = chain([change], (plan_anew() for _ in count()))
+    return lambda: next(changes)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,13 @@
 """The network, and the features that it computes for each photo."""
 
 import time
-from itertools import chain, count
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 from pydantic import Field
 
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table, folders_of
-from fruits_assets.assets.io_managers import TableUpdate
+from fruits_assets.assets.io_managers import TableUpdate, planned_before
 from fruits_assets.assets.metadata import rounded
 from fruits_assets.aws.residency import check_residency
 from fruits_assets.instance.failures import reports_failures
@@ -94,12 +93,11 @@ def mobilenet_features(
         )
 
     update = plan()
-    changes = chain([update.change], (plan().change for _ in count()))
     computed = {folder: work.computed for folder, work in update.work.items()}
     notes = {folder: {"photos_kept": work.kept} for folder, work in update.work.items()}
     return TableUpdate(
         folders,
-        lambda: next(changes),
+        planned_before(update.change, lambda: plan().change),
         started,
         erased,
         computed=computed,
