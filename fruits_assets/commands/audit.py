@@ -1,9 +1,9 @@
 """The command ``fruits audit``: what is wrong with the photos of a store, and a split that one can train on."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,6 +27,11 @@ _PHOTOS_PER_KIND = 24
 _NOTHING_NEW = "Nothing is new: the last audit is of the photos that have features, with these settings."
 
 
+def _setting(name: str, kind: click.ParamType[Any], about: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Returns the option of a setting FRUITS_AUDIT_<name>."""
+    return click.option(f"--{name}", f"audit_{name}", type=kind, help=f"{about}  [env: FRUITS_AUDIT_{name.upper()}]")
+
+
 @click.command("audit")
 @store_option
 @click.option(
@@ -34,36 +39,13 @@ _NOTHING_NEW = "Nothing is new: the last audit is of the photos that have featur
     type=click.Choice(["local", "emr"]),
     help="Where the audit runs.  [env: FRUITS_DEPLOYMENT; default: local]",
 )
-@click.option(
-    "--cosine",
-    "audit_cosine",
-    type=click.FloatRange(0, 1, min_open=True),
-    help="Cosine of features from which two photos are near-duplicates.  [env: FRUITS_AUDIT_COSINE]",
+@_setting(
+    "cosine", click.FloatRange(0, 1, min_open=True), "Cosine of features from which two photos are near-duplicates."
 )
-@click.option(
-    "--neighbours",
-    "audit_neighbours",
-    type=click.IntRange(1, 100),
-    help="Nearest photos whose labels a photo's is compared with.  [env: FRUITS_AUDIT_NEIGHBOURS]",
-)
-@click.option(
-    "--validation",
-    "audit_validation",
-    type=click.FloatRange(0, 1, max_open=True),
-    help="Share of the photos for validation.  [env: FRUITS_AUDIT_VALIDATION]",
-)
-@click.option(
-    "--test",
-    "audit_test",
-    type=click.FloatRange(0, 1, max_open=True),
-    help="Share of the photos for test; the rest is for training.  [env: FRUITS_AUDIT_TEST]",
-)
-@click.option(
-    "--seed",
-    "audit_seed",
-    type=click.IntRange(0),
-    help="Another seed makes another split.  [env: FRUITS_AUDIT_SEED]",
-)
+@_setting("neighbours", click.IntRange(1, 100), "Nearest photos whose labels a photo's is compared with.")
+@_setting("validation", click.FloatRange(0, 1, max_open=True), "Share of the photos for validation.")
+@_setting("test", click.FloatRange(0, 1, max_open=True), "Share of the photos for test; the rest is for training.")
+@_setting("seed", click.IntRange(0), "Another seed makes another split.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts: the whole report, with examples of each kind.")
 @click.option("--html", type=_FILE, metavar="FILE", help="Write a page with charts; no photo is in it.")
 @click.option(
