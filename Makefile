@@ -6,7 +6,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 # Every command here starts Python processes that import much: each would compile all of it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test test-unit test-spark test-services test-emr test-engines test-s3 test-ui test-benchmarks connectors chaos ui notebook audit lint bench bench-small emr-emulator clean
+.PHONY: setup run test test-unit test-spark test-services test-emr test-engines test-s3 test-ui test-serve test-benchmarks connectors chaos ui notebook audit lint bench bench-small emr-emulator clean
 
 setup: .venv/.locked
 
@@ -45,11 +45,11 @@ test-spark: setup connectors
 	$(PYTEST) tests/spark tests/store tests/dagster tests/erasure
 
 test-services: setup connectors
-	@echo "== Stage: benchmarks, ui, emr, engines, s3 =="
-	$(PYTEST) $(RERUNS) tests/benchmarks tests/ui tests/emr tests/engines tests/s3
+	@echo "== Stage: benchmarks, ui, serve, emr, engines, s3 =="
+	$(PYTEST) $(RERUNS) tests/benchmarks tests/ui tests/serve tests/emr tests/engines tests/s3
 
 # Each of them alone.
-test-emr test-engines test-s3 test-ui test-benchmarks: setup connectors
+test-emr test-engines test-s3 test-ui test-serve test-benchmarks: setup connectors
 	@echo "== Stage: $(@:test-%=%) =="
 	$(PYTEST) $(RERUNS) tests/$(@:test-%=%)
 

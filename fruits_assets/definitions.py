@@ -3,6 +3,7 @@
 import dagster as dg
 
 from fruits_assets.assets import ALL_ASSETS
+from fruits_assets.assets.audit_checks import ALL_AUDIT_CHECKS
 from fruits_assets.assets.checks import ALL_CHECKS
 from fruits_assets.automation.sensors import automation_sensors, killed_runs_sensor
 from fruits_assets.engines.guards import guard_sensor
@@ -17,7 +18,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Returns the code location for some settings."""
     return dg.Definitions(
         assets=ALL_ASSETS,
-        asset_checks=ALL_CHECKS,
+        asset_checks=[*ALL_CHECKS, *ALL_AUDIT_CHECKS],
         jobs=ALL_JOBS,
         sensors=[
             *automation_sensors(settings),

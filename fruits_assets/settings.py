@@ -4,10 +4,14 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from spark_steps.audit.flags import FlagThresholds
+from spark_steps.audit.settings import AuditSettings
 from spark_steps.errors import CalledWronglyError, FruitsError
+from spark_steps.features.network import MOST_FEATURES, TF
+from spark_steps.features.weights import check_scaling
 from spark_steps.pca.model import PcaSettings
 from spark_steps.photos.limits import DecodeLimits, FetchLimits
 from spark_steps.spark.session import local_spark_config
@@ -55,6 +59,9 @@ def _x86_instance(instance_type: str) -> str:
 
 Place = Annotated[str, AfterValidator(_place)]
 
+# The defaults of an audit, with their reasons, stand there.
+_AUDIT, _FLAGS = AuditSettings(), FlagThresholds()
+
 
 class Settings(BaseSettings):
     """The settings; a field ``images`` is the environment variable ``FRUITS_IMAGES``."""
@@ -87,17 +94,25 @@ class Settings(BaseSettings):
     rejected_warning: float = Field(
         0.01, ge=0, le=1, description="Share of rejected photos above which the check on mobilenet_features warns."
     )
+    candidates_warning: float = Field(
+        0.01, ge=0, le=1, description="Share of label candidates above which the check on photo_audit warns."
+    )
 
     # Features and PCA
     weights: Annotated[str, AfterValidator(_weights)] | None = Field(
         None,
-        description="imagenet, a path of an .h5, .keras or .tflite file, or random:<seed>; left out: the network that "
-        "the store has, imagenet in a new one.",
+        description="imagenet, a path of an .h5, .keras, .tflite or .onnx file, or random:<seed>; left out: the "
+        "network that the store has, imagenet in a new one.",
+    )
+    scaling: str = Field(
+        TF,
+        description="How the network of a weights file wants pixels: tf (-1 to 1), unit (0 to 1), raw (0 to 255), or "
+        "torch (by ImageNet's mean and standard deviation).",
     )
     components: int | None = Field(
         None,
         ge=1,
-        le=1280,
+        le=MOST_FEATURES,
         description="PCA components to keep; left out, with variance: what the store was asked for before, 50 in a new "
         "one.",
     )
@@ -106,6 +121,49 @@ class Settings(BaseSettings):
     )
     variance_warning: float = Field(
         0.7, gt=0, le=1, description="Share of variance below which the check on pca_model warns."
+    )
+
+    # Audit
+    audit_cosine: float = Field(
+        _AUDIT.cosine, gt=0, le=1, description="Photos are near-duplicates from this cosine of their features on."
+    )
+    audit_neighbours: int = Field(
+        _AUDIT.neighbours, ge=1, le=100, description="Nearest photos whose labels are compared with a photo's own."
+    )
+    audit_validation: float = Field(_AUDIT.shares[1], ge=0, lt=1, description="Share of the photos for validation.")
+    audit_test: float = Field(
+        _AUDIT.shares[2], ge=0, lt=1, description="Share of the photos for test; the rest is for training."
+    )
+    audit_seed: int = Field(
+        _AUDIT.seed, ge=0, le=2**31 - 1, description="Decides which of equal groups of photos go to which split."
+    )
+    audit_agreement: float = Field(
+        _AUDIT.agreement,
+        ge=0,
+        lt=1,
+        description="A photo is a label candidate if at most this share of its neighbours has its label.",
+    )
+    audit_majority: float = Field(
+        _AUDIT.majority,
+        gt=0.5,
+        le=1,
+        description="Or if at least this share of its group of near-duplicates has another label.",
+    )
+    audit_deviations: float = Field(
+        _AUDIT.deviations, gt=0, description="Robust standard deviations from its label at which a photo is an outlier."
+    )
+    audit_dark: float = Field(_FLAGS.dark, ge=0, le=1, description="Brightness below which a photo is dark.")
+    audit_bright: float = Field(_FLAGS.bright, ge=0, le=1, description="Brightness above which a photo is bright.")
+    audit_blurred: float = Field(_FLAGS.blurred, ge=0, description="Sharpness below which a photo is blurred.")
+    audit_low_contrast: float = Field(
+        _FLAGS.low_contrast, ge=0, le=1, description="Contrast below which a photo has low contrast."
+    )
+    audit_tiny: int = Field(_FLAGS.tiny, ge=0, description="Pixels of the shorter side below which a photo is tiny.")
+    audit_odd_aspect: float = Field(
+        _FLAGS.odd_aspect, ge=1, description="Longer by shorter side above which the aspect is odd."
+    )
+    audit_one_colour: float = Field(
+        _FLAGS.one_colour, ge=0, description="Colour spread below which a photo is nearly one colour."
     )
 
     # Tables
@@ -120,6 +178,25 @@ class Settings(BaseSettings):
     )
     files_at_a_time: int = Field(
         parallel.DEFAULT, ge=parallel.LEAST, le=parallel.MOST, description="Files read or written at a time."
+    )
+
+    # Answers over HTTP
+    serve_token: SecretStr | None = Field(
+        # It goes nowhere else: neither to a cluster nor into a message.
+        None,
+        exclude=True,
+        description="Token that requests to fruits serve must have; without one it answers this machine alone.",
+    )
+    serve_waiting: int = Field(
+        16, ge=0, le=10_000, description="Requests that wait, besides one at work for each of the cores."
+    )
+    serve_megabytes: int = Field(256, ge=1, le=65_536, description="Photos held in memory at a time, undecoded.")
+    serve_seconds: int = Field(
+        10, ge=1, le=600, description="The longest that a photo may take to arrive, to wait, and to be decoded, each."
+    )
+    serve_refresh_seconds: float = Field(5, ge=0.1, le=86_400, description="Between two looks for a newer version.")
+    serve_exact_up_to: int = Field(
+        2_000_000, ge=0, description="Photos of a store up to which all are looked at; above, an index proposes some."
     )
 
     # Spark
@@ -213,6 +290,15 @@ class Settings(BaseSettings):
     def _consistent(self) -> "Settings":
         if self.max_core_nodes < self.core_nodes:
             raise ValueError(f"max_core_nodes ({self.max_core_nodes}) is less than core_nodes ({self.core_nodes}).")
+        if self.audit_validation + self.audit_test >= 1:
+            raise ValueError(
+                f"audit_validation ({self.audit_validation}) and audit_test ({self.audit_test}) leave no photo for "
+                "training. Give shares whose sum is less than 1."
+            )
+        try:
+            check_scaling(self.weights, self.scaling)
+        except FruitsError as error:
+            raise ValueError(str(error)) from error
         if self.deployment != "local":
             for name, location in (("images", self.images), ("store", self.store)):
                 if not location.startswith("s3://"):
@@ -249,6 +335,29 @@ class Settings(BaseSettings):
         return MaintenanceLimits(timedelta(days=self.keep_days), self.small_files)
 
     @property
+    def audit(self) -> AuditSettings:
+        """What an audit is asked for."""
+        train = round(1 - self.audit_validation - self.audit_test, 9)
+        return AuditSettings(
+            cosine=self.audit_cosine,
+            neighbours=self.audit_neighbours,
+            shares=(train, self.audit_validation, self.audit_test),
+            seed=self.audit_seed,
+            agreement=self.audit_agreement,
+            majority=self.audit_majority,
+            deviations=self.audit_deviations,
+            thresholds=FlagThresholds(
+                dark=self.audit_dark,
+                bright=self.audit_bright,
+                blurred=self.audit_blurred,
+                low_contrast=self.audit_low_contrast,
+                tiny=self.audit_tiny,
+                odd_aspect=self.audit_odd_aspect,
+                one_colour=self.audit_one_colour,
+            ),
+        )
+
+    @property
     def spark_config(self) -> dict[str, str]:
         """Spark's settings on this machine."""
         return local_spark_config(self.cores, self.driver_memory, [self.images, self.store])
@@ -282,7 +391,8 @@ def read_settings(**given: Any) -> Settings:
             ) from error
         # A field with an alias is named by the variable that was read.
         name = str(first["loc"][0]).removeprefix("FRUITS_").lower()
-        shown = "***" if locations.holds_a_secret(str(first["input"])) else repr(first["input"])
+        is_secret = name == "serve_token" or locations.holds_a_secret(str(first["input"]))
+        shown = "***" if is_secret else repr(first["input"])
         raise CalledWronglyError(
             f"Setting {name} (FRUITS_{name.upper()}) = {shown}: {first['msg'].removeprefix('Value error, ')}"
         ) from error

@@ -42,6 +42,7 @@ STAGES = {
     "engines": "emr",
     "ui": "ui",
     "benchmarks": "ui",
+    "serve": "serve",
 }
 
 

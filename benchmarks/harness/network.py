@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spark_steps.photos.decoding import SIDE, Photo, decode, network_input
+from spark_steps.features.network import network_input
+from spark_steps.photos.decoding import SIDE, decode
 from spark_steps.photos.standard_error import quiet_standard_error
 
 Decoding = Callable[[bytes], NDArray[np.float32]]
@@ -63,14 +64,14 @@ def network_of_process(flatbuffer: str) -> Network:
 
 def product_pixels(data: bytes) -> NDArray[np.float32]:
     """Decodes a photo as the product does: large JPEGs at a half, a quarter or an eighth of their size."""
-    return network_input(decode(data, _MAX_PIXELS))
+    return network_input(decode(data, _MAX_PIXELS).pixels)
 
 
 def full_pixels(data: bytes) -> NDArray[np.float32]:
     """Decodes all pixels of a photo and then shrinks it, as the notebook did."""
     image = Image.open(io.BytesIO(data))
     small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    return network_input(Photo("JPEG", *image.size, np.asarray(small, dtype=np.uint8)))
+    return network_input(np.asarray(small, dtype=np.uint8))
 
 
 def list_photos(images: str) -> list[str]:

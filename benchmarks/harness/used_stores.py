@@ -93,9 +93,10 @@ def rows_written(store: Path, before: Path) -> dict[str, int]:
 
 
 def check_photos(name: str, store: Path, photos: int) -> None:
-    """Raises a FruitsError unless all tables of a store have so many photos: no time of it would count."""
+    """Raises a FruitsError unless all tables of a run have so many photos: no time of it would count."""
     from spark_steps.store.store import Store
 
-    found = {table: sum(file.rows for file in one.files()) for table, one in Store(str(store)).tables.items()}
+    tables = Store(str(store)).tables
+    found = {table: sum(file.rows for file in tables[table].files()) for table in TABLES}
     if set(found.values()) != {photos}:
         raise FruitsError(f"{name} has left a store of {found} photos, not of {photos:,}. It has not done the work.")

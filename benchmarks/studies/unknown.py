@@ -18,7 +18,7 @@ from PIL import Image, ImageEnhance
 
 from spark_steps.errors import UnusablePhotoError
 from spark_steps.features.extractor import FeatureExtractor
-from spark_steps.features.weights import flatbuffer_of
+from spark_steps.features.weights import find_network
 from spark_steps.pca import model_store
 from spark_steps.pca.model import PcaModel, PcaSettings, solve
 from spark_steps.pca.moments import Moments
@@ -99,7 +99,9 @@ def disturbed(photos: Photos, paths: Sequence[str], extractor: FeatureExtractor)
             with Image.open(path) as photo:
                 buffer = io.BytesIO()
                 disturb(photo.convert("RGB")).save(buffer, "JPEG", quality=quality)
-            features.append(extractor.extract(decode(buffer.getvalue(), DecodeLimits().max_pixels)))
+            features.append(
+                extractor.extract(decode(buffer.getvalue(), DecodeLimits().max_pixels, extractor.spec.size))
+            )
         yield name, Photos(photos.labels[::_DISTURBED], photos.blocks[::_DISTURBED], np.array(features))
 
 
@@ -108,7 +110,7 @@ def read_others(folder: Path, extractor: FeatureExtractor) -> Numbers:
     found = []
     for file in sorted(folder.iterdir()):
         try:
-            found.append(extractor.extract(decode(file.read_bytes(), DecodeLimits().max_pixels)))
+            found.append(extractor.extract(decode(file.read_bytes(), DecodeLimits().max_pixels, extractor.spec.size)))
         except UnusablePhotoError:
             continue
     return np.array(found, np.float32).reshape(len(found), -1)
@@ -168,10 +170,10 @@ def main(store: str, others: Path | None) -> None:
     """Measure the threshold of fruits identify on a store's own photos."""
     place = Store(store)
     model = model_store.load(place.pca_models)
-    flatbuffer = flatbuffer_of(model.features_model, place.mobilenet_models)
-    if flatbuffer is None:
+    network = find_network(model.features_model, place.mobilenet_models)
+    if network is None:
         raise click.ClickException("The store has not kept its network.")
-    extractor = FeatureExtractor(flatbuffer)
+    extractor = FeatureExtractor(*network)
     photos, paths = read_photos(place)
     foreign = read_others(others, extractor) if others else np.empty((0, photos.features.shape[1]), np.float32)
     click.echo(as_markdown(*measure(photos, dict(disturbed(photos, paths, extractor)), foreign)))

@@ -14,7 +14,7 @@ from fruits_assets.assets.scope import WHOLE_STORE_FOLDERS, Scope, scope_of
 from fruits_assets.instance.failures import reports_failures
 from fruits_assets.settings import Settings
 from spark_steps.features.quality import feature_quality
-from spark_steps.features.weights import FEATURES
+from spark_steps.features.weights import current_spec
 from spark_steps.pca.model import PcaModel
 from spark_steps.photos.listing import count_photos
 from spark_steps.store.staleness import Staleness, staleness_of
@@ -85,9 +85,9 @@ def no_photo_lost(context: dg.AssetCheckExecutionContext, store: dg.ResourcePara
 @dg.multi_asset_check(
     specs=[
         dg.AssetCheckSpec(
-            "features_are_1280_finite_numbers",
+            "features_are_finite_numbers",
             asset=mobilenet_features,
-            description="Every row without an error has 1280 features, none of them NaN or infinite.",
+            description="Every row without an error has as many features as the network gives, all of them finite.",
         ),
         dg.AssetCheckSpec(
             "features_tell_photos_apart",
@@ -106,14 +106,15 @@ def features_are_sound(
     """Both checks read the features of the run's folders once; those of the whole store would take too long."""
     table = store.mobilenet_features
     looked_at = scope_of(context, table)
-    quality = feature_quality(pyspark.spark_session, table, looked_at.folders)
+    width = current_spec(store.mobilenet_models).features
+    quality = feature_quality(pyspark.spark_session, table, width, looked_at.folders)
     wrong = quality.wrong_length + quality.not_finite
     yield dg.AssetCheckResult(
         asset_key=mobilenet_features.key,
-        check_name="features_are_1280_finite_numbers",
+        check_name="features_are_finite_numbers",
         passed=wrong == 0,
         description=looked_at.describe(
-            f"{quality.rows - wrong:,} of {quality.rows:,} rows have {FEATURES} finite features."
+            f"{quality.rows - wrong:,} of {quality.rows:,} rows have {width} finite features."
         )
         + (" Run the job whole_pipeline with full_refresh, and with other weights if it stays so." * bool(wrong)),
         metadata={"wrong_length": quality.wrong_length, "not_finite": quality.not_finite},
@@ -124,7 +125,7 @@ def features_are_sound(
         passed=not quality.degenerate,
         severity=dg.AssetCheckSeverity.WARN,
         description=looked_at.describe(
-            f"{quality.constant:,} of {FEATURES} features are the same in all {quality.rows:,} rows."
+            f"{quality.constant:,} of {width} features are the same in all {quality.rows:,} rows."
         )
         + (" The photos are all alike, or mobilenet_model has the wrong weights." * quality.degenerate),
         metadata={"constant_features": quality.constant},

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any
 
 import dagster as dg
@@ -42,6 +43,7 @@ class TableUpdate:
         photo_bytes: Bytes of the photos, by folder, where the table has no column with them.
         notes: More metadata, by folder.
         done: Returns how many of the photos worked on are done, while the rows are written.
+        rows: What the rows are, for people.
     """
 
     folders: Sequence[str]
@@ -52,6 +54,18 @@ class TableUpdate:
     photo_bytes: Mapping[str, int] | None = None
     notes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     done: Callable[[], int] | None = None
+    rows: str = "photos"
+
+
+def planned_before(change: TableChange, plan_anew: Callable[[], TableChange]) -> Callable[[], TableChange]:
+    """Returns a ``TableUpdate.plan`` whose first plan has been made already, because the asset describes it.
+
+    Args:
+        change: The first plan.
+        plan_anew: Plans what is left, after another process has changed one of the folders.
+    """
+    changes = chain([change], (plan_anew() for _ in count()))
+    return lambda: next(changes)
 
 
 @dataclass(frozen=True)
@@ -111,7 +125,9 @@ class FolderTableIOManager(dg.IOManager):
         for folder, one in described.items():
             context.log_event(dg.AssetMaterialization(context.asset_key, partition=folder, metadata=one))
         new = "" if obj.computed is None else f", {sum(computed.values()):,} of them new or changed"
-        context.log.info(f"{name}: {sum(rows.values()):,} photos, folders: {len(rows):,}{new}; {cost.seconds:.1f} s")
+        context.log.info(
+            f"{name}: {sum(rows.values()):,} {obj.rows}, folders: {len(rows):,}{new}; {cost.seconds:.1f} s"
+        )
 
     def _write(
         self, context: dg.OutputContext, table: FolderTable, update: TableUpdate, about: Mapping[str, str]

@@ -1,14 +1,13 @@
-"""The network, and the 1280 features that it computes for each photo."""
+"""The network, and the features that it computes for each photo."""
 
 import time
-from itertools import chain, count
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 from pydantic import Field
 
 from fruits_assets.assets.common import GROUP, StepLauncher, folder_table, folders_of
-from fruits_assets.assets.io_managers import TableUpdate
+from fruits_assets.assets.io_managers import TableUpdate, planned_before
 from fruits_assets.assets.metadata import rounded
 from fruits_assets.aws.residency import check_residency
 from fruits_assets.instance.failures import reports_failures
@@ -25,12 +24,17 @@ from spark_steps.tables.schemas import FEATURES_SCHEMA
 
 
 class WeightsConfig(dg.Config):
-    """The weights of the network."""
+    """The weights of the network, and how it wants pixels."""
 
     weights: str | None = Field(
         None,
-        description="imagenet, a path of an .h5, .keras or .tflite file, or random:<seed>; left out: FRUITS_WEIGHTS, "
-        "else the network that the store has, imagenet in a new one.",
+        description="imagenet, a path of an .h5, .keras, .tflite or .onnx file, or random:<seed>; left out: "
+        "FRUITS_WEIGHTS, else the network that the store has, imagenet in a new one.",
+    )
+    scaling: str | None = Field(
+        None,
+        description="How the network of a weights file wants pixels: tf (-1 to 1), unit (0 to 1), raw (0 to 255) or "
+        "torch (by ImageNet's mean and standard deviation); left out: FRUITS_SCALING, else tf.",
     )
 
 
@@ -49,10 +53,10 @@ def mobilenet_model(
     store: dg.ResourceParam[Store],
     costs: dg.ResourceParam[CostModel],
 ) -> MobileNetModel:
-    """MobileNetV2 without its classifier, read once and converted to the 9 MB that are broadcast to the workers."""
+    """The network, read once and converted to what is broadcast to the workers: by default MobileNetV2, 9 MB."""
     started, source = time.perf_counter(), config.weights or settings.weights
     check_residency(settings, locations=[source or "", store.root])
-    model = model_for_next(source, store.mobilenet_models)
+    model = model_for_next(source, store.mobilenet_models, config.scaling or settings.scaling)
     context.add_output_metadata(rounded(entries(costs.of_seconds(time.perf_counter() - started))))
     # The fingerprint as data version: features stay in sync when the same network is materialized again.
     context.set_data_version(context.asset_key, dg.DataVersion(model.fingerprint))
@@ -71,7 +75,7 @@ def mobilenet_features(
     pyspark: LazyPySparkResource,
     pyspark_step_launcher: StepLauncher,
 ) -> TableUpdate:
-    """1280 features of each photo, or the reason why it has none; only new and changed photos are run."""
+    """The features of each photo, or the reason why it has none; only new and changed photos are run."""
     started, erased = time.perf_counter(), finished(store)
     folders = folders_of(context)
 
@@ -89,12 +93,11 @@ def mobilenet_features(
         )
 
     update = plan()
-    changes = chain([update.change], (plan().change for _ in count()))
     computed = {folder: work.computed for folder, work in update.work.items()}
     notes = {folder: {"photos_kept": work.kept} for folder, work in update.work.items()}
     return TableUpdate(
         folders,
-        lambda: next(changes),
+        planned_before(update.change, lambda: plan().change),
         started,
         erased,
         computed=computed,

@@ -13,6 +13,7 @@ from fruits_assets.instance.failures import reports_failures
 from fruits_assets.money.costs import CostModel, entries
 from fruits_assets.settings import Settings
 from spark_steps.erasure.carry_out import finished
+from spark_steps.features.network import MOST_FEATURES
 from spark_steps.features.weights import MobileNetModel
 from spark_steps.pca.model import PcaModel, PcaSettings, fit, settings_for_next
 from spark_steps.pca.model_store import asked_before
@@ -35,7 +36,7 @@ class PcaConfig(dg.Config):
     components: int | None = Field(
         None,
         ge=1,
-        le=1280,
+        le=MOST_FEATURES,
         description="Components; both left out: FRUITS_COMPONENTS or FRUITS_VARIANCE, else what the store was asked "
         "for before, 50 components in a new one.",
     )

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from fruits_assets.assets.audit import photo_audit, photo_splits
 from fruits_assets.assets.common import GROUP
 from fruits_assets.assets.metadata import STORE_REPORT
 from fruits_assets.assets.mobilenet import mobilenet_features, mobilenet_model
@@ -14,7 +15,8 @@ from spark_steps.pca import model_store
 from spark_steps.queries.report import read_report
 from spark_steps.store.store import Store
 
-_WITH_COSTS = [asset.key for asset in (raw_images, mobilenet_model, mobilenet_features, pca_model, reduced_features)]
+_ASSETS = (raw_images, mobilenet_model, mobilenet_features, pca_model, reduced_features, photo_splits, photo_audit)
+_WITH_COSTS = [asset.key for asset in _ASSETS]
 
 
 @dg.asset(name=STORE_REPORT, deps=[reduced_features, pca_model], kinds={"markdown"}, **GROUP)

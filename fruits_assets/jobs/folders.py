@@ -24,7 +24,7 @@ def check_before_work(settings: Settings) -> None:
     check_residency(settings)
     refuse_while_erasing(Store(settings.store))
     if settings.weights is not None:
-        check_source(settings.weights)
+        check_source(settings.weights, settings.scaling)
 
 
 def find_folders(images: str, patterns: Sequence[str]) -> ImageFolders:

@@ -1,4 +1,4 @@
-"""The jobs: the whole pipeline, its three stages, synchronisation of the partitions, and erasure."""
+"""The jobs: the whole pipeline, its three stages, the audit, synchronisation of the partitions, and erasure."""
 
 from dataclasses import asdict
 from typing import Any
@@ -7,9 +7,12 @@ import dagster as dg
 from pydantic import Field
 
 from fruits_assets.assets import (
+    audit_report,
     mobilenet_features,
     mobilenet_model,
     pca_model,
+    photo_audit,
+    photo_splits,
     raw_images,
     reduced_features,
     store_report,
@@ -48,6 +51,13 @@ reduce_folders = dg.define_asset_job(
     tags={STAGE_TAG: "reduction"},
     selection=dg.AssetSelection.assets(reduced_features, store_report),
     description="Project the features of the chosen folders on the current PCA model, and tell what the store holds.",
+)
+
+audit_photos = dg.define_asset_job(
+    "audit_photos",
+    tags={STAGE_TAG: "audit"},
+    selection=dg.AssetSelection.assets(photo_splits, photo_audit, audit_report),
+    description="Group near-duplicates, split all photos without leakage, and look for wrong labels and poor photos.",
 )
 
 
@@ -94,7 +104,7 @@ class PipelineConfig(WeightsConfig, FeaturesConfig, PcaConfig):
 def run_all_stages(context: dg.OpExecutionContext, config: PipelineConfig) -> None:
     """Does what ``fruits run`` does; the stages are runs of their own jobs."""
     settings: Settings = context.resources.settings
-    given = config.model_dump(include={"weights", "components", "variance"}, exclude_none=True)
+    given = config.model_dump(include={"weights", "scaling", "components", "variance"}, exclude_none=True)
     runs = Runs(tags={PIPELINE_TAG: context.run_id}, full_refresh=config.full_refresh)
     run_pipeline(
         settings.with_given(**given),
@@ -167,4 +177,12 @@ def erase_photos() -> None:
     erase_what_is_named()
 
 
-ALL_JOBS: list[Any] = [whole_pipeline, extract_features, fit_pca, reduce_folders, sync_image_folders, erase_photos]
+ALL_JOBS: list[Any] = [
+    whole_pipeline,
+    extract_features,
+    fit_pca,
+    reduce_folders,
+    audit_photos,
+    sync_image_folders,
+    erase_photos,
+]

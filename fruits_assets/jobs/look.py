@@ -69,7 +69,9 @@ def is_up_to_date(settings: Settings, home: Path, patterns: Sequence[str], repor
 
 def _is_outdated(settings: Settings, store: Store, wanted: Sequence[str]) -> bool:
     return bool(
-        outdated.folders_to_featurise(store, settings.images, wanted, settings.weights, settings.decode_limits)
+        outdated.folders_to_featurise(
+            store, settings.images, wanted, settings.weights, settings.decode_limits, settings.scaling
+        )
         or outdated.pca_is_outdated(store, settings.pca)
         or outdated.folders_to_reduce(store)
     )

@@ -67,6 +67,12 @@ class Interrupts:
         """Sets the seconds that the main thread has after an interrupt before the process is ended."""
         self._grace = seconds
 
+    def hand_over(self) -> None:
+        """Leaves signals to the caller from now on: a server, which answers what is under way before it ends."""
+        signal.set_wakeup_fd(-1)
+        if signal.getsignal(signal.SIGINT) == self._raise:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
     @property
     def has_come(self) -> bool:
         """Whether the process has been interrupted."""

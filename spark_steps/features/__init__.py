@@ -1,4 +1,4 @@
-"""Features of photos, 1280 numbers each: the network is converted once, broadcast, and run on new photos only.
+"""Features of photos, a row of numbers each: the network is converted once, broadcast, and run on new photos only.
 
 ``mobilenet`` plans mobilenet_features; ``weights`` converts a weights source to a network; ``extractor`` runs it;
 ``quality`` checks the features.

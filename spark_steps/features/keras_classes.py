@@ -1,7 +1,7 @@
 """Checks the classes in a Keras file before Keras loads it: some classes run code from the file.
 
 Keras' safe mode refuses lambdas. It has been bypassed several times (CVE-2025-1550, CVE-2025-8747, CVE-2025-9905 for
-.h5, CVE-2025-9906), by classes that a MobileNetV2 does not have.
+.h5, CVE-2025-9906), by classes that are not among these; others read files that they name (CVE-2025-12058).
 """
 
 import json
@@ -11,18 +11,26 @@ from typing import Any
 
 from spark_steps.errors import FruitsError
 
+# The layers and operations of networks for images, those of keras.applications among them.
 _LAYERS = {
-    *("Functional", "Model", "Sequential", "InputLayer", "Conv2D", "DepthwiseConv2D", "BatchNormalization", "ReLU"),
-    *("Activation", "Add", "ZeroPadding2D", "GlobalAveragePooling2D", "Dropout", "Dense", "Flatten", "Reshape"),
+    *("Functional", "Model", "Sequential", "InputLayer", "Identity", "Dropout", "SpatialDropout2D", "GaussianNoise"),
+    *("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense", "EinsumDense", "MultiHeadAttention"),
+    *("BatchNormalization", "LayerNormalization", "GroupNormalization", "UnitNormalization", "RMSNormalization"),
+    *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "Rescaling", "Normalization"),
+    *("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Divide", "Mean"),
+    *("ZeroPadding2D", "Cropping2D", "UpSampling2D", "Flatten", "Reshape", "Permute"),
+    *("GlobalAveragePooling2D", "GlobalMaxPooling2D", "AveragePooling2D", "MaxPooling2D"),
+    *("GlobalAveragePooling1D", "GlobalMaxPooling1D"),
 }
 _PARTS = {
     *("__keras_tensor__", "__tuple__", "DTypePolicy", "Zeros", "Ones", "Constant", "L1", "L2", "L1L2"),
-    *("GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "RandomNormal", "TruncatedNormal", "VarianceScaling"),
+    *("GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal", "RandomNormal"),
+    *("RandomUniform", "TruncatedNormal", "VarianceScaling", "OrthogonalInitializer"),
 }
 
 
 def refuse_foreign_classes(file: str, source: str) -> None:
-    """Raises a FruitsError if a file names a class that a MobileNetV2 does not have.
+    """Raises a FruitsError if a file names a class that is not known to run no code as it is loaded.
 
     Args:
         file: A whole model, .keras or .h5.
@@ -32,8 +40,9 @@ def refuse_foreign_classes(file: str, source: str) -> None:
         module = str(named.get("module") or "keras")
         if named["class_name"] not in _LAYERS | _PARTS or module.partition(".")[0] != "keras":
             raise FruitsError(
-                f"{source} has a part {named['class_name']!r}, which no MobileNetV2 has, and which may run code as it "
-                "is loaded. Give its weights alone, as model.save_weights('name.weights.h5') writes them."
+                f"{source} has a part {named['class_name']!r}, which may run code as it is loaded. Convert the model "
+                "yourself, to .tflite or .onnx; of a MobileNetV2 give its weights alone, as "
+                "model.save_weights('name.weights.h5') writes them."
             )
 
 

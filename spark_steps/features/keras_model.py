@@ -1,4 +1,4 @@
-"""Converts a Keras MobileNetV2 to LiteRT; the only module that imports TensorFlow.
+"""Converts a Keras model to LiteRT; the only module that imports TensorFlow.
 
 ``spark_steps.features.weights`` runs it as a separate process. The last line of its output is a JSON object: the
 result, or ``{"error": "..."}``.
@@ -15,11 +15,14 @@ import numpy as np
 
 from spark_steps.errors import FruitsError
 from spark_steps.features.keras_classes import refuse_foreign_classes
-from spark_steps.features.weights import FEATURES, RANDOM_PREFIX
+from spark_steps.features.network import RAW
+from spark_steps.features.weights import RANDOM_PREFIX
 from spark_steps.photos.decoding import SIDE
 
 # Keras imports these where they are installed, and a conversion uses none: it takes 4.5 s without, 5.7 s with them.
 _UNUSED_BY_KERAS = ("matplotlib", "pandas", "scipy", "sklearn")
+# A Rescaling by less than this is of pixels from 0 to 255: it divides them by 127.5 or 255.
+_SCALE_OF_RAW_PIXELS = 0.1
 
 
 def _import_keras() -> Any:
@@ -39,7 +42,8 @@ def build_model(weights: str, source: str) -> Any:
         source: The weights source as the user gave it, for messages.
 
     Raises:
-        FruitsError: The file is not that of a MobileNetV2 1.0/224 without its classifier, or could run code.
+        FruitsError: The file holds neither a Keras model nor the weights of a MobileNetV2 1.0/224 without its
+            classifier, or could run code.
     """
     keras = _import_keras()
 
@@ -64,14 +68,9 @@ def build_model(weights: str, source: str) -> Any:
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise FruitsError(
-            f"{source} does not hold the weights of MobileNetV2 1.0/224 with include_top=False ({reason}). "
-            "Give another file, or imagenet, as weights."
+            f"{source} holds neither a Keras model nor the weights of MobileNetV2 1.0/224 with include_top=False "
+            f"({reason}). Give a whole model, as model.save('name.keras') writes it, or imagenet, as weights."
         ) from error
-    if tuple(model.output_shape[1:]) != (FEATURES,) or tuple(model.input_shape[1:]) != (SIDE, SIDE, 3):
-        raise FruitsError(
-            f"{source} is another model: it takes {model.input_shape} and gives {model.output_shape}, and this "
-            f"platform needs (None, {SIDE}, {SIDE}, 3) and (None, {FEATURES})."
-        )
     return model
 
 
@@ -100,12 +99,57 @@ def _holds_weights_only(file: str) -> bool:
         return "model_config" not in content.attrs
 
 
-def convert(model: Any) -> bytes:
-    """Converts a Keras model to a LiteRT flatbuffer: float32, batch norm folded, for any batch size."""
+def input_size(model: Any, source: str) -> tuple[int, int]:
+    """Returns the height and width that a model takes; where it takes any, those of MobileNetV2.
+
+    Args:
+        model: The Keras model.
+        source: The weights source as the user gave it, for messages.
+
+    Raises:
+        FruitsError: It does not take photos, the channels last.
+    """
+    shapes = [tuple(one.shape) for one in model.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3:
+        raise FruitsError(
+            f"{source} takes {', '.join(map(str, shapes))}, and a network of features takes photos alone: "
+            "(None, height, width, 3). Give such a model."
+        )
+    _, height, width, _ = shapes[0]
+    return height or SIDE, width or SIDE
+
+
+def check_scaling(model: Any, scaling: str, source: str) -> None:
+    """Raises a FruitsError if a model scales pixels itself that would be scaled before.
+
+    Only a model that begins with Keras' layer Rescaling is recognised.
+
+    Args:
+        model: The Keras model.
+        scaling: The scaling that was asked for.
+        source: The weights source as the user gave it, for messages.
+    """
+    layers = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]
+    if scaling == RAW or not layers or type(layers[0]).__name__ != "Rescaling":
+        return
+    if np.max(np.abs(layers[0].scale)) < _SCALE_OF_RAW_PIXELS:
+        raise FruitsError(
+            f"{source} scales pixels from 0 to 255 itself (its layer {layers[0].name!r}). Give them unscaled: "
+            f"FRUITS_SCALING={RAW}."
+        )
+
+
+def convert(model: Any, size: tuple[int, int] = (SIDE, SIDE)) -> bytes:
+    """Converts a Keras model to a LiteRT flatbuffer: float32, batch norm folded, for any batch size.
+
+    Args:
+        model: The Keras model.
+        size: Height and width of its input.
+    """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    shape = tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32)
+    shape = tf.TensorSpec([None, *size, 3], tf.float32)
     function = tf.function(lambda pixels: model(pixels, training=False)).get_concrete_function(shape)
     # Converting the function directly leaves the weights out without an error (TensorFlow 2.21 with Keras 3), and the
     # model returns NaN. With variables frozen to constants the weights are included, and the conversion is ten times
@@ -124,10 +168,12 @@ def _weights_sha256(model: Any, weights: str) -> str:
 
 
 def main(arguments: list[str]) -> dict[str, str]:
-    """Runs ``WEIGHTS TARGET SOURCE``, and returns the result to print."""
-    weights, target, source = arguments
+    """Runs ``WEIGHTS TARGET SOURCE SCALING``, and returns the result to print."""
+    weights, target, source, scaling = arguments
     model = build_model(weights, source)
-    Path(target).write_bytes(convert(model))
+    size = input_size(model, source)
+    check_scaling(model, scaling, source)
+    Path(target).write_bytes(convert(model, size))
     return {"weights_sha256": _weights_sha256(model, weights)}
 
 

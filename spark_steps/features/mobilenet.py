@@ -1,11 +1,11 @@
-"""Computes 1280 MobileNetV2 features for each photo on Spark; only new photos are run, and no row is lost."""
+"""Computes the features of each photo on Spark; only new photos are run, and no row is lost."""
 
 import hashlib
 import io
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from spark_steps.features.weights import MobileNetModel
 from spark_steps.photos.decoding import ERASED, decode
 from spark_steps.photos.fetching import fetch
 from spark_steps.photos.limits import PHOTOS_PER_TASK, DecodeLimits
+from spark_steps.photos.measures import Measures
 from spark_steps.photos.tombstones import tombstone_of
 from spark_steps.storage.parallel import for_each
 from spark_steps.tables.deferred_rows import DeferredRows
@@ -135,7 +136,7 @@ class _Task:
     ) -> None:
         self._raw, self._features = raw, features
         self._flatbuffer, self._tombstones = _broadcast(context, model.flatbuffer), _broadcast(context, erased)
-        self._fingerprint = model.fingerprint
+        self._fingerprint, self._spec = model.fingerprint, model.spec
         self._limits, self._images = limits, images
         self._inferences, self._done = inferences, done
 
@@ -202,19 +203,21 @@ class _Task:
             # Leave out the image id: it was erased too.
             return {**_EMPTY, "error": f"{ERASED}: these bytes were erased on request; delete the file"}
         try:
-            photo = decode(content, self._limits.max_pixels)
+            photo = decode(content, self._limits.max_pixels, self._spec.size)
         except UnusablePhotoError as error:
             return {**_EMPTY, "image_id": image_id, "error": str(error)}
-        features = FeatureExtractor.of_process(self._fingerprint, self._flatbuffer).extract(photo)
+        extractor = FeatureExtractor.of_process(self._fingerprint, self._flatbuffer, self._spec)
+        features = extractor.extract(photo)
         about = {"image_id": image_id, "format": photo.format, "width": photo.width, "height": photo.height}
-        return {**_EMPTY, **about, "features": features}
+        return {**_EMPTY, **about, **asdict(photo.measures), "features": features}
 
     def _counted(self, rows: list[dict[str, Any]]) -> pa.RecordBatch:
         self._done.add(len(rows))
         return _record_batch(rows)
 
 
-_EMPTY = dict.fromkeys(("image_id", "format", "width", "height", "features", "error"))
+_MEASURES = [field.name for field in fields(Measures)]
+_EMPTY = dict.fromkeys(("image_id", "format", "width", "height", *_MEASURES, "features", "error"))
 
 
 def _broadcast(context: SparkContext, value: Value) -> Broadcast[Value]:

@@ -1,9 +1,8 @@
-"""Converts a weights source to the LiteRT model that is broadcast, once; it is cached by the weights' sha256."""
+"""Makes of a weights source the network that is broadcast, once; it is cached by the weights' sha256."""
 
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -17,93 +16,109 @@ from typing import Any
 from pyarrow import fs
 
 from spark_steps.errors import CalledWronglyError, FruitsError
-from spark_steps.photos.decoding import PREPROCESSING, SIDE
+from spark_steps.features.imagenet import download_imagenet, imagenet_file
+from spark_steps.features.inspection import inspected
+from spark_steps.features.network import LITERT, MOBILENET_V2, ONNX, SCALINGS, SUFFIXES, TF, NetworkSpec
+from spark_steps.photos.decoding import PREPROCESSING
 from spark_steps.storage import locations
 
-FEATURES = 1280
+# The width of the default network.
+FEATURES = MOBILENET_V2.features
 IMAGENET = "imagenet"
-# The file that keras.applications.MobileNetV2(weights="imagenet", include_top=False) downloads.
-IMAGENET_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
-_IMAGENET_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{IMAGENET_FILE}"
-_DOWNLOAD_TIMEOUT_SECONDS = 30
 RANDOM_PREFIX = "random:"
 _CURRENT = "current.json"
-_FILE_SUFFIXES = (".h5", ".keras", ".tflite")
+_FILE_SUFFIXES = (".h5", ".keras", ".tflite", ".onnx")
 _CONVERSION = threading.Lock()
 
 
 @dataclass(frozen=True)
 class MobileNetModel:
-    """MobileNetV2 without its classifier, as executors run it.
+    """The network of a store, as executors run it: MobileNetV2 without its classifier, unless it was given another.
 
     Attributes:
-        flatbuffer: The LiteRT model, float32, batch norm folded into the convolutions, about 9 MB.
-        fingerprint: sha256 over the flatbuffer and the preprocessing: equal fingerprints give equal features.
+        flatbuffer: The network's file. Of MobileNetV2 it is a LiteRT flatbuffer, float32, batch norm folded into the
+            convolutions, about 9 MB; an ONNX model stays what it is.
+        fingerprint: sha256 over the file and the preprocessing: equal fingerprints give equal features.
         source: The weights source as the user gave it.
         weights_sha256: sha256 of the weights' file; for random weights, of the numbers.
+        spec: What it takes and gives.
     """
 
     flatbuffer: bytes
     fingerprint: str
     source: str
     weights_sha256: str
+    spec: NetworkSpec = MOBILENET_V2
 
 
-def load_model(source: str, cache: str) -> MobileNetModel:
-    """Returns the model of a weights source, from the cache if it was converted before.
+def load_model(source: str, cache: str, scaling: str = TF) -> MobileNetModel:
+    """Returns the model of a weights source, from the cache if it was made before.
 
     Args:
-        source: ``imagenet`` (those of Keras), a path or URI of an .h5, .keras or .tflite file, or
+        source: ``imagenet`` (those of Keras), a path or URI of an .h5, .keras, .tflite or .onnx file, or
             ``random:<seed>``.
-        cache: Directory of the converted models, a normalised location.
+        cache: Directory of the networks, a normalised location.
+        scaling: How the network wants its pixels scaled: a key of ``SCALINGS``.
 
     Raises:
-        FruitsError: The weights do not exist, cannot be downloaded, or are not those of a MobileNetV2 with 1280
-            features for 224 x 224 photos.
+        FruitsError: The weights do not exist, cannot be downloaded, or are not those of a network that gives features
+            for a photo.
     """
-    check_source(source)
+    check_source(source, scaling)
     with _CONVERSION, TemporaryDirectory(prefix="fruits-weights-") as scratch:
         if source.startswith(RANDOM_PREFIX):
             weights = source
         else:
             weights = download_imagenet() if source == IMAGENET else _local_copy(source, Path(scratch))
-        key = _key_of(weights)
-        known = f"{cache}/weights-{key}.json"
+        known = _record_of(_key_of(weights), scaling, cache)
         if locations.file_type(known) == fs.FileType.NotFound:
-            flatbuffer, sha256 = _convert(weights, source, Path(scratch))
-            locations.write_bytes(f"{cache}/{_sha256(flatbuffer)}.tflite", flatbuffer)
+            content, sha256, spec = _convert(weights, source, scaling, Path(scratch))
+            record = {"flatbuffer": _sha256(content), "weights_sha256": sha256, "network": spec.as_record()}
+            locations.write_bytes(_file_of(record, spec, cache), content)
             # Write this file last: its presence means that the other one is complete.
-            locations.write_json(known, {"flatbuffer": _sha256(flatbuffer), "weights_sha256": sha256})
+            locations.write_json(known, record)
     return _from_cache(cache, locations.read_json(known), source)
 
 
+def _record_of(key: str | None, scaling: str, cache: str) -> str:
+    """Returns the place of the record of converted weights; a file is another network with another scaling."""
+    return f"{cache}/weights-{key}{'' if scaling == TF else f'-{scaling}'}.json"
+
+
+def _file_of(record: Mapping[str, Any], spec: NetworkSpec, cache: str) -> str:
+    return f"{cache}/{record['flatbuffer']}.{SUFFIXES[spec.format]}"
+
+
 def _from_cache(cache: str, known: dict[str, Any], source: str) -> MobileNetModel:
-    flatbuffer = locations.read_bytes(f"{cache}/{known['flatbuffer']}.tflite")
-    if _sha256(flatbuffer) != known["flatbuffer"]:
+    spec = NetworkSpec.of_record(known)
+    content = locations.read_bytes(file := _file_of(known, spec, cache))
+    if _sha256(content) != known["flatbuffer"]:
         raise FruitsError(
-            f"{cache}/{known['flatbuffer']}.tflite is not the network that was written there. Delete it and the files "
-            "ending in .json beside it, and run again."
+            f"{file} is not the network that was written there. Delete it and the files ending in .json beside it, and "
+            "run again."
         )
     # The fingerprint is not cached: it includes the present preprocessing, which may have changed since the conversion.
-    return MobileNetModel(flatbuffer, _fingerprint(flatbuffer), source, known["weights_sha256"])
+    return MobileNetModel(content, _fingerprint(content, spec), source, known["weights_sha256"], spec)
 
 
-def model_for_next(source: str | None, cache: str) -> MobileNetModel:
+def model_for_next(source: str | None, cache: str, scaling: str = TF) -> MobileNetModel:
     """Returns the model for the next features.
 
     Args:
         source: As in ``load_model``; None for the store's current network, or ImageNet if it has none yet.
-        cache: Directory of the converted models, a normalised location.
+        cache: Directory of the networks, a normalised location.
+        scaling: As in ``load_model``.
 
     Raises:
         FruitsError: As in ``load_model``.
     """
+    check_scaling(source, scaling)
     if source is None and has_current_model(cache):
         return current_model(cache)
-    return load_model(source or IMAGENET, cache)
+    return load_model(source or IMAGENET, cache, scaling)
 
 
-def convert_in_background(source: str | None, cache: str) -> None:
+def convert_in_background(source: str | None, cache: str, scaling: str = TF) -> None:
     """Starts ``model_for_next`` in a background thread, and returns at once.
 
     The conversion takes as long as the start of Spark. Whoever loads the model meanwhile waits for it. An error is
@@ -111,48 +126,60 @@ def convert_in_background(source: str | None, cache: str) -> None:
 
     Args:
         source: As in ``model_for_next``.
-        cache: Directory of the converted models, a normalised location.
+        cache: Directory of the networks, a normalised location.
+        scaling: As in ``load_model``.
     """
 
     def convert() -> None:
         with suppress(Exception):
-            model_for_next(source, cache)
+            model_for_next(source, cache, scaling)
 
     threading.Thread(target=convert, name="conversion of the weights", daemon=True).start()
 
 
-def replaced_network(source: str, cache: str) -> str | None:
-    """Returns the source of a store's current network if the given weights would replace it, else None.
+def replaced_network(source: str, cache: str, scaling: str = TF) -> str | None:
+    """Returns the name of a store's current network if the given weights would replace it, else None.
 
     Nothing is converted or downloaded, and TensorFlow is not imported.
 
     Args:
         source: The weights, as in ``load_model``.
-        cache: Directory of the converted models, a normalised location.
+        cache: Directory of the networks, a normalised location.
+        scaling: As in ``load_model``.
     """
     if not has_current_model(cache):
         return None
     current = locations.read_json(f"{cache}/{_CURRENT}")
     key = _key_of(source)
-    known = f"{cache}/weights-{key}.json"
+    known = _record_of(key, scaling, cache)
     converted = locations.read_json(known) if key and locations.file_type(known) == fs.FileType.File else {}
-    same = is_network_of(source, key, converted.get("flatbuffer"), current)
-    return None if same else str(current["source"])
+    if is_network_of(source, key, converted.get("flatbuffer"), current, scaling):
+        return None
+    return named(str(current["source"]), NetworkSpec.of_record(current).scaling)
 
 
-def is_network_of(source: str, key: str | None, flatbuffer: str | None, current: Mapping[str, str]) -> bool:
+def named(source: str, scaling: str) -> str:
+    """Returns the name of a network for messages: its weights, and its scaling unless that is the default one."""
+    return source if scaling == TF else f"{source} (scaling {scaling})"
+
+
+def is_network_of(
+    source: str, key: str | None, flatbuffer: str | None, current: Mapping[str, Any], scaling: str = TF
+) -> bool:
     """Returns whether weights are those of a store's network.
 
     Args:
         source: The weights.
         key: sha256 of their file; None if it is not on this machine.
         flatbuffer: sha256 of the network that they were converted to; None if they were never converted.
-        current: ``source``, ``weights_sha256`` and ``flatbuffer`` of the store's network.
+        current: The record of the store's network.
+        scaling: The scaling that is asked for.
     """
     # Sources are compared only for named weights: a file of the same name may have other contents.
-    named = source == IMAGENET or source.startswith(RANDOM_PREFIX)
-    same_name = named and source == current["source"]
-    return same_name or key == current["weights_sha256"] or flatbuffer == current["flatbuffer"]
+    is_named = source == IMAGENET or source.startswith(RANDOM_PREFIX)
+    same_name = is_named and source == current["source"]
+    same = same_name or key == current["weights_sha256"] or flatbuffer == current["flatbuffer"]
+    return same and NetworkSpec.of_record(current).scaling == scaling
 
 
 def _key_of(source: str) -> str | None:
@@ -160,7 +187,7 @@ def _key_of(source: str) -> str | None:
     if source.startswith(RANDOM_PREFIX):
         return source.replace(":", "-")
     if source == IMAGENET:
-        return _sha256(kept.read_bytes()) if (kept := _imagenet_file()).exists() else None
+        return _sha256(kept.read_bytes()) if (kept := imagenet_file()).exists() else None
     return _sha256(locations.read_bytes(locations.normalise(source)))
 
 
@@ -181,9 +208,20 @@ def has_current_model(cache: str) -> bool:
 
 def make_current(model: MobileNetModel, cache: str) -> None:
     """Makes a model of the cache the current one, with which the next features are made."""
-    flatbuffer = _sha256(model.flatbuffer)
-    document = {"flatbuffer": flatbuffer, "source": model.source, "weights_sha256": model.weights_sha256}
+    document = {
+        "flatbuffer": _sha256(model.flatbuffer),
+        "source": model.source,
+        "weights_sha256": model.weights_sha256,
+        "network": model.spec.as_record(),
+    }
     locations.write_json(f"{cache}/{_CURRENT}", document)
+
+
+def current_spec(cache: str) -> NetworkSpec:
+    """Returns what the current model takes and gives, without reading the model; of none yet, what MobileNetV2 does."""
+    if not has_current_model(cache):
+        return MOBILENET_V2
+    return NetworkSpec.of_record(locations.read_json(f"{cache}/{_CURRENT}"))
 
 
 def current_model(cache: str) -> MobileNetModel:
@@ -200,25 +238,53 @@ def current_model(cache: str) -> MobileNetModel:
     return _from_cache(cache, document, document["source"])
 
 
-def flatbuffer_of(fingerprint: str, cache: str) -> bytes | None:
-    """Returns the converted network with a fingerprint, None if it is not in the cache.
+def find_network(fingerprint: str, cache: str) -> tuple[bytes, NetworkSpec] | None:
+    """Returns the file of the network with a fingerprint, and what it takes and gives; None if it is not in the cache.
 
     Args:
         fingerprint: Fingerprint of the network and the present preprocessing, as in the rows of mobilenet_features.
-        cache: Directory of the converted models, a normalised location.
+        cache: Directory of the networks, a normalised location.
     """
-    found = (info.base_name for info in locations.list_files(cache) if info.extension == "tflite")
-    flatbuffers = (locations.read_bytes(f"{cache}/{name}") for name in sorted(found))
-    return next((flatbuffer for flatbuffer in flatbuffers if _fingerprint(flatbuffer) == fingerprint), None)
+    files = locations.list_files(cache)
+    records = [locations.read_json(f"{cache}/{file.base_name}") for file in files if file.extension == "json"]
+    for file in sorted(file.base_name for file in files if file.extension in SUFFIXES.values()):
+        name, _, suffix = file.rpartition(".")
+        declared = {NetworkSpec.of_record(record) for record in records if record.get("flatbuffer") == name}
+        content = locations.read_bytes(f"{cache}/{file}")
+        for spec in declared or {MOBILENET_V2}:
+            if SUFFIXES[spec.format] == suffix and _fingerprint(content, spec) == fingerprint:
+                return content, spec
+    return None
 
 
-def check_source(source: str) -> None:
-    """Checks a weights source without reading the weights.
+def check_scaling(source: str | None, scaling: str) -> None:
+    """Checks that a scaling is one of those there are, and that it is given for weights of one's own.
+
+    Args:
+        source: The weights source; None for the store's current network.
+        scaling: The scaling.
 
     Raises:
-        CalledWronglyError: The source is malformed.
+        CalledWronglyError: It is not so.
+    """
+    if scaling not in SCALINGS:
+        raise CalledWronglyError(f"The scaling {scaling!r} is none of: {', '.join(SCALINGS)}.")
+    if scaling != TF and (source is None or source == IMAGENET or source.startswith(RANDOM_PREFIX)):
+        of = "the network that the store has" if source is None else f"MobileNetV2, which {source} is"
+        raise CalledWronglyError(
+            f"The scaling {scaling} is for a file of weights that is given with it, and not for {of}. Leave the "
+            "scaling out, or give the file (--weights FILE, or FRUITS_WEIGHTS)."
+        )
+
+
+def check_source(source: str, scaling: str = TF) -> None:
+    """Checks a weights source and its scaling without reading the weights.
+
+    Raises:
+        CalledWronglyError: The source is malformed, or the scaling is not for it.
         FruitsError: The source is a file that does not exist.
     """
+    check_scaling(source, scaling)
     if source.startswith(RANDOM_PREFIX):
         seed = source.removeprefix(RANDOM_PREFIX)
         if not (seed.isascii() and seed.isdigit() and int(seed) < 2**32):
@@ -238,8 +304,10 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _fingerprint(flatbuffer: bytes) -> str:
-    return _sha256(PREPROCESSING.encode() + b"\0" + flatbuffer)
+def _fingerprint(content: bytes, spec: NetworkSpec) -> str:
+    # That of MobileNetV2 has no text of its own, so that it is the one that it was before there were other networks.
+    own = "" if spec.preparation == MOBILENET_V2.preparation else f"; {spec.preparation}"
+    return _sha256(f"{PREPROCESSING}{own}".encode() + b"\0" + content)
 
 
 def _local_copy(source: str, scratch: Path) -> str:
@@ -251,73 +319,16 @@ def _local_copy(source: str, scratch: Path) -> str:
     return str(copy)
 
 
-def download_imagenet() -> str:
-    """Returns the file of the ImageNet weights, and downloads it if it is not on this machine yet.
-
-    Keras would do so too, but after the import of TensorFlow, which takes seconds, and it writes to the final name of
-    the file as it downloads it, where another process would take the part for the whole.
-
-    Raises:
-        FruitsError: The file cannot be downloaded; the message has the remedy.
-    """
-    kept = _imagenet_file()
-    if not kept.exists():
-        try:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=kept.parent) as scratch:
-                _download(_IMAGENET_URL, Path(scratch) / kept.name).replace(kept)
-        except OSError as error:
-            raise FruitsError(
-                f"The ImageNet weights cannot be downloaded ({error}). Bring {IMAGENET_FILE} from a machine that can, "
-                "and give its path as weights; random:0 are weights to try things with, whose features mean nothing."
-            ) from error
-    return str(kept)
-
-
-def _download(url: str, target: Path) -> Path:
-    # Imported here: it takes a twentieth of a second, and nearly no command downloads.
-    from urllib.request import urlopen
-
-    # Without a timeout a firewall that drops packets makes the download hang for ever.
-    with urlopen(url, timeout=_DOWNLOAD_TIMEOUT_SECONDS) as answer, target.open("wb") as file:  # noqa: S310
-        shutil.copyfileobj(answer, file)
-        wanted = int(answer.headers.get("Content-Length", file.tell()))
-        if file.tell() != wanted:
-            raise OSError(f"the connection ended after {file.tell()} of {wanted} bytes")
-    return target
-
-
-def _imagenet_file() -> Path:
-    # The path of Keras' cache (keras.src.backend.config.keras_home). Asking Keras would import TensorFlow for seconds.
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models" / IMAGENET_FILE
-
-
-def _convert(weights: str, source: str, scratch: Path) -> tuple[bytes, str]:
-    if weights.lower().endswith(".tflite"):
-        flatbuffer = Path(weights).read_bytes()
-        _check_flatbuffer(flatbuffer, source)
-        return flatbuffer, _sha256(flatbuffer)
+def _convert(weights: str, source: str, scaling: str, scratch: Path) -> tuple[bytes, str, NetworkSpec]:
+    """Returns the network of weights, the sha256 of the weights, and what the network takes and gives."""
+    if weights.lower().endswith((".tflite", ".onnx")):
+        content = Path(weights).read_bytes()
+        file_format = ONNX if weights.lower().endswith(".onnx") else LITERT
+        return content, _sha256(content), inspected(content, file_format, scaling, source)
     target = scratch / "model.tflite"
-    result = _run_keras([weights, str(target), source])
-    flatbuffer = target.read_bytes()
-    _check_flatbuffer(flatbuffer, source)
-    return flatbuffer, str(result["weights_sha256"])
-
-
-def _check_flatbuffer(flatbuffer: bytes, source: str) -> None:
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
-        takes = list(interpreter.get_input_details()[0]["shape_signature"])
-        gives = list(interpreter.get_output_details()[0]["shape_signature"])
-    except (ValueError, RuntimeError, IndexError) as error:
-        raise FruitsError(f"{source} is no LiteRT model: {error}") from error
-    if takes[1:] != [SIDE, SIDE, 3] or gives[1:] != [FEATURES]:
-        raise FruitsError(
-            f"{source} is another model: it takes {takes} and gives {gives}, and this platform needs "
-            f"[N, {SIDE}, {SIDE}, 3] and [N, {FEATURES}]: MobileNetV2 1.0/224 with include_top=False, pooling='avg'."
-        )
+    result = _run_keras([weights, str(target), source, scaling])
+    content = target.read_bytes()
+    return content, str(result["weights_sha256"]), inspected(content, LITERT, scaling, source)
 
 
 def _run_keras(arguments: list[str]) -> dict[str, Any]:

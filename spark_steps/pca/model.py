@@ -1,6 +1,5 @@
 """Standardised PCA of the features: an exact fit in one pass, for any number of components."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -11,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from spark_steps.errors import FruitsError
-from spark_steps.features.weights import FEATURES, MobileNetModel
-from spark_steps.pca.moments import Matrix, Moments, RunningMoments, merge_in_pairs, version_of
+from spark_steps.features.weights import MobileNetModel
+from spark_steps.pca.moments import Matrix, Moments, RunningMoments, merge_in_pairs, packed_bytes, version_of
 from spark_steps.spark.tasks import run_in_tasks
 from spark_steps.tables.folder_table import DataFile, FolderTable
 from spark_steps.tables.partitions import contiguous_partitions
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
 ANALYSED_COMPONENTS = 350
 DEFAULT_COMPONENTS = 50
 _ROWS_AT_A_TIME = 2048
-# Each task returns 6.6 MB to the driver, and Spark limits the results of a job to 1 GB.
-_MOST_TASKS = 64
+# Each task returns its moments to the driver, 6.6 MB at 1280 features, and Spark limits the results of a job to 1 GB.
+_MOST_TASKS, _MOST_RESULT_BYTES = 64, 512 << 20
 
 
 @dataclass(frozen=True)
@@ -81,11 +80,11 @@ class PcaModel:
         k: Number of components kept.
         asked_components: Number of components requested; more than ``k`` if the photos span fewer.
         asked_variance: Share of variance requested, or None.
-        mean: Mean of each feature, of shape (1280,).
-        scale: Standard deviation (population) of each feature, 1 where it is constant, of shape (1280,).
-        components: Unit vectors, of shape (max(k, at most 350), 1280); the largest loading of each is positive.
+        mean: Mean of each feature, of shape (features,).
+        scale: Standard deviation (population) of each feature, 1 where it is constant, of shape (features,).
+        components: Unit vectors, of shape (max(k, at most 350), features); the largest loading of each is positive.
         explained_variance_ratio: Share of the variance that each component explains, for all components that the photos
-            span, at most 1280.
+            span, at most as many as there are features.
         weights: ``source`` and ``sha256`` of the network's weights.
         features_version: Version of the table mobilenet_features that the model was fitted on.
     """
@@ -118,7 +117,7 @@ class PcaModel:
         return _components_for(self.explained_variance_ratio, variance)
 
     def project(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Returns the reduced features, float32 of shape (N, k), of features of shape (N, 1280)."""
+        """Returns the reduced features, float32 of shape (N, k), of features of shape (N, features)."""
         standardised = (features - self.mean) / self.scale
         reduced: NDArray[np.float32] = (standardised @ self.components[: self.k].T).astype(np.float32)
         return reduced
@@ -144,7 +143,7 @@ def fit(spark: "SparkSession", features: FolderTable, network: MobileNetModel, s
     """
     snapshot = features.snapshot()
     files = snapshot.files
-    moments = _fold(spark, features, files, network.fingerprint)
+    moments = _fold(spark, features, files, network)
     if moments.count < 2:
         raise FruitsError("A PCA needs at least 2 usable photos, and there is 1. Add photos.")
     model = solve(moments, network.fingerprint, settings, sorted({file.folder for file in files}))
@@ -152,48 +151,66 @@ def fit(spark: "SparkSession", features: FolderTable, network: MobileNetModel, s
     return replace(model, weights=weights, features_version=snapshot.version)
 
 
-def _fold(spark: "SparkSession", features: FolderTable, files: Sequence[DataFile], network: str) -> Moments:
+def _fold(spark: "SparkSession", features: FolderTable, files: Sequence[DataFile], network: MobileNetModel) -> Moments:
+    fingerprint, width = network.fingerprint, network.spec.features
+
     def run(share: Iterator[DataFile]) -> Iterator[tuple[str, str, bytes]]:
-        moments: defaultdict[str, RunningMoments] = defaultdict(RunningMoments)
-        first = ""
+        moments, others, first = RunningMoments(), set[str](), ""
         for file in share:
             first = first or file.path
-            for model, block, image_ids in _blocks(features, file):
-                moments[model].add(block, image_ids)
-        for model, of_model in moments.items():
-            yield first, model, of_model.total().to_bytes()
+            for model, rows in _rows_by_model(features, file):
+                if model == fingerprint:
+                    moments.add(feature_matrix(rows["features"], width), rows["image_id"].to_pylist())
+                else:
+                    others.add(model)
+        yield from ((first, model, b"") for model in others)
+        if moments:
+            yield first, fingerprint, moments.total().to_bytes()
 
-    tasks = min(_MOST_TASKS, spark.sparkContext.defaultParallelism)
+    tasks = min(_MOST_TASKS, max(1, _MOST_RESULT_BYTES // packed_bytes(width)), spark.sparkContext.defaultParallelism)
     found = run_in_tasks(spark.sparkContext, contiguous_partitions(files, tasks), run)
     if not found:
         raise FruitsError(
             "No photo has features, so there is nothing to fit a PCA to. The reasons are in fruits report, and with "
             "the check almost_every_photo_is_usable."
         )
-    others = sorted({model for _, model, _ in found} - {network})
+    others = sorted({model for _, model, _ in found} - {fingerprint})
     if others:
         raise FruitsError(
-            f"Some features were made by another network ({others[0][:12]}) than the present one ({network[:12]}). "
+            f"Some features were made by another network ({others[0][:12]}) than the present one ({fingerprint[:12]}). "
             "Make the features of all folders with the present one (fruits run, or the job whole_pipeline)."
         )
-    parts = [Moments.from_bytes(packed, FEATURES) for _, _, packed in sorted(found, key=itemgetter(0))]
+    parts = [Moments.from_bytes(packed, width) for _, _, packed in sorted(found, key=itemgetter(0))]
     return merge_in_pairs(parts)
 
 
-def _blocks(features: FolderTable, file: DataFile) -> Iterator[tuple[str, NDArray[np.float32], list[str]]]:
-    """Yields (model, features of shape (N, 1280), image ids) of a file of features, without rows that have an error."""
+def _rows_by_model(features: FolderTable, file: DataFile) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Yields the rows of a file that have features, by the network that made them."""
     columns = ["features", "model", "image_id"]
     with features.reading(file) as opened:
         for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=columns):
             good = batch.filter(batch["features"].is_valid())
             for model in good["model"].unique().to_pylist():
-                of_model = good.filter(pa.compute.equal(good["model"], model))
-                yield model, feature_matrix(of_model["features"]), of_model["image_id"].to_pylist()
+                yield model, good.filter(pa.compute.equal(good["model"], model))
 
 
-def feature_matrix(column: pa.ListArray) -> NDArray[np.float32]:
-    """Returns a column of N feature lists, none of them null, as a matrix of shape (N, 1280)."""
-    matrix: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), FEATURES)
+def feature_matrix(column: pa.ListArray, width: int) -> NDArray[np.float32]:
+    """Returns a column of N feature lists, none of them null, as a matrix of shape (N, width).
+
+    Args:
+        column: The lists.
+        width: Number of features of each, as the network gives them.
+
+    Raises:
+        FruitsError: A list has another length.
+    """
+    lengths = set(pa.compute.list_value_length(column).unique().to_pylist())
+    if lengths - {width}:
+        raise FruitsError(
+            f"Some photos have {min(lengths - {width})} features, and their network gives {width}. Make them again: "
+            "the job whole_pipeline with full_refresh."
+        )
+    matrix: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), width)
     return matrix
 
 
@@ -208,8 +225,8 @@ def solve(moments: Moments, features_model: str, settings: PcaSettings, folders:
     """
     if not np.isfinite(moments.cross_products).all():
         raise FruitsError(
-            "Some features are NaN or infinite, so no PCA can be fitted. The check features_are_1280_finite_numbers "
-            "says how many; the weights are most likely broken."
+            "Some features are NaN or infinite, so no PCA can be fitted. The check features_are_finite_numbers says "
+            "how many; the weights are most likely broken."
         )
     variance = np.diag(moments.cross_products) / moments.count
     constant = _is_constant(variance, moments.mean, moments.count)
@@ -225,7 +242,7 @@ def solve(moments: Moments, features_model: str, settings: PcaSettings, folders:
     correlation[:, constant] = 0.0
     values, vectors = _eigh(correlation)
     values, vectors = values[::-1].clip(min=0.0), vectors[:, ::-1].T
-    rank = min(moments.count - 1, int((~constant).sum()), int((values > values[0] * FEATURES * 1e-15).sum()))
+    rank = min(moments.count - 1, int((~constant).sum()), int((values > values[0] * len(values) * 1e-15).sum()))
     ratios = values[:rank] / values.sum()
     asked = _components_for(ratios, settings.variance) if settings.variance else settings.components
     k = min(asked, rank)

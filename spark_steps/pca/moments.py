@@ -89,6 +89,9 @@ class RunningMoments:
         if len(self._image_ids) >= self._ROWS_OF_BLOCK:
             self._fold()
 
+    def __bool__(self) -> bool:
+        return self._total is not None or bool(self._image_ids)
+
     def total(self) -> Moments:
         """Returns the moments of all rows so far, at least one."""
         self._fold()
@@ -108,6 +111,11 @@ def merge_in_pairs(parts: list[Moments]) -> Moments:
         merged = [one.merged(other) for one, other in zip(parts[::2], parts[1::2], strict=False)]
         parts = merged + parts[len(merged) * 2 :]
     return parts[0]
+
+
+def packed_bytes(columns: int) -> int:
+    """Returns how many bytes ``Moments.to_bytes`` takes for so many columns."""
+    return 8 + 32 + 8 * (columns + columns * (columns + 1) // 2)
 
 
 def version_of(count: int, digest: int, *settings: object) -> str:

@@ -57,7 +57,8 @@ def sample_map(features: FolderTable, model: PcaModel) -> PhotoMap:
     with locations.translate_errors(features.root):
         parts = for_each(lambda files: _first_rows(features, files, each), paths, _MOST_FILES_AT_A_TIME)
     labels = np.array([label for part in parts for label in part["label"].to_pylist()], dtype=np.str_)
-    matrices = [feature_matrix(part["features"].combine_chunks()) for part in parts if part.num_rows]
+    width = len(model.mean)
+    matrices = [feature_matrix(part["features"].combine_chunks(), width) for part in parts if part.num_rows]
     reduced = model.project(np.concatenate(matrices)) if matrices else np.zeros((0, model.k), np.float32)
     components = np.zeros((len(labels), 2), np.float32)
     components[:, : model.k] = reduced[:, :2]

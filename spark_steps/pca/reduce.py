@@ -1,4 +1,4 @@
-"""Reduces 1280 features to k numbers: projects mobilenet_features on a PCA model."""
+"""Reduces the features of photos to k numbers: projects mobilenet_features on a PCA model."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -19,7 +19,7 @@ from spark_steps.tables.schemas import REDUCED_SCHEMA, by_folder, with_folder
 from spark_steps.tables.totals import Totals, folders_to_reduce, of_others
 
 _SCHEMA = with_folder(REDUCED_SCHEMA)
-# This many rows of features take 40 MB.
+# This many rows of 1280 features take 40 MB.
 _MOST_ROWS = 8192
 
 
@@ -129,7 +129,7 @@ def check_one_network(features: Mapping[str, Totals], model: PcaModel) -> None:
 
 def _reduced(batch: pa.RecordBatch, model: PcaModel) -> pa.RecordBatch:
     good = batch.filter(batch["features"].is_valid())
-    numbers = model.project(feature_matrix(good["features"]))
+    numbers = model.project(feature_matrix(good["features"], len(model.mean)))
     rows = len(numbers)
     offsets = pa.array(range(0, (rows + 1) * model.k, model.k), pa.int32())
     reduced = pa.ListArray.from_arrays(offsets, pa.array(numbers.ravel()))

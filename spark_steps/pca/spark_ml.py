@@ -125,7 +125,7 @@ def _vector(numbers: Matrix) -> dict[str, Any]:
 
 
 def _matrix(model: PcaModel) -> dict[str, Any]:
-    """Returns the loadings as Spark has them: a matrix of shape (1280, k), its columns one after the other."""
+    """Returns the loadings as Spark has them: a matrix of shape (features, k), its columns one after the other."""
     kept = model.components[: model.k]
     return {
         "type": _DENSE,

@@ -13,23 +13,31 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from spark_steps.errors import UnusablePhotoError
 from spark_steps.photos.bombs import BOMB, refuse_costly_shape, refuse_costly_structure
-from spark_steps.photos.jpeg import endings
-from spark_steps.photos.kinds import failed_kind, misread_kind
+from spark_steps.photos.colour import conversion_of
+from spark_steps.photos.formats.heif import is_heif, open_heif
+from spark_steps.photos.formats.jpeg import endings
+from spark_steps.photos.formats.kinds import UNSUPPORTED, failed_kind, misread_kind, unsupported
+from spark_steps.photos.formats.tiff_layout import YCBCR, layout_of
+from spark_steps.photos.formats.tiff_samples import read_samples
+from spark_steps.photos.measures import Measures, measure, on_scale
 from spark_steps.photos.standard_error import quiet_standard_error
-from spark_steps.photos.tiff_layout import YCBCR, layout_of
-from spark_steps.photos.tiff_samples import read_samples
 
+# Height and width of the pixels that a network takes.
+Size = tuple[int, int]
 SIDE = 224
 # Change this text with every change below that alters pixels: it is part of the model fingerprint of all features.
-PREPROCESSING = "rgb-on-white, exif-oriented, draft>=448, bicubic-224, [-1,1]; 1"
+PREPROCESSING = "rgb-on-white, exif-oriented, draft>=448, bicubic-224, profile-to-srgb, [-1,1]; 2"
 
 # JPEG includes MPO: files with several pictures, which phones write.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
+_HEIF_FORMATS = ("HEIF", "AVIF")
+_OF_TILES = ("TIFF", *_HEIF_FORMATS)
 _ORIENTATION_TAG, _COLOUR_MAP = 0x0112, 320
 # Peak memory in bytes per pixel, measured at 120 and at 30 megapixels: RGB and grey take 4 to 5, progressive JPEGs 6 to
-# 8, CMYK and YCbCr in TIFF 8, RGBA 20, 16-bit grey 26, WebP 16 and with transparency 28.
+# 8, CMYK and YCbCr in TIFF 8, RGBA 20, 16-bit grey 26, WebP 16 and with transparency 28, HEIC 7 and of 10 bits 13, AVIF
+# 9 and of 12 bits 15, with transparency 24.
 _PLAIN_MODES = ("RGB", "L", "1", "CMYK", "YCbCr")
-_COST_OF_OTHERS, _COST_OF_TRANSPARENT_WEBP = 4, 6
+_COST_OF_OTHERS, _COST_OF_TRANSPARENT_WEBP, _COST_OF_HEIF = 4, 6, 2
 # The transpositions that turn the stored pixels upright, by the value of the tag Orientation of EXIF 2.32.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -41,7 +49,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-NOT_AN_IMAGE, TRUNCATED, DAMAGED, UNSUPPORTED = "not an image", "truncated", "damaged", "not supported"
+NOT_AN_IMAGE, TRUNCATED, DAMAGED = "not an image", "truncated", "damaged"
 ERASED = "erased"
 
 
@@ -58,19 +66,22 @@ class Photo:
         format: Pillow's name of the file format, whatever the file's extension.
         width: Width in pixels, with the orientation applied.
         height: Height in pixels, with the orientation applied.
-        pixels: RGB, uint8, of shape (224, 224, 3).
+        pixels: RGB, uint8, of shape (height, width, 3) of the size that it was decoded to.
+        measures: Measures of its quality.
     """
 
     format: str
     width: int
     height: int
     pixels: NDArray[np.uint8]
+    measures: Measures
 
 
 def may_depend_on_limit(file_format: str | None, width: int | None, height: int | None, before: int, now: int) -> bool:
     """Returns whether another limit of pixels may decide otherwise about a photo that was read.
 
-    It errs on the safe side: all refused photos depend on it, and with a lower limit all TIFFs, whose tiles count too.
+    It errs on the safe side: all refused photos depend on it, and with a lower limit all of the formats whose tiles
+    count too.
 
     Args:
         file_format: The photo's format, None if it was refused.
@@ -81,23 +92,25 @@ def may_depend_on_limit(file_format: str | None, width: int | None, height: int 
     """
     if width is None or height is None:
         return before != now
-    return now < before and (file_format == "TIFF" or width * height * _COST_OF_TRANSPARENT_WEBP > now)
+    return now < before and (file_format in _OF_TILES or width * height * _COST_OF_TRANSPARENT_WEBP > now)
 
 
-def decode(data: bytes, max_pixels: int) -> Photo:
-    """Decodes a photo to 224 x 224 RGB pixels.
+def decode(data: bytes, max_pixels: int, size: Size = (SIDE, SIDE)) -> Photo:
+    """Decodes a photo to RGB pixels of the size that a network takes.
 
     What differs from ``Image.open(...).resize([224, 224])``: large JPEGs are decoded at a half, a quarter or an
-    eighth of their size, never below 448 pixels a side (libjpeg's DCT scaling, 4 to 10 times faster on phone
-    photos), the EXIF orientation is applied, transparent pixels are laid on white, values of more than 8 bits are
-    scaled to 8 instead of clipped (``tiff_samples``), a JPEG may lack its end of image, and of several frames the
-    first is taken. An opaque 8-bit RGB photo without orientation
-    and under 896 pixels a side gives the same pixels.
+    eighth of their size, never below twice the longer side that is asked for (libjpeg's DCT scaling, 4 to 10 times
+    faster on phone photos), the EXIF orientation is applied, transparent pixels are laid on white, values of more than
+    8 bits are scaled to 8 instead of clipped (``tiff_samples``), a JPEG may lack its end of image, of several frames
+    the first is taken, and colours are converted to sRGB by the photo's profile (``colour``). An opaque 8-bit RGB photo
+    without orientation, without a profile and under 896 pixels a side gives the same pixels of 224 x 224.
 
     Args:
         data: The file's bytes.
-        max_pixels: Width times height above which the photo is refused undecoded; a quarter of it for WebP and for
-            photos with transparency, a palette or more than 8 bits, a sixth for WebP with transparency.
+        max_pixels: Width times height above which the photo is refused undecoded; half of it for HEIC and AVIF, a
+            quarter for WebP and for photos with transparency, a palette or more than 8 bits, a sixth for WebP with
+            transparency.
+        size: Height and width of the pixels.
 
     Raises:
         UnusablePhotoError: It cannot be decoded.
@@ -107,18 +120,18 @@ def decode(data: bytes, max_pixels: int) -> Photo:
         warnings.simplefilter("ignore")
         refuse_costly_structure(data)
         try:
-            return _decoded(data, max_pixels)
+            return _decoded(data, max_pixels, size)
         except UnusablePhotoError as refused:
-            photo = _without_end(data, max_pixels) if refused.reason in (TRUNCATED, DAMAGED) else None
+            photo = _without_end(data, max_pixels, size) if refused.reason in (TRUNCATED, DAMAGED) else None
             if photo is None:
                 raise
             return photo
 
 
-def _decoded(data: bytes, max_pixels: int) -> Photo:
+def _decoded(data: bytes, max_pixels: int, size: Size) -> Photo:
     try:
         with _open(data, max_pixels) as image, _quiet_if_tiff(image):
-            return _to_photo(image, data, max_pixels)
+            return _to_photo(image, data, max_pixels, size)
     except UnusablePhotoError:
         raise
     except Image.DecompressionBombError as error:
@@ -127,25 +140,21 @@ def _decoded(data: bytes, max_pixels: int) -> Photo:
         raise UnusablePhotoError(BOMB, "decoding it takes more memory than there is") from error
     except UnidentifiedImageError as error:
         if kind := failed_kind(data, identified=False):
-            raise _unsupported(kind) from error
-        detail = f"the bytes are those of no known picture format ({', '.join(_FORMATS)})"
+            raise unsupported(kind) from error
+        detail = f"the bytes are those of no known picture format ({', '.join(_FORMATS + _HEIF_FORMATS)})"
         raise UnusablePhotoError(NOT_AN_IMAGE, detail) from error
     # Pillow's decoders raise many kinds of errors for a malformed file (struct.error, IndexError, SyntaxError,
     # ZeroDivisionError...). Catch all, so that a bad photo does not fail its batch.
     except Exception as error:
         if kind := failed_kind(data, identified=True):
-            raise _unsupported(kind) from error
+            raise unsupported(kind) from error
         raise UnusablePhotoError(_reason(error), f"it cannot be decoded: {error or type(error).__name__}") from error
 
 
-def _unsupported(kind: str) -> UnusablePhotoError:
-    return UnusablePhotoError(UNSUPPORTED, f"it is {kind}. Save it in another form")
-
-
-def _without_end(data: bytes, max_pixels: int) -> Photo | None:
+def _without_end(data: bytes, max_pixels: int, size: Size) -> Photo | None:
     """Returns a JPEG's photo if its pixels are whole and only the end of image is missing."""
     try:
-        photos = [_decoded(ended, max_pixels) for ended in endings(data)]
+        photos = [_decoded(ended, max_pixels, size) for ended in endings(data)]
     except UnusablePhotoError:
         return None
     whole = photos and all(np.array_equal(photos[0].pixels, other.pixels) for other in photos)
@@ -160,7 +169,9 @@ def _quiet_if_tiff(image: Image.Image) -> AbstractContextManager[None]:
 def _open(data: bytes, max_pixels: int) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = max_pixels
     if kind := misread_kind(data):
-        raise _unsupported(kind)
+        raise unsupported(kind)
+    if is_heif(data):
+        return _within_limit(open_heif(data, max_pixels, max_pixels // _COST_OF_HEIF), max_pixels)
     layout = layout_of(data)
     if layout and layout.is_misread and layout.is_of_bytes:
         return read_samples(data, layout, max_pixels)
@@ -174,6 +185,10 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         raise
     finally:
         TiffImagePlugin.READ_LIBTIFF = False
+    return _within_limit(image, max_pixels)
+
+
+def _within_limit(image: Image.Image, max_pixels: int) -> Image.Image:
     allowed = max_pixels // _cost(image)
     refuse_costly_shape(image, allowed)
     if image.width * image.height > allowed:
@@ -182,6 +197,8 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
 
 
 def _cost(image: Image.Image) -> int:
+    if image.format in _HEIF_FORMATS:
+        return _COST_OF_HEIF if image.mode in ("RGB", "L") else _COST_OF_OTHERS
     if image.format == "WEBP":
         return _COST_OF_OTHERS if image.mode == "RGB" else _COST_OF_TRANSPARENT_WEBP
     plain = image.mode in _PLAIN_MODES and "transparency" not in image.info
@@ -198,26 +215,38 @@ def _reason(error: Exception) -> str:
     return TRUNCATED if cut_short else DAMAGED
 
 
-def _to_photo(image: Image.Image, data: bytes, max_pixels: int) -> Photo:
+def _to_photo(image: Image.Image, data: bytes, max_pixels: int, size: Size) -> Photo:
     file_format, (width, height) = image.format or "TIFF", image.size
     # This has an effect on JPEG only.
-    image.draft(None, (2 * SIDE, 2 * SIDE))
+    image.draft(None, (2 * max(size), 2 * max(size)))
     image.load()
     if file_format == "TIFF":
         image = _corrected(image, data, max_pixels)
         # Pillow turns TIFFs upright as it loads them, and takes their orientation away.
         width, height = image.size
     orientation = _orientation(image)
-    if orientation >= 5:
+    # These orientations exchange width and height; numbers above 8 mean nothing.
+    if turned := 5 <= orientation <= 8:
         width, height = height, width
-    small = _to_rgb(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    conversion = conversion_of(image)
+    flat = image if conversion and conversion.mode == "CMYK" else _to_rgb(image)
+    # Pillow names the width first.
+    small = flat.resize(size if turned else size[::-1], Image.Resampling.BICUBIC)
+    scaled = on_scale(flat, small)
+    if conversion:
+        own_colours, small = small, conversion.apply(small)
+        scaled = small if scaled is own_colours else conversion.apply(scaled)
+    measures = measure(scaled)
     if orientation in _UPRIGHT:
-        # Transpose after the resize: on a square the result is the same, and takes a hundredth of the work.
+        # Transpose after the resize: the result is the same, and takes a hundredth of the work.
         small = small.transpose(_UPRIGHT[orientation])
-    return Photo(file_format, width, height, np.asarray(small, dtype=np.uint8))
+    return Photo(file_format, width, height, np.asarray(small, dtype=np.uint8), measures)
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "HEIF":
+        # The decoder turns it, by the properties of the file; what EXIF says besides does not count.
+        return 1
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
     # A photo with a damaged EXIF block is still usable, and a damaged block may raise any error.
@@ -266,15 +295,3 @@ def _from_16_bits(image: Image.Image) -> Image.Image:
         return grey
     grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8), mode="L"))
     return grey
-
-
-def network_input(photo: Photo) -> NDArray[np.float32]:
-    """Returns the network's input for a photo: float32 in [-1, 1], of shape (1, 224, 224, 3).
-
-    The scaling is that of ``keras.applications.mobilenet_v2.preprocess_input``.
-    """
-    scaled: NDArray[np.float32] = photo.pixels.astype(np.float32)[np.newaxis]
-    # In place: this takes a third of the time of a new array for each operation.
-    scaled /= np.float32(127.5)
-    scaled -= np.float32(1)
-    return scaled

@@ -230,8 +230,7 @@ def plan_raw_images(raw: FolderTable, found: Mapping[str, pa.Table]) -> TableCha
 
 
 def _read(table: FolderTable, file: DataFile) -> pa.Table:
-    with table.reading(file) as opened:
-        return opened.read(columns=table.schema.names).cast(table.schema)
+    return pa.Table.from_batches(table.batches(file), table.schema)
 
 
 def _keys(rows: pa.Table) -> list[tuple[object, ...]]:

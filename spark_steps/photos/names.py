@@ -7,6 +7,7 @@ from pathlib import Path
 # photos of Twitter.
 PHOTO_EXTENSIONS = (
     *("jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "pjpeg", "pjp", "jpg_large", "jpg-large", "mpo"),
+    *("heic", "heif", "hif", "avif"),
     *("png", "apng", "webp", "bmp", "dib", "gif", "tif", "tiff"),
 )
 # Folders for thumbnails, deleted files and snapshots that are not hidden by a dot, in lower case. None is a word that

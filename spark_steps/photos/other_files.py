@@ -4,10 +4,8 @@ from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
-# Formats of photos that this platform does not decode: those of phones, and raw formats of cameras.
-_PHOTOS_TO_CONVERT = frozenset(
-    (".heic", ".heif", ".avif", ".jxl", ".jp2", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".psd")
-)
+# Formats of photos that this platform does not decode, most of them raw formats of cameras.
+_PHOTOS_TO_CONVERT = frozenset((".jxl", ".jp2", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".psd"))
 _ENDINGS_SHOWN = 6
 _FOLDERS_SHOWN = 5
 
@@ -17,7 +15,7 @@ class PassedOver:
     """The files and folders that a listing skipped.
 
     Attributes:
-        by_folder: Number of files by folder and by ending, such as ``.heic``, or ``""`` for none.
+        by_folder: Number of files by folder and by ending, such as ``.dng``, or ``""`` for none.
         system_folders: Paths of the folders that are hidden or a system's own, sorted.
     """
 
@@ -90,7 +88,7 @@ def _most_first(endings: Mapping[str, int]) -> dict[str, int]:
 
 
 def summed_up(endings: Mapping[str, int]) -> str:
-    """Returns numbers of files by ending as text, such as "2 .heic, 1 .txt"."""
+    """Returns numbers of files by ending as text, such as "2 .dng, 1 .txt"."""
     most = list(_most_first(endings).items())
     kinds = [f"{count:,} {ending or 'without an ending'}" for ending, count in most[:_ENDINGS_SHOWN]]
     if others := sum(count for _, count in most[_ENDINGS_SHOWN:]):

@@ -1,6 +1,7 @@
 """Reduces single photos as the photos of a store were reduced, without Spark, and finds their nearest photos there."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,8 @@ from pyarrow import fs
 
 from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.features.extractor import FeatureExtractor
-from spark_steps.features.weights import flatbuffer_of
+from spark_steps.features.network import NetworkSpec
+from spark_steps.features.weights import find_network
 from spark_steps.pca.model import PcaModel
 from spark_steps.photos.decoding import decode
 from spark_steps.photos.fetching import fetch
@@ -67,6 +69,44 @@ class Identification:
     weights_source: str
 
 
+def network_of(store: Store, pca: PcaModel) -> bytes:
+    """Returns the network that made the features which a PCA model was fitted on, as ``extractor_of`` takes it.
+
+    Raises:
+        FruitsError: It is not in the store's cache.
+    """
+    network = find_network(pca.features_model, store.mobilenet_models)
+    if network is None:
+        weights = pca.weights.get("source", "WEIGHTS")
+        raise FruitsError(
+            f"The network that made the features ({pca.features_model[:12]}) is not in {store.mobilenet_models}, or "
+            "this version of fruits treats pixels otherwise. "
+            + (store.remedy if store.as_of else f"{store.remedy} --weights {weights}")
+        )
+    model, spec = network
+    return json.dumps(spec.as_record()).encode() + b"\0" + model
+
+
+def extractor_of(network: bytes) -> FeatureExtractor:
+    """Returns what runs a network of ``network_of``, in this process or another one that was sent it."""
+    record, _, model = network.partition(b"\0")
+    return FeatureExtractor(model, NetworkSpec.of_record({"network": json.loads(record)}))
+
+
+def features_of(content: bytes, extractor: FeatureExtractor, max_pixels: int) -> NDArray[np.float32]:
+    """Returns the features of a photo from its bytes.
+
+    Args:
+        content: The file's bytes.
+        extractor: What runs the network.
+        max_pixels: Limit of decoding.
+
+    Raises:
+        UnusablePhotoError: It cannot be decoded.
+    """
+    return extractor.extract(decode(content, max_pixels, extractor.spec.size))
+
+
 class Reducer:
     """A store's network and PCA model, for single photos."""
 
@@ -77,15 +117,7 @@ class Reducer:
             FruitsError: The store has no PCA model, or the network is not in its cache.
         """
         self.pca: PcaModel = store.existing_pca_model()
-        flatbuffer = flatbuffer_of(self.pca.features_model, store.mobilenet_models)
-        if flatbuffer is None:
-            weights = self.pca.weights.get("source", "WEIGHTS")
-            raise FruitsError(
-                f"The network that made the features ({self.pca.features_model[:12]}) is not in "
-                f"{store.mobilenet_models}, or this version of fruits treats pixels otherwise. "
-                + (store.remedy if store.as_of else f"{store.remedy} --weights {weights}")
-            )
-        self._extractor = FeatureExtractor(flatbuffer)
+        self._extractor = extractor_of(network_of(store, self.pca))
 
     def reduce(self, photo: str, limits: DecodeLimits) -> ReducedPhoto:
         """Returns a photo's reduced features; it is read, decoded, run and projected as the photos of the store were.
@@ -95,7 +127,7 @@ class Reducer:
         """
         content = _read(photo, limits)
         try:
-            features = self._extractor.extract(decode(content, limits.max_pixels))
+            features = features_of(content, self._extractor, limits.max_pixels)
         except UnusablePhotoError as error:
             raise FruitsError(f"{photo}: {error}.") from error
         return ReducedPhoto(photo, hashlib.sha256(content).hexdigest(), self.pca.project(features[np.newaxis])[0])

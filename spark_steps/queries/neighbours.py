@@ -117,10 +117,16 @@ def find_neighbours(files: Sequence[ComparableFile], reduced: Numbers, count: in
     return _merge(parallel.results(search, files, at_most), len(reduced), count)
 
 
-def _nearest(batch: pa.RecordBatch, rows: Numbers, reduced: Numbers, count: int) -> Near:
+def distances_to(rows: Numbers, reduced: Numbers) -> Numbers:
+    """Returns the Euclidean distances of rows, of shape (N, k), to a photo, of shape (k,)."""
     difference = rows - reduced
     # Sum the squared differences: |a|^2 - 2ab + |b|^2 would be faster, but loses the digits of small distances.
-    distances = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+    distances: Numbers = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+    return distances
+
+
+def _nearest(batch: pa.RecordBatch, rows: Numbers, reduced: Numbers, count: int) -> Near:
+    distances = distances_to(rows, reduced)
     neighbours = [_neighbour(batch, distances, int(row)) for row in _rows_of_least(distances, count)]
     return Near(neighbours, neighbours)
 
@@ -144,14 +150,15 @@ def _merge(found: Iterable[Sequence[Near]], photos: int, count: int) -> list[Nea
         merged = [
             Near(
                 heapq.nsmallest(count, chain(one.neighbours, other.neighbours)),
-                _first_of_labels(chain(one.labels, other.labels)),
+                first_of_labels(chain(one.labels, other.labels)),
             )
             for one, other in zip(merged, some, strict=True)
         ]
     return merged
 
 
-def _first_of_labels(neighbours: Iterable[Neighbour]) -> list[Neighbour]:
+def first_of_labels(neighbours: Iterable[Neighbour]) -> list[Neighbour]:
+    """Returns the nearest photo of each of the two nearest labels."""
     first: dict[str, Neighbour] = {}
     for one in sorted(neighbours):
         first.setdefault(one.label, one)

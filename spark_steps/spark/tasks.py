@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from pyspark import SparkContext
+    from pyspark import RDD, SparkContext
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -27,18 +27,37 @@ def run_in_tasks(
     Raises:
         PythonException: The function raised an error; the message has its stack trace.
     """
-    # Imported here: most commands read tables without Spark.
-    from py4j.protocol import Py4JJavaError
-    from pyspark.errors import PythonException
+    return collect(context, tasks_of(context, shares, function)) if shares else []
 
-    if not shares:
-        return []
+
+def tasks_of(
+    context: "SparkContext", shares: Sequence[Sequence[Item]], function: Callable[[Iterator[Item]], Iterable[Result]]
+) -> "RDD[Result]":
+    """Returns the tasks of ``run_in_tasks`` as an RDD, whose results other tasks can go on with.
+
+    Args:
+        context: Spark's context.
+        shares: The items of each task; one task at least.
+        function: Yields the results for the items of a task.
+    """
 
     def run(given: Iterable[Sequence[Item]]) -> Iterator[Result]:
         for share in given:
             yield from function(iter(share))
 
-    tasks = context.parallelize(shares, len(shares)).mapPartitions(run)
+    return context.parallelize(shares, len(shares)).mapPartitions(run)
+
+
+def collect(context: "SparkContext", tasks: "RDD[Result]") -> list[Result]:
+    """Runs the tasks of an RDD, and returns their results in the order of the tasks.
+
+    Raises:
+        PythonException: As ``run_in_tasks`` does.
+    """
+    # Imported here: most commands read tables without Spark.
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PythonException
+
     try:
         return cancelled_by_an_interrupt(context, tasks.collect)
     except Py4JJavaError as error:

@@ -22,7 +22,7 @@ from spark_steps.storage import locations
 from spark_steps.store.store import IMAGES_PROPERTY, Store
 from spark_steps.tables.deferred_rows import write_file
 from spark_steps.tables.folder_table import FolderTable, TableChange, is_of_earlier_release
-from spark_steps.tables.schemas import FOLDER
+from spark_steps.tables.schemas import FOLDER, conform
 
 _NOTES = "_replacing"
 _ROWS_AT_A_TIME = 4096
@@ -92,10 +92,8 @@ def _converted(table: FolderTable, file: _OldFile, roots: set[str]) -> Iterator[
             whole = batch["path"].to_pylist()
             paths = [f"{file.folder}/{location.rpartition('/')[2]}" for location in whole]
             roots.update(location.removesuffix(f"/{below}") for location, below in zip(whole, paths, strict=True))
-            rows = batch.select(table.schema.names).set_column(column, "path", pa.array(paths, pa.string()))
-            # The cast drops the schema's metadata: the old file's totals are of other paths.
-            if rows.num_rows:
-                yield rows.cast(table.schema)
+            if paths:
+                yield conform(batch, table.schema).set_column(column, "path", pa.array(paths, pa.string()))
 
 
 def _old_files(table: FolderTable) -> list[_OldFile]:

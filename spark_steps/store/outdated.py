@@ -8,6 +8,7 @@ of decoding, and the name of the PCA model with that of the model that would be 
 from collections.abc import Sequence
 
 from spark_steps.features.comparison import folders_to_compute
+from spark_steps.features.network import TF
 from spark_steps.features.weights import current_model, has_current_model, replaced_network
 from spark_steps.pca import model_store
 from spark_steps.pca.model import PcaSettings, settings_for_next
@@ -20,7 +21,12 @@ from spark_steps.tables.totals import sum_of
 
 
 def folders_to_featurise(
-    store: Store, images: str, folders: Sequence[str], weights: str | None, limits: DecodeLimits
+    store: Store,
+    images: str,
+    folders: Sequence[str],
+    weights: str | None,
+    limits: DecodeLimits,
+    scaling: str = TF,
 ) -> list[str]:
     """Returns the folders in which a run would change a row of raw_images or mobilenet_features, in the given order.
 
@@ -30,9 +36,10 @@ def folders_to_featurise(
         folders: Folders with photos, relative to the root.
         weights: The weights that are asked for; None for those of the store's network.
         limits: What workers may read and decode.
+        scaling: The scaling of pixels that is asked for with the weights.
     """
     cache = store.mobilenet_models
-    if not has_current_model(cache) or (weights is not None and replaced_network(weights, cache)):
+    if not has_current_model(cache) or (weights is not None and replaced_network(weights, cache, scaling)):
         return list(folders)
     listed = find_photos(images, folders, limits.fetch.max_bytes).rows
     changed = plan_raw_images(store.raw_images, listed).folders

@@ -13,7 +13,13 @@ from spark_steps.pca.model import PcaModel
 from spark_steps.photos.other_files import PassedOver
 from spark_steps.storage import locations
 from spark_steps.tables.folder_table import FolderTable
-from spark_steps.tables.schemas import FEATURES_SCHEMA, RAW_IMAGES_SCHEMA, REDUCED_SCHEMA
+from spark_steps.tables.schemas import (
+    AUDIT_SCHEMA,
+    FEATURES_SCHEMA,
+    RAW_IMAGES_SCHEMA,
+    REDUCED_SCHEMA,
+    SPLITS_SCHEMA,
+)
 from spark_steps.tables.totals import read_totals
 
 # Property of the table raw_images: the images root of the photos that it lists.
@@ -210,7 +216,7 @@ class Store:
 
     @property
     def mobilenet_features(self) -> FolderTable:
-        """One row for each row of raw_images: 1280 features, or the reason why there are none."""
+        """One row for each row of raw_images: its features, or the reason why there are none."""
         return self._table("Results/mobilenet_features", FEATURES_SCHEMA)
 
     @property
@@ -219,12 +225,24 @@ class Store:
         return self._table("PCA_Results/reduced_features", REDUCED_SCHEMA)
 
     @property
+    def photo_splits(self) -> FolderTable:
+        """One row for each photo with features: its group of near-duplicates and its split."""
+        return self._table("Results/photo_splits", SPLITS_SCHEMA)
+
+    @property
+    def photo_audit(self) -> FolderTable:
+        """One row for each finding of the audit."""
+        return self._table("Results/photo_audit", AUDIT_SCHEMA)
+
+    @property
     def tables(self) -> dict[str, FolderTable]:
-        """The tables by name, in the order in which they are made."""
+        """The tables by name, in the order in which they are made; some may not be there yet."""
         return {
             "raw_images": self.raw_images,
             "mobilenet_features": self.mobilenet_features,
             "reduced_features": self.reduced_features,
+            "photo_splits": self.photo_splits,
+            "photo_audit": self.photo_audit,
         }
 
     @property

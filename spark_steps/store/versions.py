@@ -18,6 +18,7 @@ _OPERATIONS = {
     "CREATE TABLE": "created",
     "WRITE": "written",
     "SET TBLPROPERTIES": "properties set",
+    "ADD COLUMN": "columns added",
     "OPTIMIZE": "compacted",
     "RESTORE": "restored",
 }

@@ -26,11 +26,19 @@ from spark_steps.tables.log_entries import COMMIT_ID, commit_of, snapshot_of
 from spark_steps.tables.open_tables import COMMIT_NAME, LOG, SHARED, open_table
 from spark_steps.tables.schemas import FOLDER, with_folder
 from spark_steps.tables.snapshots import Commit, FileChange, Snapshot, TableChangedError
-from spark_steps.tables.transactions import PLANNED_SINCE, at_version, commit_properties, is_outdated, transact_change
+from spark_steps.tables.transactions import (
+    PLANNED_SINCE,
+    at_version,
+    columns_to_add,
+    commit_properties,
+    is_outdated,
+    transact_change,
+    transact_columns,
+)
 
 # Imported where it is used: commands that read no table do not need it.
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
+    from deltalake import DeltaTable, Field
 
 Found = TypeVar("Found")
 _TRIES = 50
@@ -74,6 +82,8 @@ class DeltaLog:
     def commit(self, change: FileChange, about: Mapping[str, str], check: Callable[[], None]) -> int:
         """Commits a change as the next version of the table, and returns its number; creates a missing table.
 
+        A table of an earlier release first gets the columns of the schema that it lacks.
+
         Args:
             change: The change.
             about: Metadata of the commit; no path and no id of a photo.
@@ -97,6 +107,9 @@ class DeltaLog:
             if is_outdated(change, now):
                 raise TableChangedError(f"{self.root} was changed by another run meanwhile. Run again.")
             check()
+            if change.added and (columns := columns_to_add(table, self.schema)):
+                self._add_columns(table, now.version, columns)
+                continue
 
             def transact(table: "DeltaTable" = table, now: Snapshot = now) -> None:
                 transact_change(table, now.version, change, metadata)
@@ -104,6 +117,12 @@ class DeltaLog:
             if self._attempt(transact, lambda now=now: self._is_commit(now.version + 1, identity)):  # type: ignore[misc]
                 return now.version + 1
         raise FruitsError(f"{self.root} is being written by other runs. Run again when they have ended.")
+
+    def _add_columns(self, table: "DeltaTable", version: int, columns: list["Field"]) -> None:
+        self._attempt(
+            lambda: transact_columns(table, version, columns),
+            lambda: not columns_to_add(self._opened()[0], self.schema),
+        )
 
     def create(self) -> None:
         """Creates an empty table if it does not exist.

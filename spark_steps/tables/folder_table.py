@@ -22,7 +22,7 @@ from spark_steps.tables.deferred_rows import DeferredRows, DriverRows, FrameRows
 from spark_steps.tables.delta_log import DeltaLog
 from spark_steps.tables.open_tables import LOG
 from spark_steps.tables.partitions import contiguous_partitions, frame_of
-from spark_steps.tables.schemas import FOLDER, to_spark, with_folder, with_folder_column
+from spark_steps.tables.schemas import FOLDER, conform, to_spark, with_folder, with_folder_column
 from spark_steps.tables.snapshots import DataFile, FileChange, Snapshot, TableChangedError
 
 # Imported where they are used: small commands need neither Spark nor pandas, which pyarrow.dataset imports.
@@ -135,6 +135,21 @@ class FolderTable:
         with self._as_it_was_looked_up(file.path), self._opened(file, buffer_bytes) as opened:
             yield opened
 
+    def batches(
+        self, file: DataFile, columns: Iterable[str] | None = None, rows: int = _ROWS_AT_A_TIME
+    ) -> Iterator[pa.RecordBatch]:
+        """Yields the rows of a file, with columns that were added to the table since it was written as null.
+
+        Args:
+            file: The file.
+            columns: Columns of the schema; None for all.
+            rows: Most rows of a batch.
+        """
+        schema = pa.schema([self.schema.field(name) for name in columns or self.schema.names])
+        with self.reading(file) as opened:
+            for batch in opened.iter_batches(rows, columns=schema.names):
+                yield conform(batch, schema)
+
     def _opened(self, file: DataFile, buffer_bytes: int) -> pq.ParquetFile:
         self._check_no_link(file)
         location = f"{self.root}/{file.path}"
@@ -195,17 +210,13 @@ class FolderTable:
         Spark's own reader reads only the columns that are used, but makes 8 requests to S3 for a small file and 2 for
         each folder. This reader makes 1 request for a small file.
         """
-        schema = with_folder(self.schema)
 
         def run(share: Iterator[DataFile]) -> Iterator[pa.RecordBatch]:
             for file in share:
-                with self.reading(file) as opened:
-                    for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=self.schema.names):
-                        rows = pa.Table.from_batches([with_folder_column(batch, file.folder)])
-                        yield from rows.select(schema.names).cast(schema).to_batches()
+                yield from (with_folder_column(batch, file.folder) for batch in self.batches(file))
 
         shares = contiguous_partitions(self.files(folders), spark.sparkContext.defaultParallelism)
-        return frame_of(spark, shares, run, to_spark(schema))
+        return frame_of(spark, shares, run, to_spark(with_folder(self.schema)))
 
     def arrow(
         self, columns: Sequence[str], folders: Iterable[str] | None = None, where: "ds.Expression | None" = None

@@ -5,12 +5,10 @@ features. Its ``vacuum`` is not used: it keeps the files of killed writers for a
 replaced files again and again as long as the log names them.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-
-import pyarrow as pa
 
 from spark_steps.storage import locations
 from spark_steps.tables.deferred_rows import write_file
@@ -22,7 +20,6 @@ from spark_steps.tables.schemas import by_folder
 LEFT_OVER_AFTER = timedelta(days=1)
 # 64 MB hold the features of 13,000 photos, which one thread reads and writes in a second.
 _SMALL_BYTES = 64 << 20
-_ROWS_AT_A_TIME = 4096
 
 
 @dataclass(frozen=True)
@@ -68,16 +65,9 @@ def compact(table: FolderTable, files: Iterable[DataFile], about: Mapping[str, s
         False if another process changed the folder meanwhile and nothing was merged.
     """
     merged, base = list(files), table.snapshot()
-
-    def rows(file: DataFile) -> Iterator[pa.RecordBatch]:
-        with table.reading(file) as opened:
-            for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=table.schema.names):
-                # The schema's metadata holds the totals of the old file, which are wrong for the merged one.
-                yield batch.replace_schema_metadata(None)
-
     folder = merged[0].folder
     try:
-        every = chain.from_iterable(map(rows, merged))
+        every = chain.from_iterable(map(table.batches, merged))
         new = write_file(table.root, folder, every, max_pixels=max_pixels_of(table, merged))
         change = TableChange(base, None, merged, frozenset([folder]), kept=new.rows)
         table.commit([new], change, {**about, "change": "compact"})

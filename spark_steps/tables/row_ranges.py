@@ -40,15 +40,14 @@ class FileRows:
             columns: The columns to read; None for all.
         """
         start = 0
-        with table.reading(self.file) as opened:
-            for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=list(columns or table.schema.names)):
-                rows = self.rows[bisect_left(self.rows, start) : bisect_left(self.rows, start + len(batch))]
-                if len(rows) == len(batch):
-                    yield with_folder_column(batch, self.file.folder)
-                elif rows:
-                    of_batch = pa.array([row - start for row in rows], pa.int64())
-                    yield with_folder_column(batch.take(of_batch), self.file.folder)
-                start += len(batch)
+        for batch in table.batches(self.file, columns, _ROWS_AT_A_TIME):
+            rows = self.rows[bisect_left(self.rows, start) : bisect_left(self.rows, start + len(batch))]
+            if len(rows) == len(batch):
+                yield with_folder_column(batch, self.file.folder)
+            elif rows:
+                of_batch = pa.array([row - start for row in rows], pa.int64())
+                yield with_folder_column(batch.take(of_batch), self.file.folder)
+            start += len(batch)
 
 
 @dataclass(frozen=True)

@@ -185,9 +185,7 @@ def _remove_rows(table: FolderTable, doomed: RowPredicate) -> None:
 
 
 def _kept(table: FolderTable, file: DataFile, doomed: RowPredicate) -> Iterator[pa.RecordBatch]:
-    with table.reading(file) as opened:
-        for batch in opened.iter_batches(_ROWS_AT_A_TIME, columns=table.schema.names):
-            kept = batch.filter(pc.invert(doomed.mask(batch)))
-            if kept.num_rows:
-                # The schema's metadata holds the totals of the old file, which include the removed rows.
-                yield kept.replace_schema_metadata(None)
+    for batch in table.batches(file):
+        kept = batch.filter(pc.invert(doomed.mask(batch)))
+        if kept.num_rows:
+            yield kept

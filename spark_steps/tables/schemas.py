@@ -34,6 +34,10 @@ FEATURES_SCHEMA = pa.schema(
         pa.field("format", pa.string()),
         pa.field("width", pa.int32()),
         pa.field("height", pa.int32()),
+        pa.field("brightness", pa.float32()),
+        pa.field("contrast", pa.float32()),
+        pa.field("sharpness", pa.float32()),
+        pa.field("colour_spread", pa.float32()),
         pa.field("features", pa.list_(pa.float32())),
         pa.field("model", pa.string()),
         pa.field("error", pa.string()),
@@ -49,6 +53,38 @@ REDUCED_SCHEMA = pa.schema(
     ]
 )
 
+# One row for each photo with features: its group of near-duplicates, its split, and how its neighbours are labelled.
+SPLITS_SCHEMA = pa.schema(
+    [
+        pa.field("image_id", pa.string()),
+        pa.field("path", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("group", pa.int64()),
+        pa.field("split", pa.string()),
+        pa.field("nearest_cosine", pa.float32()),
+        pa.field("nearest_label", pa.string()),
+        pa.field("other_label_cosine", pa.float32()),
+        pa.field("other_label", pa.string()),
+        pa.field("label_agreement", pa.float32()),
+        pa.field("label_cosine", pa.float32()),
+        pa.field("audit", pa.string()),
+    ]
+)
+# One row for each finding of the audit.
+AUDIT_SCHEMA = pa.schema(
+    [
+        pa.field("image_id", pa.string()),
+        pa.field("path", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("kind", pa.string()),
+        pa.field("severity", pa.string()),
+        pa.field("score", pa.float64()),
+        pa.field("reason", pa.string()),
+        pa.field("group", pa.int64()),
+        pa.field("audit", pa.string()),
+    ]
+)
+
 
 def with_folder(schema: pa.Schema) -> pa.Schema:
     """Returns a table's schema with the partition column ``folder`` last, as readers return it."""
@@ -60,6 +96,21 @@ def to_spark(schema: pa.Schema) -> "StructType":
     from pyspark.sql.pandas.types import from_arrow_schema
 
     return from_arrow_schema(schema)
+
+
+def conform(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Returns rows with the columns of a schema, in its order and with its types, and with no others.
+
+    A column that the rows lack is null, as in every reader of Delta Lake: it was added to the table after their file
+    was written.
+
+    Raises:
+        ArrowInvalid: A column has values that its type in the schema cannot hold.
+    """
+    for field in schema:
+        if field.name not in rows.schema.names:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows.select(schema.names).cast(schema)
 
 
 def by_folder(files: Iterable[DataFile], folders: Iterable[str]) -> dict[str, list[DataFile]]:

@@ -6,7 +6,7 @@ Parquet's own statistics have the minimum and maximum of a column, but no sums, 
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 # The number is that of the set of fields. A footer with another set of fields is ignored.
 FOOTER_KEY = "fruits.totals.2"
-_COLUMNS = ("image_id", "path", "length", "modification_time", "features", "model", "pca_model")
+_COLUMNS = ("image_id", "path", "length", "modification_time", "features", "model", "pca_model", "audit")
 _ROWS_AT_A_TIME = 2048
 Vector = NDArray[np.float64]
 
@@ -32,10 +32,11 @@ class Totals:
         length: Sum of ``length``, bytes.
         newest: Greatest ``modification_time``, milliseconds since 1970.
         vectors: Rows with a vector in ``features``.
-        sum: Sum of these vectors, of shape (1280,); None if there is none.
-        made_by: The values of ``model`` and of ``pca_model``.
-        photos: Digest of the usable photos: those with features, and all photos of reduced_features. It is the sum of
-            their image ids, as in ``Moments``; 0 for a table without image ids.
+        sum: Sum of these vectors, of shape (features,); None if there is none, and empty if they are of networks that
+            give other numbers of features.
+        made_by: The values of ``model``, of ``pca_model`` and of ``audit``.
+        photos: Digest of the usable photos: those with features, and all photos of tables without features. It is the
+            sum of their image ids, as in ``Moments``; 0 for a table without image ids.
         paths: Digest of the paths of the usable photos: the sum modulo 2^256 of a hash of each path.
         max_pixels: The limits of ``DecodeLimits.max_pixels`` under which the photos were decoded. Rows do not have
             them: the writer of a file gives them. Files without them are of older releases, or of other tables.
@@ -58,7 +59,7 @@ class Totals:
             self.length + other.length,
             max(self.newest, other.newest),
             self.vectors + other.vectors,
-            np.sum(sums, axis=0) if sums else None,
+            _together(sums),
             self.made_by | other.made_by,
             digest_of([self.photos, other.photos]),
             digest_of([self.paths, other.paths]),
@@ -67,8 +68,8 @@ class Totals:
 
     @property
     def mean(self) -> Vector | None:
-        """Mean of the vectors."""
-        return None if self.sum is None else self.sum / self.vectors
+        """Mean of the vectors, None where there is none."""
+        return None if self.sum is None or not self.sum.size else self.sum / self.vectors
 
     @classmethod
     def of_rows(cls, rows: pa.Table | pa.RecordBatch) -> "Totals":
@@ -76,7 +77,7 @@ class Totals:
         names = set(rows.schema.names)
         vectors = rows["features"].drop_null() if "features" in names else []
         usable = rows["features"].is_valid() if "features" in names else None
-        made_by = (rows[name].unique().to_pylist() for name in ("model", "pca_model") if name in names)
+        made_by = (rows[name].unique().to_pylist() for name in ("model", "pca_model", "audit") if name in names)
         return cls(
             rows=rows.num_rows,
             length=(pc.sum(rows["length"]).as_py() or 0) if "length" in names else 0,
@@ -123,6 +124,13 @@ def _sum(vectors: pa.ChunkedArray | pa.ListArray) -> Vector | None:
         return None
     numbers = pc.list_flatten(vectors).to_numpy()
     total: Vector = numbers.reshape(len(vectors), -1).sum(axis=0, dtype=np.float64)
+    return total
+
+
+def _together(sums: Sequence[Vector]) -> Vector | None:
+    if len({len(one) for one in sums}) > 1:
+        return np.empty(0)
+    total: Vector | None = np.sum(sums, axis=0) if sums else None
     return total
 
 

@@ -11,12 +11,8 @@ from spark_steps.tables.schemas import FOLDER
 from spark_steps.tables.snapshots import FileChange, Snapshot
 
 if TYPE_CHECKING:
-    pass
-if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
-    from deltalake import CommitProperties, DeltaTable
+    import pyarrow as pa
+    from deltalake import CommitProperties, DeltaTable, Field
 
 
 @contextmanager
@@ -50,6 +46,29 @@ def transact_change(table: "DeltaTable", version: int, change: FileChange, about
     properties = commit_properties(about)
     with at_version(table, version):
         table.create_write_transaction(actions, "append", table.schema(), [FOLDER], commit_properties=properties)
+
+
+def columns_to_add(table: "DeltaTable", schema: "pa.Schema") -> list["Field"]:
+    """Returns the columns of a schema that a table does not have yet: an earlier release has created it.
+
+    Args:
+        table: The table.
+        schema: The columns that it is to have.
+    """
+    from deltalake import Schema
+
+    known = {field.name for field in table.schema().fields}
+    return [field for field in Schema.from_arrow(schema).fields if field.name not in known]
+
+
+def transact_columns(table: "DeltaTable", version: int, columns: list["Field"]) -> None:
+    """Adds columns to a version of a table, whose files stay: their rows have null there.
+
+    It is a commit of its own, because deltalake changes the schema in a transaction of files only where that replaces
+    all files.
+    """
+    with at_version(table, version):
+        table.alter.add_columns(columns, commit_properties=commit_properties({}))
 
 
 def commit_properties(about: Mapping[str, str]) -> "CommitProperties":

@@ -20,9 +20,13 @@ LINES = (
     "raw_images has no rows",
     "mobilenet_features has no rows",
     "reduced_features has no rows",
+    "photo_splits has no rows",
+    "photo_audit has no rows",
     "raw_images has no former",
     "mobilenet_features has no former",
     "reduced_features has no former",
+    "photo_splits has no former",
+    "photo_audit has no former",
     "records of Dagster",
     "the receipt is written",
 )

@@ -59,9 +59,11 @@ def test_only_what_was_made_from_another_thing_is_out_of_sync(
     assert ways.out_of_sync() == set()
     save_photo(photos / "Lemon" / "new.jpg", colour=7)
     ways.materialize("raw_images", "mobilenet_features", folders=["Lemon"])
-    assert ways.out_of_sync() == {"pca_model", "reduced_features Lemon"}
+    of_the_audit = {"photo_splits Lemon", "photo_audit Lemon"}
+    assert ways.out_of_sync() == {"pca_model", "reduced_features Lemon", *of_the_audit}
     ways.materialize("pca_model")
-    assert ways.out_of_sync() == {"store_report", *(f"reduced_features {folder}" for folder in FOLDERS)}
+    of_another_model = {f"reduced_features {folder}" for folder in FOLDERS}
+    assert ways.out_of_sync() == {"store_report", *of_the_audit, *of_another_model}
     ways.materialize("mobilenet_model", weights=str(other_network_file))
     of_the_old_network = {f"mobilenet_features {folder}" for folder in FOLDERS}
     # And what else is made with the network.

@@ -132,6 +132,7 @@ def test_every_setting_that_names_a_place_is_among_those_that_are_asked(monkeypa
         "emr_release",
         "executor_memory",
         "executor_overhead",
+        "scaling",
     }
 
 

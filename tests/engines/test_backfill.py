@@ -42,7 +42,8 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 def check_rows(here: Store, images: str) -> None:
     """The rows are those of a store on this machine, the features to what another order of sums makes of them."""
     there = Store(f"s3://{DATA}")
-    for table in there.tables:
+    # The store on this machine was not audited.
+    for table in ("raw_images", "mobilenet_features", "reduced_features"):
         ours, theirs = rows(here, images, table), rows(there, f"s3://{DATA}/Test", table)
         if table == "raw_images":
             assert theirs == ours

@@ -26,7 +26,7 @@ def some(images: str, store: Store) -> list[Photo]:
     """Six photos in two folders, with their rows."""
     photos = make_photos(images, ["Fig", "Red Fruit/Açaí"], 3)
     write_photos(photos)
-    write_rows(store, photos)
+    write_rows(store, photos, audited=True)
     return photos
 
 

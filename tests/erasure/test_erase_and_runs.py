@@ -56,7 +56,7 @@ def photos(tmp_path: Path, store: Store) -> list[Photo]:
     """Six photos in two folders, with their rows."""
     made = make_photos(str(tmp_path / "images"), ["Fig", "Plum"], 3)
     write_photos(made)
-    write_rows(store, made)
+    write_rows(store, made, audited=True)
     return made
 
 
@@ -160,7 +160,7 @@ def test_two_homes_do_not_erase_photos_of_one_store_at_once(
 
     erase(settings, instance, ErasureRequest(paths=[photos[0].location]), erase_at_once, lambda _: None)
     assert refusals == [f"Another process erases photos of {store.root}. Wait until it has ended."]
-    assert [table.num_rows for table in rows_of(store).values()] == [5, 5, 5]
+    assert [table.num_rows for table in rows_of(store).values()] == [5] * 5
 
 
 def test_whoever_is_asked_for_so_long_that_another_took_over_erases_nothing(
@@ -169,7 +169,7 @@ def test_whoever_is_asked_for_so_long_that_another_took_over_erases_nothing(
     store, settings = Store(s3.bucket), read_settings(images=f"{s3.bucket}/Test", store=s3.bucket)
     made = make_photos(settings.images, ["Fig"], 2)
     write_photos(made)
-    write_rows(store, made)
+    write_rows(store, made, audited=True)
 
     def sleep(_: Plan) -> bool:
         s3.put("Erasures/unfinished/lock", b'{"owner": "another"}')
@@ -177,7 +177,7 @@ def test_whoever_is_asked_for_so_long_that_another_took_over_erases_nothing(
 
     with pytest.raises(FruitsError, match=r"The lock s3://.*/Erasures/unfinished/lock was lost.*Do it again"):
         erase(settings, instance, ErasureRequest(paths=[made[0].location]), sleep, lambda _: None)
-    assert [table.num_rows for table in rows_of(store).values()] == [2, 2, 2]
+    assert [table.num_rows for table in rows_of(store).values()] == [2] * 5
     assert locations.read_bytes(made[0].location) == made[0].content
 
 

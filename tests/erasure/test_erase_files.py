@@ -23,7 +23,7 @@ def some(images: str, store: Store) -> list[Photo]:
     """Six photos in two folders, as old as their rows say."""
     photos = make_photos(images, ["Fig", "Plum"], 3)
     write_photos(photos)
-    write_rows(store, photos)
+    write_rows(store, photos, audited=True)
     for photo in photos:
         os.utime(photo.location, (TIME.timestamp(),) * 2)
     return photos
@@ -97,7 +97,7 @@ def test_in_s3_what_was_put_today_does_not_go_by_its_age(s3: S3, instance: dg.Da
     images, store = f"{s3.bucket}/Test", Store(s3.bucket)
     photos = make_photos(images, ["Fig"], 2)
     write_photos(photos[:1])
-    write_rows(store, photos)
+    write_rows(store, photos, audited=True)
     (plan,), _ = erase_all(images, store, instance, older_than=30)
     assert (plan.files, sorted(plan.image_ids)) == ([], [photos[1].image_id])
 

@@ -45,7 +45,7 @@ for step, directory in enumerate(directories):
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-STEPS = 10
+STEPS = 14
 
 
 def test_an_erasure_that_is_killed_after_any_step_is_finished_by_the_next(

@@ -5,12 +5,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import boto3
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
@@ -20,7 +21,8 @@ from fruits_assets.commands.aws.doctor import Check, examine
 from fruits_assets.settings import read_settings
 from spark_steps.errors import FruitsError
 from spark_steps.storage import locations, object_store, s3_address
-from spark_steps.tables.folder_table import FolderTable
+from spark_steps.tables.deferred_rows import DriverRows
+from spark_steps.tables.folder_table import FolderTable, TableChange
 from spark_steps.tables.maintenance import vacuum
 from spark_steps.tables.schemas import RAW_IMAGES_SCHEMA, with_folder
 from tests.support.aws.s3_server import S3
@@ -266,6 +268,18 @@ def test_what_another_process_commits_is_seen(table: FolderTable) -> None:
         if number in (2, 3, 13):
             assert len(paths(table)) == number
     assert table.snapshot().version == 13
+
+
+def test_a_table_of_an_earlier_release_gets_the_columns_of_a_later_one(table: FolderTable) -> None:
+    table.write(addition(table, "A/1.jpg"))
+    later = replace(table, schema=RAW_IMAGES_SCHEMA.append(pa.field("camera", pa.string())))
+    added = DriverRows({"A": [pa.Table.from_pylist([{"path": "A/2.jpg", "camera": "a phone"}], later.schema)]})
+    assert later.write(TableChange(later.snapshot(), added, (), frozenset("A"))) == 3
+    found = [{"path": "A/1.jpg", "camera": None}, {"path": "A/2.jpg", "camera": "a phone"}]
+    assert later.arrow(["path", "camera"]).to_pylist() == found
+    table.write(addition(table, "A/3.jpg"))
+    assert later.arrow(["path", "camera"]).to_pylist() == [*found, {"path": "A/3.jpg", "camera": None}]
+    assert versions(later) == [4, 3, 2, 1, 0]
 
 
 def test_a_table_that_was_deleted_is_gone_and_another_in_its_place_is_another(table: FolderTable) -> None:

@@ -20,6 +20,7 @@ from spark_steps.store.store import Store
 from tests.support.project import PROJECT
 from tests.support.small_store import replace_rows
 from tests.support.steps import write_store
+from tests.support.stores.split_store import write_splits
 
 NOTEBOOK = PROJECT / "notebooks" / "explore.ipynb"
 # What a cell at the end tells of those before.
@@ -96,7 +97,7 @@ def run_snippet(snippet: str, directory: Path) -> str:
 def train_and_name(directory: Path, new: Path) -> list[str]:
     """Does what the page says, in a directory with a store called results; returns what each snippet prints."""
     shutil.copy(new, directory / "new.jpg")
-    read, measure, train, name_it, name_them = snippets_of_the_page()
+    _, read, measure, train, name_it, name_them = snippets_of_the_page()
     told = [run_snippet("\n".join([read, measure, train]), directory), run_snippet(name_it, directory)]
     command = [sys.executable, "-m", "fruits_assets", "identify", "new.jpg", "--store", "results", "--json"]
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=120, check=True)
@@ -122,7 +123,20 @@ def test_a_classifier_of_another_pca_model_is_refused(told: list[str], store: Pa
     (model,) = (place / "results" / "PCA_Results" / "pca_model").glob("*/model.json")
     model.write_text(json.dumps({**json.loads(model.read_text()), "version": "another"}))
     with pytest.raises(AssertionError, match="train again"):
-        run_snippet(snippets_of_the_page()[3], place)
+        run_snippet(snippets_of_the_page()[4], place)
+
+
+def test_ten_lines_train_on_one_part_of_the_split_and_score_on_another(store: Path) -> None:
+    # Of each label the photo 003 is for testing, and nothing is left to learn Lemon from.
+    paths = Store(str(store)).reduced_features.arrow(["path"])["path"].to_pylist()
+    parts = {path: "test" if "Lemon/" in path or path.endswith("/003.jpg") else "train" for path in paths}
+    write_splits(Store(str(store)), parts)
+    snippet = snippets_of_the_page()[0]
+    assert len([line for line in snippet.splitlines() if line]) <= 10
+    told = run_snippet(snippet, store.parent)
+    assert re.fullmatch(r"\d+\.\d% of 17 photos right\n", told)
+    # None of ten Lemons can be right.
+    assert 0 < float(told.partition("%")[0]) <= round(100 * 7 / 17, 1)
 
 
 def test_a_classifier_of_real_photos_is_right_on_blocks_it_has_not_seen_and_on_a_photo_left_out(

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.support.formats.heif_files import Part, avif, grid, heic, heif, part_of, reference, size_of
+
 MEBIBYTE = 1 << 20
 # What settings have where nobody sets it.
 MAX_PIXELS = 120_000_000
@@ -153,6 +155,10 @@ def oriented(orientation: int) -> bytes:
     return encoded(picture(), "JPEG", exif=exif)
 
 
+def _repeated(part: Part, times: int) -> Part:
+    return Part(part.kind, part.data * times, part.properties)
+
+
 # What decodes, by what is special about it.
 GOOD: dict[str, Callable[[], bytes]] = {
     "cmyk jpeg": lambda: encoded(picture().convert("CMYK"), "JPEG"),
@@ -179,6 +185,11 @@ GOOD: dict[str, Callable[[], bytes]] = {
     "a row of pixels": lambda: encoded(picture(3000, 1), "JPEG"),
     "a column of pixels": lambda: png(1, 65_535),
     "text": lambda: png(9, 9, png_chunk(b"tEXt", b"k\0" + b"t" * 900_000)),
+    "heic": lambda: heic(picture()),
+    "heic in tiles": lambda: heic(picture(300, 200), tile_size=64),
+    "heic of several pictures": lambda: heic(picture(), save_all=True, append_images=[picture(40, 30)]),
+    "avif": lambda: avif(picture()),
+    "animated avif": lambda: avif(picture(), save_all=True, append_images=[picture()]),
     "much ahead of the image": lambda: jpeg_with((b"\xff\xe5\xff\xff" + bytes(0xFFFD)) * 100),
 }
 # What is refused, with the beginning of the reason.
@@ -207,6 +218,18 @@ BAD: dict[str, tuple[str, Callable[[], bytes]]] = {
         lambda: encoded(Image.new("RGB", (10_000, 3_001)), "WEBP", quality=1, method=0),
     ),
     "a tile above the limit": ("decompression bomb", lambda: tiff_of_a_large_tile(11_000)),
+    "a heic that is one tile ten thousand times": (
+        "decompression bomb",
+        lambda: heif(
+            [Part(b"grid", grid(100, 100, 60, 60), [size_of(60, 60)]), part_of(heic(picture(512, 512)))],
+            [reference(b"dimg", 1, [2] * 10_000)],
+        ),
+    ),
+    "an avif of a thousand pictures of which one is shown": (
+        "decompression bomb",
+        lambda: heif([_repeated(part_of(avif(picture(512, 512))), 1_000)], brands=(b"avif", b"mif1")),
+    ),
+    "half a heic": ("truncated", lambda: heic(picture())[:-100]),
     "a million comments": ("decompression bomb", lambda: jpeg_with(b"\xff\xfe\x00\x02" * 1_000_000)),
     "a million exif blocks": ("decompression bomb", lambda: jpeg_with(b"\xff\xe1\x00\x09Exif\0\0M" * 1_000_000)),
     "a thousand scans": ("decompression bomb", lambda: jpeg_of_scans(1_000)),

@@ -10,6 +10,7 @@ from spark_steps.pca.model_store import save
 from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import DriverRows
 from spark_steps.tables.schemas import REDUCED_SCHEMA
+from tests.support.stores.models import model_by_hand
 
 ROWS, COMPONENTS = 30, 4
 
@@ -39,16 +40,4 @@ def reduced_store(root: Path) -> Store:
 
 
 def model() -> PcaModel:
-    return PcaModel(
-        version="0123456789abcdef",
-        features_model="f" * 64,
-        rows=ROWS,
-        folders=list(FOLDERS),
-        k=COMPONENTS,
-        asked_components=COMPONENTS,
-        asked_variance=None,
-        mean=np.zeros(1280),
-        scale=np.ones(1280),
-        components=np.eye(COMPONENTS, 1280),
-        explained_variance_ratio=np.full(COMPONENTS, 1 / COMPONENTS),
-    )
+    return model_by_hand("0123456789abcdef", "f" * 64, ROWS, FOLDERS, COMPONENTS)

@@ -22,6 +22,7 @@ from spark_steps.tables.totals import digest_of
 
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL = "network"
+OF_ALL_PHOTOS, OF_AUDIT = ("raw_images", "mobilenet_features"), ("photo_splits", "photo_audit")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,17 @@ class Photo:
         named["image_id"] = self.image_id
         if table == "reduced_features":
             return {**named, "reduced": self.numbers[:4], "pca_model": "v"}
+        if table == "photo_splits":
+            return {**named, "group": 0, "split": "train", "label_cosine": 0.5, "audit": "a"}
+        if table == "photo_audit":
+            found = {
+                "kind": "outlier",
+                "severity": "info",
+                "score": 0.5,
+                "reason": "It is far from all.",
+                "group": None,
+            }
+            return {**named, **found, "audit": "a"}
         features = None if self.error else self.numbers
         return {**named, **about, "format": "JPEG", "width": 1, "height": 1, "features": features, "model": MODEL}
 
@@ -93,13 +105,17 @@ def write_photos(photos: Iterable[Photo]) -> None:
         locations.write_bytes(photo.location, photo.content)
 
 
-def write_rows(store: Store, photos: list[Photo], *, model: bool = True) -> None:
-    """Writes all tables, two files a folder where there are rows for two, and a PCA model fitted on all photos."""
+def write_rows(store: Store, photos: list[Photo], *, model: bool = True, audited: bool = False) -> None:
+    """Writes the tables of a run, and those of an audit if there was one, and a PCA model fitted on all photos.
+
+    There are two files a folder where there are rows for two.
+    """
     if photos:
         store.claim_images(photos[0].images)
     for name, table in store.tables.items():
-        rows = [photo.row(name) for photo in photos if name != "reduced_features" or photo.error is None]
-        _write(table, rows)
+        if audited or name not in OF_AUDIT:
+            rows = [photo.row(name) for photo in photos if name in OF_ALL_PHOTOS or photo.error is None]
+            _write(table, rows)
     if model:
         write_model(store, [photo for photo in photos if photo.error is None])
 

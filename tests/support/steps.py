@@ -6,6 +6,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from spark_steps.features.mobilenet import FeatureUpdate, plan_features
+from spark_steps.features.network import TF
 from spark_steps.features.weights import MobileNetModel, load_model, make_current
 from spark_steps.pca.model import PcaSettings, fit
 from spark_steps.pca.model_store import save
@@ -53,9 +54,10 @@ def write_store(
     weights: Path | str,
     asked: PcaSettings | None = None,
     limits: DecodeLimits = LIMITS,
+    scaling: str = TF,
 ) -> None:
     """Makes all tables of a store, and its PCA model, as a run does."""
-    network = load_model(str(weights), store.mobilenet_models)
+    network = load_model(str(weights), store.mobilenet_models, scaling)
     make_current(network, store.mobilenet_models)
     write_raw_images(store, images)
     write_features(spark, store, images, network, limits=limits)

@@ -22,7 +22,17 @@ from tests.support.project import PROJECT
 
 BIN = Path(sys.executable).parent
 DEADLINE_SECONDS = 600
-ALL_ASSETS = ["raw_images", "mobilenet_model", "mobilenet_features", "pca_model", "reduced_features", "store_report"]
+ALL_ASSETS = [
+    "raw_images",
+    "mobilenet_model",
+    "mobilenet_features",
+    "pca_model",
+    "reduced_features",
+    "store_report",
+    "photo_splits",
+    "photo_audit",
+    "audit_report",
+]
 BACKFILL = """mutation($assets: [AssetKeyInput!]!, $folders: [String!]) {
   launchPartitionBackfill(backfillParams: {assetSelection: $assets, partitionNames: $folders}) {
     __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message }

@@ -129,7 +129,8 @@ def test_what_is_wrong_with_the_weights_is_one_sentence_while_java_starts(place:
     *_, last = said.splitlines()
     assert (code, last) == (
         2,
-        "Error: Weights '/dev/null' are none of: imagenet, random:<seed>, or a file ending in .h5, .keras, .tflite.",
+        "Error: Weights '/dev/null' are none of: imagenet, random:<seed>, or a file ending in .h5, .keras, .tflite, "
+        ".onnx.",
     )
     first_words = [line.partition(" ")[0] for line in said.splitlines() if line]
     assert first_words == ["Images", "Store", "Usage:", "Try", "Error:"]

@@ -34,3 +34,11 @@ def test_what_is_imported_while_java_starts_holds_no_lock_that_its_start_waits_f
     # for imports; a fork takes the two in the other order. Matplotlib only takes long.
     program = "import pandas, fruits_assets.definitions, fruits_assets.jobs.pipeline"
     assert loaded_by(program, "distutils", "matplotlib") == (0, "")
+
+
+def test_a_photo_loads_the_decoders_and_the_colour_management_that_it_needs_and_no_other() -> None:
+    decoding = "import io\nfrom PIL import Image\nfrom spark_steps.photos.decoding import decode\nout = io.BytesIO()\n"
+    jpeg = f"{decoding}Image.new('RGB', (40, 30)).save(out, 'JPEG')\ndecode(out.getvalue(), 10**6)"
+    assert loaded_by(jpeg, "pillow_heif", "PIL._avif", "PIL.ImageCms") == (0, "")
+    avif = f"{decoding}Image.new('RGB', (40, 30)).save(out, 'AVIF')\ndecode(out.getvalue(), 10**6)"
+    assert loaded_by(avif, "pillow_heif", "PIL.ImageCms") == (0, "")

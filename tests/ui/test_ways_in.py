@@ -75,7 +75,7 @@ def test_the_command_runs_reports_and_leaves_its_runs_for_the_ui_whatever_other_
         (("run", "--images", "pyproject.toml"), "is a file. Give the folder"),
         (("run", "--weights", "/nowhere.h5"), "There is no weights file /nowhere.h5"),
         (("run", "--folders", "Mango*"), "None of the 8 folders below"),
-        (("run", "--components", "0"), "0 is not in the range 1<=x<=1280"),
+        (("run", "--components", "0"), "0 is not in the range 1<=x<=4096"),
         (("run", "--components", "5", "--variance", "0.5"), "exclude each other"),
         (("report", "--store", "/nowhere"), "There is no store at /nowhere"),
     ],

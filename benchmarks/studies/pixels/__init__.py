@@ -1,5 +1,6 @@
 """Compares the pixels of photos with those of independent writers and decoders, over generated files and test suites.
 
-``combinations`` writes files with tifffile, OpenCV and imagecodecs and knows the picture of each; ``references``
-decodes foreign files with the same libraries; ``comparison`` compares and counts. The command is in ``__main__``.
+``combinations`` and ``heifs`` write files with tifffile, OpenCV and imagecodecs and know the picture of each;
+``references`` decodes foreign files with the same libraries; ``comparison`` compares and counts. The command is in
+``__main__``.
 """

@@ -1,6 +1,7 @@
 """The command of the study; ``uv run --group pixels python -m benchmarks.studies.pixels --help`` describes it."""
 
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import numpy as np
 
 from benchmarks.studies.pixels.combinations import combinations
 from benchmarks.studies.pixels.comparison import Comparison
+from benchmarks.studies.pixels.heifs import heifs
 from benchmarks.studies.pixels.references import References
 from fruits_assets.sample_photos import write_sample
 from spark_steps.features.extractor import FeatureExtractor
@@ -31,7 +33,8 @@ def main(weights: str, cache: str, generated: bool, suites: tuple[Path, ...]) ->
         write_sample(Path(scratch), photos_per_folder=1)
         photo = cv2.imread(str(Path(scratch) / _PICTURE))
     picture = np.ascontiguousarray(cv2.resize(photo, (200, 140), interpolation=cv2.INTER_CUBIC)[:, :, ::-1])
-    for one in combinations(picture.astype(np.uint8)) if generated else ():
+    picture = picture.astype(np.uint8)
+    for one in chain(combinations(picture), heifs(picture)) if generated else ():
         comparison.add(
             one.kind, one.name, one.data, references.pictures_of(one.data) if one.picture is None else [one.picture]
         )

@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +76,7 @@ class Comparison:
         # Of a photo of one colour, features tell rounding from rounding.
         if np.abs(np.asarray(small, np.int16) - photo.pixels).max() <= _SAME_LEVELS:
             return ""
-        expected = self._features(Photo(photo.format, width, height, np.asarray(small, np.uint8)))
+        expected = self._features(replace(photo, pixels=np.asarray(small, np.uint8)))
         found = self._features(photo)
         cosine = float(found @ expected / (np.linalg.norm(found) * np.linalg.norm(expected)))
         return "" if cosine >= EQUAL_FROM else f"cosine {cosine:.4f}"

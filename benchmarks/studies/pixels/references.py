@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.studies.pixels.files import Picture, upright_of
+from spark_steps.photos.formats.heif import is_heif
 from spark_steps.photos.standard_error import quiet_standard_error
 
 # What cannot be decoded is a result of the study, not a message.
@@ -43,7 +44,9 @@ class References:
 def pictures_of(data: bytes) -> list[Picture]:
     """Returns the pictures that the libraries see: RGB, upright, transparency on white; none if they see none."""
     readers: tuple[Callable[[bytes], Picture | None], ...]
-    if data[:2] in (b"II", b"MM"):
+    if is_heif(data):
+        readers = (_by_imagecodecs_heif, _by_opencv_upright)
+    elif data[:2] in (b"II", b"MM"):
         readers = (_by_tifffile, _by_tifffile_high_bytes, _by_opencv)
     else:
         # OpenCV's own conversion to RGB turns pictures upright and forgets their transparency.
@@ -130,6 +133,10 @@ def _by_imagecodecs(data: bytes) -> Picture | None:
     else:
         found = imagecodecs.jpeg8_decode(data)
     return _shown(found)
+
+
+def _by_imagecodecs_heif(data: bytes) -> Picture | None:
+    return _shown(imagecodecs.avif_decode(data) if b"avif" in data[8:32] else imagecodecs.heif_decode(data))
 
 
 def _by_tifffile_high_bytes(data: bytes) -> Picture | None:

@@ -11,12 +11,12 @@ import dagster as dg
 import numpy as np
 
 from fruits_assets.assets.charts import svg
+from fruits_assets.assets.charts.bars import Bar, horizontal_bars
 from spark_steps.pca.model import ANALYSED_COMPONENTS, PcaModel
 
 BLUE, RED, GREY = "#2b6cb0", "#c53030", "#a0aec0"
 REASONS_SHOWN = 10
 _WIDTH, _HEIGHT, _POINTS = 680, 380, 200
-_BAR, _BARS_TOP = 32, 36
 
 
 def picture(draw: Callable[[], str], alternative_text: str) -> dg.MarkdownMetadataValue:
@@ -72,16 +72,5 @@ def rejected_by_reason(counts: Mapping[str, int]) -> str:
     shown = ordered[:REASONS_SHOWN]
     if rest := sum(count for _, count in ordered[REASONS_SHOWN:]):
         shown.append(("other reasons", rest))
-    left = 16 + max(svg.width_of(reason, svg.NORMAL) for reason, _ in shown)
-    bottom = _BARS_TOP + _BAR * len(shown)
-    most = 1.15 * max(count for _, count in shown)
-    axes = svg.Axes(left, _BARS_TOP, _WIDTH - 20, bottom, (0, most), (0, 1), counted=True)
-    parts = axes.drawn(f"{sum(counts.values()):,} photos rejected, by reason", "photos")
-    for number, (reason, count) in enumerate(shown):
-        top = _BARS_TOP + _BAR * number
-        ((end, _),) = axes.pixels(np.array([[count, 0]]))
-        bar = f'x="{left:.5g}" y="{top + 6}" width="{end - left:.5g}" height="{_BAR - 12}"'
-        parts.append(f'<rect {bar} fill="{RED}"/>')
-        parts.append(svg.text(left - 7, top + 21, reason, anchor="end"))
-        parts.append(svg.text(end + 6, top + 21, f"{count:,}", anchor="start"))
-    return svg.document(_WIDTH, bottom + 48, parts)
+    bars = [Bar(reason, ((count, RED),), f"{count:,}") for reason, count in shown]
+    return horizontal_bars(f"{sum(counts.values()):,} photos rejected, by reason", "photos", bars)

@@ -300,7 +300,7 @@ def _weights(settings: Settings) -> Check:
                     raise
                 return Check("weights", "failed", f"there is no {weights}", "Set FRUITS_WEIGHTS=imagenet")
         return Check("weights", "ok", weights)
-    check_source(weights)
+    check_source(weights, settings.scaling)
     if weights.startswith(RANDOM_PREFIX):
         return Check("weights", "warning", f"{weights}: features mean nothing", "Set FRUITS_WEIGHTS=imagenet")
     described = "imagenet, which Keras downloads when it is first needed" if weights == IMAGENET else weights

@@ -6,7 +6,7 @@ import click
 
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
-from spark_steps.features.weights import check_source, replaced_network
+from spark_steps.features.weights import check_source, named, replaced_network
 from spark_steps.storage.s3_address import is_s3
 from spark_steps.store.store import Store
 
@@ -29,14 +29,14 @@ def agree_to_other_weights(settings: Settings, *, yes: bool) -> None:
         from fruits_assets.aws.residency import check_residency
 
         check_residency(settings, locations=[settings.store, settings.weights])
-    check_source(settings.weights)
+    check_source(settings.weights, settings.scaling)
     store = Store(settings.store)
-    replaced = replaced_network(settings.weights, store.mobilenet_models)
+    replaced = replaced_network(settings.weights, store.mobilenet_models, settings.scaling)
     if replaced is None or not (photos := _photos_with_features(store)):
         return
     what = (
-        f"{store.root} has the network {replaced}. With the weights {settings.weights} {photos:,} photos go through "
-        "the network again, and all of their features are replaced."
+        f"{store.root} has the network {replaced}. With the weights {named(settings.weights, settings.scaling)} "
+        f"{photos:,} photos go through the network again, and all of their features are replaced."
     )
     if not sys.stdin.isatty():
         raise FruitsError(f"{what} Add --yes if that is wanted; leave --weights and FRUITS_WEIGHTS out if it is not.")

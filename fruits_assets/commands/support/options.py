@@ -6,6 +6,7 @@ import click
 
 from fruits_assets.commands.completion import folders
 from spark_steps.errors import FruitsError
+from spark_steps.features.network import SCALINGS
 from spark_steps.storage.locations import with_home
 
 
@@ -28,6 +29,12 @@ images_option = click.option(
     help="Folder whose subfolders hold the photos, one folder a label.  [env: FRUITS_IMAGES]",
 )
 store_option = click.option("--store", shell_complete=folders, help="Folder of all results.  [env: FRUITS_STORE]")
+scaling_option = click.option(
+    "--scaling",
+    type=click.Choice(list(SCALINGS)),
+    help="How the network of a weights file wants pixels: -1 to 1, 0 to 1, 0 to 255, or by the mean and the standard "
+    "deviation of ImageNet.  [env: FRUITS_SCALING; default: tf]",
+)
 as_of_option = click.option(
     "--as-of",
     metavar="TIME|VERSION",

@@ -27,6 +27,13 @@ def test_weights_are_the_stores_own_by_their_bytes_or_by_the_network_that_they_g
     assert is_network_of(source, key, flatbuffer, CURRENT) == same
 
 
+def test_the_same_weights_with_another_scaling_are_another_network() -> None:
+    raw = {**CURRENT, "source": "/a/file.h5", "network": {"scaling": "raw"}}
+    assert is_network_of("/a/file.h5", "numbers", None, raw, "raw")
+    assert not is_network_of("/a/file.h5", "numbers", None, raw)
+    assert not is_network_of("/a/file.h5", "numbers", None, CURRENT, "raw")
+
+
 def test_a_file_of_the_same_name_and_other_bytes_is_another_network() -> None:
     current = {**CURRENT, "source": "/a/file.h5"}
     assert not is_network_of("/a/file.h5", "another", None, current)

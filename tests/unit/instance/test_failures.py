@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from fruits_assets.assets import ALL_ASSETS
+from fruits_assets.assets.audit_checks import ALL_AUDIT_CHECKS
 from fruits_assets.assets.checks import ALL_CHECKS
 from fruits_assets.assets.io_managers import FolderTableIOManager, MobileNetModelIOManager, PcaModelIOManager
 from fruits_assets.instance.failures import own_sentence, reason, reports_failures
@@ -126,7 +127,7 @@ def test_each_error_of_ours_that_a_worker_of_spark_raises_has_its_sentence() -> 
 
 
 def test_every_asset_check_op_and_io_manager_fails_in_a_sentence() -> None:
-    nodes = [one.node_def for one in (*ALL_ASSETS, *ALL_CHECKS)]
+    nodes = [one.node_def for one in (*ALL_ASSETS, *ALL_CHECKS, *ALL_AUDIT_CHECKS)]
     jobs = [job for job in ALL_JOBS if isinstance(job, dg.JobDefinition)]
     nodes += [node.definition for job in jobs for node in job.graph.nodes]
     functions = [node.compute_fn.decorated_fn for node in nodes]  # type: ignore[attr-defined, union-attr]
@@ -138,7 +139,7 @@ def test_every_asset_check_op_and_io_manager_fails_in_a_sentence() -> None:
 
 
 # Only commands end in these; what the others say may be read in the UI, where there are no options.
-OF_COMMANDS = {"commands", "export.py", "export_target.py", "identify.py", "ui_process.py", "versions.py"}
+OF_COMMANDS = {"commands", "exports", "identify.py", "ui_process.py", "versions.py"}
 
 
 def sentences_of_errors(source: Path) -> Iterator[str]:

@@ -10,10 +10,20 @@ import pytest
 from PIL import Image
 
 from spark_steps.errors import UnusablePhotoError
-from spark_steps.photos.decoding import Photo, decode, network_input
+from spark_steps.photos.decoding import Photo, decode
 
 MAX_PIXELS = 120_000_000
 RANDOM = np.random.default_rng(7)
+# How a camera stores an upright photo under each orientation.
+TURNED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 
 
 def encoded(image: Image.Image, file_format: str, **options: object) -> bytes:
@@ -45,35 +55,60 @@ def test_a_small_plain_photo_has_the_pixels_of_pillows_bicubic_resize() -> None:
     np.testing.assert_array_equal(photo.pixels, np.asarray(expected))
 
 
-def test_the_network_takes_values_from_minus_one_to_one() -> None:
-    taken = network_input(decoded(picture(), "PNG"))
-    assert taken.dtype == np.float32
-    assert taken.shape == (1, 224, 224, 3)
-    assert taken.min() == pytest.approx(-1)
-    assert taken.max() == pytest.approx(1)
-
-
 def test_a_large_jpeg_decoded_small_looks_like_the_one_decoded_in_full() -> None:
     data = encoded(picture(3000, 2000), "JPEG", quality=95)
     full = np.asarray(Image.open(io.BytesIO(data)).resize((224, 224), Image.Resampling.BICUBIC), dtype=float)
     assert np.abs(decode(data, MAX_PIXELS).pixels - full).mean() < 1.0
 
 
+@pytest.mark.parametrize("size", [(96, 96), (64, 160), (331, 331)])
+def test_a_photo_is_decoded_to_the_size_that_a_network_takes(size: tuple[int, int]) -> None:
+    data = encoded(picture(), "PNG")
+    photo = decode(data, MAX_PIXELS, size)
+    expected = Image.open(io.BytesIO(data)).resize(size[::-1], Image.Resampling.BICUBIC)
+    assert (photo.width, photo.height) == (120, 90)
+    np.testing.assert_array_equal(photo.pixels, np.asarray(expected))
+
+
+def test_a_large_jpeg_keeps_twice_the_pixels_that_a_network_takes() -> None:
+    noise = RANDOM.integers(0, 256, (1200, 1600, 3)).astype(np.uint8)
+    data = encoded(Image.fromarray(noise), "JPEG", quality=95)
+    for size, halvings in (((600, 600), 0), ((300, 300), 1), ((64, 300), 1), ((150, 150), 2)):
+        drafted = Image.open(io.BytesIO(data))
+        drafted.draft(None, (1600 >> halvings, 1200 >> halvings))
+        assert drafted.size == (1600 >> halvings, 1200 >> halvings)
+        expected = drafted.resize(size[::-1], Image.Resampling.BICUBIC)
+        np.testing.assert_array_equal(decode(data, MAX_PIXELS, size).pixels, np.asarray(expected))
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_photo_is_turned_upright_also_for_a_network_that_takes_no_squares(orientation: int) -> None:
+    stored = picture(100, 100).transpose(TURNED[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(stored, "PNG", exif=exif)
+    found, expected = (
+        decode(data, MAX_PIXELS, (40, 80)),
+        decode(encoded(picture(100, 100), "PNG"), MAX_PIXELS, (40, 80)),
+    )
+    assert found.pixels.shape == (40, 80, 3)
+    assert np.abs(found.pixels.astype(int) - expected.pixels.astype(int)).max() <= 1
+
+
+def test_an_orientation_that_does_not_exist_turns_nothing() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 9
+    photo = decode(encoded(picture(), "PNG", exif=exif), MAX_PIXELS, (40, 80))
+    assert (photo.width, photo.height) == (120, 90)
+    assert photo.pixels.shape == (40, 80, 3)
+
+
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_the_exif_orientation_is_applied(orientation: int) -> None:
     upright = picture(200, 100)
-    stored = {
-        2: [Image.Transpose.FLIP_LEFT_RIGHT],
-        3: [Image.Transpose.ROTATE_180],
-        4: [Image.Transpose.FLIP_TOP_BOTTOM],
-        5: [Image.Transpose.TRANSPOSE],
-        6: [Image.Transpose.ROTATE_90],
-        7: [Image.Transpose.TRANSVERSE],
-        8: [Image.Transpose.ROTATE_270],
-    }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    photo = decoded(upright.transpose(stored[0]), "PNG", exif=exif)
+    photo = decoded(upright.transpose(TURNED[orientation]), "PNG", exif=exif)
     assert (photo.width, photo.height) == (200, 100)
     # A square resize and a turn commute but for the last bit of rounding.
     difference = photo.pixels.astype(int) - decoded(upright, "PNG").pixels.astype(int)

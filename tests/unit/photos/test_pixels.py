@@ -12,7 +12,7 @@ from PIL import Image
 from benchmarks.studies.pixels.files import bmp, chunk, exif_of, png, stored_for
 from spark_steps.errors import UnusablePhotoError
 from spark_steps.photos.decoding import Photo, decode
-from spark_steps.photos.tiff_layout import layout_of
+from spark_steps.photos.formats.tiff_layout import layout_of
 from tests.support.photo_corpus import MAX_PIXELS, encoded, jpeg_of_scans, picture, tiff, tiff_of
 
 WIDTH, HEIGHT = 60, 44

@@ -15,7 +15,10 @@ from spark_steps.erasure.model_photos import photos_with_features
 from spark_steps.pca.model import PcaModel
 from spark_steps.pca.model_store import save
 from spark_steps.pca.photo_map import sample_map
-from spark_steps.queries.export import export_csv, export_npz, export_parquet
+from spark_steps.queries.exports.files import export_csv, export_npz, export_parquet
+from spark_steps.queries.exports.huggingface import export_huggingface
+from spark_steps.queries.exports.rows import Selection
+from spark_steps.queries.exports.tfrecord import export_tfrecord
 from spark_steps.store.store import Store
 from spark_steps.store.summaries import rejected_photos, summarise
 from spark_steps.store.versions import as_it_was, history
@@ -83,7 +86,8 @@ def test_a_look_at_a_store_and_a_change_of_it_leave_no_file_open(tmp_path: Path,
     assert as_it_was(store, moment).existing_pca_model().version == "v"
     assert history(store)
     assert export_csv(store, tmp_path / "a.csv") == export_npz(store, tmp_path / "a.npz") == len(photos)
-    assert export_parquet(store, tmp_path / "a.parquet") == len(photos)
+    assert export_parquet(store, tmp_path / "a.parquet") == export_tfrecord(store, tmp_path / "a.tfrecord.gz")
+    assert export_huggingface(store, tmp_path / "a", Selection(full=True)) == len(photos)
     for table in store.tables.values():
         remove_rows(table, RowPredicate(frozenset(), frozenset([photos[0].path])))
     assert len(kept) > len(photos)

@@ -57,7 +57,7 @@ def test_an_npz_holds_what_the_table_holds_and_needs_no_pickle(store: Store, tmp
     assert export(store, "--npz", tmp_path / "fruits.npz").exit_code == 0
     table = expected(store)
     with np.load(tmp_path / "fruits.npz", allow_pickle=False) as arrays:
-        assert set(arrays) == {"X", "labels", "ids", "paths", "folders", "pca_model"}
+        assert set(arrays) == {"X", "labels", "label_ids", "classes", "ids", "paths", "folders", "pca_model"}
         assert arrays["X"].dtype == np.float32
         assert (arrays["X"] == np.array(table["reduced"], np.float32)).all()
         names = {"labels": "label", "ids": "image_id", "paths": "path", "folders": "folder"}
@@ -151,9 +151,15 @@ def test_folders_of_two_pca_models_are_not_put_into_one_file(store: Store, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "Give one of --csv FILE, --npz FILE and --parquet FILE."),
-        (("--csv", "a", "--npz", "b"), "Give one of --csv FILE, --npz FILE and --parquet FILE."),
-        (("--npz", "a", "--parquet", "b"), "Give one of --csv FILE, --npz FILE and --parquet FILE."),
+        ((), "Give one of --csv FILE, --npz FILE, --parquet FILE, --tfrecord FILE and --huggingface DIR."),
+        (
+            ("--csv", "a", "--npz", "b"),
+            "Give one of --csv FILE, --npz FILE, --parquet FILE, --tfrecord FILE and --huggingface DIR.",
+        ),
+        (
+            ("--npz", "a", "--parquet", "b"),
+            "Give one of --csv FILE, --npz FILE, --parquet FILE, --tfrecord FILE and --huggingface DIR.",
+        ),
         (("--csv", "/proc/a.csv"), "/proc/a.csv cannot be written"),
         (("--parquet", "/proc/a.parquet"), "/proc/a.parquet cannot be written"),
         (("--csv", "/proc"), "/proc is a folder. Give the name of a file."),

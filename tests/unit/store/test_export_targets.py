@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from spark_steps.errors import FruitsError
-from spark_steps.queries.export import export_csv
-from spark_steps.queries.export_target import descriptor_of, whole_or_not_at_all
+from spark_steps.queries.exports.files import export_csv
+from spark_steps.queries.exports.target import descriptor_of, whole_or_not_at_all
 from spark_steps.tables.schemas import REDUCED_SCHEMA
 from tests.support.project import PROJECT
 from tests.support.reduced_store import FOLDERS, reduced_store

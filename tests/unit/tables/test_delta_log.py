@@ -149,7 +149,7 @@ def test_the_history_says_what_each_commit_has_done_and_who_made_it(table: Folde
 
 def test_no_log_checkpoint_or_statistic_has_a_path_or_an_id_of_a_photo(tmp_path: Path) -> None:
     store, photos = Store(str(tmp_path / "store")), make_photos(str(tmp_path / "images"), ["A", "B"], 6)
-    write_rows(store, photos)
+    write_rows(store, photos, audited=True)
     for table in store.tables.values():
         for _ in range(6):
             compact(table, table.files(["A"]), {})

@@ -74,7 +74,7 @@ def test_files_that_are_merged_or_lose_rows_keep_the_limits_under_which_their_ph
 
 def test_a_compaction_keeps_all_rows_and_what_the_footers_tell_of_them(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"))
-    write_rows(store, make_photos(str(tmp_path / "images"), ["A", "B é"], 6))
+    write_rows(store, make_photos(str(tmp_path / "images"), ["A", "B é"], 6), audited=True)
     for table in store.tables.values():
         columns = [*table.schema.names, "folder"]
         before = table.arrow(columns).sort_by("path")

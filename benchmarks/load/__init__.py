@@ -1,0 +1,1 @@
+"""Load tests of a server that is running, here or elsewhere."""

@@ -1,0 +1,1 @@
+"""Files of HEIC and AVIF: well made, put together by hand, and mutated."""

@@ -1,0 +1,1 @@
+"""A server of answers over HTTP, and a store for it."""

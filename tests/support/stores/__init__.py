@@ -1,0 +1,1 @@
+"""Stores made by hand, for those who read them."""
