@@ -127,10 +127,12 @@ def check_conditional_writes(location: str) -> None:
     if (bucket, address) in _CONDITIONAL:
         return
     probe = f"{key}/_conditional_write_{uuid.uuid4().hex}".removeprefix("/")
-    put_new(f"{SCHEME}{bucket}/{probe}", b"")
     try:
         put_new(f"{SCHEME}{bucket}/{probe}", b"")
+        put_new(f"{SCHEME}{bucket}/{probe}", b"")
     except FileExistsError:
+        # Either put proves it: nobody else writes an object of this name, so a refused first one met itself, sent again
+        # by the client because its answer was lost.
         _CONDITIONAL.add((bucket, address))
     else:
         raise FruitsError(

@@ -118,6 +118,16 @@ def test_a_commit_of_which_s3_does_not_tell_is_made_once(table: FolderTable, fau
     assert versions(table) == [2, 1, 0]
 
 
+@pytest.mark.parametrize("kind", ["lost answer", "silence", "reset", "500", "503"])
+def test_a_bucket_is_found_to_have_conditional_writes_whatever_becomes_of_the_first_answer(
+    table: FolderTable, faults: FaultyS3, kind: str
+) -> None:
+    faults.has(BadDay(1.0, (kind,), only="PUT .*_conditional_write_", most=1, silence=4.0))
+    table.write(addition(table, "A/1.jpg"))
+    assert faults.injected == {kind: 1}
+    assert paths(table) == ["A/1.jpg"]
+
+
 @pytest.mark.parametrize(
     "denied", [r"PUT .*/part-", COMMITS, r"GET .*list-type=2.*_delta_log", r"GET .*\.parquet", r"GET .*\.json"]
 )
