@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from fruits_assets.engines.guards import one_cluster_for_all
+from fruits_assets.engines.guards import kept_between_runs
 from fruits_assets.instance.failures import reason
 from fruits_assets.instance.liveness import end_runs_of_killed_processes, tagged_as_alive
 from fruits_assets.instance.partitions import IMAGE_FOLDERS, is_partition_key, partition_tags
@@ -44,8 +44,8 @@ def run_audit(
     refuse_while_erasing(store)
     folders = _register(instance, store)
     job = definitions.resolve_job_def(AUDIT_JOB)
-    with tagged_as_alive(instance) as own_tags, one_cluster_for_all(settings, instance, report) as cluster_tags:
-        tags = {**locations(settings), **cluster_tags, **own_tags, **folders}
+    with tagged_as_alive(instance) as own_tags, kept_between_runs(settings, instance, report) as kept_tags:
+        tags = {**locations(settings), **kept_tags, **own_tags, **folders}
         result = run_in_process(job, AT_A_TERMINAL.config, tags, instance)
     if not result.success:
         raise FruitsError(f"The run {result.run_id} of {AUDIT_JOB} failed. {reason(result.all_events)}")
