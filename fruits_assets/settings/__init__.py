@@ -1,14 +1,14 @@
 """Every setting of the platform, from the environment (``FRUITS_*``) or a ``.env`` file, checked when it is read."""
 
-import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from spark_steps.audit.flags import FlagThresholds
-from spark_steps.audit.settings import AuditSettings
+from fruits_assets.settings.audit import AuditOptions
+from fruits_assets.settings.aws import EU_REGIONS, AwsOptions
+from fruits_assets.settings.serving import ServingOptions
 from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.features.network import MOST_FEATURES, TF
 from spark_steps.features.weights import check_scaling
@@ -18,11 +18,9 @@ from spark_steps.spark.session import local_spark_config
 from spark_steps.storage import locations, parallel
 from spark_steps.tables.maintenance import MaintenanceLimits
 
+__all__ = ["EU_REGIONS", "MEBIBYTE", "Settings", "read_settings"]
+
 MEBIBYTE = 1024 * 1024
-
-
-# The AWS regions in member states of the European Union; London (eu-west-2) and Zurich (eu-central-2) are not.
-EU_REGIONS = ("eu-west-3", "eu-west-1", "eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2")
 
 
 def _place(location: str) -> str:
@@ -42,28 +40,10 @@ def _weights(source: str) -> str:
     return source
 
 
-def _eu_region(region: str) -> str:
-    if region not in EU_REGIONS:
-        raise ValueError(f"photos stay in the European Union. Choose one of {', '.join(EU_REGIONS)}.")
-    return region
-
-
-def _x86_instance(instance_type: str) -> str:
-    if not re.fullmatch(r"[a-z]+\d[a-z0-9-]*\.[a-z0-9-]+", instance_type):
-        raise ValueError("this is no instance type. Give one such as m5.xlarge.")
-    # A g after the generation is Graviton.
-    if re.match(r"[a-z]+\d+g", instance_type):
-        raise ValueError("the cluster's environment is for x86_64, and this is an ARM instance. Choose m5.xlarge, say.")
-    return instance_type
-
-
 Place = Annotated[str, AfterValidator(_place)]
 
-# The defaults of an audit, with their reasons, stand there.
-_AUDIT, _FLAGS = AuditSettings(), FlagThresholds()
 
-
-class Settings(BaseSettings):
+class Settings(AuditOptions, ServingOptions, AwsOptions, BaseSettings):
     """The settings; a field ``images`` is the environment variable ``FRUITS_IMAGES``."""
 
     model_config = SettingsConfigDict(
@@ -123,49 +103,6 @@ class Settings(BaseSettings):
         0.7, gt=0, le=1, description="Share of variance below which the check on pca_model warns."
     )
 
-    # Audit
-    audit_cosine: float = Field(
-        _AUDIT.cosine, gt=0, le=1, description="Photos are near-duplicates from this cosine of their features on."
-    )
-    audit_neighbours: int = Field(
-        _AUDIT.neighbours, ge=1, le=100, description="Nearest photos whose labels are compared with a photo's own."
-    )
-    audit_validation: float = Field(_AUDIT.shares[1], ge=0, lt=1, description="Share of the photos for validation.")
-    audit_test: float = Field(
-        _AUDIT.shares[2], ge=0, lt=1, description="Share of the photos for test; the rest is for training."
-    )
-    audit_seed: int = Field(
-        _AUDIT.seed, ge=0, le=2**31 - 1, description="Decides which of equal groups of photos go to which split."
-    )
-    audit_agreement: float = Field(
-        _AUDIT.agreement,
-        ge=0,
-        lt=1,
-        description="A photo is a label candidate if at most this share of its neighbours has its label.",
-    )
-    audit_majority: float = Field(
-        _AUDIT.majority,
-        gt=0.5,
-        le=1,
-        description="Or if at least this share of its group of near-duplicates has another label.",
-    )
-    audit_deviations: float = Field(
-        _AUDIT.deviations, gt=0, description="Robust standard deviations from its label at which a photo is an outlier."
-    )
-    audit_dark: float = Field(_FLAGS.dark, ge=0, le=1, description="Brightness below which a photo is dark.")
-    audit_bright: float = Field(_FLAGS.bright, ge=0, le=1, description="Brightness above which a photo is bright.")
-    audit_blurred: float = Field(_FLAGS.blurred, ge=0, description="Sharpness below which a photo is blurred.")
-    audit_low_contrast: float = Field(
-        _FLAGS.low_contrast, ge=0, le=1, description="Contrast below which a photo has low contrast."
-    )
-    audit_tiny: int = Field(_FLAGS.tiny, ge=0, description="Pixels of the shorter side below which a photo is tiny.")
-    audit_odd_aspect: float = Field(
-        _FLAGS.odd_aspect, ge=1, description="Longer by shorter side above which the aspect is odd."
-    )
-    audit_one_colour: float = Field(
-        _FLAGS.one_colour, ge=0, description="Colour spread below which a photo is nearly one colour."
-    )
-
     # Tables
     store: Place = Field(
         "sample/store", description="Folder of all results, or s3://bucket/prefix.", validate_default=True
@@ -178,25 +115,6 @@ class Settings(BaseSettings):
     )
     files_at_a_time: int = Field(
         parallel.DEFAULT, ge=parallel.LEAST, le=parallel.MOST, description="Files read or written at a time."
-    )
-
-    # Answers over HTTP
-    serve_token: SecretStr | None = Field(
-        # It goes nowhere else: neither to a cluster nor into a message.
-        None,
-        exclude=True,
-        description="Token that requests to fruits serve must have; without one it answers this machine alone.",
-    )
-    serve_waiting: int = Field(
-        16, ge=0, le=10_000, description="Requests that wait, besides one at work for each of the cores."
-    )
-    serve_megabytes: int = Field(256, ge=1, le=65_536, description="Photos held in memory at a time, undecoded.")
-    serve_seconds: int = Field(
-        10, ge=1, le=600, description="The longest that a photo may take to arrive, to wait, and to be decoded, each."
-    )
-    serve_refresh_seconds: float = Field(5, ge=0.1, le=86_400, description="Between two looks for a newer version.")
-    serve_exact_up_to: int = Field(
-        2_000_000, ge=0, description="Photos of a store up to which all are looked at; above, an index proposes some."
     )
 
     # Spark
@@ -220,70 +138,6 @@ class Settings(BaseSettings):
     )
     refit_drift: float = Field(
         0.1, gt=0, description="Or when the mean of the features has moved by so many standard deviations."
-    )
-
-    # Cluster
-    region: Annotated[str, AfterValidator(_eu_region)] = Field(
-        "eu-west-3", description="AWS region of clusters and buckets; only regions in the European Union."
-    )
-    stack: str = Field(
-        "fruits",
-        pattern=r"^[a-z][a-z0-9-]{0,28}$",
-        description="Name of the CloudFormation stack, and of its clusters.",
-    )
-    core_nodes: int = Field(2, ge=2, le=4, description="Core nodes that a cluster starts with.")
-    max_core_nodes: int = Field(
-        4,
-        ge=2,
-        le=4,
-        # The second is the variable's former name.
-        validation_alias=AliasChoices("FRUITS_MAX_CORE_NODES", "FRUITS_CORE_NODES_MOST"),
-        description="Core nodes that managed scaling may reach.",
-    )
-    max_executors: int = Field(
-        3, ge=1, le=32, description="Executors that a job of EMR Serverless may have; Spark's own limit is none."
-    )
-    spot: bool = Field(False, description="Spot instances for the core nodes; never for the master.")
-    provisioning_minutes: int = Field(
-        10,
-        ge=5,
-        le=60,
-        description="EMR ends a new cluster that has not got its Spot instances after so long, and stops trying to add "
-        "nodes to an older one.",
-    )
-    instance_type: Annotated[str, AfterValidator(_x86_instance)] = Field(
-        "m5.xlarge", description="Instances of the cluster."
-    )
-    emr_release: str = Field("emr-7.14.0", pattern=r"^emr-7\.\d+\.\d+$", description="EMR release; 7 has Spark 3.5.")
-    jupyterhub: bool = Field(False, description="JupyterHub on the cluster, its notebooks kept in S3.")
-    keep_environments: int = Field(
-        3,
-        ge=1,
-        le=100,
-        description="Python environments of the nodes that are kept in the staging bucket, besides those in use.",
-    )
-    idle_minutes: int = Field(5, ge=1, le=60, description="EMR ends a cluster that has been idle for so long.")
-    max_age_minutes: int = Field(120, ge=15, le=1440, description="A cluster is ended at this age, whatever it does.")
-    log_minutes: int = Field(
-        6,
-        ge=0,
-        le=15,
-        description="How long to wait for the log of a step that ended without a reason; EMR uploads logs every 5 "
-        "minutes.",
-    )
-    step_minutes: int = Field(60, ge=1, le=1440, description="A step that runs for longer is cancelled.")
-    step_retries: int = Field(
-        1, ge=0, le=5, description="Times that a step is tried again which was lost with its driver, nodes or cluster."
-    )
-
-    # Money
-    budget_eur: float = Field(10.0, ge=0, description="Most that clusters may cost in a calendar month.")
-    usd_to_eur: float = Field(0.92, gt=0, description="Euros for a dollar, for prices quoted in dollars.")
-    vat_percent: float = Field(
-        20.0,
-        ge=0,
-        le=100,
-        description="Value-added tax on AWS's bill, which its prices leave out; 0 where it is refunded.",
     )
 
     @model_validator(mode="after")
@@ -333,29 +187,6 @@ class Settings(BaseSettings):
     def maintenance(self) -> MaintenanceLimits:
         """How the tables are kept."""
         return MaintenanceLimits(timedelta(days=self.keep_days), self.small_files)
-
-    @property
-    def audit(self) -> AuditSettings:
-        """What an audit is asked for."""
-        train = round(1 - self.audit_validation - self.audit_test, 9)
-        return AuditSettings(
-            cosine=self.audit_cosine,
-            neighbours=self.audit_neighbours,
-            shares=(train, self.audit_validation, self.audit_test),
-            seed=self.audit_seed,
-            agreement=self.audit_agreement,
-            majority=self.audit_majority,
-            deviations=self.audit_deviations,
-            thresholds=FlagThresholds(
-                dark=self.audit_dark,
-                bright=self.audit_bright,
-                blurred=self.audit_blurred,
-                low_contrast=self.audit_low_contrast,
-                tiny=self.audit_tiny,
-                odd_aspect=self.audit_odd_aspect,
-                one_colour=self.audit_one_colour,
-            ),
-        )
 
     @property
     def spark_config(self) -> dict[str, str]:
