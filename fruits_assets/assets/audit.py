@@ -11,6 +11,7 @@ from fruits_assets.assets.io_managers import TableUpdate, planned_before
 from fruits_assets.instance.failures import reports_failures
 from fruits_assets.settings import Settings
 from spark_steps.audit.plan import SplitUpdate, plan_findings, plan_splits
+from spark_steps.audit.version import record_audit
 from spark_steps.erasure.carry_out import finished
 from spark_steps.store.staleness import named
 from spark_steps.store.store import Store
@@ -88,7 +89,7 @@ def photo_audit(
     """
     started, erased = time.perf_counter(), finished(store)
     table = store.photo_audit
-    # A store without a finding has an empty table: then it is known that it was audited.
+    # A store without a finding has an empty table, which keeps the version of the audit.
     table.log.create()
 
     def plan() -> TableChange:
@@ -105,4 +106,5 @@ def photo_audit(
         erased,
         notes={folder: {"photos": one.rows} for folder, one in photos.items()},
         rows="findings",
+        record=lambda: record_audit(table, mobilenet_features, photo_splits, settings.audit),
     )

@@ -44,6 +44,7 @@ class TableUpdate:
         notes: More metadata, by folder.
         done: Returns how many of the photos worked on are done, while the rows are written.
         rows: What the rows are, for people.
+        record: Called after the write and the maintenance of the table.
     """
 
     folders: Sequence[str]
@@ -55,6 +56,7 @@ class TableUpdate:
     notes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     done: Callable[[], int] | None = None
     rows: str = "photos"
+    record: Callable[[], None] | None = None
 
 
 def planned_before(change: TableChange, plan_anew: Callable[[], TableChange]) -> Callable[[], TableChange]:
@@ -106,6 +108,8 @@ class FolderTableIOManager(dg.IOManager):
         about = {"run_id": context.run_id, "asset": name, "step": context.step_key}
         changed = self._write(context, table, obj, about)
         maintain(table, changed, self._maintenance, about)
+        if obj.record is not None:
+            obj.record()
         context.step_context.set_data_version(context.asset_key, _version(table, context.asset_partition_keys))
         summaries = summarise(table, obj.folders)
         rows = {folder: summary.rows for folder, summary in summaries.items()}

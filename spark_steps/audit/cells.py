@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 Features = NDArray[np.float32]
 Numbers = NDArray[np.int32]
 _ITERATIONS = 10
-# From four million photos on the cells are larger: k-means takes the driver a time that grows with the square.
+# From a million photos on the cells are larger: k-means takes the driver a time that grows with the square.
 _MOST_CELLS = 2048
+# A cell of so many times the photos of an average one is split.
+_LARGE = 2
+# Each round splits what the one before has left too large; two are enough for the photos that were tried.
+_ROUNDS = 5
 # 335 MB of features, which pass through the driver.
 _MOST_SAMPLED = 65_536
 
@@ -30,7 +34,7 @@ class CellLimits:
     """
 
     one_cell: int = 4096
-    photos: int = 2048
+    photos: int = 512
     visits: int = 12
     least_visits: int = 3
     sample: int = 50
@@ -113,9 +117,7 @@ class Cells:
         """Returns the distances to the planes between the nearest centroid and each other one, -inf for the nearest."""
         assert self.centroids is not None  # noqa: S101
         assert self.between is not None  # noqa: S101
-        squares = np.einsum("ij,ij->i", self.centroids, self.centroids)
-        # The squared length of the photo is the same for all centroids.
-        to_centroids = squares - 2 * photos @ self.centroids.T
+        to_centroids = _without_own_square(photos, self.centroids)
         home = to_centroids.argmin(axis=1)
         every = np.arange(len(photos))
         further = to_centroids - to_centroids[every, home][:, np.newaxis]
@@ -131,21 +133,54 @@ def half_distance(cosine: float) -> float:
 
 
 def train(sample: Features, count: int, seed: int, limits: CellLimits) -> Cells:
-    """Finds the cells by k-means.
+    """Finds the cells by k-means, and splits large ones by k-means of their own photos.
+
+    The work grows with the square of a cell's photos, and its memory with them. k-means alone leaves cells of ten times
+    the average: it begins with random photos, and what has none of them near stays together.
 
     Args:
         sample: Unit vectors of some photos, of shape (N, D).
-        count: Number of cells.
+        count: Number of cells before large ones are split.
         seed: Of the random choice of the first centroids.
         limits: Limits of the cells.
     """
     if count == 1:
         return Cells(limits=limits)
+    centroids = _k_means(sample, count, seed)
+    for _ in range(_ROUNDS):
+        of_photos = _nearest(sample, centroids)
+        large = np.flatnonzero(np.bincount(of_photos, minlength=len(centroids)) > _LARGE * len(sample) / count)
+        parts = [_split(sample[of_photos == cell], count / len(sample), seed) for cell in large]
+        if not any(len(part) > 1 for part in parts):
+            break
+        centroids = np.concatenate([np.delete(centroids, large, axis=0), *parts])
+    return Cells.around(centroids, limits)
+
+
+def _split(photos: Features, cells_of_photo: float, seed: int) -> Features:
+    """Returns the centroids of a cell's parts, without those that have no photo: one where the photos are all alike."""
+    centroids = _k_means(photos, math.ceil(len(photos) * cells_of_photo), seed)
+    return centroids[np.unique(_nearest(photos, centroids))]
+
+
+def _nearest(photos: Features, centroids: Features) -> Numbers:
+    """Returns the nearest centroid of each photo, by number."""
+    found: Numbers = _without_own_square(photos, centroids).argmin(axis=1).astype(np.int32)
+    return found
+
+
+def _without_own_square(photos: Features, centroids: Features) -> Features:
+    """Returns the squared distances, of shape (N, K), less the squared length of each photo."""
+    distances: Features = np.einsum("ij,ij->i", centroids, centroids) - 2 * photos @ centroids.T
+    return distances
+
+
+def _k_means(photos: Features, count: int, seed: int) -> Features:
     # Imported here: small stores have one cell.
     import faiss
 
     # One thread: with several the sums, and so the cells, depend on the order in which they are added up.
     faiss.omp_set_num_threads(1)
-    kmeans = faiss.Kmeans(sample.shape[1], count, niter=_ITERATIONS, seed=seed, min_points_per_centroid=1)
-    kmeans.train(np.ascontiguousarray(sample, np.float32))
-    return Cells.around(np.array(kmeans.centroids, np.float32), limits)
+    kmeans = faiss.Kmeans(photos.shape[1], count, niter=_ITERATIONS, seed=seed, min_points_per_centroid=1)
+    kmeans.train(np.ascontiguousarray(photos, np.float32))
+    return np.array(kmeans.centroids, np.float32)

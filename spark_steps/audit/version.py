@@ -14,6 +14,9 @@ from spark_steps.tables.totals import Totals, sum_of
 
 # Changes with the rules by which the tables are made, so that stores are audited again.
 _RULES = 1
+# The property of photo_audit with the version that its findings are of. It is set after them, so that an audit that was
+# interrupted between the two tables is known: rows alone do not tell where there was no finding before.
+_VERSION_PROPERTY = "fruits.audit"
 
 
 def audit_version(seen: Totals, settings: AuditSettings) -> str:
@@ -50,15 +53,26 @@ def audit_is_outdated(store: Store, settings: AuditSettings) -> bool:
         store: The store; it has features.
         settings: The settings of the audit.
     """
-    seen, made, found = (
-        sum_of(folder_totals(table).values())
-        for table in (store.mobilenet_features, store.photo_splits, store.photo_audit)
-    )
+    seen, made = (sum_of(folder_totals(table).values()) for table in (store.mobilenet_features, store.photo_splits))
     version = audit_version(seen, settings)
     if not is_of(made, seen, version):
         return True
-    # A store without findings has no row in photo_audit, and still the table.
-    return store.photo_audit.snapshot().version < 0 or bool(found.made_by - {version})
+    return store.photo_audit.snapshot().property(_VERSION_PROPERTY) != version
+
+
+def record_audit(audit: FolderTable, features: FolderTable, splits: FolderTable, settings: AuditSettings) -> None:
+    """Records after a write of photo_audit which version its findings are of.
+
+    Args:
+        audit: The table photo_audit.
+        features: The table mobilenet_features that the audit has read.
+        splits: The table photo_splits that the findings are made from.
+        settings: The settings of the audit.
+    """
+    seen = totals_of(features, features.files())
+    version = audit_version(seen, settings)
+    if is_of(totals_of(splits, splits.files()), seen, version):
+        audit.log.set_property(_VERSION_PROPERTY, version, audit.snapshot().property(_VERSION_PROPERTY))
 
 
 def is_of(splits: Totals, features: Totals, version: str) -> bool:

@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from spark_steps.audit.cells import CellLimits
 from spark_steps.audit.plan import plan_findings, plan_splits
 from spark_steps.audit.settings import AuditSettings
-from spark_steps.audit.version import audit_is_outdated
+from spark_steps.audit.version import audit_is_outdated, record_audit
 from spark_steps.errors import FruitsError
 from spark_steps.store.store import Store
 from spark_steps.tables.deferred_rows import DriverRows
@@ -79,6 +79,7 @@ def audit(spark: SparkSession, store: Store, limits: CellLimits | None = None, *
     store.photo_audit.log.create()
     findings = plan_findings(store.mobilenet_features, store.photo_splits, store.photo_audit, SETTINGS)
     store.photo_audit.write(findings)
+    record_audit(store.photo_audit, store.mobilenet_features, store.photo_splits, SETTINGS)
     return dict(update.moved)
 
 
@@ -233,6 +234,21 @@ def test_a_renamed_photo_keeps_its_split_by_its_bytes_and_an_edited_one_by_its_p
     after = by_path(store)["split"].to_pylist()
     assert after[:35] == [before[one] for one in order[:35]]
     assert after[35:] == before[35:]
+
+
+def test_an_audit_that_ended_between_its_two_tables_is_outdated_also_where_it_had_no_finding_before(
+    spark: SparkSession, store: Store
+) -> None:
+    write_features(store, {"A": features_of(6, 1)})
+    audit(spark, store)
+    assert store.photo_audit.folders() == []
+    write_features(store, {"A": features_of(6, 4)})
+    splits = plan_splits(spark, store.mobilenet_features, store.photo_splits, SETTINGS)
+    store.photo_splits.write(splits.change)
+    assert audit_is_outdated(store, SETTINGS)
+    audit(spark, store)
+    assert store.photo_audit.folders() == ["A"]
+    assert not audit_is_outdated(store, SETTINGS)
 
 
 def test_an_audit_of_the_same_photos_changes_nothing_and_is_not_outdated(spark: SparkSession, store: Store) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spark_steps.audit.cells import CellLimits, Cells, Features, train
+from spark_steps.audit.cells import CellLimits, Cells, Features, _k_means, train
 from spark_steps.audit.comparison import NEAREST, OTHER_LABEL, OUTSIDE, PAIR, Cell, Pairs, Part, best_pairs
 
 COSINE = 0.95
@@ -78,6 +78,28 @@ def test_the_same_sample_and_seed_give_the_same_cells() -> None:
     sample = unit_vectors(500)
     one, other = (train(sample, 6, seed=3, limits=UNLIMITED).centroids for _ in range(2))
     np.testing.assert_array_equal(one, other)
+
+
+def test_cells_that_k_means_leaves_large_are_split() -> None:
+    random = np.random.default_rng(0)
+    directions = np.repeat(random.normal(size=(60, 64)), 20, axis=0)
+    photos = directions + random.normal(scale=0.01, size=directions.shape)
+    sample = (photos / np.linalg.norm(photos, axis=1, keepdims=True)).astype(np.float32)
+    alone = Cells.around(_k_means(sample, 12, seed=0), UNLIMITED)
+    largest = [largest_home(cells, sample) for cells in (alone, train(sample, 12, seed=0, limits=UNLIMITED))]
+    assert largest[0] > 2 * len(sample) / 12 >= largest[1]
+
+
+def test_photos_that_are_all_alike_are_one_cell_that_is_not_split_for_ever() -> None:
+    photos = np.repeat(unit_vectors(1), 300, axis=0)
+    cells = train(photos, 6, seed=0, limits=UNLIMITED)
+    assert largest_home(cells, photos) == 300
+    assert cells.count <= 6
+
+
+def largest_home(cells: Cells, photos: Features) -> int:
+    places = cells.places(photos, COSINE)
+    return int(np.bincount(places.cells[places.home]).max())
 
 
 def test_links_join_exactly_the_photos_that_all_pairs_join() -> None:
