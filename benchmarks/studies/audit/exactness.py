@@ -92,7 +92,8 @@ def compared(found: Neighbourhoods, expected: Neighbourhoods) -> list[str]:
         f"Groups: {groups[0]:,} found, {groups[1]:,} by all pairs, {pairs:,} pairs of a group found and one of all "
         f"pairs that share a photo{' (the same groups)' if pairs == groups[0] == groups[1] else ''}.",
         f"The nearest photo is that of all pairs for {near.mean():.3%} of the photos, the nearest of another label for "
-        f"{other.mean():.3%}.",
+        f"{other.mean():.3%}; its cosine is less by {np.nanmean(expected.other_cosine - found.other_cosine):.4f} on "
+        f"average, of {np.nanmean(expected.other_cosine):.3f}.",
         f"The agreement of the neighbours outside of the group is the same for {np.mean(agrees < 1e-5):.2%}, and "
         f"differs by {np.nanmean(agrees):.4f} on average and by {np.nanmax(agrees):.1f} at most.",
     ]
