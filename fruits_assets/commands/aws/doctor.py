@@ -41,6 +41,8 @@ _OF_THE_STACK = (
     "launcher role",
     "job role",
     "application",
+    "glue role",
+    "glue job",
     "environment",
 )
 _OF_AWS = ("region", "stack", *_OF_THE_STACK, "locations", "conditional writes", "weights", "quota", "budget")
@@ -103,6 +105,7 @@ def _examine_stack(infrastructure: Infrastructure, settings: Settings) -> Iterat
     s3, iam = client("s3", settings.region), client("iam", settings.region)
     launcher_role = infrastructure.launcher_role_arn.rsplit("/", 1)[1]
     job_role = infrastructure.job_role_arn.rsplit("/", 1)[1]
+    glue_role = infrastructure.glue_role_arn.rsplit("/", 1)[1]
     looks: dict[str, Callable[[str], Check]] = {
         "data bucket": partial(_bucket, s3, infrastructure.data_bucket, settings.region),
         "staging bucket": partial(_bucket, s3, infrastructure.staging_bucket, settings.region),
@@ -116,6 +119,8 @@ def _examine_stack(infrastructure: Infrastructure, settings: Settings) -> Iterat
         "launcher role": partial(_role, lambda: iam.get_role(RoleName=launcher_role)["Role"]["Arn"]),
         "job role": partial(_role, lambda: iam.get_role(RoleName=job_role)["Role"]["Arn"]),
         "application": partial(_application, infrastructure.serverless_application, settings),
+        "glue role": partial(_role, lambda: iam.get_role(RoleName=glue_role)["Role"]["Arn"]),
+        "glue job": partial(_glue_job, infrastructure, settings.region),
         "environment": partial(_environment, s3, infrastructure.staging_bucket),
     }
     for name, look in looks.items():
@@ -229,6 +234,24 @@ def _application(application_id: str, settings: Settings, name: str) -> Check:
     )
 
 
+def _glue_job(infrastructure: Infrastructure, region: str, name: str) -> Check:
+    """Checks that the Glue job is the version that steps need, does not retry by itself, and scales."""
+    # Imported here, as for the budget.
+    from fruits_assets.engines.glue.job import problems
+
+    with translate_errors(f"look at the Glue job {infrastructure.glue_job}"):
+        try:
+            job = client("glue", region).get_job(JobName=infrastructure.glue_job)["Job"]
+        except ClientError as error:
+            if error_code(error) != "EntityNotFoundException":
+                raise
+            return Check(name, "failed", f"the stack names it, and it is not there: {error}", _BY_HAND)
+    if wrong := problems(job, infrastructure.glue_logs):
+        return Check(name, "failed", "; ".join(wrong), _BY_HAND)
+    runs = job["ExecutionProperty"]["MaxConcurrentRuns"]
+    return Check(name, "ok", f"{infrastructure.glue_job}, Glue {job['GlueVersion']}, {runs} runs at a time at most")
+
+
 def _environment(s3: Any, staging_bucket: str, name: str) -> Check:
     environment = read_environment(s3, staging_bucket)
     upload = "Upload it: fruits deploy --environment-only"
@@ -312,7 +335,8 @@ def _quota(settings: Settings) -> Check:
     from fruits_assets.commands.aws.quotas import judge_quotas, needs, read_quotas
 
     if not (wanted := needs(settings)):
-        return Check("quota", "not checked", f"{settings.instance_type} has a quota of its own: look in Service Quotas")
+        what = "Glue" if settings.deployment == "glue" else settings.instance_type
+        return Check("quota", "not checked", f"{what} has quotas of its own: look in Service Quotas")
     allowed = read_quotas(client("service-quotas", settings.region), wanted)
     return Check("quota", *judge_quotas(wanted, allowed, settings.region))
 
