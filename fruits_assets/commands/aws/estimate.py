@@ -67,22 +67,8 @@ def comparison(estimated: Estimate, jobs: JobsEstimate, runs: JobsEstimate, sett
             f"{estimated.worst_case_eur:.2f} EUR a cluster",
             f"an idle cluster, {settings.idle_minutes} min",
         ),
-        (
-            "emr-serverless",
-            f"{jobs.start_up_seconds / 60:.1f} min",
-            f"{jobs.total_seconds / 60:.1f} min",
-            f"{jobs.total_eur:.3f} EUR",
-            f"{jobs.worst_case_eur:.2f} EUR a job",
-            "nothing",
-        ),
-        (
-            "glue",
-            f"{runs.start_up_seconds / 60:.1f} min",
-            f"{runs.total_seconds / 60:.1f} min",
-            f"{runs.total_eur:.3f} EUR",
-            f"{runs.worst_case_eur:.2f} EUR a run",
-            "nothing",
-        ),
+        _row("emr-serverless", jobs, "job"),
+        _row("glue", runs, "run"),
     ]
     size = f"{jobs.executors} executors of {jobs.executor.vcpus} vCPU and {jobs.executor.gigabytes} GB"
     lines = [
@@ -90,11 +76,22 @@ def comparison(estimated: Estimate, jobs: JobsEstimate, runs: JobsEstimate, sett
         *("  " + "".join(f"{cell:<17}" for cell in row[:4]) + f"{row[4]:<20}{row[5]}" for row in rows),
         f"  emr-serverless: {jobs.jobs} jobs of a driver and {size}, all of them busy to the end; their start-up of "
         f"{JOB_START_UP_SECONDS:g} s each is assumed, and not billed.",
-        f"  glue: {runs.jobs} runs of a driver and {runs.executors} executors, workers of {runs.executor.vcpus} vCPU and "
-        f"{runs.executor.gigabytes} GB each, all of them busy to the end; their start-up of {RUN_START_UP_SECONDS:g} s "
-        "each is assumed, and counted as billed.",
+        f"  glue: {runs.jobs} runs of a driver and {runs.executors} executors, each on a worker of "
+        f"{runs.executor.vcpus} vCPU and {runs.executor.gigabytes} GB, all of them busy to the end; their start-up of "
+        f"{RUN_START_UP_SECONDS:g} s each is assumed, and counted as billed.",
     ]
     return "\n".join(lines)
+
+
+def _row(engine: str, estimated: JobsEstimate, what: str) -> tuple[str, ...]:
+    return (
+        engine,
+        f"{estimated.start_up_seconds / 60:.1f} min",
+        f"{estimated.total_seconds / 60:.1f} min",
+        f"{estimated.total_eur:.3f} EUR",
+        f"{estimated.worst_case_eur:.2f} EUR a {what}",
+        "nothing",
+    )
 
 
 def _limits(estimated: Estimate, settings: Settings) -> list[str]:
