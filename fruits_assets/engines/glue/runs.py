@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
+from botocore.exceptions import ClientError
 
 from fruits_assets.aws.infrastructure import RUN_ARGUMENT
-from fruits_assets.aws.sessions import client, translate_errors
+from fruits_assets.aws.sessions import client, error_code, translate_errors
 from fruits_assets.engines.engine import JobRef
 from fruits_assets.money.dpus.spend import runs_of_job
 
@@ -15,6 +16,8 @@ from fruits_assets.money.dpus.spend import runs_of_job
 GROUPS = ("output", "error")
 _DRIVER = "-driver"
 _LOG_EVENTS = 300
+# Seconds between two looks; lines arrive while they are written.
+_LOG_WAIT = 2.0
 _LOG_CHARACTERS = 20_000
 
 
@@ -63,31 +66,41 @@ class Runs:
         return "; ".join(f"{one.get('ErrorCode', '')}: {one.get('ErrorMessage', '')}" for one in details)
 
     def log(self, job: JobRef, seconds: float) -> str:
-        """Returns the ends of the driver's logs, once one of them is there.
+        """Returns the ends of the driver's logs, once one of them is there and nothing more comes.
 
         Args:
             job: The run.
             seconds: How long to wait for them.
         """
-        deadline = time.monotonic() + seconds
+        deadline, before = time.monotonic() + seconds, ""
         while True:
             with translate_errors(f"read the logs of {job}"):
-                texts = [text[-_LOG_CHARACTERS:] for text in self._texts(job) if text]
-            if texts or time.monotonic() >= deadline:
-                return "\n".join(texts)
+                text = "\n".join(one[-_LOG_CHARACTERS:] for one in self._texts(job) if one)
+            if (text and text == before) or time.monotonic() >= deadline:
+                return text
+            before = text
             with dg.raise_execution_interrupts():
-                time.sleep(1)
+                time.sleep(_LOG_WAIT)
 
     def _texts(self, job: JobRef) -> Iterator[str]:
         for group in (f"{self.logs}/{name}" for name in GROUPS):
-            found = self._cloudwatch.describe_log_streams(logGroupName=group, logStreamNamePrefix=job.id)["logStreams"]
-            for stream in (one["logStreamName"] for one in found):
+            for stream in self._streams(group, job.id):
                 # Executors have streams of their own.
                 if stream == job.id or stream.endswith(_DRIVER):
                     events = self._cloudwatch.get_log_events(
                         logGroupName=group, logStreamName=stream, limit=_LOG_EVENTS, startFromHead=False
                     )["events"]
                     yield "\n".join(event["message"].rstrip("\n") for event in events)
+
+    def _streams(self, group: str, prefix: str) -> list[str]:
+        try:
+            found = self._cloudwatch.describe_log_streams(logGroupName=group, logStreamNamePrefix=prefix)
+        except ClientError as error:
+            # A group that somebody has deleted must not hide why a run failed.
+            if error_code(error) != "ResourceNotFoundException":
+                raise
+            return []
+        return [one["logStreamName"] for one in found["logStreams"]]
 
     def log_place(self, job: JobRef) -> str:
         """Returns where people find the logs: a group of CloudWatch, and the beginning of its streams' names."""
