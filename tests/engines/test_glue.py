@@ -15,6 +15,7 @@ from fruits_assets.engines.glue import engine as engine_module
 from fruits_assets.engines.glue.engine import GlueEngine
 from fruits_assets.instance.tags import BILLED_TAG
 from fruits_assets.money.account import account_spend
+from fruits_assets.money.dpus.prices import read_dpu_prices
 from fruits_assets.money.prices import read_prices
 from fruits_assets.settings import Settings
 from tests.emr_emulator import Emulator
@@ -107,6 +108,7 @@ def test_an_environment_without_an_interpreter_is_told(
 def test_a_run_is_billed_by_its_dpu_seconds_and_counts_with_its_worst_case_until_it_is_over(
     glue: Bench, settings: Settings, instance: dg.DagsterInstance
 ) -> None:
+    assert read_dpu_prices(settings).source.startswith("Price List API")
     (by_hand,) = start_by_hand(glue, 1)
     spend = account_spend(settings, read_prices(settings), datetime.now(UTC))
     (running,) = [job for job in spend.jobs if job.id == by_hand]
