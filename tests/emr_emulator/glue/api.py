@@ -58,13 +58,15 @@ class Glue:
     def do_start_job_run(self, region: str, request: dict[str, Any]) -> dict[str, Any]:
         """StartJobRun: what the request does not say is the job's; the same request again starts another run."""
         job = self.job(region, request["JobName"])
+        command: Any = job.command
+        script = command["ScriptLocation"]
         arguments = {**job.default_arguments, **request.get("Arguments", {}), **(job.non_overridable_arguments or {})}
         asked = {
             "Timeout": job.timeout,
             "WorkerType": job.worker_type,
             "NumberOfWorkers": job.number_of_workers,
             **request,
-            "Arguments": {"--scriptLocation": job.command["ScriptLocation"], **arguments},
+            "Arguments": {"--scriptLocation": script, **arguments},
         }
         if asked["WorkerType"] not in DPUS:
             raise ApiError("InvalidInputException", f"The emulator has no workers {asked['WorkerType']}.")
