@@ -72,13 +72,14 @@ class Runs:
             job: The run.
             seconds: How long to wait for them.
         """
-        deadline, before = time.monotonic() + seconds, ""
+        deadline, before = time.monotonic() + seconds, list[str]()
         while True:
             with translate_errors(f"read the logs of {job}"):
-                text = "\n".join(one[-_LOG_CHARACTERS:] for one in self._texts(job) if one)
-            if (text and text == before) or time.monotonic() >= deadline:
-                return text
-            before = text
+                texts = [text[-_LOG_CHARACTERS:] for text in self._texts(job)]
+            # A driver that was killed at once has a stream, and nothing in it.
+            if (texts and texts == before) or time.monotonic() >= deadline:
+                return "\n".join(texts)
+            before = texts
             with dg.raise_execution_interrupts():
                 time.sleep(_LOG_WAIT)
 
