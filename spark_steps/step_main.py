@@ -12,12 +12,14 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 EVENTS = "events"
 OUTCOME = "outcome.json"
+# Names of the arguments, where an engine passes named ones alone.
+DOCUMENT_OPTION, REGION_OPTION = "--step-document", "--step-region"
 PUBLISH_SECONDS = 1.0
 _LAST_ATTEMPTS = 5
 # Characters kept from the end of a stack trace: enough for a reader, and small compared with an event.
@@ -105,6 +107,18 @@ class Publisher:
         return events
 
 
+def given(arguments: Sequence[str]) -> tuple[str, str]:
+    """Returns the document's URI and the region among the arguments of this program.
+
+    Args:
+        arguments: Both, in that order; or by their names, among others that an engine adds.
+    """
+    if DOCUMENT_OPTION in arguments:
+        document, region = (arguments[arguments.index(name) + 1] for name in (DOCUMENT_OPTION, REGION_OPTION))
+        return document, region
+    return arguments[0], arguments[1]
+
+
 def main(document_uri: str, region: str) -> int:
     """Runs a step.
 
@@ -161,7 +175,7 @@ def described(error: BaseException) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1], sys.argv[2])
+    code = main(*given(sys.argv[1:]))
     sys.stdout.flush()
     sys.stderr.flush()
     # sys.exit is not used: the teardown of C++ threads has aborted processes that had done all their work.

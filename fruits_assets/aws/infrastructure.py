@@ -8,6 +8,8 @@ from spark_steps.errors import FruitsError
 STACK_TAG = "fruits-stack"
 # Tags of a cluster with its greatest age, and with the most that it costs from its creation to its end, in euros.
 MAX_AGE_TAG, WORST_CASE_TAG = "fruits-max-age-minutes", "fruits-worst-case-eur"
+# Arguments of a run of the Glue job, which has no tags: the stack that started it, and the step that it runs.
+STACK_ARGUMENT, RUN_ARGUMENT = "--fruits-stack", "--fruits-run"
 MANAGED_POLICIES_TAG = "for-use-with-amazon-emr-managed-policies"
 
 
@@ -28,6 +30,9 @@ class Infrastructure:
         security_configuration: Name of EMR's encryption settings.
         serverless_application: Id of EMR Serverless' application.
         job_role_arn: ARN of the role of its jobs.
+        glue_job: Name of the Glue job.
+        glue_role_arn: ARN of the role of its runs.
+        glue_logs: Prefix of its groups of logs in CloudWatch.
     """
 
     data_bucket: str
@@ -42,6 +47,9 @@ class Infrastructure:
     security_configuration: str
     serverless_application: str
     job_role_arn: str
+    glue_job: str
+    glue_role_arn: str
+    glue_logs: str
 
     @classmethod
     def of_stack(cls, stack: str, region: str) -> "Infrastructure":

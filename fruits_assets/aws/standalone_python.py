@@ -53,4 +53,8 @@ def lay_out(python: str, root: Path, packages: Path, target: Path) -> None:
     (target / "bin").mkdir()
     # One name: the interpreter finds its library by the folder that it lies in, whatever it is called.
     shutil.copy((root / "bin" / f"python{python}").resolve(), target / "bin" / "python")
+    # Engines that know an environment by its archive alone may start it by another name that a venv has.
+    for name in ("python3", f"python{python}"):
+        (target / "bin" / name).write_text('#!/bin/sh\nexec "$(dirname "$0")/python" "$@"\n')
+        (target / "bin" / name).chmod(0o755)
     shutil.copytree(packages, target / library / "site-packages", dirs_exist_ok=True)

@@ -6,6 +6,9 @@ from typing import Any
 
 from fruits_assets.aws.sessions import client
 from fruits_assets.money.budget import CLUSTER, JOB, Subject, worst_case_eur
+from fruits_assets.money.dpus import workers as dpu_workers
+from fruits_assets.money.dpus.prices import read_dpu_prices
+from fruits_assets.money.dpus.spend import run_spend
 from fruits_assets.money.jobs import workers
 from fruits_assets.money.jobs.prices import read_worker_prices
 from fruits_assets.money.jobs.spend import job_spend
@@ -28,7 +31,8 @@ def account_spend(settings: Settings, prices: Prices, now: datetime, emr: Any = 
     """
     spend = month_spend(emr or client("emr", settings.region), prices, now)
     jobs = job_spend(settings.region, read_worker_prices(settings), month_start(now))
-    return replace(spend, jobs=jobs)
+    runs = run_spend(settings.region, read_dpu_prices(settings), month_start(now))
+    return replace(spend, jobs=tuple(sorted([*jobs, *runs], key=lambda one: one.created, reverse=True)))
 
 
 def next_worst_case(settings: Settings, prices: Prices) -> tuple[float, Subject]:
@@ -40,4 +44,6 @@ def next_worst_case(settings: Settings, prices: Prices) -> tuple[float, Subject]
     """
     if settings.deployment == "emr-serverless":
         return workers.worst_case_eur(settings, read_worker_prices(settings)), JOB
+    if settings.deployment == "glue":
+        return dpu_workers.worst_case_eur(settings, read_dpu_prices(settings)), JOB
     return worst_case_eur(settings, prices), CLUSTER

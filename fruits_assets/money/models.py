@@ -4,6 +4,7 @@ import json
 import os
 
 from fruits_assets.money.costs import COST_VARIABLE, ClusterCostModel, CostModel
+from fruits_assets.money.dpus.workers import DpuCostModel
 from fruits_assets.money.jobs.workers import WorkerCostModel
 
 
@@ -13,4 +14,6 @@ def model_of_this_step() -> CostModel | None:
     if not given:
         return None
     document = json.loads(given)
+    if "eur_per_dpu_hour" in document:
+        return DpuCostModel.from_json(document)
     return WorkerCostModel.from_json(document) if "workers" in document else ClusterCostModel.from_json(document)

@@ -19,3 +19,5 @@ IPV4_USD_PER_HOUR = 0.005
 # The 20 GB of disk that each worker has are free.
 VCPU_USD_PER_HOUR = 0.06318
 GIGABYTE_USD_PER_HOUR = 0.00689
+# Glue, for a DPU-hour of a Spark job, as public tools of 2026 quote it for most regions.
+DPU_USD_PER_HOUR = 0.44

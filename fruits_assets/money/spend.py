@@ -18,6 +18,8 @@ from fruits_assets.money.prices import Prices
 
 ENDED_STATES = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 ENDED_JOBS = ("SUCCESS", "FAILED", "CANCELLED")
+# Of runs of Glue jobs.
+ENDED_RUNS = ("SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED")
 LIVING_STATES = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING", "TERMINATING")
 # The state of an instance that was requested and does not exist yet: it costs nothing.
 _NOT_THERE = "AWAITING_FULFILLMENT"
@@ -80,13 +82,14 @@ class JobSpend:
 
     Attributes:
         id: The job's id.
-        application: The application that it belongs to.
+        application: The application, or the job, that it belongs to.
         name: The job's name.
         state: The service's state of it.
         stack: The stack that started it, None for jobs of others.
         created: When it was submitted.
         eur: Cost so far, in euros.
         rest_eur: The most that it may still cost.
+        kind: What it belongs to, for people.
     """
 
     id: str
@@ -97,11 +100,12 @@ class JobSpend:
     created: datetime
     eur: float
     rest_eur: float
+    kind: str = "application"
 
     @property
     def running(self) -> bool:
         """Whether it may cost more."""
-        return self.state not in ENDED_JOBS
+        return self.state not in (*ENDED_JOBS, *ENDED_RUNS)
 
 
 @dataclass(frozen=True)

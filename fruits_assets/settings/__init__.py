@@ -57,7 +57,7 @@ class Settings(AuditOptions, ServingOptions, AwsOptions, BaseSettings):
     )
 
     # Where the steps run
-    deployment: Literal["local", "emr", "emr-serverless"] = Field("local", description="Where the steps run.")
+    deployment: Literal["local", "emr", "emr-serverless", "glue"] = Field("local", description="Where the steps run.")
 
     # Photos
     images: Place = Field(

@@ -46,7 +46,7 @@ class AwsOptions(BaseModel):
         description="Core nodes that managed scaling may reach.",
     )
     max_executors: int = Field(
-        3, ge=1, le=32, description="Executors that a job of EMR Serverless may have; Spark's own limit is none."
+        3, ge=1, le=32, description="Executors that a job of EMR Serverless or Glue may have, besides its driver."
     )
     spot: bool = Field(False, description="Spot instances for the core nodes; never for the master.")
     provisioning_minutes: int = Field(

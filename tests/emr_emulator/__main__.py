@@ -123,6 +123,7 @@ export FRUITS_IMAGES=s3://{bucket}/Test FRUITS_STORE=s3://{bucket}
 
 and then, say: .venv/bin/fruits run --weights random:0
 or, as jobs of EMR Serverless: .venv/bin/fruits run --weights random:0 --deployment emr-serverless
+or, as runs of a Glue job: .venv/bin/fruits run --weights random:0 --deployment glue
 
 """
     )

@@ -172,7 +172,7 @@ class Emulator:
         return fired
 
     def state(self) -> dict[str, Any]:
-        """Returns clusters, serverless jobs, their living processes, and the number of calls of each action."""
+        """Returns clusters, jobs of other services, their living processes, and the number of calls of each action."""
         return self._ask("state")
 
     def stop(self) -> None:

@@ -14,6 +14,8 @@ PRICES = {
 }
 # For a vCPU-hour and a gigabyte-hour of EMR Serverless.
 WORKERS = {"EMR-SERVERLESS-vCPUHours": 0.06318, "EMR-SERVERLESS-MemoryGBHours": 0.00689}
+# For a DPU-hour of Glue.
+DPU_HOUR = 0.44
 LOCATIONS = {"eu-west-3": ("EU (Paris)", "EUW3"), "eu-west-1": ("EU (Ireland)", "EU")}
 
 
@@ -29,6 +31,7 @@ def get_products(request: dict[str, Any]) -> dict[str, Any]:
         for product in (
             *(one for kind in PRICES for one in (_ec2(kind, region), _emr(kind, region))),
             *(_worker(usage, region) for usage in WORKERS),
+            _dpu(region),
         )
         if product["serviceCode"] == request.get("ServiceCode")
         and all(_matches(product, one["Field"], one["Value"]) for one in request.get("Filters", []))
@@ -76,6 +79,16 @@ def _worker(usage: str, region: str) -> dict[str, Any]:
         "location": location, "locationType": "AWS Region", "usagetype": f"{prefix}-{usage}", "operation": "",
     }  # fmt: skip
     return _product("ElasticMapReduce", "EMR Serverless", attributes, WORKERS[usage], f"{region}{usage}")
+
+
+def _dpu(region: str) -> dict[str, Any]:
+    location, prefix = LOCATIONS[region]
+    attributes = {
+        "servicecode": "AWSGlue", "servicename": "AWS Glue", "regionCode": region, "location": location,
+        "locationType": "AWS Region", "usagetype": f"{prefix}-ETL-DPU-Hour", "operation": "Jobrun",
+        "group": "ETL Job run",
+    }  # fmt: skip
+    return _product("AWSGlue", "AWS Glue", attributes, DPU_HOUR, f"{region}dpu")
 
 
 def _product(service: str, family: str, attributes: dict[str, str], usd: float, seed: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One WSGI application: EMR and prices of our own, the control API, and moto for all else."""
+"""One WSGI application: EMR, Glue and prices of our own, the control API, and moto for all else."""
 
 import json
 import logging
@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -16,6 +17,10 @@ from tests.emr_emulator.api import ElasticMapReduce
 from tests.emr_emulator.checks import ApiError
 from tests.emr_emulator.cluster.life import Cluster
 from tests.emr_emulator.cluster.world import ENDED, World
+from tests.emr_emulator.glue.api import Glue
+from tests.emr_emulator.glue.requests import OWN as OF_GLUE
+from tests.emr_emulator.glue.requests import SERVICE as GLUE
+from tests.emr_emulator.glue.requests import TARGET
 from tests.emr_emulator.iam.authorization import Authorization
 from tests.emr_emulator.iam.calls import Call, read_call
 from tests.emr_emulator.prices import get_products
@@ -50,6 +55,7 @@ class Application:
         self.authorization = Authorization(world.root_key)
         self.emr = ElasticMapReduce(world, self.authorization.launch_problem)
         self.serverless = EmrServerless(world, self.authorization.trust_problem)
+        self.glue = Glue(world, partial(self.authorization.trust_problem, service=GLUE, resource="job/a"))
         self.scheduler = Scheduler(world, self.emr)
         self.scheduler.start()
         self.throttled: dict[str, Fault] = {}
@@ -70,6 +76,8 @@ class Application:
                 return _json(start_response, 200, answer)
             if call.service == SERVERLESS:
                 return _json(start_response, 200, self.serverless.call(call.action, call.region, call.body))
+            if target.startswith(TARGET) and call.action in OF_GLUE:
+                return _json(start_response, 200, self.glue.call(call.action, call.region, call.body))
             if target.startswith(PRICES):
                 return _json(start_response, 200, get_products(call.body))
             if target == QUOTA:
@@ -117,18 +125,37 @@ class Application:
             "clusters": {one.id: {**self._state_of(one), "processes": alive[one.id]} for one in clusters},
             "calls": dict(self.emr.calls),
             "fired": dict(self.scheduler.fired),
-            "jobs": {
-                job.id: {
-                    "name": job.request.get("name", ""),
-                    "state": job.state,
-                    "details": job.details,
-                    "request": job.request,
-                    "used": job.used(),
-                    "processes": len(processes.living(job.marks)),
-                    "directory": str(job.directory),
-                }
-                for job in list(self.serverless.jobs.values())
-            },
+            "jobs": {**self._serverless_jobs(), **self._glue_runs()},
+        }
+
+    def _serverless_jobs(self) -> dict[str, dict[str, Any]]:
+        return {
+            job.id: {
+                "service": SERVERLESS,
+                "name": job.request.get("name", ""),
+                "state": job.state,
+                "details": job.details,
+                "request": job.request,
+                "used": job.used(),
+                "processes": len(processes.living(job.marks)),
+                "directory": str(job.directory),
+            }
+            for job in list(self.serverless.jobs.values())
+        }
+
+    def _glue_runs(self) -> dict[str, dict[str, Any]]:
+        return {
+            run.id: {
+                "service": GLUE,
+                "name": run.arguments.get("--fruits-run", ""),
+                "state": run.state,
+                "details": run.message,
+                "request": run.request,
+                "used": {"DPUSeconds": run.dpu_seconds},
+                "processes": len(processes.living(run.marks)),
+                "directory": str(run.directory),
+            }
+            for run in list(self.glue.runs.values())
         }
 
     def _state_of(self, cluster: Cluster) -> dict[str, Any]:

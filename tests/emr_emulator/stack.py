@@ -12,6 +12,7 @@ from moto.scheduler.models import scheduler_backends
 from fruits_assets.aws.environment import BOOTSTRAP, CURRENT, PYTHON, installed_versions
 from fruits_assets.sample_photos import write_sample
 from tests.emr_emulator.cluster.world import ACCOUNT, World
+from tests.emr_emulator.glue import job
 from tests.emr_emulator.iam.authorization import Authorization, backend
 from tests.emr_emulator.serverless import application
 
@@ -28,6 +29,7 @@ def make_stack(world: World, project: Path) -> dict[str, str]:
         project: Root of the repository.
     """
     assert application.ApplicationResource.cloudformation_type(), "moto knows it once it is imported"
+    assert job.JobResource.cloudformation_type()
     cloudformation: Any = world.client("cloudformation", REGION)
     cloudformation.create_stack(
         StackName=STACK,

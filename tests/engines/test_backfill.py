@@ -52,7 +52,7 @@ def check_rows(here: Store, images: str) -> None:
         np.testing.assert_allclose([row[3] for row in theirs], [row[3] for row in ours], atol=1e-4)
 
 
-def check_metadata(instance: dg.DagsterInstance, folders: list[str], console: str) -> None:
+def check_metadata(instance: dg.DagsterInstance, folders: list[str], engine: Bench) -> None:
     """Each folder has one materialization, with what it has cost and where its logs are."""
     for asset in ("raw_images", "mobilenet_features", "reduced_features"):
         records = instance.fetch_materializations(dg.AssetKey(asset), limit=100).records
@@ -61,8 +61,8 @@ def check_metadata(instance: dg.DagsterInstance, folders: list[str], console: st
             metadata: Any = record.asset_materialization.metadata  # type: ignore[union-attr]
             assert metadata["run_cost_eur"].value > 0
             assert {"run_cost_ec2_eur", "run_cost_emr_eur", "run_cost_ebs_eur", "cost_computed_from"} <= set(metadata)
-            assert "console.aws.amazon.com" in metadata[console].value
-            assert metadata["log"].value.startswith("s3://")
+            assert "console.aws.amazon.com" in metadata[engine.console].value
+            assert metadata["log"].value.startswith(engine.log)
 
 
 def contents_of_buckets(aws: Emulator) -> dict[str, bytes]:
@@ -147,9 +147,10 @@ def test_a_backfill_from_the_ui_under_the_launcher_role_takes_one_cluster_at_mos
         monkeypatch.setenv(name, value)
     check_rows(Store(settings.store), settings.images)
     with place.instance() as instance:
-        check_metadata(instance, folders, engine.console)
+        check_metadata(instance, folders, engine)
     # Of the role that launched: in the Dagster home with its logs, in what was staged, and in what the steps wrote.
     secrets = [role[name].encode() for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
-    left = contents_below(tmp_path / "emr" / "home") | contents_of_buckets(aws)
-    assert {name.rpartition("/")[2] for name in left} >= {"code.zip", "step.json", "000001.json", "stdout.gz"}
+    left = contents_below(tmp_path / "emr" / "home") | contents_of_buckets(aws) | engine.logs_elsewhere()
+    assert {name.rpartition("/")[2] for name in left} >= {"code.zip", "step.json", "000001.json"}
+    assert [name for name in left if name.endswith(("stdout.gz", "-driver"))] != []
     assert files_that_say(unpacked(left), secrets) == {}

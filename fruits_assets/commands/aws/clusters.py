@@ -137,7 +137,7 @@ def as_text(shown: Sequence[dict[str, Any]], spend: Spend, settings: Settings) -
 
 def _job_line(job: JobSpend) -> str:
     whose = f"stack {job.stack}" if job.stack else "not started by fruits"
-    return f"job {job.id} of application {job.application}  {job.name}  {job.state.lower()}  ({whose})"
+    return f"job {job.id} of {job.kind} {job.application}  {job.name}  {job.state.lower()}  ({whose})"
 
 
 def running_clusters(emr: Any) -> list[Running]:

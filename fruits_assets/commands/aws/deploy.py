@@ -88,7 +88,7 @@ def deploy(
     environment_only: bool = False,
     requirements: str | None = None,
     report: Callable[[str], None] = lambda line: None,
-    serverless: bool = False,
+    with_interpreter: bool = False,
 ) -> Deployed:
     """Creates or updates the stack, and uploads the environment unless it is there already.
 
@@ -98,8 +98,8 @@ def deploy(
         environment_only: Whether to leave the stack as it is; the permissions of the launcher role are then enough.
         requirements: Locked requirements, None for those of uv.lock.
         report: Takes progress messages, a line at a time.
-        serverless: Whether to make the environment with an interpreter, which EMR Serverless needs; once made, it is
-            made with each later one.
+        with_interpreter: Whether to make the environment with an interpreter, which EMR Serverless and Glue need; once
+            made, it is made with each later one.
 
     Raises:
         FruitsError: The stack or the environment cannot be made; the message has the reason.
@@ -111,21 +111,21 @@ def deploy(
         _put_stack(settings, identity, email, report)
         _make_service_linked_roles(settings.region, report)
     infrastructure = Infrastructure.of_stack(settings.stack, settings.region)
-    environment = _put_environment(settings, infrastructure.staging_bucket, requirements, report, serverless)
+    environment = _put_environment(settings, infrastructure.staging_bucket, requirements, report, with_interpreter)
     return Deployed(infrastructure, environment)
 
 
 def _put_environment(
-    settings: Settings, bucket: str, requirements: str, report: Callable[[str], None], serverless: bool
+    settings: Settings, bucket: str, requirements: str, report: Callable[[str], None], with_interpreter: bool
 ) -> Environment:
     s3 = client("s3", settings.region)
     try:
         # A launcher that has just read its name may be about to create a cluster.
         before = read_environment(s3, bucket)
-        former, serverless = {before.archive, before.standalone}, serverless or bool(before.standalone)
+        former, with_interpreter = {before.archive, before.standalone}, with_interpreter or bool(before.standalone)
     except FruitsError:
         former = set()
-    environment = upload_environment(s3, bucket, requirements, report, with_interpreter=serverless)
+    environment = upload_environment(s3, bucket, requirements, report, with_interpreter=with_interpreter)
     try:
         in_use = former | {environment.archive, environment.standalone} | _archives_of_clusters(settings.region)
         if gone := remove_surplus(s3, bucket, in_use, settings.keep_environments):
@@ -292,9 +292,10 @@ def launcher_profile(settings: Settings, infrastructure: Infrastructure) -> str:
 @click.option(
     "--serverless", is_flag=True, help="Pack an interpreter with the packages too, which EMR Serverless needs."
 )
+@click.option("--glue", is_flag=True, help="The same for Glue, which needs it too.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @reports_problems
-def deploy_command(email: str | None, environment_only: bool, serverless: bool, yes: bool) -> None:
+def deploy_command(email: str | None, environment_only: bool, serverless: bool, glue: bool, yes: bool) -> None:
     """Create or update what runs on AWS need, and upload the clusters' Python packages.
 
     FRUITS_STACK and FRUITS_REGION name the stack and its region; FRUITS_BUDGET_EUR is the budget of the alarm. A
@@ -318,9 +319,13 @@ def deploy_command(email: str | None, environment_only: bool, serverless: bool, 
             err=True,
         )
     deployed = deploy(
-        settings, email, environment_only, report=lambda line: click.echo(line, err=True), serverless=serverless
+        settings,
+        email,
+        environment_only,
+        report=lambda line: click.echo(line, err=True),
+        with_interpreter=serverless or glue,
     )
-    deployment = "emr-serverless" if serverless else "emr"
+    deployment = "emr-serverless" if serverless else "glue" if glue else "emr"
     for name, value in exports(settings, deployed.infrastructure, deployment).items():
         click.echo(f"export {name}={value}")
     click.echo("# To work under the launcher role, with no more rights than it needs, add to ~/.aws/config:")

@@ -17,6 +17,7 @@ from fruits_assets.aws.infrastructure import Infrastructure
 from fruits_assets.aws.residency import check_bucket_region, check_residency, s3_places
 from fruits_assets.aws.sessions import DENIED, client, error_code, object_exists, translate_errors
 from fruits_assets.commands.aws.deploy import who
+from fruits_assets.commands.aws.engine_checks import BY_HAND, check_application, check_glue_job
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
@@ -29,8 +30,6 @@ from spark_steps.store.store import Store
 State = Literal["ok", "warning", "failed", "not checked"]
 MARKS: dict[State, str] = {"ok": "✓", "warning": "!", "failed": "✗", "not checked": "-"}
 COLOURS: dict[State, str] = {"ok": "green", "warning": "yellow", "failed": "red", "not checked": "bright_black"}
-# The remedy for changes by hand: CloudFormation compares templates only, so an update does not repair them.
-_BY_HAND = "Somebody has changed that by hand, which fruits deploy does not undo: mend it in the console"
 _MAY_NOT_LOOK = "unknown, these credentials may not look"
 # The checks of the stack's resources, each of its own.
 _OF_THE_STACK = (
@@ -41,6 +40,8 @@ _OF_THE_STACK = (
     "launcher role",
     "job role",
     "application",
+    "glue role",
+    "glue job",
     "environment",
 )
 _OF_AWS = ("region", "stack", *_OF_THE_STACK, "locations", "conditional writes", "weights", "quota", "budget")
@@ -103,6 +104,7 @@ def _examine_stack(infrastructure: Infrastructure, settings: Settings) -> Iterat
     s3, iam = client("s3", settings.region), client("iam", settings.region)
     launcher_role = infrastructure.launcher_role_arn.rsplit("/", 1)[1]
     job_role = infrastructure.job_role_arn.rsplit("/", 1)[1]
+    glue_role = infrastructure.glue_role_arn.rsplit("/", 1)[1]
     looks: dict[str, Callable[[str], Check]] = {
         "data bucket": partial(_bucket, s3, infrastructure.data_bucket, settings.region),
         "staging bucket": partial(_bucket, s3, infrastructure.staging_bucket, settings.region),
@@ -115,7 +117,9 @@ def _examine_stack(infrastructure: Infrastructure, settings: Settings) -> Iterat
         ),
         "launcher role": partial(_role, lambda: iam.get_role(RoleName=launcher_role)["Role"]["Arn"]),
         "job role": partial(_role, lambda: iam.get_role(RoleName=job_role)["Role"]["Arn"]),
-        "application": partial(_application, infrastructure.serverless_application, settings),
+        "application": lambda name: Check(name, *check_application(infrastructure.serverless_application, settings)),
+        "glue role": partial(_role, lambda: iam.get_role(RoleName=glue_role)["Role"]["Arn"]),
+        "glue job": lambda name: Check(name, *check_glue_job(infrastructure, settings)),
         "environment": partial(_environment, s3, infrastructure.staging_bucket),
     }
     for name, look in looks.items():
@@ -171,7 +175,7 @@ def _bucket(s3: Any, bucket: str, region: str, name: str) -> Check:
                     raise
                 unknown.append(what)
     if wrong:
-        return Check(name, "failed", f"{bucket} is not {' and not '.join(wrong)}", _BY_HAND)
+        return Check(name, "failed", f"{bucket} is not {' and not '.join(wrong)}", BY_HAND)
     if unknown:
         return Check(name, "not checked", f"{', '.join(seen)}; {' and '.join(unknown)}: {_MAY_NOT_LOOK}")
     return Check(name, "ok", ", ".join(seen))
@@ -205,28 +209,7 @@ def _role(look: Callable[[], str], name: str) -> Check:
         except ClientError as error:
             if error_code(error) != "NoSuchEntity":
                 raise
-            return Check(name, "failed", f"the stack names it, and it is not there: {error}", _BY_HAND)
-
-
-def _application(application_id: str, settings: Settings, name: str) -> Check:
-    """Checks that EMR Serverless' application costs nothing while no job runs, and has room for a job."""
-    # Imported here, as for the budget.
-    from fruits_assets.engines.emr_serverless.application import problems
-
-    with translate_errors(f"look at the application {application_id}"):
-        service = client("emr-serverless", settings.region)
-        try:
-            application = service.get_application(applicationId=application_id)["application"]
-        except ClientError as error:
-            if error_code(error) != "ResourceNotFoundException":
-                raise
-            return Check(name, "failed", f"the stack names it, and it is not there: {error}", _BY_HAND)
-    if wrong := problems(application, settings):
-        return Check(name, "failed", "; ".join(wrong), _BY_HAND)
-    capacity = application["maximumCapacity"]
-    return Check(
-        name, "ok", f"{application_id}, at most {capacity['cpu']} and {capacity['memory']}, nothing while idle"
-    )
+            return Check(name, "failed", f"the stack names it, and it is not there: {error}", BY_HAND)
 
 
 def _environment(s3: Any, staging_bucket: str, name: str) -> Check:
@@ -312,7 +295,8 @@ def _quota(settings: Settings) -> Check:
     from fruits_assets.commands.aws.quotas import judge_quotas, needs, read_quotas
 
     if not (wanted := needs(settings)):
-        return Check("quota", "not checked", f"{settings.instance_type} has a quota of its own: look in Service Quotas")
+        what = "Glue" if settings.deployment == "glue" else settings.instance_type
+        return Check("quota", "not checked", f"{what} has quotas of its own: look in Service Quotas")
     allowed = read_quotas(client("service-quotas", settings.region), wanted)
     return Check("quota", *judge_quotas(wanted, allowed, settings.region))
 

@@ -6,6 +6,8 @@ import math
 import click
 
 from fruits_assets.money.costs import MINUTES_BEYOND_AGE, EuroRate
+from fruits_assets.money.dpus.estimate import RUN_START_UP_SECONDS, estimate_runs
+from fruits_assets.money.dpus.prices import read_dpu_prices, table_dpu_prices
 from fruits_assets.money.estimate import MOST_CORE_NODES, PRACTICAL_FOLDERS, SMALL_MEGAPIXELS, Estimate, estimate
 from fruits_assets.money.jobs.estimate import JOB_START_UP_SECONDS, JobsEstimate, estimate_jobs
 from fruits_assets.money.jobs.prices import read_worker_prices, table_worker_prices
@@ -46,13 +48,14 @@ def as_text(estimated: Estimate, settings: Settings) -> str:
     return "\n".join(lines)
 
 
-def comparison(estimated: Estimate, jobs: JobsEstimate, settings: Settings) -> str:
+def comparison(estimated: Estimate, jobs: JobsEstimate, runs: JobsEstimate, settings: Settings) -> str:
     """Returns the engines beside each other, a line each.
 
     Args:
         estimated: The photos on a cluster.
         jobs: The same photos as serverless jobs.
-        settings: The settings that both were made with.
+        runs: The same photos as runs of a Glue job.
+        settings: The settings that all were made with.
     """
     rows = [
         ("", "start-up", "in all", "cost", "ceiling", "left behind"),
@@ -64,14 +67,8 @@ def comparison(estimated: Estimate, jobs: JobsEstimate, settings: Settings) -> s
             f"{estimated.worst_case_eur:.2f} EUR a cluster",
             f"an idle cluster, {settings.idle_minutes} min",
         ),
-        (
-            "emr-serverless",
-            f"{jobs.start_up_seconds / 60:.1f} min",
-            f"{jobs.total_seconds / 60:.1f} min",
-            f"{jobs.total_eur:.3f} EUR",
-            f"{jobs.worst_case_eur:.2f} EUR a job",
-            "nothing",
-        ),
+        _row("emr-serverless", jobs, "job"),
+        _row("glue", runs, "run"),
     ]
     size = f"{jobs.executors} executors of {jobs.executor.vcpus} vCPU and {jobs.executor.gigabytes} GB"
     lines = [
@@ -79,8 +76,22 @@ def comparison(estimated: Estimate, jobs: JobsEstimate, settings: Settings) -> s
         *("  " + "".join(f"{cell:<17}" for cell in row[:4]) + f"{row[4]:<20}{row[5]}" for row in rows),
         f"  emr-serverless: {jobs.jobs} jobs of a driver and {size}, all of them busy to the end; their start-up of "
         f"{JOB_START_UP_SECONDS:g} s each is assumed, and not billed.",
+        f"  glue: {runs.jobs} runs of a driver and {runs.executors} executors, each on a worker of "
+        f"{runs.executor.vcpus} vCPU and {runs.executor.gigabytes} GB, all of them busy to the end; their start-up of "
+        f"{RUN_START_UP_SECONDS:g} s each is assumed, and counted as billed.",
     ]
     return "\n".join(lines)
+
+
+def _row(engine: str, estimated: JobsEstimate, what: str) -> tuple[str, ...]:
+    return (
+        engine,
+        f"{estimated.start_up_seconds / 60:.1f} min",
+        f"{estimated.total_seconds / 60:.1f} min",
+        f"{estimated.total_eur:.3f} EUR",
+        f"{estimated.worst_case_eur:.2f} EUR a {what}",
+        "nothing",
+    )
 
 
 def _limits(estimated: Estimate, settings: Settings) -> list[str]:
@@ -162,8 +173,10 @@ def estimate_command(
     )
     workers = read_worker_prices(settings) if live_prices else table_worker_prices(prices.rate, settings.region)
     jobs = estimate_jobs(images, workers, settings, megapixels, images_per_second_per_core, folders)
+    dpus = read_dpu_prices(settings) if live_prices else table_dpu_prices(prices.rate, settings.region)
+    runs = estimate_runs(images, dpus, settings, megapixels, images_per_second_per_core, folders)
     if as_json:
-        document = {**told.as_json(), "emr_serverless": jobs.as_json()}
+        document = {**told.as_json(), "emr_serverless": jobs.as_json(), "glue": runs.as_json()}
         click.echo(json.dumps(document, indent=2))
     else:
-        click.echo(f"{as_text(told, settings)}\n\n{comparison(told, jobs, settings)}")
+        click.echo(f"{as_text(told, settings)}\n\n{comparison(told, jobs, runs, settings)}")

@@ -41,7 +41,7 @@ class Need:
 
 
 def needs(settings: Settings) -> list[Need]:
-    """Returns what a cluster takes of each quota; nothing for instances that have quotas of their own, such as GPUs.
+    """Returns what a cluster takes of each quota; nothing for what has quotas of its own: Glue, and GPUs.
 
     Args:
         settings: The deployment; instance type, number of nodes, Spot or not; or the executors of a job.
@@ -49,7 +49,7 @@ def needs(settings: Settings) -> list[Need]:
     if settings.deployment == "emr-serverless":
         most = workers.DRIVER.vcpus + settings.max_executors * workers.executor(settings).vcpus
         return [Need(SERVERLESS, "of EMR Serverless", most, most, "emr-serverless", "job")]
-    if not _STANDARD_FAMILY.match(settings.instance_type):
+    if settings.deployment == "glue" or not _STANDARD_FAMILY.match(settings.instance_type):
         return []
     each = math.ceil(CORES_PER_NODE * xlarges(settings.instance_type))
     core, most = settings.core_nodes * each, settings.max_core_nodes * each

@@ -13,7 +13,7 @@ from fruits_assets.money.estimate import (
 )
 from fruits_assets.money.jobs import workers
 from fruits_assets.money.jobs.prices import WorkerPrices
-from fruits_assets.money.s3_requests import requests_of_run
+from fruits_assets.money.s3_requests import Requests, requests_of_run
 from fruits_assets.settings import Settings
 
 # Assumed: from the request to the first task, for an application that has to start too; AWS says about a minute.
@@ -88,6 +88,57 @@ def estimate_jobs(
     """
     executor = workers.executor(settings)
     cores = settings.max_executors * executor.vcpus
+    work = work_of_jobs(images, cores, settings, megapixels, images_per_second_per_core, folders)
+    model = workers.WorkerCostModel.of_job(settings, prices, "")
+    return JobsEstimate(
+        images=images,
+        jobs=work.jobs,
+        parts=work.parts,
+        executors=settings.max_executors,
+        executor=executor,
+        start_up_seconds=work.jobs * JOB_START_UP_SECONDS,
+        work_seconds=work.seconds,
+        jobs_eur=max(work.seconds, work.jobs * 60.0) * model.eur_per_hour / 3600,
+        requests_eur=work.requests.usd * prices.rate.eur_per_usd,
+        worst_case_eur=workers.worst_case_eur(settings, prices),
+    )
+
+
+@dataclass(frozen=True)
+class JobsWork:
+    """The work of a number of photos, cut into jobs.
+
+    Attributes:
+        jobs: Number of jobs.
+        parts: Ranges of folders that raw_images and mobilenet_features are to be run in.
+        seconds: Time of all jobs together, without their start-up.
+        requests: Requests to S3.
+    """
+
+    jobs: int
+    parts: int
+    seconds: float
+    requests: Requests
+
+
+def work_of_jobs(
+    images: int,
+    cores: int,
+    settings: Settings,
+    megapixels: float,
+    images_per_second_per_core: float | None,
+    folders: int | None,
+) -> JobsWork:
+    """Returns the work of the whole pipeline where each step is a job.
+
+    Args:
+        images: Number of photos.
+        cores: Cores of all executors.
+        settings: Time limits.
+        megapixels: Megapixels of each photo.
+        images_per_second_per_core: Rate of decoding and network, where it was measured; else this project's.
+        folders: Number of folders; None for one for 500 photos.
+    """
     pace = pace_of(cores / CORES_PER_NODE, megapixels, images_per_second_per_core)
     folders = min(images, folders or math.ceil(images / IMAGES_PER_FOLDER))
     requests = requests_of_run(images, folders, math.ceil(pace.cores))
@@ -95,17 +146,4 @@ def estimate_jobs(
     longest = max(work["folders_and_files"], work["mobilenet_features"])
     parts = math.ceil(longest / max(1.0, settings.step_minutes * 60 - STEP_OVERHEAD_SECONDS)) or 1
     jobs = _STEPS_OF_FOLDERS * parts + _WHOLE_STEPS
-    seconds = sum(work.values()) + jobs * STEP_OVERHEAD_SECONDS
-    model = workers.WorkerCostModel.of_job(settings, prices, "")
-    return JobsEstimate(
-        images=images,
-        jobs=jobs,
-        parts=parts,
-        executors=settings.max_executors,
-        executor=executor,
-        start_up_seconds=jobs * JOB_START_UP_SECONDS,
-        work_seconds=seconds,
-        jobs_eur=max(seconds, jobs * 60.0) * model.eur_per_hour / 3600,
-        requests_eur=requests.usd * prices.rate.eur_per_usd,
-        worst_case_eur=workers.worst_case_eur(settings, prices),
-    )
+    return JobsWork(jobs, parts, sum(work.values()) + jobs * STEP_OVERHEAD_SECONDS, requests)

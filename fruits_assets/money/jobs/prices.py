@@ -13,7 +13,7 @@ from fruits_assets.money.prices import API, TABLE, highest_usd, products
 from fruits_assets.settings import Settings
 
 # The prefixes of usage types, by region.
-_PREFIXES = {
+USAGE_PREFIXES = {
     "eu-west-1": "EU",
     "eu-west-3": "EUW3",
     "eu-central-1": "EUC1",
@@ -78,7 +78,7 @@ def table_worker_prices(rate: EuroRate, region: str = TABLE_REGION, note: str = 
 def _of_the_day(region: str, today: str) -> WorkerPrices:
     rate = EuroRate(1.0, 0.0)
     try:
-        usd = [_live(region, f"{_PREFIXES[region]}-{usage}") for usage in (_VCPU_HOURS, _GIGABYTE_HOURS)]
+        usd = [_live(region, f"{USAGE_PREFIXES[region]}-{usage}") for usage in (_VCPU_HOURS, _GIGABYTE_HOURS)]
     except (BotoCoreError, ClientError) as error:
         reason = error_code(error) or type(error).__name__
         return table_worker_prices(rate, region, f"as commonly quoted; the Price List API was not read: {reason}")

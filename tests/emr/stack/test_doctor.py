@@ -23,7 +23,7 @@ def test_without_credentials_the_first_line_says_so_and_the_rest_of_aws_is_not_c
     first, *others = done.stdout.splitlines()
     assert first.startswith("✗ credentials")
     assert "aws sso login" in first
-    assert [line[0] for line in others] == ["-"] * 15 + ["✓"] * 4
+    assert [line[0] for line in others] == ["-"] * 17 + ["✓"] * 4
 
 
 def states(settings: Settings) -> dict[str, Check]:
@@ -33,7 +33,7 @@ def states(settings: Settings) -> dict[str, Check]:
 def test_a_good_deployment_passes_every_check(deployed: Deployed, settings: Settings) -> None:
     checks = states(settings)
     assert {name: check for name, check in checks.items() if check.state != "ok"} == {}
-    assert len(checks) == 19
+    assert len(checks) == 21
     done = CliRunner().invoke(doctor_command, ["--json"])
     assert done.exit_code == 0
     assert [check["name"] for check in json.loads(done.stdout)] == [*checks, "settings"]
@@ -78,6 +78,20 @@ def test_a_role_that_is_gone_is_named(deployed: Deployed, settings: Settings) ->
     iam.remove_role_from_instance_profile(InstanceProfileName=profile, RoleName=role["RoleName"])
     iam.delete_instance_profile(InstanceProfileName=profile)
     assert states(settings)["instance profile"].state == "failed"
+
+
+def test_a_glue_job_that_was_changed_by_hand_or_is_gone_is_named(deployed: Deployed, settings: Settings) -> None:
+    glue, name = client("glue", REGION), deployed.infrastructure.glue_job
+    made = glue.get_job(JobName=name)["Job"]
+    glue.delete_job(JobName=name)
+    check = states(settings)["glue job"]
+    assert check.state == "failed"
+    assert "it is not there" in check.detail
+    glue.create_job(Name=name, Role=made["Role"], Command=made["Command"], GlueVersion="6.0", MaxRetries=2)
+    check = states(settings)["glue job"]
+    assert check.state == "failed"
+    assert "its version is 6.0, and steps need 5.1; it retries by itself" in check.detail
+    assert "mend it in the console" in check.remedy
 
 
 def test_places_that_the_clusters_cannot_reach_are_named(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,11 @@ def test_an_archive_with_an_interpreter_runs_where_nothing_of_this_machine_is(
     assert module == f"{environment}/lib/python3.11/site-packages/iniconfig/__init__.py"
     of_the_build = [entry for entry in [*maps, *path] if entry.startswith((sys.base_prefix, sys.prefix))]
     assert of_the_build == []
+    for name in ("python3", "python3.11"):
+        # By the names of a venv too.
+        command = [str(environment / "bin" / name), "-I", "-c", "import sys; print(sys.prefix)"]
+        other = subprocess.run(command, env={"LD_LIBRARY_PATH": f"{environment}/lib"}, capture_output=True, text=True)
+        assert other.stdout.strip() == str(environment), other.stderr
 
 
 def test_the_archive_with_an_interpreter_is_uploaded_where_it_is_asked_for(requirements: str, s3: Any) -> None:

@@ -14,7 +14,8 @@ from tests.support.aws.stack import ACCOUNT, REGION, bucket_statements, create_s
 # moto leaves out the bucket policies and the budget, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
 STAGING, DATA = (f"arn:aws:s3:::fruits-{bucket}-{ACCOUNT}-{REGION}" for bucket in ("staging", "data"))
-ROLES = ("LauncherRole", "NodeRole", "JobRole", "ServiceRole", "GuardRole")
+ROLES = ("LauncherRole", "NodeRole", "JobRole", "GlueRole", "ServiceRole", "GuardRole")
+STEPS = {"LauncherRole", "NodeRole", "JobRole", "GlueRole"}
 Policies = dict[str, list[dict[str, Any]]]
 
 
@@ -48,7 +49,7 @@ def policies() -> Iterator[Policies]:
 
 def arn_of(role: str) -> str:
     names = {"LauncherRole": "launcher", "NodeRole": "node", "JobRole": "job", "ServiceRole": "emr"}
-    name = {**names, "GuardRole": "guard"}[role]
+    name = {**names, "GlueRole": "glue", "GuardRole": "guard"}[role]
     return f"arn:aws:iam::{ACCOUNT}:role/fruits-{name}-{REGION}"
 
 
@@ -73,9 +74,9 @@ def test_the_roles_of_the_stack_are_those_that_are_asked_here(policies: Policies
 @pytest.mark.parametrize(
     ("key", "wanted"),
     [
-        ("steps/run/step/0/code.zip", {"LauncherRole", "NodeRole", "JobRole"}),
-        ("steps/run/step/0/step_main.py", {"LauncherRole", "NodeRole", "JobRole"}),
-        ("steps/run/step/0/events/000001.json", {"LauncherRole", "NodeRole", "JobRole"}),
+        ("steps/run/step/0/code.zip", STEPS),
+        ("steps/run/step/0/step_main.py", STEPS),
+        ("steps/run/step/0/events/000001.json", STEPS),
         ("environment/current.json", {"LauncherRole"}),
         ("environment/bootstrap-0.sh", {"LauncherRole"}),
         ("locks/cluster.json", {"LauncherRole"}),
@@ -93,6 +94,25 @@ def test_nobody_else_writes_what_nodes_execute_and_launchers_read(
 def test_nobody_but_the_launcher_gives_clusters_work(policies: Policies) -> None:
     cluster = f"arn:aws:elasticmapreduce:{REGION}:{ACCOUNT}:cluster/j-1"
     assert writers(policies, "elasticmapreduce:AddJobFlowSteps", cluster) == {"LauncherRole"}
+
+
+def test_nobody_but_the_launcher_starts_runs_and_those_of_the_stacks_own_job_alone(policies: Policies) -> None:
+    own, others = (f"arn:aws:glue:{REGION}:{ACCOUNT}:job/{name}" for name in ("fruits", "theirs"))
+    for action in ("glue:StartJobRun", "glue:BatchStopJobRun"):
+        assert writers(policies, action, own) == {"LauncherRole"}
+        assert writers(policies, action, others) == set()
+    assert writers(policies, "glue:GetJobRuns", others) == {"LauncherRole"}
+    for action in ("glue:CreateJob", "glue:UpdateJob", "glue:DeleteJob", "glue:GetTable"):
+        assert writers(policies, action, own) == set()
+
+
+def test_the_logs_of_runs_are_written_by_their_role_and_read_by_the_launcher(policies: Policies) -> None:
+    logs = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group"
+    own, others = f"{logs}:/fruits/glue/output:log-stream:jr_1-driver", f"{logs}:/theirs/output:log-stream:x"
+    assert writers(policies, "logs:PutLogEvents", own) == {"GlueRole"}
+    assert writers(policies, "logs:GetLogEvents", own) == {"LauncherRole"}
+    for action in ("logs:PutLogEvents", "logs:GetLogEvents"):
+        assert writers(policies, action, others) == set()
 
 
 @pytest.mark.parametrize("action", ["s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "iam:PutRolePolicy"])

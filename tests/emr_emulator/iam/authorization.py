@@ -16,6 +16,7 @@ from moto.sts.models import sts_backends
 from tests.emr_emulator.api import ElasticMapReduce
 from tests.emr_emulator.checks import ApiError
 from tests.emr_emulator.cluster.world import ACCOUNT
+from tests.emr_emulator.glue import requests as glue
 from tests.emr_emulator.iam.calls import Call
 from tests.emr_emulator.iam.policies import Question, as_list, decide, names_principal, trusts
 from tests.emr_emulator.serverless.requests import SERVICE as SERVERLESS
@@ -90,16 +91,15 @@ class Authorization:
                 )
         return ""
 
-    def trust_problem(self, region: str, role_arn: str) -> str:
-        """Returns why EMR Serverless cannot have the role of a job, or nothing."""
+    def trust_problem(
+        self, region: str, role_arn: str, service: str = SERVERLESS, resource: str = "/applications/a"
+    ) -> str:
+        """Returns why EMR Serverless, or another service, cannot have the role of a job, or nothing."""
         role = role_of_arn(role_arn)
-        source = {
-            "aws:SourceAccount": ACCOUNT,
-            "aws:SourceArn": f"arn:aws:emr-serverless:{region}:{ACCOUNT}:/applications/a",
-        }
+        source = {"aws:SourceAccount": ACCOUNT, "aws:SourceArn": f"arn:aws:{service}:{region}:{ACCOUNT}:{resource}"}
         asked = Question("sts:AssumeRole", role_arn, source)
-        if role is None or not trusts(role_document(role), "emr-serverless.amazonaws.com", "Service", asked):
-            return f"emr-serverless.amazonaws.com is not authorized to assume the role {role_arn}"
+        if role is None or not trusts(role_document(role), f"{service}.amazonaws.com", "Service", asked):
+            return f"{service}.amazonaws.com is not authorized to assume the role {role_arn}"
         return ""
 
     def _permits(self, call: Call, principal: str, documents: list[dict[str, Any]], question: Question) -> bool:
@@ -201,6 +201,8 @@ def questions_of(call: Call, emr: ElasticMapReduce, principal: str) -> list[Ques
         return _emr_questions(call, context, emr)
     if call.service == SERVERLESS:
         return questions(call.name, call.region, call.body, context)
+    if call.service == glue.SERVICE:
+        return glue.questions(call.name, call.region, call.body, context)
     if call.service == "scheduler" and "RoleArn" in call.body.get("Target", {}):
         passed = {**context, "iam:PassedToService": "scheduler.amazonaws.com"}
         role = Question("iam:PassRole", str(call.body["Target"]["RoleArn"]), passed)
@@ -215,6 +217,9 @@ def _resource(call: Call) -> str:
         return str(stack) if str(stack).startswith("arn:") else arn
     if call.service == "sts":
         return str(body.get("RoleArn", "*"))
+    if call.service == "logs" and "logGroupName" in body:
+        stream = body.get("logStreamName", "*")
+        return f"arn:aws:logs:{call.region}:{ACCOUNT}:log-group:{body['logGroupName']}:log-stream:{stream}"
     if call.service == "scheduler" and "Name" in body:
         group = body.get("GroupName", "default")
         return f"arn:aws:scheduler:{call.region}:{ACCOUNT}:schedule/{group}/{body['Name']}"

@@ -116,28 +116,31 @@ def _replaced(value: str, places: dict[str, str]) -> str:
     return value
 
 
-def environment_of(plan: Plan, world: World, region: str, credentials: dict[str, str], directory: Path) -> None:
+def unpack_environment(
+    archive: str, folder: str, world: World, region: str, credentials: dict[str, str], directory: Path
+) -> None:
     """Fetches the environment with the job's own rights, and unpacks it where the driver starts.
 
     Workers of the service unpack it in their working directories too; here they are of one machine, and take this one.
 
     Args:
-        plan: What the job asks for.
+        archive: ``s3://...``; empty where there is none.
+        folder: The name under which workers unpack it.
         world: Of the emulator.
         region: Of the job.
         credentials: Of the job's role.
         directory: Of the job.
     """
-    if not plan.archive:
+    if not archive:
         return
-    bucket, _, key = plan.archive.removeprefix("s3://").partition("/")
+    bucket, _, key = archive.removeprefix("s3://").partition("/")
     packed, work = directory / "environment.tar.gz", directory / "work"
     work.mkdir(exist_ok=True)
     world.client("s3", region, credentials).download_file(bucket, key, str(packed))
     if world.stand_in is not None:
         # The archive is a file of a few bytes then.
-        link(work / plan.folder, world.stand_in)
+        link(work / folder, world.stand_in)
         return
-    (work / plan.folder).mkdir()
-    subprocess.run(["tar", "--extract", "--gzip", "--file", packed, "--directory", work / plan.folder], check=True)
+    (work / folder).mkdir()
+    subprocess.run(["tar", "--extract", "--gzip", "--file", packed, "--directory", work / folder], check=True)
     packed.unlink()

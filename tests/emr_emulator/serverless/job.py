@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tests.emr_emulator import processes
 from tests.emr_emulator.cluster.life import last_exception
 from tests.emr_emulator.cluster.world import World
-from tests.emr_emulator.serverless.command import Plan, environment_of, read_plan
+from tests.emr_emulator.serverless.command import Plan, read_plan, unpack_environment
 
 log = logging.getLogger("emr_emulator")
 
@@ -137,7 +137,9 @@ class JobRun:
     def _submit(self) -> None:
         assert self.plan is not None
         try:
-            environment_of(self.plan, self.world, self.region, self.credentials, self.directory)
+            unpack_environment(
+                self.plan.archive, self.plan.folder, self.world, self.region, self.credentials, self.directory
+            )
         except (ClientError, BotoCoreError) as error:
             self.become("FAILED", f"Job failed: java.io.FileNotFoundException: {self.plan.archive}: {error}")
             return

@@ -16,6 +16,9 @@ INFRASTRUCTURE = Infrastructure(
     security_configuration="encryption",
     serverless_application="00application",
     job_role_arn="arn:aws:iam::123456789012:role/job",
+    glue_job="fruits",
+    glue_role_arn="arn:aws:iam::123456789012:role/glue",
+    glue_logs="/fruits/glue",
 )
 
 

@@ -14,7 +14,13 @@ from fruits_assets.settings import Settings, read_settings
 from tests.emr_emulator import Emulator
 from tests.support.aws.emr_runs import DATA, SMALL, end_clusters, steps, upload, wait_until
 
-OVER = {"COMPLETED", "SUCCESS", "FAILED", "CANCELLED", "INTERRUPTED"}
+OVER = {
+    *("COMPLETED", "SUCCESS", "FAILED", "CANCELLED", "INTERRUPTED"),
+    *("SUCCEEDED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"),
+}
+# The states, in the words of each API, of a job that did its work, and of one that was cancelled.
+DONE, CANCELLED = ("COMPLETED", "SUCCESS", "SUCCEEDED"), ("CANCELLED", "STOPPED")
+_LOGS_IN_S3 = "s3://fruits-staging-123456789012-eu-west-3/logs/"
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class Bench:
         start, look: The actions of its API that start a job, and that tell its state.
         refusal: How the budget's refusal begins.
         console: The name of the metadata that lead to its console.
+        log: How the places of its logs begin.
     """
 
     deployment: str
@@ -35,6 +42,7 @@ class Bench:
     look: str
     refusal: str
     console: str
+    log: str = _LOGS_IN_S3
 
     def settings(self, photos: Path, network_file: Path, **given: Any) -> Settings:
         """Uploads photos, and returns settings for them and a new store."""
@@ -49,7 +57,8 @@ class Bench:
         """Returns the jobs, each with its id, name and state."""
         if self.deployment == "emr":
             return steps(self.aws)
-        return [{"id": job_id, **job} for job_id, job in self.aws.state()["jobs"].items()]
+        jobs = self.aws.state()["jobs"]
+        return [{"id": job_id, **job} for job_id, job in jobs.items() if job["service"] == self.deployment]
 
     def state(self, job_id: str) -> str:
         """Returns the state of a job, in the words of its API."""
@@ -67,6 +76,19 @@ class Bench:
         """Returns how many processes of jobs live."""
         state = self.aws.state()
         return sum(one["processes"] for one in [*state["clusters"].values(), *state["jobs"].values()])
+
+    def logs_elsewhere(self) -> dict[str, bytes]:
+        """Returns what jobs have written to CloudWatch, by group and stream; nothing where logs go to S3."""
+        if self.log.startswith("s3://"):
+            return {}
+        cloudwatch, texts = self.aws.client("logs"), {}
+        for group in cloudwatch.describe_log_groups(logGroupNamePrefix=self.log)["logGroups"]:
+            name = group["logGroupName"]
+            for stream in cloudwatch.describe_log_streams(logGroupName=name)["logStreams"]:
+                where = {"logGroupName": name, "logStreamName": stream["logStreamName"]}
+                events = cloudwatch.get_log_events(**where, startFromHead=True)["events"]
+                texts[f"{name}/{stream['logStreamName']}"] = "\n".join(one["message"] for one in events).encode()
+        return texts
 
     def clean(self) -> None:
         """Ends what a test has left."""
@@ -92,8 +114,9 @@ def benches(aws: Emulator) -> dict[str, Bench]:
     found = [
         Bench("emr", aws, "RunJobFlow", "DescribeStep", "No cluster is created", "emr_console"),
         Bench("emr-serverless", aws, "StartJobRun", "GetJobRun", "No job is started", "emr_serverless_console"),
+        Bench("glue", aws, "StartJobRun", "GetJobRun", "No job is started", "glue_console", "/fruits/glue/"),
     ]
     return {one.deployment: one for one in found}
 
 
-ENGINES = ("emr", "emr-serverless")
+ENGINES = ("emr", "emr-serverless", "glue")

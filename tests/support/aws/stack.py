@@ -12,6 +12,7 @@ from moto import mock_aws
 
 from fruits_assets.aws.infrastructure import Infrastructure
 from fruits_assets.commands.aws.deploy import TEMPLATE
+from tests.emr_emulator.glue import job as job_of_cloudformation
 from tests.emr_emulator.serverless import application as application_of_cloudformation
 
 REGION, STACK, ACCOUNT, BUCKET = "eu-west-3", "fruits", "123456789012", "staging"
@@ -84,6 +85,7 @@ def _holds(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str
 def create_stack() -> Iterator[Infrastructure]:
     """Creates the template's stack under moto, and yields its outputs while that goes on."""
     assert application_of_cloudformation.ApplicationResource.cloudformation_type()
+    assert job_of_cloudformation.JobResource.cloudformation_type()
     with mock_aws():
         boto3.client("cloudformation", REGION).create_stack(
             StackName=STACK,
@@ -115,7 +117,7 @@ def bucket_statements(bucket: str, stack: Infrastructure) -> list[dict[str, Any]
     """Returns a bucket policy's statements with the names of the stack; moto makes no bucket policies."""
     node_role = f"arn:aws:iam::{ACCOUNT}:role/fruits-node-{REGION}"
     known = {"LauncherRole.Arn": stack.launcher_role_arn, "NodeRole.Arn": node_role}
-    known |= {"JobRole.Arn": stack.job_role_arn}
+    known |= {"JobRole.Arn": stack.job_role_arn, "GlueRole.Arn": stack.glue_role_arn}
     known |= {"DataBucket.Arn": "arn:aws:s3:::data", "StagingBucket.Arn": "arn:aws:s3:::staging"}
 
     def filled(value: Any) -> Any:

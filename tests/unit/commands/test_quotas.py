@@ -47,6 +47,10 @@ def test_a_new_account_has_room_for_a_job_of_the_default_size_and_a_larger_one_i
     assert "--service-code emr-serverless --quota-code L-D05C8A75 --desired-value 18" in remedy
 
 
+def test_glue_has_quotas_of_its_own() -> None:
+    assert needs(read_settings(deployment="glue", images="s3://data/Test", store="s3://data")) == []
+
+
 def test_only_the_quota_that_is_too_small_is_asked_for() -> None:
     state, found, remedy = judge_quotas(needs(read_settings(spot=True)), {ON_DEMAND: 5, SPOT: 8}, "eu-west-3")
     assert state == "warning"

@@ -2,14 +2,21 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from fruits_assets.engines.step_failures import Evidence, Words, explain, explain_error
+from fruits_assets.settings import Settings
 from tests.support.project import PROJECT
 
 OF_ONE_ENGINE = re.compile(r"\bemr|emr\b|emr_|yarn|cluster|serverless|glue|databricks|dataproc", re.IGNORECASE)
 SHARED = sorted((PROJECT / "fruits_assets" / "engines").glob("*.py"))
+# Engines that have no cluster. Clusters are what the platform began with, so their words are everywhere.
+OF_A_SERVICE = re.compile(r"serverless|glue|databricks|dataproc", re.IGNORECASE)
+# Where an engine may be named besides its own folder and the settings: what is billed, what the stack makes, and the
+# commands that make, check, price and list that. In all other rooms nothing may depend on where a step runs.
+NAMED = ("engines/", "settings/", "money/", "aws/", "commands/aws/")
 
 
 @pytest.mark.parametrize("source", SHARED, ids=lambda source: str(source.name))
@@ -22,6 +29,32 @@ def test_a_word_of_an_engine_is_seen_wherever_it_stands() -> None:
     assert len(SHARED) > 8
     for line in ("from x import EmrEngine", "EMR says", 'name="emr_console"', "a Cluster", "YARN", "emr-serverless"):
         assert OF_ONE_ENGINE.search(line), line
+
+
+def elsewhere() -> list[Path]:
+    """Returns the sources in which no engine may be named."""
+    package = PROJECT / "fruits_assets"
+    files = [file for file in package.rglob("*.py") if not str(file.relative_to(package)).startswith(NAMED)]
+    return sorted([*files, *(PROJECT / "spark_steps").rglob("*.py")])
+
+
+def named_in(text: str) -> list[str]:
+    """Returns the lines that name a service, without those that only list the choices of --deployment."""
+    choices = re.compile(r"type=click\.Choice\(\[.*\]\),")
+    return [line for line in text.splitlines() if OF_A_SERVICE.search(line) and not choices.search(line)]
+
+
+def test_no_room_besides_those_of_engines_money_and_the_stack_names_a_service() -> None:
+    files = elsewhere()
+    assert len(files) > 150
+    assert {str(file): named_in(file.read_text()) for file in files if named_in(file.read_text())} == {}
+
+
+def test_a_service_that_is_named_is_seen() -> None:
+    assert named_in('if settings.deployment == "glue":') != []
+    assert named_in("# EMR Serverless needs it") != []
+    choices = ", ".join(f'"{one}"' for one in get_args(Settings.model_fields["deployment"].annotation))
+    assert named_in(f"    type=click.Choice([{choices}]),") == []
 
 
 def test_the_same_failure_is_told_in_the_words_of_each_engine() -> None:

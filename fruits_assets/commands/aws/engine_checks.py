@@ -1,0 +1,49 @@
+"""The checks of ``fruits doctor`` that are about one engine alone: the outcome, what was found, and the remedy."""
+
+from typing import Literal
+
+from botocore.exceptions import ClientError
+
+from fruits_assets.aws.infrastructure import Infrastructure
+from fruits_assets.aws.sessions import client, error_code, translate_errors
+from fruits_assets.engines.emr_serverless import application
+from fruits_assets.engines.glue import job
+from fruits_assets.settings import Settings
+
+# The remedy for changes by hand: CloudFormation compares templates only, so an update does not repair them.
+BY_HAND = "Somebody has changed that by hand, which fruits deploy does not undo: mend it in the console"
+Outcome = tuple[Literal["ok", "failed"], str, str]
+
+
+def check_application(application_id: str, settings: Settings) -> Outcome:
+    """Checks that EMR Serverless' application costs nothing while no job runs, and has room for a job."""
+    with translate_errors(f"look at the application {application_id}"):
+        service = client("emr-serverless", settings.region)
+        try:
+            found = service.get_application(applicationId=application_id)["application"]
+        except ClientError as error:
+            return _not_there(error, "ResourceNotFoundException")
+    if wrong := application.problems(found, settings):
+        return "failed", "; ".join(wrong), BY_HAND
+    capacity = found["maximumCapacity"]
+    return "ok", f"{application_id}, at most {capacity['cpu']} and {capacity['memory']}, nothing while idle", ""
+
+
+def check_glue_job(infrastructure: Infrastructure, settings: Settings) -> Outcome:
+    """Checks that the Glue job has the version that steps need, does not retry by itself, and scales."""
+    name = infrastructure.glue_job
+    with translate_errors(f"look at the Glue job {name}"):
+        try:
+            found = client("glue", settings.region).get_job(JobName=name)["Job"]
+        except ClientError as error:
+            return _not_there(error, "EntityNotFoundException")
+    if wrong := job.problems(found, infrastructure.glue_logs):
+        return "failed", "; ".join(wrong), BY_HAND
+    runs = found["ExecutionProperty"]["MaxConcurrentRuns"]
+    return "ok", f"{name}, Glue {found['GlueVersion']}, {runs} runs at a time at most", ""
+
+
+def _not_there(error: ClientError, code: str) -> Outcome:
+    if error_code(error) != code:
+        raise error
+    return "failed", f"the stack names it, and it is not there: {error}", BY_HAND
