@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spark_steps.errors import FruitsError
+from spark_steps.storage.locations import normalise, write_bytes
 
 SIDE = 100
 # Hue (degrees), saturation, value, width and height (share of the frame), spots of another hue (or none).
@@ -49,7 +50,8 @@ def _write_new(file: Path, pixels: NDArray[np.uint8]) -> None:
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, format="jpeg", quality=90)
     if not file.exists():
-        file.write_bytes(encoded.getvalue())
+        # Whole or not at all: a part would be another photo to the next call, which replaces none.
+        write_bytes(normalise(str(file)), encoded.getvalue())
     elif file.read_bytes() != encoded.getvalue():
         raise FruitsError(f"{file} is another photo, and is not replaced. Give a new folder for the generated photos.")
 

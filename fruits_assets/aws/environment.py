@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -22,6 +21,7 @@ from typing import Any
 
 from fruits_assets.aws import standalone_python
 from fruits_assets.aws.sessions import object_exists, read_object, translate_errors
+from spark_steps.at_exit import temporary_directory
 from spark_steps.errors import FruitsError
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -110,8 +110,8 @@ def build_archive(
     Raises:
         FruitsError: A package has no wheel for the platform, or it or the interpreter cannot be downloaded.
     """
-    with tempfile.TemporaryDirectory(prefix="fruits-environment-") as scratch:
-        listed, packages = Path(scratch, "requirements.txt"), Path(scratch, "packages")
+    with temporary_directory("fruits-environment-") as scratch:
+        listed, packages = scratch / "requirements.txt", scratch / "packages"
         listed.write_text(requirements)
         where = ["--target", str(packages), "--python", sys.executable]
         which = ["--python-version", PYTHON, "--python-platform", PLATFORM, "--only-binary", ":all:"]
@@ -122,10 +122,10 @@ def build_archive(
         _compile(packages)
         _pack(packages, archive)
         if standalone is not None:
-            root = python_root or standalone_python.fetch(PYTHON, _UV_PLATFORM, _run_uv, Path(scratch, "python"))
-            standalone_python.lay_out(PYTHON, root, packages, Path(scratch, "environment"))
-            _compile(Path(scratch, "environment"))
-            _pack(Path(scratch, "environment"), standalone)
+            root = python_root or standalone_python.fetch(PYTHON, _UV_PLATFORM, _run_uv, scratch / "python")
+            standalone_python.lay_out(PYTHON, root, packages, scratch / "environment")
+            _compile(scratch / "environment")
+            _pack(scratch / "environment", standalone)
 
 
 def _compile(packages: Path) -> None:
@@ -188,11 +188,11 @@ def upload_environment(
     )
     with (
         translate_errors(f"upload the cluster's environment to s3://{staging_bucket}"),
-        tempfile.TemporaryDirectory() as scratch,
+        temporary_directory("fruits-environment-") as scratch,
     ):
         wanted = [key for key in (environment.archive, environment.standalone) if key]
         if not all(object_exists(s3, staging_bucket, key) for key in wanted):
-            files = {key: Path(scratch, f"{number}.tar.gz") for number, key in enumerate(wanted)}
+            files = {key: scratch / f"{number}.tar.gz" for number, key in enumerate(wanted)}
             report(f"Packing {len(environment.packages)} packages for Python {PYTHON} on {PLATFORM} ...")
             build_archive(requirements, files[wanted[0]], files.get(environment.standalone), python_root)
             for key, file in files.items():

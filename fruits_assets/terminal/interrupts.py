@@ -1,5 +1,7 @@
 """Ctrl-C at any moment of a command: one line of output, nothing after it, and the exit code of shells for a signal.
 
+SIGTERM, by which systems, containers and timeouts end a process, is the same; and so is the end of the terminal.
+
 Python raises KeyboardInterrupt at whatever line the main thread executes. In a callback of the garbage collector the
 exception is lost; C code delays it; Dagster, py4j and click each print a message of their own about it. So a thread
 waits for the signal. It prints the line, redirects all later output to /dev/null, and ends the process if the main
@@ -50,10 +52,14 @@ class Interrupts:
         """
         self._command = command
         # A shell starts background processes with SIGINT ignored; leave it so.
-        if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self._raise)
+        for one in _SIGNALS:
+            if signal.getsignal(one) != signal.SIG_IGN:
+                signal.signal(one, self._raise)
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
+        # A terminal that is closed. Sent on, as Dagster takes SIGTERM for an interrupt of its run, and this one not.
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         # Python writes the signal's number to this pipe before it calls a handler, be it this module's or Dagster's.
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         threading.Thread(target=self._end, args=(reading,), name="interrupts", daemon=True).start()
@@ -70,8 +76,9 @@ class Interrupts:
     def hand_over(self) -> None:
         """Leaves signals to the caller from now on: a server, which answers what is under way before it ends."""
         signal.set_wakeup_fd(-1)
-        if signal.getsignal(signal.SIGINT) == self._raise:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for one, its_default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+            if signal.getsignal(one) == self._raise:
+                signal.signal(one, its_default)
 
     @property
     def has_come(self) -> bool:

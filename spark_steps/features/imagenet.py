@@ -3,8 +3,8 @@
 import os
 import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from spark_steps.at_exit import temporary_directory
 from spark_steps.errors import FruitsError
 
 # The file that keras.applications.MobileNetV2(weights="imagenet", include_top=False) downloads.
@@ -26,8 +26,8 @@ def download_imagenet() -> str:
     if not kept.exists():
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=kept.parent) as scratch:
-                _download(_IMAGENET_URL, Path(scratch) / kept.name).replace(kept)
+            with temporary_directory("fruits-", kept.parent) as scratch:
+                _download(_IMAGENET_URL, scratch / kept.name).replace(kept)
         except OSError as error:
             raise FruitsError(
                 f"The ImageNet weights cannot be downloaded ({error}). Bring {IMAGENET_FILE} from a machine that can, "

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from pyarrow import fs
 
+from spark_steps.at_exit import temporary_directory
 from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.features.imagenet import download_imagenet, imagenet_file
 from spark_steps.features.inspection import inspected
@@ -65,14 +65,14 @@ def load_model(source: str, cache: str, scaling: str = TF) -> MobileNetModel:
             for a photo.
     """
     check_source(source, scaling)
-    with _CONVERSION, TemporaryDirectory(prefix="fruits-weights-") as scratch:
+    with _CONVERSION, temporary_directory("fruits-weights-") as scratch:
         if source.startswith(RANDOM_PREFIX):
             weights = source
         else:
-            weights = download_imagenet() if source == IMAGENET else _local_copy(source, Path(scratch))
+            weights = download_imagenet() if source == IMAGENET else _local_copy(source, scratch)
         known = _record_of(_key_of(weights), scaling, cache)
         if locations.file_type(known) == fs.FileType.NotFound:
-            content, sha256, spec = _convert(weights, source, scaling, Path(scratch))
+            content, sha256, spec = _convert(weights, source, scaling, scratch)
             record = {"flatbuffer": _sha256(content), "weights_sha256": sha256, "network": spec.as_record()}
             locations.write_bytes(_file_of(record, spec, cache), content)
             # Write this file last: its presence means that the other one is complete.

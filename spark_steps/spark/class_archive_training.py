@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from spark_steps.at_exit import temporary_directory
 from spark_steps.errors import FruitsError
 from spark_steps.spark.class_archive import MADE, TRAINING, archive_of, base_of
 from spark_steps.spark.session import find_java_home, local_spark_config, start_workers, use_local_runtimes
@@ -31,8 +31,8 @@ def make(java_home: Path) -> Path:
     archive = archive_of(java_home)
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=archive.parent) as directory:
-            _make_base(java_home, Path(directory) / "base.jsa")
+        with temporary_directory("fruits-", archive.parent) as directory:
+            _make_base(java_home, directory / "base.jsa")
             _train(java_home, directory).replace(archive)
     except (OSError, subprocess.SubprocessError) as error:
         raise FruitsError(
@@ -50,10 +50,10 @@ def _make_base(java_home: Path, made: Path) -> None:
         made.replace(base)
 
 
-def _train(java_home: Path, directory: str) -> Path:
+def _train(java_home: Path, directory: Path) -> Path:
     """Runs the session, whose Java writes the archive when it exits, and returns the path of the archive."""
-    made = Path(directory) / MADE
-    environment = {**os.environ, TRAINING: directory, "JAVA_HOME": str(java_home)}
+    made = directory / MADE
+    environment = {**os.environ, TRAINING: str(directory), "JAVA_HOME": str(java_home)}
     process = subprocess.run(
         [sys.executable, "-m", "spark_steps.spark.class_archive_training"],
         env=environment,

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
+from spark_steps.at_exit import finally_calls
 from spark_steps.errors import FruitsError
 from spark_steps.storage.pyarrow_backend import PyarrowBackend
 
@@ -62,10 +63,10 @@ class LocalFiles(PyarrowBackend):
 
     def write(self, location: str, data: bytes) -> None:
         """Writes a whole file under another name, and gives it its own then."""
-        partial = _partial(location)
-        super().write(partial, data)
-        filesystem, path = self.filesystem(location)
-        filesystem.move(partial, path)
+        partial = Path(_partial(location))
+        with finally_calls(lambda: partial.unlink(missing_ok=True)):
+            super().write(str(partial), data)
+            partial.replace(location)
 
     def write_new(self, location: str, data: bytes) -> None:
         """Writes a whole file under another name, and links it to its own, which fails where there is a file.
@@ -74,11 +75,9 @@ class LocalFiles(PyarrowBackend):
             FileExistsError: There is one.
         """
         partial = Path(_partial(location))
-        try:
+        with finally_calls(lambda: partial.unlink(missing_ok=True)):
             super().write(str(partial), data)
             os.link(partial, location)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def check_exclusive_writes(self, location: str) -> None:
         """Checks nothing: the directory of a table was checked when it was made."""

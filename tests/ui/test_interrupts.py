@@ -13,8 +13,8 @@ import os, signal, sys, threading, time
 from fruits_assets.terminal.interrupts import INTERRUPTS
 INTERRUPTS.watch("fruits run --images 'my photos'")
 INTERRUPTS.give_time(1)
-def interrupt():
-    os.kill(os.getpid(), signal.SIGINT)
+def interrupt(number=signal.SIGINT):
+    os.kill(os.getpid(), number)
 """
 ENDING = """
 except KeyboardInterrupt:
@@ -52,6 +52,17 @@ def test_an_interrupt_is_one_line_and_code_130_wherever_it_comes(program: str) -
     assert (done.stdout, done.stderr) == ("", LINE)
     assert done.returncode == 130
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_a_termination_and_the_end_of_the_terminal_are_the_same_with_the_code_of_shells_for_it(number: str) -> None:
+    done = run(f"try:\n    interrupt(signal.{number}); time.sleep(30){ENDING}")
+    assert (done.stdout, done.stderr, done.returncode) == ("", LINE, 143)
+
+
+def test_what_ends_by_signals_itself_is_ended_by_a_termination_as_any_program_is() -> None:
+    done = run("INTERRUPTS.hand_over()\ninterrupt(signal.SIGTERM); time.sleep(30)")
+    assert (done.stderr, done.returncode) == ("", -15)
 
 
 def test_without_an_interrupt_all_is_as_it_was() -> None:

@@ -1,6 +1,5 @@
 """Exports features to one file for other programs, CSV, NPZ or Parquet, in batches and without Spark."""
 
-import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import DTypeLike, NDArray
 
+from spark_steps.at_exit import temporary_directory
 from spark_steps.errors import FruitsError
 from spark_steps.queries.exports.rows import REDUCED_OF_ALL, Census, Rows, Selection, rows_of
 from spark_steps.queries.exports.target import whole_or_not_at_all
@@ -107,7 +107,7 @@ def export_npz(store: Store, target: Path, selection: Selection = REDUCED_OF_ALL
     census = rows.census()
     with (
         whole_or_not_at_all(target, force) as partial,
-        tempfile.TemporaryDirectory(dir=partial.parent, prefix=".fruits-") as scratch,
+        temporary_directory(".fruits-", partial.parent) as scratch,
         zipfile.ZipFile(partial, "w", allowZip64=True) as archive,
     ):
         short = {"classes": np.array(census.classes), **{name: np.array(one) for name, one in rows.versions.items()}}
@@ -119,11 +119,11 @@ def export_npz(store: Store, target: Path, selection: Selection = REDUCED_OF_ALL
         with ExitStack() as closing:
             # Features hardly shrink, and to compress them takes longer than all the rest: X is stored as it is.
             matrix = closing.enter_context(archive.open(zipfile.ZipInfo("X.npy"), "w", force_zip64=True))
-            streams = {name: closing.enter_context(Path(scratch, f"{name}.npy").open("wb")) for name in others}
+            streams = {name: closing.enter_context((scratch / f"{name}.npy").open("wb")) for name in others}
             _write_arrays(rows, census, matrix, streams, others)
         for name in others:
             # Compress: numpy pads each text to the longest one, and texts shrink to a tenth or less.
-            archive.write(Path(scratch, f"{name}.npy"), f"{name}.npy", zipfile.ZIP_DEFLATED)
+            archive.write(scratch / f"{name}.npy", f"{name}.npy", zipfile.ZIP_DEFLATED)
     return census.rows
 
 

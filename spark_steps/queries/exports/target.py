@@ -4,12 +4,12 @@ import os
 import shutil
 import stat
 import sys
-import tempfile
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from spark_steps.at_exit import finally_calls, temporary_directory
 from spark_steps.errors import FruitsError
 
 STANDARD_OUTPUT = Path("-")
@@ -35,8 +35,8 @@ def whole_or_not_at_all(target: Path, force: bool) -> Iterator[Path]:
         descriptor = descriptor_of(target)
         _check(target, _kind(target) if descriptor is None else stat.S_IFIFO, force)
         if is_stream(target):
-            with tempfile.TemporaryDirectory(prefix="fruits-export-") as scratch:
-                whole = Path(scratch) / "export"
+            with temporary_directory("fruits-export-") as scratch:
+                whole = scratch / "export"
                 yield whole
                 _send(whole, target if descriptor is None else descriptor)
             return
@@ -44,11 +44,9 @@ def whole_or_not_at_all(target: Path, force: bool) -> Iterator[Path]:
         file = Path(os.path.realpath(target))
         partial = file.with_name(f".{uuid.uuid4().hex}.partial")
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with finally_calls(lambda: partial.unlink(missing_ok=True)):
             yield partial
             partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -137,20 +135,23 @@ def whole_folder_or_none(target: Path, force: bool, names: Collection[str]) -> I
         folder = Path(os.path.realpath(target))
         _check_folder(target, folder, force, names)
         partial, former = (folder.with_name(f".{uuid.uuid4().hex}.{what}") for what in ("partial", "former"))
-        partial.mkdir(parents=True)
-        try:
+        with finally_calls(lambda: _put_in_order(folder, partial, former)):
+            partial.mkdir(parents=True)
             yield partial
             if folder.exists() and any(folder.iterdir()):
                 folder.rename(former)
             partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-            if former.exists() and folder.exists():
-                shutil.rmtree(former, ignore_errors=True)
-            elif former.exists():
-                former.rename(folder)
     except OSError as error:
         raise FruitsError(f"{target} cannot be written ({error}). Check its folder, and the room there.") from error
+
+
+def _put_in_order(folder: Path, partial: Path, former: Path) -> None:
+    """Deletes what is not to stay of an export that has ended, and of an interrupted one puts the former one back."""
+    shutil.rmtree(partial, ignore_errors=True)
+    if former.exists() and folder.exists():
+        shutil.rmtree(former, ignore_errors=True)
+    elif former.exists():
+        former.rename(folder)
 
 
 def _check_folder(target: Path, folder: Path, force: bool, names: Collection[str]) -> None:
