@@ -25,17 +25,14 @@ MEBIBYTE = 1024 * 1024
 
 def _place(location: str) -> str:
     try:
-        location = locations.normalise(location)
+        return locations.normalise(location)
     except FruitsError as error:
         raise ValueError(str(error)) from error
-    if not locations.can_hold_a_store(location):
-        raise ValueError(f"{location} is neither a folder nor in S3. Give a path, or s3://bucket/prefix.")
-    return location
 
 
 def _weights(source: str) -> str:
     # What is wrong besides is told where they are read.
-    if locations.holds_a_secret(source):
+    if "://" in source:
         _place(source)
     return source
 

@@ -12,7 +12,7 @@ from pyarrow import fs
 class Backend(Protocol):
     """The operations on one kind of location; all locations are normalised.
 
-    ``pyarrow_backend.PyarrowBackend`` has all of them for whatever pyarrow reads: a further kind inherits most.
+    ``pyarrow_backend.PyarrowBackend`` has all but the first for what pyarrow reads: a further kind inherits most.
 
     Attributes:
         is_remote: Whether each request crosses a network: then few large requests are better than many small ones, and

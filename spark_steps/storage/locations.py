@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from spark_steps.errors import FruitsError
-from spark_steps.storage.registry import backend_of, has_backend
+from spark_steps.storage.registry import REMEDY, backend_of, has_backend
 
 # user:password@host, a colon that begins no port, and the parameters of a signed URL. No bucket has such a name.
 _SECRET = re.compile(r"^[^/?#]*(?:@|:(?!\d+(?:[/?#]|$)))|[?&](?:X-Amz-|sig=|token=)", re.IGNORECASE)
@@ -34,8 +34,8 @@ def normalise(location: str) -> str:
         location: A path, relative or absolute, a ``file:`` URI, or another URI such as ``s3://bucket/prefix``.
 
     Raises:
-        FruitsError: The location is empty or not UTF-8, a ``file:`` URI names another host, or another URI names
-            nothing, or holds a secret, which is not repeated.
+        FruitsError: The location is empty or not UTF-8, a ``file:`` URI names another host, or another URI is of no
+            kind that can be read here, names nothing, or holds a secret, which is not repeated.
     """
     # Python decodes other bytes of a command's arguments to surrogates, which neither pyarrow nor a table can take.
     if (name := location.encode(errors="surrogateescape").decode(errors="backslashreplace")) != location:
@@ -49,10 +49,12 @@ def normalise(location: str) -> str:
         location = path
     if "://" in location:
         if holds_a_secret(location):
+            without = "Give it without, and the credentials by AWS_PROFILE." if has_backend(location) else REMEDY
             raise FruitsError(
                 f"A location that begins with {location.partition('://')[0]}:// holds a password or a signature, and "
-                "locations are written into tables and logs. Give it without, and the credentials by AWS_PROFILE."
+                f"locations are written into tables and logs. {without}"
             )
+        backend_of(location)
         if not location.partition("://")[2].strip("/"):
             raise FruitsError(f"{location!r} names no bucket: write s3://bucket/prefix.")
         return location.rstrip("/")
@@ -91,11 +93,6 @@ def _file_uri(uri: str) -> tuple[str, str]:
     return host, unquote(slash + path)
 
 
-def can_hold_a_store(location: str) -> bool:
-    """Returns whether a location is of a kind in which tables can be kept, as far as its scheme tells."""
-    return has_backend(location)
-
-
 def is_remote(location: str) -> bool:
     """Returns whether each request to a location crosses a network; else it is a path of this machine.
 
@@ -115,7 +112,7 @@ def filesystem_of(location: str) -> tuple[fs.FileSystem, str]:
     The filesystem is for the moment's use, in this process: it may hold credentials that expire.
 
     Raises:
-        FruitsError: The URI's scheme is none that pyarrow can read, or there are no credentials for it.
+        FruitsError: There are no credentials for it.
     """
     return backend_of(location).filesystem(location)
 

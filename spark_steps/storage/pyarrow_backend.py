@@ -1,4 +1,4 @@
-"""Whatever pyarrow reads: what is the same for all kinds of locations, and all there is for kinds without a backend."""
+"""What is the same for all kinds of locations that pyarrow reads."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -15,24 +15,13 @@ _LISTINGS = 5
 
 
 class PyarrowBackend:
-    """URIs that pyarrow reads; no tables can be kept there."""
+    """Locations that pyarrow reads; no tables can be kept there without what a kind adds."""
 
     is_remote = True
 
     def filesystem(self, location: str) -> tuple[fs.FileSystem, str]:
-        """Returns the filesystem of a URI, and its path there.
-
-        Raises:
-            FruitsError: The scheme is none that pyarrow can read.
-        """
-        try:
-            filesystem, path = fs.FileSystem.from_uri(location)
-        except (OSError, ValueError) as error:
-            reason = str(error).partition("\n")[0]
-            raise FruitsError(
-                f"{location} cannot be opened: {reason}. Give a folder, or a URI that pyarrow reads."
-            ) from error
-        return filesystem, path
+        """Returns the filesystem of a location, and its path there: each kind has its own."""
+        raise NotImplementedError
 
     def translate_errors(self, location: str) -> AbstractContextManager[None]:
         """Lets errors pass as they are."""

@@ -1,11 +1,14 @@
 """Where the photos and the store are, when no option says so."""
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from fruits_assets.commands.cli import main
+from fruits_assets.commands.cli import COMMANDS, main
 from fruits_assets.commands.support.locations import lies_within, messages
 from fruits_assets.settings import read_settings
 
@@ -64,3 +67,50 @@ def test_a_store_that_cannot_be_made_is_told_before_any_work(here: Path) -> None
     assert done.stderr == (
         f"Error: Not a directory: {here}/file/store. Check the path, and whether you may write there.\n"
     )
+
+
+def with_a_location() -> Iterator[tuple[str, str]]:
+    """Each command with each of its options that takes a location."""
+    for name in COMMANDS:
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        options = {option for parameter in command.params for option in parameter.opts}
+        yield from ((name, option) for option in ("--images", "--store", "--weights") if option in options)
+
+
+# What else they cannot be called without.
+ARGUMENTS = {"identify": ["photo.jpg"], "export": ["--csv", "fruits.csv"]}
+LOCATIONS = [
+    "gs://bucket/net.h5",
+    "hdfs://host/net.h5",
+    "https://host/net.h5",
+    "s3a://bucket/net.h5",
+    "abfss://c@a/net.h5",
+]
+
+
+def is_refused_at_once(arguments: list[str]) -> str:
+    started = time.monotonic()
+    done = CliRunner().invoke(main, arguments)
+    assert time.monotonic() - started < 20
+    assert done.exit_code == 2, done.output
+    return done.stderr
+
+
+@pytest.mark.parametrize(("command", "option"), [one for one in with_a_location() if one[0] != "estimate"])
+def test_a_location_that_is_neither_here_nor_in_s3_is_refused_at_once_with_what_is_possible(
+    command: str, option: str, here: Path
+) -> None:
+    (here / "photos").mkdir()
+    photos = ["--images", "photos"] if command == "run" and option != "--images" else []
+    for location in LOCATIONS:
+        told = is_refused_at_once([command, *photos, option, location, *ARGUMENTS.get(command, [])])
+        assert "Give a path, or s3://bucket/prefix; nothing else is read." in told
+    assert sorted(path.name for path in here.iterdir()) == ["photos"]
+
+
+@pytest.mark.parametrize("setting", ["FRUITS_IMAGES", "FRUITS_STORE", "FRUITS_WEIGHTS"])
+def test_so_is_a_setting_of_one(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(setting, "gs://bucket/there")
+    told = is_refused_at_once(["report"])
+    assert f"({setting}) = 'gs://bucket/there': gs://bucket/there is neither a folder nor in S3." in told
