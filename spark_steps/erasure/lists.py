@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import re
 
 from spark_steps.errors import FruitsError
 
@@ -16,6 +17,7 @@ _MARKS = {
 _ZIP = b"PK\x03\x04"
 # The first line of a column that was cut from an export.
 _HEADERS = ("image_id", "path")
+_COLUMNS = re.compile(r"\s*[,;\t]\s*")
 _REMEDY = "Save it as UTF-8, with an image id or a path on each line."
 
 
@@ -62,6 +64,10 @@ def entries_of(text: str, source: str) -> list[str]:
     if "\r" in text.rstrip() and "\n" not in text:
         raise FruitsError(f"{source} ends its lines with carriage returns alone. {_REMEDY}")
     entries = [_unquoted(line.rstrip(), source) for line in text.split("\n") if line.strip()]
+    columns = _COLUMNS.split(entries[0].lower()) if entries and "/" not in entries[0] else []
+    if len(columns) > 1 and set(_HEADERS).intersection(columns):
+        # The head of a table without quotes, each line of which would be taken for the name of a photo.
+        raise FruitsError(f"{source} has {len(columns)} columns in the line {entries[0]}. {_REMEDY}")
     return entries[1:] if entries and entries[0].lower() in _HEADERS else entries
 
 
@@ -69,7 +75,13 @@ def _unquoted(line: str, source: str) -> str:
     # A name may hold quotes too, but no photo's name ends in one.
     if len(line) < 2 or not (line.startswith('"') and line.endswith('"')):
         return line
-    cells = next(csv.reader([line]))
+    try:
+        # Strict: otherwise a second column after a semicolon or a tab becomes a part of the name.
+        cells = next(csv.reader([line], strict=True))
+    except csv.Error as error:
+        raise FruitsError(
+            f"{source} has more than one column, or quotes that are not doubled, in the line {line}. {_REMEDY}"
+        ) from error
     if len(cells) != 1:
         raise FruitsError(f"{source} has {len(cells)} columns in the line {line}. {_REMEDY}")
     return cells[0]

@@ -27,8 +27,16 @@ def test_a_list_of_each_program_has_the_same_entries(content: bytes) -> None:
 
 
 def test_names_with_quotes_commas_and_spaces_are_kept() -> None:
-    text = '"Fig, ""ripe""/1.jpg"\n"Fig"/2.jpg\n  Fig/3.jpg\nFig/path\n'
-    assert entries_of(text, "The list") == ['Fig, "ripe"/1.jpg', '"Fig"/2.jpg', "  Fig/3.jpg", "Fig/path"]
+    text = 'path, a/0.jpg\n"Fig, ""ripe""/1.jpg"\n"Fig"/2.jpg\n  Fig/3.jpg\nFig/path\nFig/a,b;c.jpg\n"a,b.jpg"\n'
+    assert entries_of(text, "The list") == [
+        "path, a/0.jpg",
+        'Fig, "ripe"/1.jpg',
+        '"Fig"/2.jpg',
+        "  Fig/3.jpg",
+        "Fig/path",
+        "Fig/a,b;c.jpg",
+        "a,b.jpg",
+    ]
     assert entries_of("", "The list") == entries_of("path\n", "The list") == []
 
 
@@ -41,6 +49,11 @@ def test_names_with_quotes_commas_and_spaces_are_kept() -> None:
         (b"PK\x03\x04" + bytes(range(256)), "is a workbook or an archive"),
         (b"Fig/1.jpg\rFig/2.jpg\r", "carriage returns alone"),
         (b'"Fig/1.jpg","Fig"\r\n', "has 2 columns in the line"),
+        (b'"Fig/1.jpg";"Fig"\r\n', "has more than one column, or quotes that are not doubled, in the line"),
+        (b'"Fig/1.jpg"\t"Fig"\r\n', "has more than one column, or quotes that are not doubled, in the line"),
+        (b'"Fig/a "b".jpg"\n', "has more than one column, or quotes that are not doubled, in the line"),
+        (b"Path;Label\r\nFig/1.jpg;Fig\r\n", "has 2 columns in the line Path;Label"),
+        (b"image_id, path,label\n", "has 3 columns in the line image_id, path,label"),
     ],
 )
 def test_a_list_that_cannot_be_read_for_certain_is_refused_with_its_encoding(content: bytes, message: str) -> None:
