@@ -14,9 +14,7 @@ from fruits_assets.jobs.jobs import ALL_JOBS
 from fruits_assets.money.costs import CostModel
 from fruits_assets.money.models import model_of_this_step
 from fruits_assets.settings import Settings
-from spark_steps.environment import export
 from spark_steps.spark.session import SESSION_CONFIG, use_local_runtimes
-from spark_steps.storage import parallel
 from spark_steps.store.store import Store
 
 
@@ -49,9 +47,7 @@ def remote_resources(settings: Settings) -> dict[str, Any]:
 
 
 def _resources(settings: Settings, pyspark: LazyPySparkResource) -> dict[str, Any]:
-    # S3 is reached from Spark's workers too, which know the environment and no settings.
-    export("FRUITS_REGION", settings.region)
-    parallel.set_files_at_a_time(settings.files_at_a_time)
+    settings.export()
     store = Store(settings.store)
     costs = model_of_this_step() or CostModel.of(settings)
     return {

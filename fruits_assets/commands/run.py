@@ -125,6 +125,7 @@ def split_patterns(given: Sequence[str]) -> list[str]:
 
 
 def _run_and_report(settings: Settings, patterns: Sequence[str] = ("*",), *, yes: bool, force: bool = False) -> None:
+    settings.export()
     home = dagster_home(settings.store)
     if settings.deployment == "local":
         check_images_root(settings.images)
@@ -210,6 +211,7 @@ def demo_command(weights: str | None, scaling: str | None) -> None:
     images, store = Path("sample/photos"), Path("sample/store")
     # Check the weights before any work: a wrong path should fail at once.
     settings = read_settings(images=str(images), store=str(store), weights=weights, scaling=scaling)
+    settings.export()
     if settings.weights is not None:
         check_source(settings.weights, settings.scaling)
     else:

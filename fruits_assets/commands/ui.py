@@ -9,7 +9,7 @@ import click
 from fruits_assets.commands.completion import folders
 from fruits_assets.commands.support.options import images_option, store_option
 from fruits_assets.instance.home import ensure_dagster_home, last_store
-from fruits_assets.settings import read_settings
+from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.problems import reports_problems
 
 
@@ -34,15 +34,21 @@ def ui_command(images: str | None, store: str | None, port: int, verbose: bool) 
     # Imported here: only this command needs it.
     from fruits_assets.instance.ui_process import serve
 
-    if store is None and "FRUITS_STORE" not in os.environ:
-        store = last_store()
-    settings = read_settings(images=images, store=store)
-    ensure_dagster_home(settings.store)
-    if images is None and "FRUITS_IMAGES" not in os.environ:
-        settings = read_settings(images=_images_of_last_run(), store=settings.store)
+    settings = named_or_last(images, store)
     os.environ |= {"FRUITS_IMAGES": settings.images, "FRUITS_STORE": settings.store}
     click.echo(f"Images {settings.images}, store {settings.store}", err=True)
     serve(port, verbose=verbose)
+
+
+def named_or_last(images: str | None, store: str | None) -> Settings:
+    """Returns the settings, and makes the Dagster home; what no option and no setting names is that of the last run."""
+    # As for the local deployment: others need locations in S3, which may be those of the last run.
+    named = read_settings(deployment="local", images=images, store=store).model_fields_set
+    settings = read_settings(images=images, store=store if "store" in named else last_store())
+    ensure_dagster_home(settings.store)
+    if "images" in named:
+        return settings
+    return read_settings(images=_images_of_last_run(), store=settings.store)
 
 
 def _images_of_last_run() -> str | None:

@@ -24,7 +24,7 @@ from spark_steps.erasure.plan import (
     read_request,
 )
 from spark_steps.errors import FruitsError
-from spark_steps.storage import locations, parallel
+from spark_steps.storage import locations
 from spark_steps.store.store import Store
 from spark_steps.tables.row_removal import check_nobody_writes
 
@@ -156,7 +156,7 @@ def _plan(store: Store, request: Request, settings: Settings) -> Plan:
 
 
 def _opened(settings: Settings) -> Store:
-    parallel.set_files_at_a_time(settings.files_at_a_time)
+    settings.export()
     check_residency(settings, locations=[settings.images, settings.store])
     store = Store(settings.store)
     store.check_images(settings.images)

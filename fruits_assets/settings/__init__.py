@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from fruits_assets.settings.audit import AuditOptions
 from fruits_assets.settings.aws import EU_REGIONS, AwsOptions
 from fruits_assets.settings.serving import ServingOptions
+from spark_steps.environment import export
 from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.features.network import MOST_FEATURES, TF
 from spark_steps.features.weights import check_scaling
@@ -167,6 +168,14 @@ class Settings(AuditOptions, ServingOptions, AwsOptions, BaseSettings):
         if "components" in given:
             values.pop("variance", None)
         return read_settings(**{**values, **given})
+
+    def export(self) -> None:
+        """Sets what reads files, and Spark's workers, take from the environment alone; it may be in ``.env``.
+
+        It holds for this process and for those that it starts.
+        """
+        export("FRUITS_REGION", self.region)
+        export(parallel.VARIABLE, str(self.files_at_a_time))
 
     def as_environment(self) -> dict[str, str]:
         """Returns the environment variables that make the same settings elsewhere; there is no secret among them."""

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from spark_steps.environment import export
 from spark_steps.errors import CalledWronglyError
 
 Item = TypeVar("Item")
@@ -25,11 +24,6 @@ def files_at_a_time() -> int:
     if not (text.isdecimal() and LEAST <= int(text) <= MOST):
         raise CalledWronglyError(f"{VARIABLE} is {text!r}. Give a number from {LEAST} to {MOST}.")
     return int(text)
-
-
-def set_files_at_a_time(count: int) -> None:
-    """Sets how many files are read or written at a time, for this process and for those that it starts."""
-    export(VARIABLE, str(count))
 
 
 def results(work: Callable[[Item], Result], items: Iterable[Item], at_most: int = MOST) -> Iterator[Result]:

@@ -336,6 +336,7 @@ def all_checks() -> list[Check]:
         except FruitsError:
             skipped = [Check(name, "not checked", "needs the settings") for name in ("credentials", *_OF_AWS)]
             return [found, *skipped, *examine_this_machine()]
+    settings.export()
     return [*examine(settings), found]
 
 

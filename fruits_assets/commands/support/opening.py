@@ -3,7 +3,6 @@
 import click
 
 from fruits_assets.settings import Settings
-from spark_steps.storage import parallel
 from spark_steps.storage.s3_address import is_s3
 from spark_steps.store.store import Store
 from spark_steps.store.versions import as_it_was
@@ -28,7 +27,6 @@ def open_store(settings: Settings, as_of: str | None = None) -> Store:
         from fruits_assets.aws.residency import check_residency
 
         check_residency(settings, locations=[settings.store])
-    # It may be in .env alone, which what reads the tables does not know.
-    parallel.set_files_at_a_time(settings.files_at_a_time)
+    settings.export()
     store = Store(settings.store)
     return store if as_of is None else as_it_was(store, as_of)

@@ -1,13 +1,9 @@
 """The same done to many files: in order, so many at a time, and the first error is told."""
 
 import threading
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from fruits_assets.commands.cli import main
-from fruits_assets.resources import local_resources
 from fruits_assets.settings import read_settings
 from spark_steps.errors import CalledWronglyError
 from spark_steps.storage.parallel import VARIABLE, files_at_a_time, for_each, for_each_unknown, results
@@ -89,21 +85,6 @@ def test_a_setting_out_of_bounds_is_told(monkeypatch: pytest.MonkeyPatch, text: 
         for_each(str, [1])
     with pytest.raises(CalledWronglyError, match="FRUITS_FILES_AT_A_TIME"):
         read_settings()
-
-
-def test_resources_and_small_commands_pass_the_setting_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "")
-    assert files_at_a_time() == 16
-    local_resources(read_settings(files_at_a_time=5))
-    assert files_at_a_time() == 5
-    (tmp_path / ".env").write_text("FRUITS_FILES_AT_A_TIME=7\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(VARIABLE)
-    CliRunner().invoke(main, ["report", "--store", "none"])
-    assert files_at_a_time() == 7
-    monkeypatch.delenv(VARIABLE)
-    CliRunner().invoke(main, ["erase", "--images", "photos", "--store", "none", "--image-id", "0" * 64, "--dry-run"])
-    assert files_at_a_time() == 7
 
 
 def test_only_items_whose_result_is_unknown_are_worked_on_and_no_more_results_are_kept_than_allowed() -> None:
