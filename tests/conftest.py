@@ -46,6 +46,19 @@ STAGES = {
 }
 
 
+def pytest_pycollect_makemodule(module_path: Path) -> None:
+    """Takes the time limit from Hypothesis' examples, before a module of tests with them is imported.
+
+    On a busy machine an example takes longer than the 200 ms of the default, whatever it tests.
+    """
+    # To import it for all modules would take a third of a second.
+    if b"from hypothesis import" in module_path.read_bytes():
+        from hypothesis import settings
+
+        settings.register_profile("fruits", deadline=None)
+        settings.load_profile("fruits")
+
+
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Marks each test with the stage of its folder."""
     for item in items:

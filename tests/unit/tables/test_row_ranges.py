@@ -6,14 +6,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_steps.tables.folder_table import DataFile, FolderTable
 from spark_steps.tables.row_ranges import FileRows, compare, split, task_sizes
 
 
-@settings(deadline=None)
 @given(st.integers(0, 100_000), st.integers(1, 64), st.integers(1, 600))
 def test_tasks_get_all_rows_and_none_more_than_the_most(rows: int, cores: int, most: int) -> None:
     sizes = task_sizes(rows, cores, most)
@@ -31,7 +30,6 @@ def test_the_last_tasks_are_small_and_add_few() -> None:
     assert task_sizes(5, 2, 512) == [5]
 
 
-@settings(deadline=None)
 @given(st.lists(st.sets(st.integers(0, 60)), max_size=12), st.integers(1, 4), st.integers(1, 17))
 def test_each_row_is_in_one_task_in_order(numbers: list[set[int]], cores: int, most: int) -> None:
     files = [FileRows(DataFile(f"{one}.parquet", f"F{one}", 1, 61), sorted(rows)) for one, rows in enumerate(numbers)]
@@ -45,7 +43,6 @@ def test_each_row_is_in_one_task_in_order(numbers: list[set[int]], cores: int, m
 _KEYS = st.integers(0, 30)
 
 
-@settings(deadline=None)
 @given(st.lists(_KEYS, unique=True), st.lists(st.lists(_KEYS), max_size=5))
 def test_rows_that_stay_and_rows_that_come_are_together_the_wanted_ones_each_once(
     wanted: list[int], files: list[list[int]]
