@@ -56,7 +56,8 @@ def guard_sensor(context: dg.SensorEvaluationContext, settings: dg.ResourceParam
             ours, ending = runs_of(context.instance), _ending(lost)
             engine.release(actions.append, is_ours=ours, ignored=ending, grace=IDLE_GRACE, patience=10)
     except FruitsError as error:
-        return dg.SkipReason(str(error))
+        # With what was done before.
+        return dg.SkipReason(" ".join([*actions, str(error)]))
     return dg.SkipReason(" ".join(actions) or "Nothing runs that no run needs.")
 
 

@@ -145,6 +145,21 @@ def test_a_cluster_whose_price_is_not_known_can_still_be_ended(emr: Any) -> None
     assert state(emr, dear) == "TERMINATED"
 
 
+def test_a_cluster_is_ended_whose_schedules_cannot_be_deleted_and_both_are_said(
+    emr: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody answers there.
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SCHEDULER", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    ours = started(emr, **OURS)
+    result = fruits_clusters("--terminate", "--yes")
+    assert result.exit_code == 0, result.output
+    assert state(emr, ours) == "TERMINATED"
+    assert result.stdout == f"{ours} is being ended; it takes a minute or two.\n"
+    assert f"the schedules of cluster {ours} stay, which does no harm" in result.stderr
+    assert f"delete the schedule fruits/{ours}-terminate" in result.stderr
+
+
 def test_one_that_is_protected_does_not_spare_the_others(emr: Any) -> None:
     protected, other = started(emr, **OURS), started(emr, **OURS)
     emr.set_termination_protection(JobFlowIds=[protected], TerminationProtected=True)

@@ -256,6 +256,33 @@ def test_a_step_without_a_run_is_cancelled_and_one_that_does_not_end_then_ends_w
     assert not [name for name in schedules(aws) if name.startswith(cluster_id)]
 
 
+def test_idle_clusters_are_ended_whose_schedules_the_launcher_may_not_delete_and_both_are_said(
+    forgotten: Forgotten,
+) -> None:
+    aws, said = forgotten.aws, list[str]()
+    make_role_without(aws, "keeps-schedules", "scheduler:DeleteSchedule")
+    with as_role(aws, "keeps-schedules"):
+        ids = [submit_and_finish(aws, core_nodes=nodes) for nodes in (2, 3)]
+        Clusters(settings()).end_idle(said.append, is_ours=lambda _: True)
+        assert not {one.id for one in Clusters(settings()).active()} & set(ids)
+    for cluster_id in ids:
+        assert f"cluster {cluster_id} has nothing more to do and is ended" in said
+        assert any(
+            line.startswith(f"the schedules of cluster {cluster_id} stay") and "scheduler:DeleteSchedule" in line
+            for line in said
+        )
+
+
+def submit_and_finish(aws: Emulator, **given: Any) -> str:
+    """Gives a cluster of its own a step that ends at once, and waits until it has nothing to do."""
+    clusters = Clusters(settings(**given))
+    environment = read_environment(clusters.s3, clusters.infrastructure.staging_bucket)
+    cluster_id, _ = clusters.submit(environment, lambda _: shell("true"), lambda _: None)
+    aws.client("emr").add_tags(ResourceId=cluster_id, Tags=[{"Key": "fruits-environment", "Value": "taken"}])
+    until(lambda: all(step.ended for step in clusters.steps(cluster_id)), 120)
+    return cluster_id
+
+
 def schedules(aws: Emulator) -> list[str]:
     return [one["Name"] for one in aws.client("scheduler").list_schedules(GroupName="fruits")["Schedules"]]
 

@@ -260,7 +260,7 @@ def _end(emr: Any, chosen: Sequence[Running], region: str) -> tuple[list[str], l
                 emr.terminate_job_flows(JobFlowIds=[one.id])
             ended.append(one.id)
             if one.stack:
-                EndSchedules(scheduler, one.stack).remove(one.id)
+                EndSchedules(scheduler, one.stack).remove(one.id, lambda line: click.echo(line, err=True))
         except FruitsError as error:
             problems.append(str(error))
     return ended, problems

@@ -244,7 +244,7 @@ class Clusters:
             check_budget_again(spend, cluster_id, worst, settings.budget_eur)
         except FruitsError:
             self.terminate([cluster_id])
-            self.schedules.remove(cluster_id)
+            self.schedules.remove(cluster_id, report)
             raise
         report(
             f"cluster {cluster_id} is being created: 1 + {settings.core_nodes} {settings.instance_type}, about 7 min; "
@@ -319,7 +319,7 @@ class Clusters:
             report(f"cluster {cluster_id} has nothing more to do and is ended")
             # One that EMR does not list as ending keeps them until it is.
             if cluster_id not in left:
-                self.schedules.remove(cluster_id)
+                self.schedules.remove(cluster_id, report)
 
     def _is_idle(
         self, cluster: Cluster, is_ours: Callable[[str], bool], grace: timedelta, ignored: Collection[str]

@@ -6,7 +6,7 @@ taken away first. Each deletes itself after its call.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from fruits_assets.aws.sessions import error_code, translate_errors
+from spark_steps.errors import FruitsError
 
 _TARGET = "arn:aws:scheduler:::aws-sdk:emr:"
 # Scheduler calls within a minute of the time that it was given.
@@ -64,12 +65,24 @@ class EndSchedules:
                     if error_code(error) != "ConflictException":
                         raise
 
-    def remove(self, cluster_id: str) -> None:
+    def remove(self, cluster_id: str, report: Callable[[str], None]) -> None:
         """Deletes the schedules of a cluster that is ending, if there are any.
 
-        Raises:
-            FruitsError: A schedule cannot be deleted. It does no harm, and deletes itself when its time has come.
+        What cannot be deleted is reported and raises nothing: the cluster is ended all the same.
+
+        Args:
+            cluster_id: ``j-...``.
+            report: Takes a line if one of them stays.
         """
+        try:
+            self._remove(cluster_id)
+        except FruitsError as error:
+            report(
+                f"the schedules of cluster {cluster_id} stay, which does no harm: they delete themselves at its "
+                f"maximum age. {error}"
+            )
+
+    def _remove(self, cluster_id: str) -> None:
         for name, *_ in _calls(cluster_id, datetime.now(UTC)):
             with translate_errors(f"delete the schedule {self.group}/{name}"):
                 try:
