@@ -17,7 +17,13 @@ from fruits_assets.aws.infrastructure import Infrastructure
 from fruits_assets.aws.residency import check_bucket_region, check_residency, s3_places
 from fruits_assets.aws.sessions import DENIED, client, error_code, object_exists, translate_errors
 from fruits_assets.commands.aws.deploy import who
-from fruits_assets.commands.aws.engine_checks import BY_HAND, check_application, check_glue_job
+from fruits_assets.commands.aws.engine_checks import (
+    BY_HAND,
+    check_application,
+    check_glue_job,
+    check_guard_role,
+    check_schedule_group,
+)
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
@@ -38,6 +44,8 @@ _OF_THE_STACK = (
     "service role",
     "instance profile",
     "launcher role",
+    "guard role",
+    "schedule group",
     "job role",
     "application",
     "glue role",
@@ -116,6 +124,8 @@ def _examine_stack(infrastructure: Infrastructure, settings: Settings) -> Iterat
             ],
         ),
         "launcher role": partial(_role, lambda: iam.get_role(RoleName=launcher_role)["Role"]["Arn"]),
+        "guard role": lambda name: Check(name, *check_guard_role(infrastructure.guard_role_arn, settings)),
+        "schedule group": lambda name: Check(name, *check_schedule_group(settings)),
         "job role": partial(_role, lambda: iam.get_role(RoleName=job_role)["Role"]["Arn"]),
         "application": lambda name: Check(name, *check_application(infrastructure.serverless_application, settings)),
         "glue role": partial(_role, lambda: iam.get_role(RoleName=glue_role)["Role"]["Arn"]),

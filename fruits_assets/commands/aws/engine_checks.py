@@ -1,6 +1,6 @@
 """The checks of ``fruits doctor`` that are about one engine alone: the outcome, what was found, and the remedy."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
@@ -12,6 +12,8 @@ from fruits_assets.settings import Settings
 
 # The remedy for changes by hand: CloudFormation compares templates only, so an update does not repair them.
 BY_HAND = "Somebody has changed that by hand, which fruits deploy does not undo: mend it in the console"
+_SCHEDULER = "scheduler.amazonaws.com"
+_ENDING = ("elasticmapreduce:TerminateJobFlows", "elasticmapreduce:SetTerminationProtection")
 Outcome = tuple[Literal["ok", "failed"], str, str]
 
 
@@ -41,6 +43,58 @@ def check_glue_job(infrastructure: Infrastructure, settings: Settings) -> Outcom
         return "failed", "; ".join(wrong), BY_HAND
     runs = found["ExecutionProperty"]["MaxConcurrentRuns"]
     return "ok", f"{name}, Glue {found['GlueVersion']}, {runs} runs at a time at most", ""
+
+
+def check_guard_role(role_arn: str, settings: Settings) -> Outcome:
+    """Checks that EventBridge Scheduler may assume the role that ends clusters, and that the role may end them."""
+    name = role_arn.rpartition("/")[2]
+    with translate_errors(f"look at the guard role {name}"):
+        iam = client("iam", settings.region)
+        try:
+            role = iam.get_role(RoleName=name)["Role"]
+            rights = iam.get_role_policy(RoleName=name, PolicyName="guard")["PolicyDocument"]
+        except ClientError as error:
+            return _not_there(error, "NoSuchEntity")
+    wrong = [f"it has no {action}" for action in _ENDING if not _allows(rights, action)]
+    if not _allows(role["AssumeRolePolicyDocument"], "sts:AssumeRole", _SCHEDULER):
+        wrong += [f"{_SCHEDULER} may not assume it"]
+    if wrong:
+        return "failed", f"{name}: {', '.join(wrong)}, so that forgotten clusters are not ended by it", BY_HAND
+    return "ok", f"{role['Arn']}, with which Scheduler ends forgotten clusters", ""
+
+
+def check_schedule_group(settings: Settings) -> Outcome:
+    """Checks that the group of the schedules that end clusters is there: without it no cluster is created."""
+    stack, region = settings.stack, settings.region
+    remedy = f"Make it again: aws scheduler create-schedule-group --name {stack} --region {region}"
+    with translate_errors(f"look at the schedule group {stack}"):
+        try:
+            state = client("scheduler", region).get_schedule_group(Name=stack)["State"]
+        except ClientError as error:
+            if error_code(error) != "ResourceNotFoundException":
+                raise
+            return (
+                "failed",
+                f"there is no schedule group {stack} in {region}, and without it no cluster is kept",
+                remedy,
+            )
+    if state != "ACTIVE":
+        return "failed", f"the schedule group {stack} in {region} is {state}, and takes no schedules", remedy
+    return "ok", f"{stack} in {region}", ""
+
+
+def _allows(document: dict[str, Any], action: str, service: str | None = None) -> bool:
+    """Returns whether a policy allows an action, of a service where one is given, as the stack's template writes it."""
+    return any(
+        one["Effect"] == "Allow"
+        and action in _listed(one["Action"])
+        and (service is None or service in _listed(one["Principal"].get("Service", [])))
+        for one in _listed(document["Statement"])
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _not_there(error: ClientError, code: str) -> Outcome:

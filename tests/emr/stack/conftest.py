@@ -76,6 +76,8 @@ def deployed(settings: Settings, requirements: str) -> Deployed:
         # The template says so; moto's CloudFormation does not do it.
         names = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
         s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(names, True))
+    # So it is with the group of the schedules.
+    client("scheduler", REGION).create_schedule_group(Name=settings.stack)
     return done
 
 

@@ -23,7 +23,7 @@ def test_without_credentials_the_first_line_says_so_and_the_rest_of_aws_is_not_c
     first, *others = done.stdout.splitlines()
     assert first.startswith("✗ credentials")
     assert "aws sso login" in first
-    assert [line[0] for line in others] == ["-"] * 17 + ["✓"] * 4
+    assert [line[0] for line in others] == ["-"] * 19 + ["✓"] * 4
 
 
 def states(settings: Settings) -> dict[str, Check]:
@@ -33,7 +33,7 @@ def states(settings: Settings) -> dict[str, Check]:
 def test_a_good_deployment_passes_every_check(deployed: Deployed, settings: Settings) -> None:
     checks = states(settings)
     assert {name: check for name, check in checks.items() if check.state != "ok"} == {}
-    assert len(checks) == 21
+    assert len(checks) == 23
     done = CliRunner().invoke(doctor_command, ["--json"])
     assert done.exit_code == 0
     assert [check["name"] for check in json.loads(done.stdout)] == [*checks, "settings"]
@@ -78,6 +78,33 @@ def test_a_role_that_is_gone_is_named(deployed: Deployed, settings: Settings) ->
     iam.remove_role_from_instance_profile(InstanceProfileName=profile, RoleName=role["RoleName"])
     iam.delete_instance_profile(InstanceProfileName=profile)
     assert states(settings)["instance profile"].state == "failed"
+
+
+def test_a_guard_that_could_end_no_forgotten_cluster_is_named(deployed: Deployed, settings: Settings) -> None:
+    iam, role = client("iam", REGION), deployed.infrastructure.guard_role_arn.rpartition("/")[2]
+    rights = iam.get_role_policy(RoleName=role, PolicyName="guard")["PolicyDocument"]
+    rights["Statement"][0]["Action"] = "elasticmapreduce:TerminateJobFlows"
+    iam.put_role_policy(RoleName=role, PolicyName="guard", PolicyDocument=json.dumps(rights))
+    trust = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
+    trust["Statement"][0]["Principal"] = {"Service": "ec2.amazonaws.com"}
+    iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(trust))
+    check = states(settings)["guard role"]
+    assert check.state == "failed"
+    assert "it has no elasticmapreduce:SetTerminationProtection" in check.detail
+    assert "scheduler.amazonaws.com may not assume it" in check.detail
+    assert "mend it in the console" in check.remedy
+    iam.delete_role_policy(RoleName=role, PolicyName="guard")
+    assert states(settings)["guard role"].state == "failed"
+
+
+def test_schedules_that_have_no_group_are_named_with_the_command_that_makes_it(
+    deployed: Deployed, settings: Settings
+) -> None:
+    client("scheduler", REGION).delete_schedule_group(Name="fruits")
+    check = states(settings)["schedule group"]
+    assert check.state == "failed"
+    assert check.detail == "there is no schedule group fruits in eu-west-3, and without it no cluster is kept"
+    assert check.remedy == "Make it again: aws scheduler create-schedule-group --name fruits --region eu-west-3"
 
 
 def test_a_glue_job_that_was_changed_by_hand_or_is_gone_is_named(deployed: Deployed, settings: Settings) -> None:
