@@ -53,7 +53,7 @@ test-emr test-engines test-s3 test-ui test-serve test-benchmarks: setup connecto
 	@echo "== Stage: $(@:test-%=%) =="
 	$(PYTEST) $(RERUNS) tests/$(@:test-%=%)
 
-# Spark's connectors for S3 and Delta Lake are fetched before, because Ivy is not made for two at once.
+# The emulator's connector for S3 and that of Delta Lake are fetched before, because Ivy is not made for two at once.
 connectors: setup
 	.venv/bin/python -c "from tests.emr_emulator.spark import delta_jars, s3_jars; s3_jars(); delta_jars()"
 

@@ -24,7 +24,7 @@ class LocalPySparkResource(LazyPySparkResource):
     @property
     def spark_session(self) -> SparkSession:
         """The session of this process."""
-        use_local_runtimes(self.spark_config)
+        use_local_runtimes()
         session: SparkSession = super().spark_session
         return session
 

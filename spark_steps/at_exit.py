@@ -12,13 +12,8 @@ from pathlib import Path
 _CALLS: list[Callable[[], object]] = []
 
 
-def call(function: Callable[[], object]) -> None:
-    """Registers a function to be called once when the process ends; its errors are ignored."""
-    _CALLS.append(function)
-
-
 def run() -> None:
-    """Calls each registered function once, the last one first."""
+    """Calls what is still to be done, the last thing first; errors are ignored."""
     while _CALLS:
         with suppress(BaseException):
             _CALLS.pop()()
@@ -34,7 +29,7 @@ def finally_calls(function: Callable[[], object]) -> Iterator[None]:
     Args:
         function: What is to be done; it may be called twice, also while the block still runs.
     """
-    call(function)
+    _CALLS.append(function)
     try:
         yield
     finally:

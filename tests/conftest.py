@@ -215,7 +215,7 @@ def s3_endpoint() -> Iterator[str]:
 @pytest.fixture
 def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No credentials of AWS, wherever they might come from."""
-    for name in [name for name in os.environ if name.startswith("AWS_") and name != "AWS_CREDENTIAL_PROFILES_FILE"]:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))

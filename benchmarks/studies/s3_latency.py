@@ -110,7 +110,7 @@ def main(photos: str, weights: str, latencies: tuple[int, ...], repeats: int, co
         AWS_EC2_METADATA_DISABLED="true",
     )
     places = [f"s3://{_BUCKET}{latency}" for latency in latencies]
-    config = local_spark_config(cores, locations=places)
+    config = local_spark_config(cores)
     spark = LocalPySparkResource(spark_config=config).spark_session
     model = load_model(weights, tempfile.mkdtemp(prefix="fruits-latency-"))
     contenders = {"local disk": features_of_the_product(spark, model, photos)}

@@ -197,7 +197,7 @@ class Settings(AuditOptions, ServingOptions, AwsOptions, BaseSettings):
     @property
     def spark_config(self) -> dict[str, str]:
         """Spark's settings on this machine."""
-        return local_spark_config(self.cores, self.driver_memory, [self.images, self.store])
+        return local_spark_config(self.cores, self.driver_memory)
 
     @property
     def pca(self) -> PcaSettings | None:

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from spark_steps.environment import export, name_user
 from spark_steps.errors import FruitsError
-from spark_steps.spark import class_archive, connector, other_installations
+from spark_steps.spark import class_archive, other_installations
 from spark_steps.spark.tasks import run_in_tasks
-from spark_steps.storage import s3_address
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -55,11 +54,8 @@ def _java_version(java_home: Path) -> str | None:
     return match.group(1) if match else None
 
 
-def use_local_runtimes(config: Mapping[str, str] | None = None) -> None:
+def use_local_runtimes() -> None:
     """Makes Spark use its own jars, a Java 17 and this Python interpreter; call before the process's first session.
-
-    Args:
-        config: The settings of the session.
 
     Raises:
         FruitsError: ``PYTHONPATH`` has another version of a package, or this process may open too few files.
@@ -82,8 +78,6 @@ def use_local_runtimes(config: Mapping[str, str] | None = None) -> None:
     _leave_the_end_of_java_to_the_step()
     if name_user():
         _name_user_in_java(os.environ["USER"])
-    connector.use_boto3_credentials_in_java()
-    connector.extend_class_path(config or {}, hadoop_version())
 
 
 def _allow_open_files() -> None:
@@ -132,25 +126,19 @@ def _name_user_in_java(name: str) -> None:
     context.launch_gateway = launch_with_user
 
 
-def hadoop_version() -> str:
-    """Returns the version of the Hadoop jars in this Spark; the connector for S3 must have the same version."""
-    jars = (_installed_spark() / "jars").glob("hadoop-client-api-*.jar")
-    return next(jars).stem.removeprefix("hadoop-client-api-")
-
-
-def local_spark_config(cores: str = "*", driver_memory: str = "1g", locations: Iterable[str] = ()) -> dict[str, str]:
+def local_spark_config(cores: str = "*", driver_memory: str = "1g") -> dict[str, str]:
     """Returns the settings of a session on this machine alone.
+
+    None is of S3: the tasks read and write it by themselves, and Spark nothing.
 
     Args:
         cores: Cores to use: a number, or ``*`` for all.
         driver_memory: Heap of the one JVM, in Spark's notation (``2g``); photos never pass through it.
-        locations: Normalised locations to be read and written; the connector is added if one of them is in S3.
     """
     return {
         # Allow retries: without the second number the run fails if the system kills a task's worker, mostly for memory.
         "spark.master": f"local[{cores},{_TASK_ATTEMPTS}]",
         "spark.local.dir": temporary_directory(),
-        "spark.jars.ivy": str(connector.ivy_directory()),
         "spark.app.name": "fruits",
         "spark.driver.memory": driver_memory,
         # Set both, so that Spark starts on a machine whose host name does not resolve or resolves to a VPN.
@@ -173,7 +161,6 @@ def local_spark_config(cores: str = "*", driver_memory: str = "1g", locations: I
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         **SESSION_CONFIG,
-        **(connector.spark_config(hadoop_version()) if any(map(s3_address.is_s3, locations)) else {}),
     }
 
 
@@ -206,7 +193,7 @@ def start_in_background(config: Mapping[str, str], java_log: Path | None = None)
         config: Settings from ``local_spark_config``.
         java_log: File for what Java and the workers would write to the terminal; an existing file is replaced.
     """
-    use_local_runtimes(config)
+    use_local_runtimes()
     if java_log is not None:
         _send_words_of_java_to(java_log)
 

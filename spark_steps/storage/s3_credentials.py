@@ -1,9 +1,7 @@
 """The credentials of AWS: found by boto3, which renews them, for every library that reaches S3."""
 
-import json
-import sys
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -50,24 +48,3 @@ def session(environment: tuple[tuple[str, str], ...], region: str) -> Any:
     import boto3
 
     return boto3.Session(region_name=region)
-
-
-def _credential_process() -> None:
-    """Prints the credentials as AWS's ``credential_process`` defines it."""
-    from botocore.credentials import RefreshableCredentials
-
-    found = credentials()
-    frozen = found.get_frozen_credentials()
-    answer = {"Version": 1, "AccessKeyId": frozen.access_key, "SecretAccessKey": frozen.secret_key}
-    if frozen.token:
-        answer["SessionToken"] = frozen.token
-    if isinstance(found, RefreshableCredentials):
-        answer["Expiration"] = (datetime.now(UTC) + GOOD_FOR).strftime("%Y-%m-%dT%H:%M:%SZ")
-    sys.stdout.write(json.dumps(answer))
-
-
-if __name__ == "__main__":
-    try:
-        _credential_process()
-    except FruitsError as error:
-        sys.exit(str(error))

@@ -8,14 +8,6 @@ import pytest
 
 from tests.support.project import PROJECT
 
-BEGINNING = """
-import os, signal, sys, time
-from fruits_assets.__main__ import entry
-from fruits_assets.terminal.interrupts import INTERRUPTS
-from spark_steps.spark import connector
-connector.use_boto3_credentials_in_java()
-print(os.listdir(os.environ["TMPDIR"]), flush=True)
-"""
 AS_THE_COMMAND_ENDS = "sys.argv = ['fruits', '--version']\nentry()"
 AS_PYTHON_ENDS = ""
 INTERRUPTED_FOR_GOOD = """
@@ -72,10 +64,3 @@ directory.mkdir()
     done = ended(program, tmp_path)
     assert (done.stdout, done.stderr) == ("False\n", "")
     assert len(list(tmp_path.glob("fruits-trial-*"))) == 1
-
-
-@pytest.mark.parametrize("ending", [AS_THE_COMMAND_ENDS, AS_PYTHON_ENDS, INTERRUPTED_FOR_GOOD])
-def test_the_directory_of_credentials_settings_is_deleted_at_the_end(ending: str, tmp_path: Path) -> None:
-    done = ended(BEGINNING + ending, tmp_path)
-    assert "fruits-aws-" in done.stdout, done.stderr
-    assert not list(tmp_path.glob("fruits-aws-*"))

@@ -55,21 +55,27 @@ def test_the_command_gives_in_s3_the_rows_it_gives_in_folders(
     said = fruits(tmp_path / "home", "run", *in_s3)
     assert "Nothing is new" in said
     assert tables_in(s3) == before
-    python(tmp_path, SPARK_ML, s3.bucket)
+    python(tmp_path, SPARK_ML, s3.bucket, str(tmp_path / "pipeline"))
 
 
 SPARK_ML = """
 import sys
 from fruits_assets.resources import LocalPySparkResource
+from pyarrow import fs
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import array_to_vector, vector_to_array
 from spark_steps.pca import model_store
 from spark_steps.spark.session import local_spark_config
+from spark_steps.storage import locations
 from spark_steps.store.store import Store
 
 store = Store(sys.argv[1])
-spark = LocalPySparkResource(spark_config=local_spark_config("2", locations=[store.root])).spark_session
-model = PipelineModel.load(f"{store.pca_models}/{model_store.current_version(store.pca_models)}/pipeline")
+spark = LocalPySparkResource(spark_config=local_spark_config("2")).spark_session
+pipeline = f"{store.pca_models}/{model_store.current_version(store.pca_models)}/pipeline"
+filesystem, path = locations.filesystem_of(pipeline)
+# A Spark of this machine reads nothing in S3.
+fs.copy_files(path, sys.argv[2], source_filesystem=filesystem)
+model = PipelineModel.load(sys.argv[2])
 rows = store.mobilenet_features.scan(spark).where("error IS NULL").withColumn("features", array_to_vector("features"))
 ours = store.reduced_features.scan(spark).selectExpr("path", "reduced AS ours")
 both = model.transform(rows).select("path", vector_to_array("reduced").alias("theirs")).join(ours, "path").collect()

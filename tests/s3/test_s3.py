@@ -1,6 +1,5 @@
 """Photos and stores in S3: as a folder on this machine, with names as hostile, by pyarrow and by Spark."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,8 @@ from spark_steps.errors import FruitsError, UnusablePhotoError
 from spark_steps.photos.fetching import fetch
 from spark_steps.photos.limits import FetchLimits
 from spark_steps.photos.listing import count_photos, find_photos, list_image_folders
-from spark_steps.spark.connector import connector_config, connector_jars, extend_class_path
-from spark_steps.spark.session import hadoop_version, local_spark_config
 from spark_steps.storage import locations
 from spark_steps.storage import s3_client as s3_module
-from tests.emr_emulator.spark import s3_jars
 from tests.support.aws.s3_server import S3
 from tests.support.names import HOSTILE_FOLDERS, HOSTILE_NAMES
 
@@ -136,44 +132,6 @@ def test_a_thousand_photos_take_a_listing_and_not_a_request_each(s3: S3) -> None
         s3.put(f"Test/Apple/{number}.jpg")
     assert list_image_folders(f"{s3.bucket}/Test").photos == {"Apple": 1100}
     assert find_photos(f"{s3.bucket}/Test", ["Apple"], 100).rows["Apple"].num_rows == 1100
-
-
-def test_the_connector_has_the_version_of_sparks_hadoop_and_only_where_it_is_needed(
-    s3: S3, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    s3_jars()
-    plain = local_spark_config("2", locations=["/photos", "/store"])
-    assert not [name for name in plain if "s3" in name or name == "spark.jars.packages"]
-    with_s3 = local_spark_config("2", locations=["/photos", s3.bucket])
-    assert "spark.jars.packages" not in with_s3
-    monkeypatch.setenv("SPARK_DIST_CLASSPATH", "")
-    extend_class_path(plain, hadoop_version())
-    assert not os.environ["SPARK_DIST_CLASSPATH"]
-    extend_class_path(with_s3, hadoop_version())
-    assert os.environ["SPARK_DIST_CLASSPATH"] == ":".join(map(str, s3_jars()))
-    assert not [value for name, value in with_s3.items() if "key" in name or value == "test"]
-
-
-def test_ivy_is_asked_for_the_connector_until_all_its_jars_are_there_whole(tmp_path: Path) -> None:
-    names = [str(jar) for jar in s3_jars()]
-    asked = {"spark.jars.packages": f"org.apache.hadoop:hadoop-aws:{hadoop_version()}"}
-    for number, name in enumerate(names):
-        assert connector_config(hadoop_version(), tmp_path) == asked, number
-        # Cut off, as where a download was.
-        (tmp_path / Path(name).name).write_bytes(Path(name).read_bytes()[:1000])
-        assert connector_config(hadoop_version(), tmp_path) == asked, number
-        (tmp_path / Path(name).name).unlink()
-        (tmp_path / Path(name).name).symlink_to(name)
-    assert [jar.parent for jar in connector_jars(hadoop_version(), tmp_path)] == [tmp_path] * 3
-    assert connector_config(hadoop_version(), tmp_path) == {}
-    assert connector_config("9.9.9", tmp_path) == {"spark.jars.packages": "org.apache.hadoop:hadoop-aws:9.9.9"}
-
-
-def test_the_connector_stays_in_its_region(no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FRUITS_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    settings = local_spark_config(locations=["s3://bucket"])
-    assert settings["spark.hadoop.fs.s3a.endpoint"] == "https://s3.eu-central-1.amazonaws.com"
 
 
 def test_a_store_in_s3_can_be_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
