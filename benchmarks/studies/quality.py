@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from benchmarks.harness.photos import PHONE_SIZE
-from spark_steps.audit.flags import FLAG_KINDS, FlagThresholds, flags_of
+from spark_steps.audit.flags import FLAG_KINDS, flags_of
+from spark_steps.audit.settings import FlagThresholds
 from spark_steps.photos.decoding import Photo, decode
 from spark_steps.photos.limits import DecodeLimits
 from spark_steps.photos.measures import measure

@@ -13,7 +13,7 @@ from fruits_assets.instance.failures import reports_failures
 from fruits_assets.money.costs import CostModel, entries
 from fruits_assets.settings import Settings
 from spark_steps.erasure.carry_out import finished
-from spark_steps.features.network import MOST_FEATURES
+from spark_steps.features.names import MOST_FEATURES
 from spark_steps.features.weights import MobileNetModel
 from spark_steps.pca.model import PcaModel, PcaSettings, fit, settings_for_next
 from spark_steps.pca.model_store import asked_before

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,7 +10,9 @@ from fruits_assets.commands.support.opening import open_store
 from fruits_assets.commands.support.options import store_option
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal.problems import printable, reports_problems
-from spark_steps.store.versions import Change, history
+
+if TYPE_CHECKING:
+    from spark_steps.store.versions import Change
 
 _HEADINGS = ("time (UTC)", "table", "version", "rows added", "removed", "files added", "removed", "run", "what")
 _OF_NUMBERS = range(2, 7)
@@ -36,14 +38,18 @@ def history_command(store: str | None, as_json: bool, limit: int | None) -> None
       fruits history --store results --limit 20
       fruits report --store results --as-of raw_images@3
     """
-    changes = history(open_store(read_settings(store=store)), limit)
+    opened = open_store(read_settings(store=store))
+    # Imported here: it imports pyarrow, which --help does not need.
+    from spark_steps.store.versions import history
+
+    changes = history(opened, limit)
     if as_json:
         click.echo(json.dumps([as_document(one) for one in changes], indent=2, ensure_ascii=False))
     else:
         click.echo(as_text(changes))
 
 
-def as_text(changes: Sequence[Change]) -> str:
+def as_text(changes: Sequence["Change"]) -> str:
     """Returns changes as a text table with headings, a line for each change."""
     rows = [_HEADINGS, *map(_cells, changes)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -57,7 +63,7 @@ def as_text(changes: Sequence[Change]) -> str:
     return "\n".join("  ".join(cells).rstrip() for cells in aligned)
 
 
-def _cells(change: Change) -> tuple[str, ...]:
+def _cells(change: "Change") -> tuple[str, ...]:
     commit = change.commit
     return (
         f"{commit.at:%Y-%m-%d %H:%M:%S}",
@@ -77,7 +83,7 @@ def _number(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
-def as_document(change: Change) -> dict[str, Any]:
+def as_document(change: "Change") -> dict[str, Any]:
     """Returns a change as a JSON document."""
     commit = change.commit
     return {

@@ -6,10 +6,8 @@ import click
 
 from fruits_assets.commands.support.opening import open_store
 from fruits_assets.commands.support.options import as_of_option, store_option
-from fruits_assets.commands.support.report_text import as_text, rejected_lines
 from fruits_assets.settings import read_settings
 from fruits_assets.terminal.problems import reports_problems
-from spark_steps.queries.report import read_report
 
 
 @click.command("report")
@@ -33,6 +31,10 @@ def report_command(store: str | None, as_of: str | None, as_json: bool, rejected
     if as_json and rejected:
         raise click.UsageError("Give one of --json, which has the rejected photos too, and --rejected.")
     opened = open_store(read_settings(store=store), as_of)
+    # Imported here: they import pyarrow, which --help does not need.
+    from fruits_assets.commands.support.report_text import as_text, rejected_lines
+    from spark_steps.queries.report import read_report
+
     found = read_report(opened.root, opened.as_of)
     if rejected:
         click.echo("".join(f"{line}\n" for line in rejected_lines(found.rejected_photos)), nl=False)

@@ -20,9 +20,8 @@ from fruits_assets.terminal.interrupts import INTERRUPTS
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
 from spark_steps.features.imagenet import download_imagenet
-from spark_steps.features.network import MOST_FEATURES
+from spark_steps.features.names import IMAGENET, MOST_FEATURES
 from spark_steps.features.weights import (
-    IMAGENET,
     check_source,
     convert_in_background,
     current_model,

@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from fruits_assets.commands.support.options import LocalPath
-from fruits_assets.sample_photos import write_sample
 from fruits_assets.terminal.problems import reports_problems
 
 
@@ -21,5 +20,8 @@ def sample_command(out: Path, photos: int, seed: int) -> None:
     Example:
       fruits sample --out generated --photos 100
     """
+    # Imported here: it imports numpy, which --help does not need.
+    from fruits_assets.sample_photos import write_sample
+
     count = write_sample(out, photos, seed)
     click.echo(f"{count} photos in {out}")

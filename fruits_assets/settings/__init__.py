@@ -1,7 +1,7 @@
 """Every setting of the platform, from the environment (``FRUITS_*``) or a ``.env`` file, checked when it is read."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -11,13 +11,14 @@ from fruits_assets.settings.aws import EU_REGIONS, AwsOptions
 from fruits_assets.settings.serving import ServingOptions
 from spark_steps.environment import export
 from spark_steps.errors import CalledWronglyError, FruitsError
-from spark_steps.features.network import MOST_FEATURES, TF
-from spark_steps.features.weights import check_scaling
-from spark_steps.pca.model import PcaSettings
+from spark_steps.features.names import MOST_FEATURES, TF, check_scaling
 from spark_steps.photos.limits import DecodeLimits, FetchLimits
 from spark_steps.spark.session import local_spark_config
-from spark_steps.storage import locations, parallel
-from spark_steps.tables.maintenance import MaintenanceLimits
+from spark_steps.storage import parallel
+
+if TYPE_CHECKING:
+    from spark_steps.pca.model import PcaSettings
+    from spark_steps.tables.maintenance import MaintenanceLimits
 
 __all__ = ["EU_REGIONS", "MEBIBYTE", "Settings", "read_settings"]
 
@@ -25,6 +26,10 @@ MEBIBYTE = 1024 * 1024
 
 
 def _place(location: str) -> str:
+    # Imported here, and others below: they import pyarrow and numpy, which take a third of a second, and --help reads
+    # no setting.
+    from spark_steps.storage import locations
+
     try:
         return locations.normalise(location)
     except FruitsError as error:
@@ -190,8 +195,10 @@ class Settings(AuditOptions, ServingOptions, AwsOptions, BaseSettings):
         return DecodeLimits(ahead, self.max_photo_megapixels * 1_000_000)
 
     @property
-    def maintenance(self) -> MaintenanceLimits:
+    def maintenance(self) -> "MaintenanceLimits":
         """How the tables are kept."""
+        from spark_steps.tables.maintenance import MaintenanceLimits
+
         return MaintenanceLimits(timedelta(days=self.keep_days), self.small_files)
 
     @property
@@ -200,8 +207,10 @@ class Settings(AuditOptions, ServingOptions, AwsOptions, BaseSettings):
         return local_spark_config(self.cores, self.driver_memory)
 
     @property
-    def pca(self) -> PcaSettings | None:
+    def pca(self) -> "PcaSettings | None":
         """How many components to keep; None for what the store was asked for before."""
+        from spark_steps.pca.model import PcaSettings
+
         return PcaSettings.of(self.components, self.variance)
 
 
@@ -221,6 +230,8 @@ def read_settings(**given: Any) -> Settings:
     except UnicodeDecodeError as error:
         raise FruitsError(f"The file .env of the current folder is not UTF-8: {error}. Save it as UTF-8.") from error
     except ValidationError as error:
+        from spark_steps.storage.locations import holds_a_secret
+
         first = error.errors()[0]
         if not first["loc"]:
             raise CalledWronglyError(
@@ -228,7 +239,7 @@ def read_settings(**given: Any) -> Settings:
             ) from error
         # A field with an alias is named by the variable that was read.
         name = str(first["loc"][0]).removeprefix("FRUITS_").lower()
-        is_secret = name == "serve_token" or locations.holds_a_secret(str(first["input"]))
+        is_secret = name == "serve_token" or holds_a_secret(str(first["input"]))
         shown = "***" if is_secret else repr(first["input"])
         raise CalledWronglyError(
             f"Setting {name} (FRUITS_{name.upper()}) = {shown}: {first['msg'].removeprefix('Value error, ')}"

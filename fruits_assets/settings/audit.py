@@ -2,8 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from spark_steps.audit.flags import FlagThresholds
-from spark_steps.audit.settings import AuditSettings
+from spark_steps.audit.settings import AuditSettings, FlagThresholds
 
 # The defaults, with their reasons, stand there.
 _AUDIT, _FLAGS = AuditSettings(), FlagThresholds()

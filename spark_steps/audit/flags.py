@@ -7,39 +7,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from spark_steps.audit.settings import FlagThresholds
+
 Numbers = NDArray[np.float64]
 # The columns of mobilenet_features that flags are made of.
 FLAG_COLUMNS = ("width", "height", "brightness", "contrast", "sharpness", "colour_spread")
-
-
-@dataclass(frozen=True)
-class FlagThresholds:
-    """What a photo is flagged below or above.
-
-    The defaults lie between good photos and planted faults, as ``benchmarks/studies/quality.py`` measures them; the
-    figures are in docs/benchmarks.md. Numbers in brackets are the nearest of 3,091 photos of Fruits-360, none of which
-    is flagged.
-
-    Attributes:
-        dark: Brightness below which a photo is dark (0.387).
-        bright: Brightness above which a photo is bright (0.91): the default of CleanVision for ``light``.
-        blurred: Sharpness below which a photo is blurred (0.0233). Blurs by 1.5 % of the shorter side and more are at
-            most 0.013; blurs by 1 % are from 0.01 to 0.036, on both sides of the threshold.
-        low_contrast: Contrast below which a photo has low contrast (0.478).
-        tiny: Pixels of the shorter side below which a photo is tiny (100). Chosen, not measured: the network would see
-            such a photo enlarged 3.5 times and more.
-        odd_aspect: Ratio of the longer to the shorter side above which the aspect is odd (1): that of the basic filter
-            of DataComp (Gadre et al. 2023).
-        one_colour: Colour spread below which a photo is nearly one colour (0.31).
-    """
-
-    dark: float = 0.15
-    bright: float = 0.95
-    blurred: float = 0.02
-    low_contrast: float = 0.15
-    tiny: int = 64
-    odd_aspect: float = 3.0
-    one_colour: float = 0.04
 
 
 @dataclass(frozen=True)

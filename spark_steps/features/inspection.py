@@ -6,11 +6,10 @@ import numpy as np
 
 from spark_steps.errors import FruitsError
 from spark_steps.features.engines import LiteRt, OnnxRuntime, onnx_session
+from spark_steps.features.names import LEAST_FEATURES, MOST_FEATURES
 from spark_steps.features.network import (
-    LEAST_FEATURES,
     LEAST_SIDE,
     LITERT,
-    MOST_FEATURES,
     MOST_SIDE,
     NCHW,
     NHWC,

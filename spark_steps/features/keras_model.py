@@ -15,8 +15,7 @@ import numpy as np
 
 from spark_steps.errors import FruitsError
 from spark_steps.features.keras_classes import refuse_foreign_classes
-from spark_steps.features.network import RAW
-from spark_steps.features.weights import RANDOM_PREFIX
+from spark_steps.features.names import RANDOM_PREFIX, RAW
 from spark_steps.photos.decoding import SIDE
 
 # Keras imports these where they are installed, and a conversion uses none: it takes 4.5 s without, 5.7 s with them.

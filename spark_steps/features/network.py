@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spark_steps.errors import FruitsError
+from spark_steps.features.names import LEAST_FEATURES, MOST_FEATURES, RAW, TF, TORCH, UNIT
 from spark_steps.photos.decoding import SIDE
 
 LITERT, ONNX = "litert", "onnx"
 NHWC, NCHW = "NHWC", "NCHW"
-TF, UNIT, RAW, TORCH = "tf", "unit", "raw", "torch"
 # The suffix of a network's file in a store.
 SUFFIXES = {LITERT: "tflite", ONNX: "onnx"}
 
@@ -26,8 +26,6 @@ SCALINGS: dict[str, tuple[np.float32 | NDArray[np.float32], np.float32 | NDArray
     TORCH: (np.float32(255) * _IMAGENET_DEVIATION, _IMAGENET_MEAN / _IMAGENET_DEVIATION),
 }
 LEAST_SIDE, MOST_SIDE = 8, 2048
-# The PCA holds several square matrices of so many columns: 134 MB each at 4096.
-LEAST_FEATURES, MOST_FEATURES = 2, 4096
 
 
 @dataclass(frozen=True)

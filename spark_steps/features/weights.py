@@ -18,14 +18,13 @@ from spark_steps.at_exit import temporary_directory
 from spark_steps.errors import CalledWronglyError, FruitsError
 from spark_steps.features.imagenet import download_imagenet, imagenet_file
 from spark_steps.features.inspection import inspected
-from spark_steps.features.network import LITERT, MOBILENET_V2, ONNX, SCALINGS, SUFFIXES, TF, NetworkSpec
+from spark_steps.features.names import IMAGENET, RANDOM_PREFIX, TF, check_scaling
+from spark_steps.features.network import LITERT, MOBILENET_V2, ONNX, SUFFIXES, NetworkSpec
 from spark_steps.photos.decoding import PREPROCESSING
 from spark_steps.storage import locations
 
 # The width of the default network.
 FEATURES = MOBILENET_V2.features
-IMAGENET = "imagenet"
-RANDOM_PREFIX = "random:"
 _CURRENT = "current.json"
 _FILE_SUFFIXES = (".h5", ".keras", ".tflite", ".onnx")
 _CONVERSION = threading.Lock()
@@ -58,7 +57,7 @@ def load_model(source: str, cache: str, scaling: str = TF) -> MobileNetModel:
         source: ``imagenet`` (those of Keras), a path or URI of an .h5, .keras, .tflite or .onnx file, or
             ``random:<seed>``.
         cache: Directory of the networks, a normalised location.
-        scaling: How the network wants its pixels scaled: a key of ``SCALINGS``.
+        scaling: How the network wants its pixels scaled: one of ``SCALING_NAMES``.
 
     Raises:
         FruitsError: The weights do not exist, cannot be downloaded, or are not those of a network that gives features
@@ -255,26 +254,6 @@ def find_network(fingerprint: str, cache: str) -> tuple[bytes, NetworkSpec] | No
             if SUFFIXES[spec.format] == suffix and _fingerprint(content, spec) == fingerprint:
                 return content, spec
     return None
-
-
-def check_scaling(source: str | None, scaling: str) -> None:
-    """Checks that a scaling is one of those there are, and that it is given for weights of one's own.
-
-    Args:
-        source: The weights source; None for the store's current network.
-        scaling: The scaling.
-
-    Raises:
-        CalledWronglyError: It is not so.
-    """
-    if scaling not in SCALINGS:
-        raise CalledWronglyError(f"The scaling {scaling!r} is none of: {', '.join(SCALINGS)}.")
-    if scaling != TF and (source is None or source == IMAGENET or source.startswith(RANDOM_PREFIX)):
-        of = "the network that the store has" if source is None else f"MobileNetV2, which {source} is"
-        raise CalledWronglyError(
-            f"The scaling {scaling} is for a file of weights that is given with it, and not for {of}. Leave the "
-            "scaling out, or give the file (--weights FILE, or FRUITS_WEIGHTS)."
-        )
 
 
 def check_source(source: str, scaling: str = TF) -> None:

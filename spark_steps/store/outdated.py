@@ -8,7 +8,7 @@ of decoding, and the name of the PCA model with that of the model that would be 
 from collections.abc import Sequence
 
 from spark_steps.features.comparison import folders_to_compute
-from spark_steps.features.network import TF
+from spark_steps.features.names import TF
 from spark_steps.features.weights import current_model, has_current_model, replaced_network
 from spark_steps.pca import model_store
 from spark_steps.pca.model import PcaSettings, settings_for_next

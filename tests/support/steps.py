@@ -6,7 +6,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from spark_steps.features.mobilenet import FeatureUpdate, plan_features
-from spark_steps.features.network import TF
+from spark_steps.features.names import TF
 from spark_steps.features.weights import MobileNetModel, load_model, make_current
 from spark_steps.pca.model import PcaSettings, fit
 from spark_steps.pca.model_store import save

@@ -29,6 +29,24 @@ def test_help_of_no_command_imports_spark_or_dagster() -> None:
     assert loaded_by(program, "pyspark", "dagster", "tensorflow") == (0, "")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["report", "--json", "--rejected"],
+        *([name, "--help"] for name in ("report", "history", "serve", "convert", "sample", "completion")),
+    ],
+)
+def test_what_opens_no_store_imports_neither_numpy_nor_pyarrow(arguments: list[str]) -> None:
+    program = (
+        "import contextlib, click\n"
+        "from fruits_assets.commands.cli import main\n"
+        "with contextlib.suppress(click.UsageError):\n"
+        f"    main({arguments!r}, standalone_mode=False)"
+    )
+    assert loaded_by(program, "numpy", "pyarrow", "deltalake", "PIL") == (0, "")
+
+
 def test_what_is_imported_while_java_starts_holds_no_lock_that_its_start_waits_for() -> None:
     # setuptools' stand-in for distutils imports all of setuptools, and with it logging's lock, under Python's one lock
     # for imports; a fork takes the two in the other order. Matplotlib only takes long.

@@ -1,10 +1,14 @@
-"""Ctrl-C, in processes of their own: one line, nothing after it, and exit code 130."""
+"""Ctrl-C, in processes of their own: one line, nothing after it, exit code 130, and no part of a file."""
 
+import resource
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.support.project import PROJECT
 
@@ -98,3 +102,46 @@ command([])
 """
     done = run(program)
     assert (done.stderr.count("\n"), done.returncode) == (1, 130)
+
+
+WRITES = """
+import resource, signal, sys
+from spark_steps.storage import locations
+# By default the signal for a file that has grown too large ends a process at once; Python ignores it.
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+locations.write_bytes(sys.argv[1], b"x" * 10_000)
+"""
+
+
+def test_what_an_interrupted_write_leaves_has_a_name_that_spark_passes_over(tmp_path: Path) -> None:
+    target = f"{tmp_path}/data/part-00000.parquet"
+    killed = subprocess.run([sys.executable, "-c", WRITES, target], cwd=PROJECT, check=False)
+    assert killed.returncode == -signal.SIGXFSZ
+    (left,) = (tmp_path / "data").iterdir()
+    assert left.name.startswith(".part-00000.parquet.")
+
+
+# Bytes that a file may have in a process that is not to finish: less than those of a photo.
+LONGEST_FILE = 1000
+
+
+def test_a_sample_that_could_not_be_finished_has_no_part_of_a_photo_and_is_finished_by_the_next_call(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-m", "fruits_assets", "sample", "--out", str(tmp_path), "--photos", "2"]
+    disturbed = subprocess.run(
+        command,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LONGEST_FILE, LONGEST_FILE)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert disturbed.returncode == 1
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.stdout == f"16 photos in {tmp_path}\n", finished.stderr
+    for file in tmp_path.rglob("*.jpg"):
+        with Image.open(file) as photo:
+            photo.load()

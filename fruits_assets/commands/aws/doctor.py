@@ -27,7 +27,8 @@ from fruits_assets.commands.aws.engine_checks import (
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
-from spark_steps.features.weights import IMAGENET, RANDOM_PREFIX, check_source
+from spark_steps.features.names import IMAGENET, RANDOM_PREFIX
+from spark_steps.features.weights import check_source
 from spark_steps.spark.session import find_java_home
 from spark_steps.storage.s3_address import bucket_and_key, endpoint, is_s3
 from spark_steps.storage.s3_client import check_conditional_writes

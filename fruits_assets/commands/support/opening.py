@@ -1,14 +1,17 @@
 """Opening the store that a command reads."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from fruits_assets.settings import Settings
 from spark_steps.storage.s3_address import is_s3
-from spark_steps.store.store import Store
-from spark_steps.store.versions import as_it_was
+
+if TYPE_CHECKING:
+    from spark_steps.store.store import Store
 
 
-def open_store(settings: Settings, as_of: str | None = None) -> Store:
+def open_store(settings: Settings, as_of: str | None = None) -> "Store":
     """Returns the store, and prints the default location where no store was named.
 
     Args:
@@ -28,5 +31,9 @@ def open_store(settings: Settings, as_of: str | None = None) -> Store:
 
         check_residency(settings, locations=[settings.store])
     settings.export()
+    # Imported here: they import pyarrow, which --help does not need.
+    from spark_steps.store.store import Store
+    from spark_steps.store.versions import as_it_was
+
     store = Store(settings.store)
     return store if as_of is None else as_it_was(store, as_of)

@@ -6,8 +6,7 @@ import click
 
 from fruits_assets.commands.completion import folders
 from spark_steps.errors import FruitsError
-from spark_steps.features.network import SCALINGS
-from spark_steps.storage.locations import with_home
+from spark_steps.features.names import SCALING_NAMES
 
 
 class LocalPath(click.Path):
@@ -17,6 +16,9 @@ class LocalPath(click.Path):
         """Returns the path; a URI is refused, because a folder with the name of its scheme would be made."""
         if "://" in str(value):
             self.fail(f"{value} is no path of this machine. Write here, and copy it there.", param, ctx)
+        # Imported here: it imports pyarrow, which --help does not need.
+        from spark_steps.storage.locations import with_home
+
         try:
             return super().convert(with_home(str(value)), param, ctx)
         except FruitsError as error:
@@ -31,7 +33,7 @@ images_option = click.option(
 store_option = click.option("--store", shell_complete=folders, help="Folder of all results.  [env: FRUITS_STORE]")
 scaling_option = click.option(
     "--scaling",
-    type=click.Choice(list(SCALINGS)),
+    type=click.Choice(SCALING_NAMES),
     help="How the network of a weights file wants pixels: -1 to 1, 0 to 1, 0 to 255, or by the mean and the standard "
     "deviation of ImageNet.  [env: FRUITS_SCALING; default: tf]",
 )

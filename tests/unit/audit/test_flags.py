@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from benchmarks.studies.quality import AS_THEY_ARE, FAULTS, decoded, planted, rows_of
-from spark_steps.audit.flags import FLAG_COLUMNS, FLAG_KINDS, Flag, FlagThresholds, flags_of
+from spark_steps.audit.flags import FLAG_COLUMNS, FLAG_KINDS, Flag, flags_of
+from spark_steps.audit.settings import FlagThresholds
 from spark_steps.tables.schemas import FEATURES_SCHEMA
 
 GOOD: dict[str, Any] = {

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from spark_steps.errors import CalledWronglyError, FruitsError
+from spark_steps.features.names import check_scaling
 from spark_steps.features.network import MOBILENET_V2, NCHW, NetworkSpec, network_input
 from spark_steps.features.weights import (
     MobileNetModel,
-    check_scaling,
     current_model,
     current_spec,
     find_network,

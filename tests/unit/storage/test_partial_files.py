@@ -1,34 +1,13 @@
-"""What a write leaves behind that was interrupted."""
+"""What a write leaves behind that fails; tests/ui/test_interrupts.py has one whose process is killed."""
 
 import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from spark_steps.storage import locations
-from tests.support.project import PROJECT
-
-WRITES = """
-import resource, signal, sys
-from spark_steps.storage import locations
-# By default the signal for a file that has grown too large ends a process at once; Python ignores it.
-signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-locations.write_bytes(sys.argv[1], b"x" * 10_000)
-"""
-
-
-def test_what_an_interrupted_write_leaves_has_a_name_that_spark_passes_over(tmp_path: Path) -> None:
-    target = f"{tmp_path}/data/part-00000.parquet"
-    killed = subprocess.run([sys.executable, "-c", WRITES, target], cwd=PROJECT, check=False)
-    assert killed.returncode == -signal.SIGXFSZ
-    (left,) = (tmp_path / "data").iterdir()
-    assert left.name.startswith(".part-00000.parquet.")
 
 
 @pytest.mark.parametrize("write", [locations.write_bytes, locations.write_new])
