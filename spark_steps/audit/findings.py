@@ -4,10 +4,12 @@ No reason has the path of another photo, so that an erased photo leaves no trace
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from spark_steps.audit.flags import flags_of
@@ -24,6 +26,14 @@ _LEAST_DEVIATION = 0.01
 _LEAST_PHOTOS, _LEAST_GROUP = 10, 5
 # A photo among those of another label is as near to them as all but this share of them are to each other.
 _FARTHEST_SHARE = 0.05
+# Findings are collected as columns: a million of them as objects take half a gigabyte.
+_AT_A_TIME = 8192
+_FOUND = pa.schema(
+    [
+        ("row", pa.int64()),
+        *((name, AUDIT_SCHEMA.field(name).type) for name in ("kind", "severity", "score", "reason", "group")),
+    ]
+)
 _TEXTS = ("image_id", "path", "label", "audit", "folder")
 
 
@@ -94,25 +104,29 @@ def findings_of(rows: pa.Table, settings: AuditSettings) -> pa.Table:
     Returns:
         Rows of photo_audit with the column ``folder``, in the order of the photos.
     """
-    found: list[Finding] = []
-    if rows.num_rows:
-        photos = photos_of(rows)
-        for look in (_exact_copies, _near_duplicates, _label_conflicts, _label_candidates, _outliers):
-            found += look(photos, settings)
-        flags = flags_of(rows, settings.thresholds)
-        found += [Finding(row, one.kind, INFO, one.score, one.reason) for row, some in enumerate(flags) for one in some]
-    found.sort(key=lambda one: one.row)
-    about = rows.select(_TEXTS).take(pa.array([one.row for one in found], pa.int64()))
-    columns = {
-        "kind": [one.kind for one in found],
-        "severity": [one.severity for one in found],
-        "score": [float(one.score) for one in found],
-        "reason": [one.reason for one in found],
-        "group": [one.group for one in found],
-    }
+    found = pa.Table.from_batches(_batches(_all_findings(rows, settings)), _FOUND)
+    found = found.take(pc.sort_indices(found["row"]))
+    about = rows.select(_TEXTS).take(found["row"])
     schema = with_folder(AUDIT_SCHEMA)
-    every = {**{name: about[name] for name in _TEXTS}, **columns}
+    every = {**{name: about[name] for name in _TEXTS}, **{name: found[name] for name in _FOUND.names}}
     return pa.table([every[field.name] for field in schema], schema=schema)
+
+
+def _all_findings(rows: pa.Table, settings: AuditSettings) -> Iterator[Finding]:
+    if not rows.num_rows:
+        return
+    photos = photos_of(rows)
+    for look in (_exact_copies, _near_duplicates, _label_conflicts, _label_candidates, _outliers):
+        yield from look(photos, settings)
+    for row, flags in enumerate(flags_of(rows, settings.thresholds)):
+        yield from (Finding(row, one.kind, INFO, one.score, one.reason) for one in flags)
+
+
+def _batches(found: Iterator[Finding]) -> Iterator[pa.RecordBatch]:
+    """Yields findings as columns, so that there are never more than some thousands of them as objects of Python."""
+    while some := list(islice(found, _AT_A_TIME)):
+        columns = zip(*some, strict=True)
+        yield pa.record_batch([pa.array(*one) for one in zip(columns, _FOUND.types, strict=True)], schema=_FOUND)
 
 
 def photos_of(rows: pa.Table) -> Photos:

@@ -160,3 +160,9 @@ def test_a_second_kind_of_photos_of_a_label_is_no_outlier() -> None:
 
 def test_a_label_of_few_photos_has_no_outliers() -> None:
     assert found([*usual(range(6)), photo(50, label_cosine=0.1, nearest_cosine=0.1)], "outlier") == []
+
+
+def test_many_findings_are_in_the_order_of_the_photos_and_of_a_photo_in_that_of_the_kinds() -> None:
+    photos = [photo(number, image_id=f"{number // 2:064x}", group=number // 4, sharpness=0.0) for number in range(6000)]
+    kinds = ("exact_copy", "near_duplicate", "blurred")
+    assert [one[:2] for one in found(photos)] == [(number, kind) for number in range(6000) for kind in kinds]
