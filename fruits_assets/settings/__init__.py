@@ -175,9 +175,9 @@ class Settings(AuditOptions, ServingOptions, AwsOptions, BaseSettings):
         return read_settings(**{**values, **given})
 
     def export(self) -> None:
-        """Sets what reads files, and Spark's workers, take from the environment alone; it may be in ``.env``.
+        """Sets the variables by which readers of files and Spark's workers know settings, as these may be in ``.env``.
 
-        It holds for this process and for those that it starts.
+        They hold for this process and for those that it starts.
         """
         export("FRUITS_REGION", self.region)
         export(parallel.VARIABLE, str(self.files_at_a_time))
