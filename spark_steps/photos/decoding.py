@@ -34,10 +34,10 @@ _HEIF_FORMATS = ("HEIF", "AVIF")
 _OF_TILES = ("TIFF", *_HEIF_FORMATS)
 _ORIENTATION_TAG, _COLOUR_MAP = 0x0112, 320
 # Peak memory in bytes per pixel, measured at 120 and at 30 megapixels: RGB and grey take 4 to 5, progressive JPEGs 6 to
-# 8, CMYK and YCbCr in TIFF 8, RGBA 20, 16-bit grey 26, WebP 16 and with transparency 28, HEIC 7 and of 10 bits 13, AVIF
-# 9 and of 12 bits 15, with transparency 24.
+# 8, CMYK and YCbCr in TIFF 8, RGBA 20, 16-bit grey 26, WebP 16 and with transparency 28; ``formats.heif`` has HEIC and
+# AVIF.
 _PLAIN_MODES = ("RGB", "L", "1", "CMYK", "YCbCr")
-_COST_OF_OTHERS, _COST_OF_TRANSPARENT_WEBP, _COST_OF_HEIF = 4, 6, 2
+_COST_OF_OTHERS, _COST_OF_TRANSPARENT_WEBP = 4, 6
 # The transpositions that turn the stored pixels upright, by the value of the tag Orientation of EXIF 2.32.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -107,9 +107,9 @@ def decode(data: bytes, max_pixels: int, size: Size = (SIDE, SIDE)) -> Photo:
 
     Args:
         data: The file's bytes.
-        max_pixels: Width times height above which the photo is refused undecoded; half of it for HEIC and AVIF, a
-            quarter for WebP and for photos with transparency, a palette or more than 8 bits, a sixth for WebP with
-            transparency.
+        max_pixels: Width times height above which the photo is refused undecoded; half of it for AVIF and for HEIC but
+            of 8 bits in 4:2:0, a quarter for WebP and for photos with transparency, a palette or more than 8 bits, a
+            sixth for WebP with transparency.
         size: Height and width of the pixels.
 
     Raises:
@@ -171,7 +171,8 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     if kind := misread_kind(data):
         raise unsupported(kind)
     if is_heif(data):
-        return _within_limit(open_heif(data, max_pixels, max_pixels // _COST_OF_HEIF), max_pixels)
+        image, cost = open_heif(data, max_pixels)
+        return _within_limit(image, max_pixels // cost)
     layout = layout_of(data)
     if layout and layout.is_misread and layout.is_of_bytes:
         return read_samples(data, layout, max_pixels)
@@ -185,11 +186,10 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         raise
     finally:
         TiffImagePlugin.READ_LIBTIFF = False
-    return _within_limit(image, max_pixels)
+    return _within_limit(image, max_pixels // _cost(image))
 
 
-def _within_limit(image: Image.Image, max_pixels: int) -> Image.Image:
-    allowed = max_pixels // _cost(image)
+def _within_limit(image: Image.Image, allowed: int) -> Image.Image:
     refuse_costly_shape(image, allowed)
     if image.width * image.height > allowed:
         raise UnusablePhotoError(BOMB, f"{image.width} x {image.height} pixels, and at most {allowed} are decoded")
@@ -197,8 +197,6 @@ def _within_limit(image: Image.Image, max_pixels: int) -> Image.Image:
 
 
 def _cost(image: Image.Image) -> int:
-    if image.format in _HEIF_FORMATS:
-        return _COST_OF_HEIF if image.mode in ("RGB", "L") else _COST_OF_OTHERS
     if image.format == "WEBP":
         return _COST_OF_OTHERS if image.mode == "RGB" else _COST_OF_TRANSPARENT_WEBP
     plain = image.mode in _PLAIN_MODES and "transparency" not in image.info

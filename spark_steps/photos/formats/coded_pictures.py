@@ -11,6 +11,8 @@ from itertools import chain
 from spark_steps.photos.formats.boxes import Entries, Reader
 
 _LAST_SLICE, _SEQUENCE_PARAMETERS = 31, 33
+# chroma_format_idc: none is 0, 4:2:0 is 1, 4:4:4 is 3.
+_QUARTER_OF_COLOURS, _ALL_COLOURS = 1, 3
 _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
 # The part of a header that tells the size is within these bytes, even with all optional fields.
 _HEADER_BYTES = 512
@@ -24,11 +26,13 @@ class Coded:
         width: Width in pixels of the largest.
         height: Height in pixels of the largest.
         pictures: How many there are.
+        is_plain: Whether all are of 8 bits and have no more colours than one for four pixels, which HEVC's say.
     """
 
     width: int
     height: int
     pictures: int
+    is_plain: bool = False
 
     @property
     def pixels(self) -> int:
@@ -71,15 +75,17 @@ def hevc(configuration: bytes, streams: Sequence[bytes], entries: Entries) -> Co
     """
     size_bytes = (configuration[21] & 3) + 1 if len(configuration) > 22 else 0
     units = chain(_configured_units(configuration, entries), _hevc_units(b"".join(streams), size_bytes, entries))
-    sizes, pictures = [], 0
+    sizes, plain, pictures = [], True, 0
     for unit in units:
         kind = _hevc_type(unit)
         if kind == _SEQUENCE_PARAMETERS:
-            sizes.append(_hevc_size(unit))
+            size, is_plain = _hevc_size(unit)
+            sizes.append(size)
+            plain &= is_plain
         elif kind is not None and kind <= _LAST_SLICE:
             # The first bit of a slice tells whether a picture begins with it.
             pictures += unit[2] >> 7
-    return _coded(sizes, pictures)
+    return _coded(sizes, pictures, is_plain=plain)
 
 
 def _configured_units(configuration: bytes, entries: Entries) -> Iterator[bytes]:
@@ -104,8 +110,8 @@ def _hevc_type(unit: bytes) -> int | None:
     return unit[0] >> 1 & 0x3F if is_of_base else None
 
 
-def _hevc_size(unit: bytes) -> tuple[int, int]:
-    """Returns width and height of a sequence parameter set, by H.265, 7.3.2.2."""
+def _hevc_size(unit: bytes) -> tuple[tuple[int, int], bool]:
+    """Returns width and height of a sequence parameter set, and whether it is plain, by H.265, 7.3.2.2."""
     # A three after two zeros is there only to keep a start code from appearing.
     bits = _Bits(unit[2:_HEADER_BYTES].replace(b"\0\0\3", b"\0\0"))
     bits.read(4)
@@ -116,9 +122,15 @@ def _hevc_size(unit: bytes) -> tuple[int, int]:
     for profile, level in told:
         bits.read(88 * profile + 8 * level)
     bits.exponential()
-    if bits.exponential() == 3:
+    if (chroma := bits.exponential()) == _ALL_COLOURS:
         bits.read(1)
-    return bits.exponential(), bits.exponential()
+    size = bits.exponential(), bits.exponential()
+    if bits.read(1):
+        # What is cut off at the four sides.
+        for _ in range(4):
+            bits.exponential()
+    deeper = bits.exponential() + bits.exponential()
+    return size, chroma <= _QUARTER_OF_COLOURS and not deeper
 
 
 def av1(streams: Sequence[bytes], entries: Entries) -> Coded:
@@ -193,8 +205,8 @@ def _skip_operating_points(bits: _Bits) -> None:
             bits.read(4)
 
 
-def _coded(sizes: Sequence[tuple[int, int]], pictures: int) -> Coded:
+def _coded(sizes: Sequence[tuple[int, int]], pictures: int, *, is_plain: bool = False) -> Coded:
     if not sizes or not pictures:
         raise ValueError("an item has no picture")
     # Streams with several sizes may use any for any of their pictures.
-    return Coded(max(width for width, _ in sizes), max(height for _, height in sizes), pictures)
+    return Coded(max(width for width, _ in sizes), max(height for _, height in sizes), pictures, is_plain)

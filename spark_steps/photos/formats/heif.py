@@ -22,6 +22,9 @@ _BRANDS = {
 }
 _BRANDS_OF_FILMS = {b"avis": b"avif", b"msf1": b"mif1", b"hevc": b"heic", b"hevx": b"heix"}
 _MOST_BRANDS = 64
+# Peak memory in bytes per pixel: HEIC of 8 bits in 4:2:0 takes 7.5, in 4:4:4 9, of 10 bits 13, AVIF 9 and of 12 bits
+# 15, with transparency 24.
+_COST_OF_OTHERS, _COST_OF_TRANSPARENCY = 2, 4
 # Metadata is copied for each picture that it describes. A phone writes up to 64 KiB of EXIF and some of XMP.
 _MOST_METADATA = 32 * 1024 * 1024
 
@@ -38,7 +41,7 @@ def is_heif(data: bytes) -> bool:
     return not _BRANDS.isdisjoint(data[place : place + 4] for place in (8, *range(16, end, 4)))
 
 
-def open_heif(data: bytes, max_pixels: int, largest: int) -> Image.Image:
+def open_heif(data: bytes, max_pixels: int) -> tuple[Image.Image, int]:
     """Opens the picture of a HEIC or AVIF that is shown, undecoded, with its orientation and its colour profile.
 
     Of a sequence with a still picture that is the still one. Thumbnails, depth and gain maps are not looked at.
@@ -46,7 +49,9 @@ def open_heif(data: bytes, max_pixels: int, largest: int) -> Image.Image:
     Args:
         data: The file's bytes.
         max_pixels: Half of the most pixels that are decoded for it, in tiles and for transparency.
-        largest: The most pixels of one picture.
+
+    Returns:
+        The picture, and how many times its pixels count: as often as it takes the memory of a JPEG.
 
     Raises:
         UnusablePhotoError: It is of a kind that is not supported, or costs too much.
@@ -56,14 +61,15 @@ def open_heif(data: bytes, max_pixels: int, largest: int) -> Image.Image:
     """
     items = HeifItems(data)
     work = items.work()
-    _refuse_costly(work, items.described, len(data), max_pixels, largest)
+    cost = 1 if work.is_plain else _COST_OF_OTHERS
+    _refuse_costly(work, items.described, len(data), max_pixels, max_pixels // cost)
     if len(work.codecs) != 1:
         raise unsupported("a HEIF of several kinds of pictures")
     still = _without_films(data, items)
     image = _open_hevc(still) if b"hvc1" in work.codecs else _open_av1(still)
     if not image.info.get("icc_profile"):
         image.info["icc_profile"] = _profile_of(data, items)
-    return image
+    return image, cost if image.mode in ("RGB", "L") else _COST_OF_TRANSPARENCY
 
 
 def _refuse_costly(work: Work, described: int, length: int, max_pixels: int, largest: int) -> None:

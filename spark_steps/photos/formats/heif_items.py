@@ -55,12 +55,14 @@ class Work:
         largest: Pixels of the largest picture.
         length: Bytes that are read.
         codecs: Kinds of the coded items.
+        is_plain: Whether all coded items are, as ``Coded`` has it.
     """
 
     pixels: int = 0
     largest: int = 0
     length: int = 0
     codecs: frozenset[bytes] = frozenset()
+    is_plain: bool = True
 
     def __add__(self, other: "Work") -> "Work":
         return Work(
@@ -68,6 +70,7 @@ class Work:
             max(self.largest, other.largest),
             self.length + other.length,
             self.codecs | other.codecs,
+            self.is_plain and other.is_plain,
         )
 
 
@@ -241,7 +244,7 @@ class HeifItems:
     def _own_work(self, item: Item) -> Work:
         if item.kind in _CODED:
             coded = self._coded(item)
-            return Work(coded.pixels, coded.width * coded.height, item.length, frozenset({item.kind}))
+            return Work(coded.pixels, coded.width * coded.height, item.length, frozenset({item.kind}), coded.is_plain)
         if item.kind == _GRID:
             layout = Reader(b"".join(self._streams(item)), 0, item.length)
             wide = layout.number(2) & 1

@@ -96,8 +96,7 @@ def test_a_heic_in_tiles_as_iphones_write_it_is_one_picture() -> None:
     assert_shows(heic(PICTURE, quality=95, tile_size=64), PICTURE, within=24)
 
 
-@pytest.mark.parametrize("bits", [10, 12])
-def test_a_heic_of_more_than_8_bits_is_as_bright_as_one_of_8(bits: int) -> None:
+def of_bits(bits: int) -> bytes:
     buffer = io.BytesIO()
     deep = np.asarray(PICTURE).astype(np.uint16) * 257
     options: dict[str, Any] = {"save_to_12bit": bits == 12}
@@ -106,8 +105,13 @@ def test_a_heic_of_more_than_8_bits_is_as_bright_as_one_of_8(bits: int) -> None:
         pillow_heif.encode("RGB;16", PICTURE.size, deep.tobytes(), buffer, quality=95)
     finally:
         pillow_heif.register_heif_opener(save_to_12bit=False)
-    assert pillow_heif.open_heif(buffer.getvalue()).info["bit_depth"] == bits
-    assert_shows(buffer.getvalue(), PICTURE, within=24)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_a_heic_of_more_than_8_bits_is_as_bright_as_one_of_8(bits: int) -> None:
+    assert pillow_heif.open_heif(of_bits(bits)).info["bit_depth"] == bits
+    assert_shows(of_bits(bits), PICTURE, within=24)
 
 
 @pytest.mark.parametrize("file_format", WRITERS)
@@ -183,9 +187,19 @@ def tile(side: int = 64) -> Part:
 
 
 def test_a_photo_above_half_of_the_limit_is_refused_before_it_is_decoded() -> None:
-    for data in (heic(PICTURE), avif(PICTURE)):
+    for data in (of_bits(10), of_bits(12), heic(PICTURE, chroma=444), heic(PICTURE, chroma=422), avif(PICTURE)):
         assert refusal(data, 2 * WIDTH * HEIGHT - 1).startswith("decompression bomb")
         assert decode(data, 2 * WIDTH * HEIGHT).width == WIDTH
+
+
+def test_a_heic_of_8_bits_counts_once_and_with_transparency_four_times() -> None:
+    grey = PICTURE.convert("L")
+    for data in (heic(PICTURE), heic(grey), heic(PICTURE, tile_size=64)):
+        assert refusal(data, WIDTH * HEIGHT - 1).startswith("decompression bomb")
+        assert decode(data, WIDTH * HEIGHT).width == WIDTH
+    clear = heic(PICTURE.convert("RGBA"))
+    assert refusal(clear, 4 * WIDTH * HEIGHT - 1).startswith("decompression bomb")
+    assert decode(clear, 4 * WIDTH * HEIGHT).width == WIDTH
 
 
 def test_the_size_that_counts_is_that_of_the_coded_picture() -> None:
