@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -106,11 +106,20 @@ def _taken(s3: Any, bucket: str, key: str, owner: str) -> bool:
         if error_code(error) in MISSING:
             return False
         raise
-    # Both times are of S3, whatever the clocks of the holders say.
-    date = standing["ResponseMetadata"]["HTTPHeaders"].get("date")
-    now = parsedate_to_datetime(date) if date else datetime.now(UTC)
-    stale = (now - standing["LastModified"]).total_seconds() > STALE_SECONDS
+    stale = seconds_since(standing["LastModified"], standing) > STALE_SECONDS
     return stale and _put(s3, bucket, key, body, IfMatch=standing["ETag"])
+
+
+def seconds_since(moment: datetime, answer: Mapping[str, Any]) -> float:
+    """Returns the seconds from a time that S3 tells to the one of its answer, whatever the clocks of machines say.
+
+    Args:
+        moment: Such as when an object was written.
+        answer: boto3's answer, with its metadata.
+    """
+    date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    now = parsedate_to_datetime(date) if date else datetime.now(UTC)
+    return (now - moment).total_seconds()
 
 
 def _put(s3: Any, bucket: str, key: str, body: bytes, **condition: str) -> bool:

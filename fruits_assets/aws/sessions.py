@@ -194,6 +194,8 @@ def explain(error: BotoCoreError | ClientError, what: str) -> str:
             f"AWS denies to {what}: {detail}. Work under the launcher role of the stack (fruits doctor names it), or "
             "have its policy extended."
         )
+    if code == "NoSuchBucket":
+        return f"There is no bucket to {what}: {detail}. fruits deploy makes those of a stack, and that of all locks."
     if code in THROTTLED:
         return f"AWS throttled every attempt to {what}: {detail}. Wait some minutes, and run fewer things at once."
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError | ReadTimeoutError):

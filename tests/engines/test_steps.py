@@ -69,15 +69,6 @@ def test_a_driver_that_is_killed_is_told_as_most_often_for_memory(
     assert not instance.fetch_materializations(raw_images.key, limit=10).records
 
 
-def test_a_budget_that_does_not_fit_refuses_before_anything_is_created(
-    engine: Bench, settings: Settings, instance: dg.DagsterInstance
-) -> None:
-    before = engine.created()
-    told = failure_of(engine.materialize(settings.model_copy(update={"budget_eur": 0.01}), instance))
-    assert f"{engine.refusal}: the budget of 0.01 EUR" in told
-    assert engine.created() == before
-
-
 def test_a_creation_that_is_throttled_for_good_says_so(
     engine: Bench, settings: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,12 +14,13 @@ from dagster_aws.emr.pyspark_step_launcher import EMR_SPARK_HOME
 from fruits_assets.aws.environment import ENVIRONMENT_PYTHON
 from fruits_assets.aws.sessions import console_link, last_modified, read_object, translate_errors
 from fruits_assets.engines import step_failures
-from fruits_assets.engines.emr.cluster import LOCK_PATIENCE, Clusters
+from fruits_assets.engines.emr.cluster import Clusters
 from fruits_assets.engines.emr.failures import WORDS, Evidence
 from fruits_assets.engines.emr.steps import CANCELLING, UNFINISHED_STEPS, Step
 from fruits_assets.engines.engine import Job, JobRef, JobRequest, JobState, Limit, Report
 from fruits_assets.engines.spark_conf import spark_conf
 from fruits_assets.engines.staging import CODE, DOCUMENT, StepStaging
+from fruits_assets.money.allowance import LOCK_PATIENCE
 from fruits_assets.money.budget import worst_case_eur
 from fruits_assets.money.prices import read_prices
 from fruits_assets.settings import Settings

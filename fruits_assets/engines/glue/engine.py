@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 from botocore.exceptions import ClientError
 
-from fruits_assets.aws import s3_lock
 from fruits_assets.aws.infrastructure import RUN_ARGUMENT, Infrastructure
 from fruits_assets.aws.sessions import (
     NEVER_TWICE,
@@ -23,18 +22,14 @@ from fruits_assets.engines.glue.failures import WORDS, known_cause
 from fruits_assets.engines.glue.run_request import run_request
 from fruits_assets.engines.glue.runs import Runs
 from fruits_assets.engines.step_failures import Evidence
-from fruits_assets.money.account import account_spend
-from fruits_assets.money.budget import JOB, check_budget
+from fruits_assets.money.allowance import allowance
+from fruits_assets.money.budget import JOB
 from fruits_assets.money.dpus import workers
 from fruits_assets.money.dpus.prices import read_dpu_prices
 from fruits_assets.money.dpus.workers import DpuCostModel
-from fruits_assets.money.prices import read_prices
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 
-LOCK = "locks/glue.json"
-# Longer than it takes for the lock of a killed process to become stale.
-_LOCK_PATIENCE = s3_lock.STALE_SECONDS + 30.0
 _STATES = {
     "WAITING": JobState.QUEUED,
     "STARTING": JobState.STARTING,
@@ -126,21 +121,20 @@ class GlueEngine:
     def _start(self, request: JobRequest) -> str | None:
         """Starts the run of a request, or finds it; None where the job has as many runs as it may.
 
-        One lock covers all of it: of two processes that send a request, or start runs together, the second sees the
-        run of the first.
+        The account's lock covers all of it: of two processes that send a request, or start runs together, the second
+        sees the run of the first.
         """
         costs = DpuCostModel.of_run(self.settings, read_dpu_prices(self.settings), f"Glue job {self.runs.job}")
-        with s3_lock.held(self._s3, self.staging_bucket, LOCK, _LOCK_PATIENCE) as check_held:
+        with allowance(self.settings, self._s3, self.infrastructure.lock_bucket) as allowed:
             if found := self.runs.named(request.name):
                 return found
-            spend = account_spend(self.settings, read_prices(self.settings), datetime.now(UTC))
-            check_budget(spend, self.worst_case_eur(), self.settings.budget_eur, JOB)
+            allowed.ask(self.worst_case_eur(), JOB)
             request.stage(costs)
             asked = run_request(request, self.infrastructure)
-            check_held()
+            allowed.check_held()
             with translate_errors(f"start a run of the Glue job {self.runs.job}"):
                 try:
-                    return call_at_most_once(
+                    run_id = call_at_most_once(
                         lambda: str(self._starter.start_job_run(**asked)["JobRunId"]),
                         lambda: self.runs.named(request.name),
                     )
@@ -148,6 +142,8 @@ class GlueEngine:
                     if error_code(error) != "ConcurrentRunsExceededException":
                         raise
                     return None
+            allowed.created(run_id)
+            return run_id
 
     def state(self, job: JobRef) -> JobState:
         """Returns the state of a run."""
