@@ -1,10 +1,13 @@
 """The account's lock of everything that costs money, and the budget that is asked under it."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from moto import mock_aws
 
 from fruits_assets.aws.lock_bucket import put_lock_bucket
@@ -115,7 +118,12 @@ def test_the_bucket_of_locks_is_private_and_forgets_and_is_made_once(locks: Any)
     assert locks.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]["BlockPublicAcls"] is True
 
 
-def test_a_bucket_of_another_account_that_has_the_name_is_refused(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+def test_a_bucket_of_another_account_that_has_the_name_is_refused(s3: Any) -> None:
+    def as_aws_does(request: Any, **_: object) -> AWSResponse:
+        # moto does not compare the owner.
+        assert request.headers["x-amz-expected-bucket-owner"].decode() == ACCOUNT
+        return AWSResponse(request.url, 403, HTTPHeaders(), SimpleNamespace(stream=lambda: [b""]))
+
+    s3.meta.events.register("before-send.s3.HeadBucket", as_aws_does)
     with pytest.raises(FruitsError, match=f"The bucket {BUCKET} belongs to another AWS account"):
-        put_lock_bucket(s3, BUCKET, "210987654321", REGION)
+        put_lock_bucket(s3, BUCKET, ACCOUNT, REGION)
