@@ -7,12 +7,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from fruits_assets.aws import clock
 from fruits_assets.aws.sessions import MISSING, error_code, read_object, translate_errors
 from spark_steps.errors import FruitsError
 from spark_steps.storage.s3_address import SCHEME
@@ -118,7 +119,7 @@ def seconds_since(moment: datetime, answer: Mapping[str, Any]) -> float:
         answer: boto3's answer, with its metadata.
     """
     date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-    now = parsedate_to_datetime(date) if date else datetime.now(UTC)
+    now = parsedate_to_datetime(date) if date else clock.now()
     return (now - moment).total_seconds()
 
 

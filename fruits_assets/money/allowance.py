@@ -8,12 +8,11 @@ it has just created some seconds late; for that time a note beside the lock tell
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fruits_assets.aws import s3_lock
+from fruits_assets.aws import clock, s3_lock
 from fruits_assets.aws.sessions import read_object, translate_errors
 from fruits_assets.money.account import account_spend
 from fruits_assets.money.budget import Subject, check_budget
@@ -56,7 +55,7 @@ class Allowance:
         Raises:
             FruitsError: It could, or what was spent cannot be read.
         """
-        spend = account_spend(self.settings, read_prices(self.settings), datetime.now(UTC))
+        spend = account_spend(self.settings, read_prices(self.settings), clock.now())
         with translate_errors(f"look for what was just created in s3://{self.bucket}/{_NOTES}"):
             spend = replace(spend, jobs=(*spend.jobs, *self._not_listed(spend)))
         check_budget(spend, worst_eur, self.settings.budget_eur, subject)

@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from fruits_assets.aws import clock
 from fruits_assets.aws.environment import Environment
 from fruits_assets.aws.infrastructure import MAX_AGE_TAG, STACK_TAG, Infrastructure
 from fruits_assets.aws.sessions import NEVER_TWICE, call_at_most_once, client, s3_resource, translate_errors
@@ -186,7 +187,7 @@ class Clusters:
             ending: set[str] = set()
             while True:
                 active = [one for one in self.active() if one.id not in ending]
-                cluster = reusable(active, self.settings, environment, datetime.now(UTC))
+                cluster = reusable(active, self.settings, environment, clock.now())
                 if cluster and cluster.ends_by:
                     report(f"cluster {cluster.id} is there ({cluster.state.lower()})")
                     # The process that created it may have ended before it had made them.
@@ -319,7 +320,7 @@ class Clusters:
     ) -> bool:
         steps = self.steps(cluster.id)
         since = idle_since(cluster, steps, ignored)
-        if since is None or datetime.now(UTC) - since < grace:
+        if since is None or clock.now() - since < grace:
             return False
         finished = [step for step in steps if step.ended]
         return not finished or is_ours(last_run(steps) or "")

@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from fruits_assets.aws import clock
 from fruits_assets.aws.sessions import error_code, translate_errors
 
 _TARGET = "arn:aws:scheduler:::aws-sdk:emr:"
@@ -70,7 +71,7 @@ class EndSchedules:
         Raises:
             FruitsError: A schedule cannot be deleted. It does no harm, and deletes itself when its time has come.
         """
-        for name, *_ in _calls(cluster_id, datetime.now(UTC)):
+        for name, *_ in _calls(cluster_id, clock.now()):
             with translate_errors(f"delete the schedule {self.group}/{name}"):
                 try:
                     self.scheduler.delete_schedule(Name=name, GroupName=self.group)
