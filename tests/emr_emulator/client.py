@@ -144,6 +144,10 @@ class Emulator:
         """Has clusters that are created from now on have Spark, or a master alone that has none."""
         self._ask("give-clusters-spark", on=on)
 
+    def run_in_driver(self, on: bool) -> None:
+        """Has new jobs and new clusters run their tasks in the driver, or in executors of their own."""
+        self._ask("run-in-driver", on=on)
+
     def set_clock_speed(self, speed: float) -> None:
         """Runs the clock by so much faster from now on."""
         self._ask("set-clock-speed", speed=speed)

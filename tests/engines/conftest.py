@@ -11,10 +11,12 @@ from tests.emr_emulator import Emulator
 from tests.support.aws.engines import ENGINES, Bench, benches
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """An emulator for the tests of a module, whose jobs have one executor."""
-    started = Emulator.start(tmp_path_factory.mktemp("emulator"), stack=True, log_seconds=3, executors=1)
+    """One emulator for all tests; the tasks of its jobs run in their drivers, as no executor is asked for anything."""
+    started = Emulator.start(
+        tmp_path_factory.mktemp("emulator"), stack=True, log_seconds=3, executors=1, in_driver=True
+    )
     yield started
     started.stop()
 
@@ -30,6 +32,22 @@ def engine(request: pytest.FixtureRequest, aws: Emulator, monkeypatch: pytest.Mo
     yield bench
     aws.enforce_iam(False)
     bench.clean()
+
+
+@pytest.fixture
+def executors(aws: Emulator) -> Iterator[None]:
+    """Executors that are processes of their own, for the tests of what runs there."""
+    aws.run_in_driver(False)
+    yield
+    aws.run_in_driver(True)
+
+
+@pytest.fixture
+def without_spark(aws: Emulator) -> Iterator[None]:
+    """Clusters that are there sooner, for tests that run no step of an asset."""
+    aws.give_clusters_spark(False)
+    yield
+    aws.give_clusters_spark(True)
 
 
 @pytest.fixture

@@ -1,17 +1,13 @@
 """The budget before each start, on each engine: refused before anything is created, and one for all stacks."""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import dagster as dg
 import pytest
 
-from fruits_assets.aws.environment import read_environment
 from fruits_assets.engines.engine import Engine, JobRef, JobRequest
 from fruits_assets.engines.registry import entry_of
-from fruits_assets.engines.staging import StepStaging
 from fruits_assets.money.account import account_spend
 from fruits_assets.money.prices import read_prices
 from fruits_assets.settings import Settings
@@ -19,7 +15,7 @@ from spark_steps.errors import FruitsError
 from tests.emr_emulator import Emulator
 from tests.emr_emulator.stack import stage_environment
 from tests.support.aws.emr_runs import failure_of, in_background
-from tests.support.aws.engines import Bench
+from tests.support.aws.engines import Bench, empty_request
 from tests.support.project import PROJECT
 
 COLLEAGUES = "colleagues"
@@ -34,23 +30,6 @@ def second_stack(aws: Emulator) -> str:
     outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
     stage_environment(aws.client("s3"), outputs["StagingBucket"])
     return COLLEAGUES
-
-
-@pytest.fixture
-def without_spark(aws: Emulator) -> Iterator[None]:
-    """Clusters that are there sooner: no step of an asset is run."""
-    aws.give_clusters_spark(False)
-    yield
-    aws.give_clusters_spark(True)
-
-
-def request_of(engine: Engine, settings: Settings) -> JobRequest:
-    """Returns a request that does nothing."""
-    bucket = engine.staging_bucket
-    staging = StepStaging(engine.s3, bucket, settings.stack, "a_step", 0)
-    document: dict[str, Any] = {"entry_point": "nothing:at_all", "image_folders": []}
-    environment = read_environment(engine.s3, bucket)
-    return JobRequest("a_step", settings.stack, 0, settings, environment, staging, document)
 
 
 def test_a_budget_that_does_not_fit_refuses_before_anything_is_created(
@@ -72,7 +51,7 @@ def test_of_two_stacks_that_start_at_once_with_a_budget_for_one_the_other_is_ref
     budget = {"budget_eur": spent + 1.5 * worst}
     given = [settings.model_copy(update={**budget, "stack": stack}) for stack in (settings.stack, second_stack)]
     engines = [make(one) for one in given]
-    requests = [request_of(one, own) for one, own in zip(engines, given, strict=True)]
+    requests = [empty_request(one, own, own.stack) for one, own in zip(engines, given, strict=True)]
     before, started, refused = engine.created(), list[JobRef](), list[str]()
     together = threading.Barrier(2)
 
