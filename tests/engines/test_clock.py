@@ -66,9 +66,7 @@ def test_a_wrong_clock_breaks_no_lock_doubles_no_job_and_takes_none_for_an_orpha
 
 
 @HOURS
-def test_a_lock_that_another_machine_holds_is_not_taken_for_stale(
-    engine: Bench, settings: Settings, hours: int
-) -> None:
+def test_a_lock_that_another_machine_holds_is_not_stale(engine: Bench, settings: Settings, hours: int) -> None:
     s3, bucket = engine.aws.client("s3"), "fruits-locks-123456789012-eu-west-3"
     with (
         held(s3, bucket, LOCK, patience=0),
