@@ -82,7 +82,7 @@ def test_each_engine_after_the_other_writes_all_tables_of_one_store_as_a_run_on_
             aws.enforce_iam(True)
             run_everything(bench.settings_for(images, store.root, network_file), instance)
             aws.enforce_iam(False)
-            assert {job["name"].partition(" run ")[0] for job in bench.jobs() if job["id"] not in before} == STEPS
+            assert {job["name"].partition(" run ")[0] for job in bench.jobs() if job["id"] not in before} >= STEPS
             assert [name for name, version in versions_of(store).items() if version == versions[name]] == []
             check_rows(store, images, reference, str(photos))
             bench.clean()
