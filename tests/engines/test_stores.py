@@ -1,5 +1,6 @@
 """One store, worked on by every engine after each other, and by this machine."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ def versions_of(store: Store) -> dict[str, int]:
 def test_each_engine_after_the_other_writes_all_tables_of_one_store_as_a_run_on_this_machine_does(
     aws: Emulator, photos: Path, tmp_path: Path, network_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.copyfile(photos / "Lemon" / "000.jpg", photos / "Plum" / "copy.jpg")
     here = read_settings(images=str(photos), store=str(tmp_path / "store"), weights=str(network_file), cores="2")
     with dg.DagsterInstance.ephemeral() as instance:
         run_everything(here, instance)
@@ -83,7 +85,10 @@ def test_each_engine_after_the_other_writes_all_tables_of_one_store_as_a_run_on_
             run_everything(bench.settings_for(images, store.root, network_file), instance)
             aws.enforce_iam(False)
             assert {job["name"].partition(" run ")[0] for job in bench.jobs() if job["id"] not in before} >= STEPS
-            assert [name for name, version in versions_of(store).items() if version == versions[name]] == []
+            # Findings that are the same are found again, and not written again.
+            same = {name for name, version in versions_of(store).items() if version == versions[name]}
+            assert same <= {"photo_audit"}
+            assert len(audit_of(store)[1]) > 1
             check_rows(store, images, reference, str(photos))
             bench.clean()
         # Nor does this machine find anything to be done again.
