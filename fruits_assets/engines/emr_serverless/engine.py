@@ -2,19 +2,17 @@
 
 import gzip
 import time
-from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
-from fruits_assets.aws.infrastructure import Infrastructure
-from fruits_assets.aws.sessions import client, read_object, s3_resource, translate_errors
+from fruits_assets.aws.sessions import client, read_object, translate_errors
 from fruits_assets.engines.emr_serverless.failures import WORDS, known_cause
 from fruits_assets.engines.emr_serverless.job_request import LOGS, job_request
-from fruits_assets.engines.engine import Job, JobRef, JobRequest, JobState, Limit, Report, run_of
+from fruits_assets.engines.engine import Job, JobRef, JobRequest, JobState, Report, run_of
+from fruits_assets.engines.jobs_of_stack import JobsOfStack
 from fruits_assets.engines.step_failures import Evidence
-from fruits_assets.money.allowance import allowance
 from fruits_assets.money.budget import JOB
 from fruits_assets.money.jobs import workers
 from fruits_assets.money.jobs.prices import read_worker_prices
@@ -39,49 +37,28 @@ _UNFINISHED = [state for state in _STATES if state not in ENDED_JOBS]
 # Logs come within seconds of a job's end, where the job wrote any.
 _LOG_SECONDS = 60.0
 _LOG_CHARACTERS = 20_000
-_REMEDY = "Make it: fruits deploy --environment-only --serverless"
 
 
-class ServerlessEngine:
+class ServerlessEngine(JobsOfStack):
     """The application of a stack, as an engine.
 
     Attributes:
         settings: The platform's settings.
         infrastructure: The outputs of the stack.
         words: How messages name the service's things.
-        tells_billed: The service tells what each job was billed.
     """
 
     words = WORDS
-    tells_billed = True
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.infrastructure = Infrastructure.of_stack(settings.stack, settings.region)
-        with translate_errors("open a client of s3"):
-            self._s3 = s3_resource(settings.region).get_client()
+        super().__init__(settings)
         # Retried as it is: the client token makes StartJobRun idempotent, and CancelJobRun is so by itself.
         self.service = client("emr-serverless", settings.region)
-
-    @property
-    def s3(self) -> Any:
-        """boto3's client of S3."""
-        return self._s3
-
-    @property
-    def staging_bucket(self) -> str:
-        """The stack's staging bucket."""
-        return self.infrastructure.staging_bucket
 
     @property
     def application(self) -> str:
         """The id of the stack's application."""
         return self.infrastructure.serverless_application
-
-    @property
-    def waiting_limit(self) -> Limit:
-        """A job waits no longer than it may run."""
-        return Limit(self.settings.step_minutes, "FRUITS_STEP_MINUTES")
 
     def worst_case_eur(self) -> float:
         """Returns the most that a job may cost."""
@@ -93,15 +70,11 @@ class ServerlessEngine:
         The account's lock covers all of it: of two processes that send a request, or start jobs together, the second
         sees the job of the first.
         """
-        if not request.environment.standalone:
-            raise FruitsError(
-                f"There is no Python environment with its own interpreter in s3://{self.staging_bucket}, which EMR "
-                f"Serverless needs. {_REMEDY}"
-            )
+        self.check_interpreter(request, "EMR Serverless", "--serverless")
         prices = read_worker_prices(self.settings)
         costs = WorkerCostModel.of_job(self.settings, prices, f"application {self.application}")
         worst = self.worst_case_eur()
-        with allowance(self.settings, self._s3, self.infrastructure.lock_bucket) as allowed:
+        with self.locked() as allowed:
             if found := next((one["id"] for one in self._unfinished() if one.get("name") == request.name), None):
                 return self._ref(found)
             allowed.ask(worst, JOB)
@@ -161,21 +134,6 @@ class ServerlessEngine:
         return [
             Job(self._ref(job["id"]), _STATES[job["state"]], run_of(job.get("name", ""))) for job in self._unfinished()
         ]
-
-    def is_waiting_for_work(self) -> bool:
-        """Returns False: an application without a job costs nothing, and stops by itself."""
-        return False
-
-    def release(
-        self,
-        report: Report,
-        *,
-        is_ours: Callable[[str], bool],
-        ignored: Collection[JobRef],
-        grace: timedelta = timedelta(0),
-        patience: float | None = None,
-    ) -> None:
-        """Does nothing: an application without a job costs nothing, and stops by itself."""
 
     def _unfinished(self) -> list[Mapping[str, Any]]:
         with translate_errors(f"list the jobs of {self.application}"):
