@@ -49,18 +49,18 @@ class JobsOfStack:
         """Returns the account's lock, under which the same job is looked for, and a new one started."""
         return allowance(self.settings, self._s3, self.infrastructure.lock_bucket)
 
-    def check_interpreter(self, request: JobRequest, service: str, option: str) -> None:
+    def check_interpreter(self, request: JobRequest, service: str, command: str) -> None:
         """Raises a FruitsError where the environment has no interpreter of its own.
 
         Args:
             request: What is to run.
             service: The name of the service, for people.
-            option: That of ``fruits deploy`` which makes such an environment.
+            command: What makes such an environment.
         """
         if not request.environment.standalone:
             raise FruitsError(
                 f"There is no Python environment with its own interpreter in s3://{self.staging_bucket}, which "
-                f"{service} needs. Make it: fruits deploy --environment-only {option}"
+                f"{service} needs. Make it: {command}"
             )
 
     def is_waiting_for_work(self) -> bool:

@@ -70,7 +70,7 @@ class ServerlessEngine(JobsOfStack):
         The account's lock covers all of it: of two processes that send a request, or start jobs together, the second
         sees the job of the first.
         """
-        self.check_interpreter(request, "EMR Serverless", "--serverless")
+        self.check_interpreter(request, "EMR Serverless", "fruits deploy --environment-only --serverless")
         prices = read_worker_prices(self.settings)
         costs = WorkerCostModel.of_job(self.settings, prices, f"application {self.application}")
         worst = self.worst_case_eur()

@@ -71,7 +71,7 @@ class GlueEngine(JobsOfStack):
         Where the job has as many runs as it may, its turn is waited for: Glue refuses one more, and queues runs only
         for the account's own quotas.
         """
-        self.check_interpreter(request, "Glue", "--glue")
+        self.check_interpreter(request, "Glue", "fruits deploy --environment-only --glue")
         deadline, waits = time.monotonic() + self.waiting_limit.minutes * 60, False
         while (run_id := self._start(request)) is None:
             if time.monotonic() > deadline:
