@@ -21,12 +21,19 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     started.stop()
 
 
+@pytest.fixture(autouse=True)
+def launchers_that_look_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has launchers of this process ask more often than AWS would be asked: jobs here take seconds."""
+    monkeypatch.setattr(launcher, "_SHORTEST_WAIT", 0.3)
+    monkeypatch.setattr(launcher, "_LONGEST_WAIT", 0.5)
+    monkeypatch.setattr(launcher, "_SECONDS_TO_RETRY", 1)
+
+
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest, aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """An engine, with this process's way to its emulator, and nothing left of other tests."""
     for name, value in aws.environ.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(launcher, "_SECONDS_TO_RETRY", 1)
     bench = benches(aws)[request.param]
     bench.clean()
     yield bench

@@ -64,6 +64,7 @@ def versions_of(store: Store) -> dict[str, int]:
     return {name: table.snapshot().version if table.folders() else -1 for name, table in store.tables.items()}
 
 
+@pytest.mark.usefixtures("executors")
 @pytest.mark.timeout(900)
 def test_each_engine_after_the_other_writes_all_tables_of_one_store_as_a_run_on_this_machine_does(
     aws: Emulator, photos: Path, tmp_path: Path, network_file: Path, monkeypatch: pytest.MonkeyPatch
