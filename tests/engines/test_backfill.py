@@ -13,6 +13,7 @@ from fruits_assets.settings import Settings
 from tests.emr_emulator import Emulator
 from tests.support.aws.emr_runs import (
     DATA,
+    LOCKS,
     STAGING,
     clusters,
     keys,
@@ -38,7 +39,7 @@ def check_metadata(instance: dg.DagsterInstance, folders: list[str], engine: Ben
 
 def contents_of_buckets(aws: Emulator) -> dict[str, bytes]:
     left = {}
-    for bucket in (STAGING, DATA):
+    for bucket in (STAGING, DATA, LOCKS):
         for key in keys(aws, bucket):
             # The guard, which has just been stopped, may have deleted a lock since the listing.
             with suppress(aws.client("s3").exceptions.NoSuchKey):

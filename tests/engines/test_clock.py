@@ -16,7 +16,7 @@ from fruits_assets.money.prices import read_prices
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 from tests.support.aws.clocks import wrong_clock
-from tests.support.aws.emr_runs import clusters, failure_of, wait_until
+from tests.support.aws.emr_runs import LOCKS, clusters, failure_of, wait_until
 from tests.support.aws.engines import Bench, empty_request
 
 HOURS = pytest.mark.parametrize("hours", [1, -1], ids=["ahead", "behind"])
@@ -68,12 +68,12 @@ def test_a_wrong_clock_breaks_no_lock_doubles_no_job_and_takes_none_for_an_orpha
 
 @HOURS
 def test_a_lock_that_another_machine_holds_is_not_stale(engine: Bench, settings: Settings, hours: int) -> None:
-    s3, bucket = engine.aws.client("s3"), "fruits-locks-123456789012-eu-west-3"
+    s3 = engine.aws.client("s3")
     with (
-        held(s3, bucket, LOCK, patience=0),
+        held(s3, LOCKS, LOCK, patience=0),
         wrong_clock(hours),
         pytest.raises(FruitsError, match="Another process holds the lock"),
-        allowance(settings, s3, bucket, patience=0),
+        allowance(settings, s3, LOCKS, patience=0),
     ):
         pass
 
