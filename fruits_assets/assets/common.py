@@ -17,8 +17,7 @@ GROUP: dict[str, Any] = {
     "backfill_policy": dg.BackfillPolicy.single_run(),
 }
 # Dagster passes a step to a step launcher among the resources that the step requires. So an asset with a parameter
-# ``pyspark_step_launcher`` of this type runs on the cluster in the emr deployment, and in the launching process in the
-# local one.
+# ``pyspark_step_launcher`` of this type runs where the deployment says: in the launching process in the local one.
 StepLauncher = dg.ResourceParam[Any]
 
 

@@ -113,7 +113,7 @@ def keep_up_to_date_sensor(settings: Settings) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.STOPPED,
         description="Asks for one run at a time: the features of new and changed photos, then a new PCA where enough "
         "has changed (FRUITS_REFIT_SHARE, FRUITS_REFIT_DRIFT), then the reduced features that do not follow from them. "
-        "On EMR only as far as the month's budget goes. Each tick says what it found.",
+        "On AWS only as far as the month's budget goes. Each tick says what it found.",
     )
     def sensor(
         context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings], store: dg.ResourceParam[Store]

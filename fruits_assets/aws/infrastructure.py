@@ -19,7 +19,8 @@ class Infrastructure:
 
     Attributes:
         data_bucket: Holds ``Test/``, ``Results/``, ``PCA_Results/`` and ``Erasures/``.
-        staging_bucket: Holds ``steps/``, ``environment/``, ``locks/`` and ``logs/``.
+        staging_bucket: Holds ``steps/``, ``environment/`` and ``logs/``.
+        lock_bucket: Holds the lock of all stacks of the account; none of them makes it (``lock_bucket``).
         service_role: Name of EMR's service role.
         instance_profile: Name of the nodes' instance profile.
         launcher_role_arn: ARN of the role that people and schedulers assume to launch steps.
@@ -37,6 +38,7 @@ class Infrastructure:
 
     data_bucket: str
     staging_bucket: str
+    lock_bucket: str
     service_role: str
     instance_profile: str
     launcher_role_arn: str

@@ -5,14 +5,15 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from fruits_assets.aws import clock
 from fruits_assets.aws.sessions import MISSING, error_code, read_object, translate_errors
 from spark_steps.errors import FruitsError
 from spark_steps.storage.s3_address import SCHEME
@@ -106,11 +107,20 @@ def _taken(s3: Any, bucket: str, key: str, owner: str) -> bool:
         if error_code(error) in MISSING:
             return False
         raise
-    # Both times are of S3, whatever the clocks of the holders say.
-    date = standing["ResponseMetadata"]["HTTPHeaders"].get("date")
-    now = parsedate_to_datetime(date) if date else datetime.now(UTC)
-    stale = (now - standing["LastModified"]).total_seconds() > STALE_SECONDS
+    stale = seconds_since(standing["LastModified"], standing) > STALE_SECONDS
     return stale and _put(s3, bucket, key, body, IfMatch=standing["ETag"])
+
+
+def seconds_since(moment: datetime, answer: Mapping[str, Any]) -> float:
+    """Returns the seconds from a time that S3 tells to the one of its answer, whatever the clocks of machines say.
+
+    Args:
+        moment: Such as when an object was written.
+        answer: boto3's answer, with its metadata.
+    """
+    date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    now = parsedate_to_datetime(date) if date else clock.now()
+    return (now - moment).total_seconds()
 
 
 def _put(s3: Any, bucket: str, key: str, body: bytes, **condition: str) -> bool:

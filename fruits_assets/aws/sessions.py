@@ -21,6 +21,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
+from fruits_assets.aws import clock
 from spark_steps.errors import FruitsError
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ THROTTLED = {"Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowD
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 UNKNOWN_KEY = {"InvalidClientTokenId", "InvalidAccessKeyId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
 MISSING = {"404", "NoSuchKey", "NotFound"}
+# Signatures hold for minutes, by the clock of AWS.
+_WRONG_CLOCK = ("RequestTimeTooSkewed", "Signature expired", "Signature not yet current")
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
 
 
@@ -57,7 +60,9 @@ def client(service: Any, region: str, config: Config = PATIENT) -> Any:
         config: Retries and timeouts.
     """
     with translate_errors(f"open a client of {service}"):
-        return boto3.client(service, region_name=region, config=config)
+        made = boto3.client(service, region_name=region, config=config)
+    clock.follow(made)
+    return made
 
 
 def is_transient(error: BaseException) -> bool:
@@ -185,6 +190,8 @@ def explain(error: BotoCoreError | ClientError, what: str) -> str:
             f"There are no AWS credentials to {what}. Sign in (aws sso login, or aws configure), or set AWS_PROFILE; "
             "fruits doctor checks them."
         )
+    if any(sign in detail for sign in _WRONG_CLOCK):
+        return f"This machine's clock is wrong, so AWS refused to {what}: {detail}. Set the clock, and do it again."
     if code in EXPIRED:
         return f"The AWS credentials have expired, so it was not possible to {what}. Sign in again (aws sso login)."
     if code in UNKNOWN_KEY:
@@ -194,6 +201,8 @@ def explain(error: BotoCoreError | ClientError, what: str) -> str:
             f"AWS denies to {what}: {detail}. Work under the launcher role of the stack (fruits doctor names it), or "
             "have its policy extended."
         )
+    if code == "NoSuchBucket":
+        return f"There is no bucket to {what}: {detail}. fruits deploy makes those of a stack, and that of all locks."
     if code in THROTTLED:
         return f"AWS throttled every attempt to {what}: {detail}. Wait some minutes, and run fewer things at once."
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError | ReadTimeoutError):

@@ -11,7 +11,7 @@ from fruits_assets.commands.support.locations import lies_within
 from fruits_assets.commands.support.opening import open_store
 from fruits_assets.commands.support.options import LocalPath, store_option
 from fruits_assets.instance.home import dagster_home, ensure_dagster_home, instance_at_the_terminal
-from fruits_assets.settings import Settings, read_settings
+from fruits_assets.settings import DEPLOYMENTS, Settings, read_settings
 from fruits_assets.terminal.interrupts import INTERRUPTS
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import CalledWronglyError, FruitsError
@@ -36,7 +36,7 @@ def _setting(name: str, kind: click.ParamType[Any], about: str) -> Callable[[Cal
 @store_option
 @click.option(
     "--deployment",
-    type=click.Choice(["local", "emr", "emr-serverless", "glue"]),
+    type=click.Choice(DEPLOYMENTS),
     help="Where the audit runs.  [env: FRUITS_DEPLOYMENT; default: local]",
 )
 @_setting(

@@ -15,7 +15,7 @@ from fruits_assets.commands.support import locations
 from fruits_assets.commands.support.asking import agree_to_other_weights
 from fruits_assets.commands.support.options import images_option, scaling_option, store_option
 from fruits_assets.instance.home import dagster_home, ensure_dagster_home, instance_at_the_terminal
-from fruits_assets.settings import Settings, read_settings
+from fruits_assets.settings import DEPLOYMENTS, Settings, read_settings
 from fruits_assets.terminal.interrupts import INTERRUPTS
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.errors import FruitsError
@@ -43,7 +43,7 @@ RANDOM_WEIGHTS = "random:0"
 @store_option
 @click.option(
     "--deployment",
-    type=click.Choice(["local", "emr", "emr-serverless", "glue"]),
+    type=click.Choice(DEPLOYMENTS),
     help="Where the steps run.  [env: FRUITS_DEPLOYMENT; default: local]",
 )
 @click.option(

@@ -1,11 +1,6 @@
-"""Whether the month's budget allows one more cluster; checked before the cluster is requested, and after.
+"""Whether the month's budget allows one more cluster or job; asked under the account's lock (``allowance``)."""
 
-All stacks of an account and region share one budget. No lock is common to them, so two that look at the same moment may
-both find room. Each looks again once EMR lists its own cluster, and the later of two clusters gives way. What remains:
-a cluster that EMR does not list yet, some seconds after it was created, is not seen.
-"""
-
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fruits_assets.money.costs import MINUTES_BEYOND_AGE
 from fruits_assets.money.prices import Prices
@@ -103,27 +98,3 @@ def _running(spend: Spend) -> str:
     return " and ".join(
         f"{count} running {what}{'' if count == 1 else 's'}" for what, count in numbers.items() if count
     )
-
-
-def check_budget_again(spend: Spend, cluster_id: str, worst_case_eur: float, budget_eur: float) -> None:
-    """Refuses a cluster that has just been created, where clusters that were created before it leave no room for it.
-
-    Args:
-        spend: What clusters have cost in the month, read after the creation.
-        cluster_id: The new cluster; where EMR does not list it yet, all others count as created before it.
-        worst_case_eur: The most that it may cost.
-        budget_eur: The month's budget.
-
-    Raises:
-        FruitsError: It is to be ended.
-    """
-    own = next((cluster for cluster in spend.clusters if cluster.id == cluster_id), None)
-    earlier = [
-        cluster for cluster in spend.clusters if own is None or (cluster.created, cluster.id) < (own.created, own.id)
-    ]
-    try:
-        check_budget(replace(spend, clusters=tuple(earlier)), worst_case_eur, budget_eur)
-    except FruitsError as error:
-        raise FruitsError(
-            f"Others of this AWS account created a cluster at the same moment, so {cluster_id} is ended again. {error}"
-        ) from error

@@ -1,8 +1,8 @@
 """Whether the month's budget allows an automatic run; automation checks it before it starts the run."""
 
-from datetime import UTC, datetime
 from typing import Protocol
 
+from fruits_assets.aws import clock
 from fruits_assets.money.account import account_spend, next_worst_case
 from fruits_assets.money.budget import check_budget
 from fruits_assets.money.dpus.estimate import estimate_runs
@@ -44,7 +44,7 @@ def check_automatic_run(settings: Settings, images: int = 0, image_bytes: float 
     if settings.deployment == "local":
         return None
     prices = read_prices(settings)
-    spend = account_spend(settings, prices, datetime.now(UTC))
+    spend = account_spend(settings, prices, clock.now())
     worst, subject = next_worst_case(settings, prices)
     check_budget(spend, worst, settings.budget_eur, subject)
     if not images:

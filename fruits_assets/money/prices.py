@@ -6,7 +6,6 @@ Spot prices are not known in advance, so Spot nodes have the price of on-demand 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -14,6 +13,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from fruits_assets.aws import clock
 from fruits_assets.aws.sessions import PATIENT, error_code, translate_errors
 from fruits_assets.money.costs import EuroRate, Euros
 from fruits_assets.money.price_table import (
@@ -142,7 +142,7 @@ def read_prices(settings: Settings) -> Prices:
     Raises:
         FruitsError: The price of the instance type is not known.
     """
-    today = datetime.now(UTC).date().isoformat()
+    today = clock.now().date().isoformat()
     prices = _of_the_day(settings.region, settings.instance_type, today)
     prices = replace(prices, rate=EuroRate.of(settings))
     prices.node_hour(settings.instance_type)

@@ -1,7 +1,7 @@
 """Every setting of the platform, from the environment (``FRUITS_*``) or a ``.env`` file, checked when it is read."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spark_steps.pca.model import PcaSettings
     from spark_steps.tables.maintenance import MaintenanceLimits
 
-__all__ = ["EU_REGIONS", "MEBIBYTE", "Settings", "read_settings"]
+__all__ = ["DEPLOYMENTS", "EU_REGIONS", "MEBIBYTE", "Settings", "read_settings"]
 
 MEBIBYTE = 1024 * 1024
 
@@ -44,6 +44,8 @@ def _weights(source: str) -> str:
 
 
 Place = Annotated[str, AfterValidator(_place)]
+Deployment = Literal["local", "emr", "emr-serverless", "glue"]
+DEPLOYMENTS: tuple[str, ...] = get_args(Deployment)
 
 
 class Settings(AuditOptions, ServingOptions, AwsOptions, BaseSettings):
@@ -60,7 +62,7 @@ class Settings(AuditOptions, ServingOptions, AwsOptions, BaseSettings):
     )
 
     # Where the steps run
-    deployment: Literal["local", "emr", "emr-serverless", "glue"] = Field("local", description="Where the steps run.")
+    deployment: Deployment = Field("local", description="Where the steps run.")
 
     # Photos
     images: Place = Field(

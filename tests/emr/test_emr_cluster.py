@@ -186,7 +186,7 @@ def test_of_many_that_want_the_lock_at_once_each_has_it_alone(s3: Any) -> None:
 
     def work() -> None:
         nonlocal holders, most
-        with s3_lock.held(s3, "staging", "locks/cluster.json", patience=30):
+        with s3_lock.held(s3, "staging", "locks/money.json", patience=30):
             holders += 1
             most = max(most, holders)
             time.sleep(0.05)

@@ -49,6 +49,7 @@ def read_arguments() -> argparse.Namespace:
         "--log-seconds", type=float, default=300.0, help="how often logs of steps are uploaded, by the same clock"
     )
     parser.add_argument("--executors", type=int, default=2, help="of each step, a process each")
+    parser.add_argument("--in-driver", action="store_true", help="the tasks of executors run in the driver's process")
     parser.add_argument("--without-spark", action="store_true", help="clusters have no Spark, and a master alone")
     parser.add_argument(
         "--environment", choices=("venv", "archive"), default="venv",
@@ -82,6 +83,7 @@ def main() -> None:
     world = World(
         endpoint, directory, new_emulator_id(), "ROOT" + secrets.token_hex(8).upper(), spark_home, stand_in,
         arguments.startup_seconds, clock, arguments.log_seconds, not arguments.without_spark, arguments.executors,
+        arguments.in_driver,
     )  # fmt: skip
     server.app = Application(world)
     reaper = processes.start_reaper(world.emulator, PROJECT)

@@ -34,6 +34,7 @@ class Emulator:
         log_seconds: float = 300.0,
         with_spark: bool = True,
         executors: int = 2,
+        in_driver: bool = False,
     ) -> "Emulator":
         """Starts an emulator and waits until it answers.
 
@@ -46,12 +47,14 @@ class Emulator:
             log_seconds: How often the logs of steps are uploaded, by the emulator's clock; 300 is EMR's.
             with_spark: Without it clusters have no Spark, and of their nodes the master alone is there.
             executors: How many processes run the tasks of a step.
+            in_driver: Whether the driver's own process runs them, which starts sooner, for tests that are not about
+                executors.
         """
         directory.mkdir(parents=True, exist_ok=True)
         output, log = directory / "emulator.out", directory / "emulator.log"
         options = ["--startup-seconds", str(startup_seconds), "--clock-speed", str(clock_speed)]
         options += ["--log-seconds", str(log_seconds), *([] if with_spark else ["--without-spark"])]
-        options += ["--executors", str(executors)]
+        options += ["--executors", str(executors), *(["--in-driver"] if in_driver else [])]
         command = [sys.executable, "-m", "tests.emr_emulator", "--directory", str(directory), *options]
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "FRUITS_"))}
         with output.open("wb") as out, log.open("wb") as err:
@@ -140,6 +143,10 @@ class Emulator:
     def give_clusters_spark(self, on: bool) -> None:
         """Has clusters that are created from now on have Spark, or a master alone that has none."""
         self._ask("give-clusters-spark", on=on)
+
+    def run_in_driver(self, on: bool) -> None:
+        """Has new jobs and new clusters run their tasks in the driver, or in executors of their own."""
+        self._ask("run-in-driver", on=on)
 
     def set_clock_speed(self, speed: float) -> None:
         """Runs the clock by so much faster from now on."""

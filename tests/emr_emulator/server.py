@@ -213,6 +213,10 @@ class Application:
         """Has new clusters have Spark, or a master alone that has none."""
         self.world.with_spark = on
 
+    def control_run_in_driver(self, on: bool) -> None:
+        """Has new jobs and new clusters run their tasks in the driver, or in executors of their own."""
+        self.world.in_driver = on
+
     def control_set_clock_speed(self, speed: float) -> None:
         """Runs the clock faster, or slower, from now on."""
         self.world.clock.set_speed(speed)

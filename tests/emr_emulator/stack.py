@@ -10,6 +10,7 @@ from moto.cloudformation.parsing import clean_json
 from moto.scheduler.models import scheduler_backends
 
 from fruits_assets.aws.environment import BOOTSTRAP, CURRENT, PYTHON, installed_versions
+from fruits_assets.aws.lock_bucket import put_lock_bucket
 from fruits_assets.sample_photos import write_sample
 from tests.emr_emulator.cluster.world import ACCOUNT, World
 from tests.emr_emulator.glue import job
@@ -44,6 +45,7 @@ def make_stack(world: World, project: Path) -> dict[str, str]:
         # CloudFormation's are ignored by moto.
         blocks = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
         s3.put_public_access_block(Bucket=outputs[name], PublicAccessBlockConfiguration=dict.fromkeys(blocks, True))
+    put_lock_bucket(s3, outputs["LockBucket"], ACCOUNT, REGION)
     stage_environment(s3, outputs["StagingBucket"])
     return outputs
 

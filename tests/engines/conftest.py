@@ -11,12 +11,22 @@ from tests.emr_emulator import Emulator
 from tests.support.aws.engines import ENGINES, Bench, benches
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """An emulator for the tests of a module, whose jobs have one executor."""
-    started = Emulator.start(tmp_path_factory.mktemp("emulator"), stack=True, log_seconds=3, executors=1)
+    """One emulator for all tests; the tasks of its jobs run in their drivers, as no executor is asked for anything."""
+    started = Emulator.start(
+        tmp_path_factory.mktemp("emulator"), stack=True, log_seconds=3, executors=1, in_driver=True
+    )
     yield started
     started.stop()
+
+
+@pytest.fixture(autouse=True)
+def launchers_that_look_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has launchers of this process ask more often than AWS would be asked: jobs here take seconds."""
+    monkeypatch.setattr(launcher, "_SHORTEST_WAIT", 0.3)
+    monkeypatch.setattr(launcher, "_LONGEST_WAIT", 0.5)
+    monkeypatch.setattr(launcher, "_SECONDS_TO_RETRY", 1)
 
 
 @pytest.fixture(params=ENGINES)
@@ -24,12 +34,27 @@ def engine(request: pytest.FixtureRequest, aws: Emulator, monkeypatch: pytest.Mo
     """An engine, with this process's way to its emulator, and nothing left of other tests."""
     for name, value in aws.environ.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(launcher, "_SECONDS_TO_RETRY", 1)
     bench = benches(aws)[request.param]
     bench.clean()
     yield bench
     aws.enforce_iam(False)
     bench.clean()
+
+
+@pytest.fixture
+def executors(aws: Emulator) -> Iterator[None]:
+    """Executors that are processes of their own, for the tests of what runs there."""
+    aws.run_in_driver(False)
+    yield
+    aws.run_in_driver(True)
+
+
+@pytest.fixture
+def without_spark(aws: Emulator) -> Iterator[None]:
+    """Clusters that are there sooner, for tests that run no step of an asset."""
+    aws.give_clusters_spark(False)
+    yield
+    aws.give_clusters_spark(True)
 
 
 @pytest.fixture

@@ -4,22 +4,20 @@ import os
 import signal
 import subprocess
 import time
+import uuid
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from fruits_assets.assets import raw_images
-from fruits_assets.aws.environment import read_environment
-from fruits_assets.engines.engine import JobRequest
 from fruits_assets.engines.guards import guard_sensor
 from fruits_assets.engines.registry import entry_of
-from fruits_assets.engines.staging import StepStaging
 from fruits_assets.instance.liveness import end_runs_of_killed_processes
 from fruits_assets.settings import Settings
 from spark_steps.store.store import Store
 from tests.support.aws.emr_runs import failure_of, in_background, wait_until
-from tests.support.aws.engines import CANCELLED, DONE, OVER, Bench
+from tests.support.aws.engines import CANCELLED, DONE, OVER, Bench, empty_request
 from tests.support.project import PROJECT
 from tests.support.ways_in import BIN
 
@@ -32,6 +30,8 @@ def test_a_retry_succeeds_after_a_driver_that_was_killed_and_nothing_is_recorded
     result = engine.materialize(settings, instance)
     thread.join(10)
     assert result.success, failure_of(result)
+    (told,) = [one.step_retry_data.error for one in result.all_events if one.is_step_up_for_retry]
+    assert "it was killed (exit code 137), most often for memory" in str(told)
     assert len(instance.fetch_materializations(raw_images.key, limit=10).records) == 1
     states = [job["state"] for job in engine.jobs() if job["id"] not in before]
     assert states[0] == "FAILED"
@@ -80,16 +80,14 @@ def test_the_step_of_a_launching_process_that_was_killed_is_found_and_cancelled(
     wait_until(lambda: engine.state(job) in OVER, 30)
 
 
+@pytest.mark.usefixtures("without_spark")
 @pytest.mark.timeout(120)
 def test_a_request_that_is_sent_again_gives_the_same_job(engine: Bench, settings: Settings) -> None:
     there = entry_of(settings.deployment).make_engine(settings)
-    environment = read_environment(there.s3, there.staging_bucket)
-    staging = StepStaging(there.s3, there.staging_bucket, "a-run", "a_step", 0)
-    document = {"entry_point": "nothing:at_all", "image_folders": []}
-    request = JobRequest("a_step", "a-run", 0, settings, environment, staging, document)
+    request = empty_request(there, settings, uuid.uuid4().hex)
     first = there.submit(request, lambda _: None)
     assert there.submit(request, lambda _: None) == first
-    assert [job.run_id for job in there.unfinished_jobs() if job.ref == first] in (["a-run"], [])
+    assert [job.run_id for job in there.unfinished_jobs() if job.ref == first] in ([request.run_id], [])
     there.cancel(first)
     wait_until(lambda: there.state(first).is_over, 60)
     # Cancelled once more, nothing is said.

@@ -1,7 +1,6 @@
 """A step on each engine: what it leaves, and what is said of one that fails."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -15,9 +14,8 @@ from fruits_assets.money.prices import read_prices
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
 from spark_steps.store.store import Store
-from tests.emr_emulator import Emulator
-from tests.support.aws.emr_runs import failure_of, in_background, wait_until
-from tests.support.aws.engines import OVER, Bench, benches
+from tests.support.aws.emr_runs import failure_of, wait_until
+from tests.support.aws.engines import OVER, Bench
 
 
 def metadata_of(instance: dg.DagsterInstance) -> dict[str, Any]:
@@ -27,11 +25,12 @@ def metadata_of(instance: dg.DagsterInstance) -> dict[str, Any]:
     return {name: value.value for name, value in record.asset_materialization.metadata.items()}
 
 
-def test_a_step_leaves_its_rows_its_cost_its_links_and_its_part_of_the_months_spend(
+def test_a_step_outlives_throttling_and_leaves_its_rows_its_cost_its_links_and_its_part_of_the_months_spend(
     engine: Bench, settings: Settings, instance: dg.DagsterInstance
 ) -> None:
     # With more partitions than any command line holds.
     thousands = [f"folder {number:05}" for number in range(3_000)]
+    engine.aws.throttle(engine.look, 4)
     result = engine.materialize(settings, instance, *thousands)
     assert result.success, failure_of(result)
     assert len(Store(settings.store).raw_images.arrow(["path"])) == 4
@@ -60,24 +59,6 @@ def test_a_module_that_is_not_there_is_named(
     assert "fruits_assets is not there" in told
 
 
-def test_a_driver_that_is_killed_is_told_as_most_often_for_memory(
-    engine: Bench, settings: Settings, instance: dg.DagsterInstance
-) -> None:
-    in_background(lambda: engine.aws.kill_step(engine.running_job(), "driver"))
-    told = failure_of(engine.materialize(settings.model_copy(update={"step_retries": 0}), instance))
-    assert "it was killed (exit code 137), most often for memory" in told
-    assert not instance.fetch_materializations(raw_images.key, limit=10).records
-
-
-def test_a_budget_that_does_not_fit_refuses_before_anything_is_created(
-    engine: Bench, settings: Settings, instance: dg.DagsterInstance
-) -> None:
-    before = engine.created()
-    told = failure_of(engine.materialize(settings.model_copy(update={"budget_eur": 0.01}), instance))
-    assert f"{engine.refusal}: the budget of 0.01 EUR" in told
-    assert engine.created() == before
-
-
 def test_a_creation_that_is_throttled_for_good_says_so(
     engine: Bench, settings: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,27 +70,6 @@ def test_a_creation_that_is_throttled_for_good_says_so(
     engine.aws.throttle(engine.start, 0)
     assert "AWS throttled every attempt to" in told
     assert engine.created() == before
-
-
-def test_a_step_outlives_throttling(engine: Bench, settings: Settings, instance: dg.DagsterInstance) -> None:
-    engine.aws.throttle(engine.look, 4)
-    result = engine.materialize(settings, instance)
-    assert result.success, failure_of(result)
-
-
-def test_two_engines_work_on_one_store_after_each_other(
-    aws: Emulator, photos: Path, network_file: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in aws.environ.items():
-        monkeypatch.setenv(name, value)
-    first, second, *_ = benches(aws).values()
-    settings = first.settings(photos, network_file)
-    assert first.materialize(settings, instance).success
-    other = settings.model_copy(update={"deployment": second.deployment})
-    assert second.materialize(other, instance, folder="Lemon").success
-    assert Store(settings.store).raw_images.folders() == ["Banana", "Lemon"]
-    assert instance.get_materialized_partitions(raw_images.key) == {"Banana", "Lemon"}
-    first.clean()
 
 
 def test_a_bucket_outside_the_eu_is_refused_before_data_moves(

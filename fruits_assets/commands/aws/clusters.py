@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fruits_assets.aws import clock
 from fruits_assets.aws.infrastructure import STACK_TAG
 from fruits_assets.aws.sessions import client, console_link, error_code, translate_errors
 from fruits_assets.engines.emr.cluster import Cluster, idle_since
@@ -209,7 +210,7 @@ def clusters_command(cluster_ids: tuple[str, ...], everything: bool, terminate: 
     if terminate:
         _terminate(emr, cluster_ids, settings, yes, as_json)
         return
-    spend = account_spend(settings, read_prices(settings), datetime.now(UTC), emr)
+    spend = account_spend(settings, read_prices(settings), clock.now(), emr)
     shown = describe(emr, spend, settings.region, everything)
     if as_json:
         totals = {"month": f"{spend.month:%Y-%m}", "eur": spend.total_eur, "budget_eur": settings.budget_eur}

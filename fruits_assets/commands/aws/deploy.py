@@ -17,6 +17,7 @@ from fruits_assets.aws.environment import (
     upload_environment,
 )
 from fruits_assets.aws.infrastructure import STACK_TAG, Infrastructure
+from fruits_assets.aws.lock_bucket import put_lock_bucket
 from fruits_assets.aws.sessions import DENIED, client, error_code, translate_errors
 from fruits_assets.engines.emr.cluster_request import ENVIRONMENT_TAG
 from fruits_assets.money.spend import LIVING_STATES, tags_of
@@ -109,10 +110,17 @@ def deploy(
     if not environment_only:
         identity = who(settings.region)
         _put_stack(settings, identity, email, report)
+        _put_lock_bucket(settings, identity.account, report)
         _make_service_linked_roles(settings.region, report)
     infrastructure = Infrastructure.of_stack(settings.stack, settings.region)
     environment = _put_environment(settings, infrastructure.staging_bucket, requirements, report, with_interpreter)
     return Deployed(infrastructure, environment)
+
+
+def _put_lock_bucket(settings: Settings, account: str, report: Callable[[str], None]) -> None:
+    bucket = Infrastructure.of_stack(settings.stack, settings.region).lock_bucket
+    if put_lock_bucket(client("s3", settings.region), bucket, account, settings.region):
+        report(f"Made the bucket {bucket}: the lock of all stacks of account {account} in {settings.region}.")
 
 
 def _put_environment(

@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import click
 from botocore.exceptions import ClientError
 
+from fruits_assets.aws import clock
 from fruits_assets.aws.environment import PYTHON, differences, installed_versions, read_environment
 from fruits_assets.aws.infrastructure import Infrastructure
 from fruits_assets.aws.residency import check_bucket_region, check_residency, s3_places
@@ -319,7 +319,7 @@ def _budget(settings: Settings) -> Check:
     from fruits_assets.money.prices import read_prices
 
     prices = read_prices(settings)
-    spend = account_spend(settings, prices, datetime.now(UTC))
+    spend = account_spend(settings, prices, clock.now())
     worst, subject = next_worst_case(settings, prices)
     try:
         check_budget(spend, worst, settings.budget_eur, subject)

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from fruits_assets.aws import s3_lock
+from fruits_assets.aws import clock
 from fruits_assets.aws.environment import Environment
 from fruits_assets.aws.infrastructure import MAX_AGE_TAG, STACK_TAG, Infrastructure
 from fruits_assets.aws.sessions import NEVER_TWICE, call_at_most_once, client, s3_resource, translate_errors
@@ -27,19 +28,16 @@ from fruits_assets.engines.emr.steps import (
     last_run,
     steps_of,
 )
-from fruits_assets.money.account import account_spend
-from fruits_assets.money.budget import check_budget, check_budget_again, worst_case_eur
+from fruits_assets.money.allowance import LOCK_PATIENCE, Allowance, allowance
+from fruits_assets.money.budget import CLUSTER, worst_case_eur
 from fruits_assets.money.costs import ClusterCostModel
 from fruits_assets.money.prices import read_prices
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 
 ACTIVE_STATES = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
-LOCK = "locks/cluster.json"
 # Share of the maximum age that must be left for a cluster to get new work.
 _LEAST_LIFE_LEFT = 0.25
-# Longer than it takes for the lock of a killed process to become stale.
-LOCK_PATIENCE = s3_lock.STALE_SECONDS + 30.0
 _SECONDS_TO_BE_ENDING = 30.0
 
 
@@ -160,9 +158,9 @@ class Clusters:
         """Returns all steps of a cluster."""
         return steps_of(self.emr, cluster_id)
 
-    def locked(self, patience: float = LOCK_PATIENCE) -> Any:
-        """Returns the lock under which clusters are chosen, created and ended."""
-        return s3_lock.held(self.s3, self.infrastructure.staging_bucket, LOCK, patience)
+    def locked(self, patience: float = LOCK_PATIENCE) -> AbstractContextManager[Allowance]:
+        """Returns the account's lock, under which clusters are chosen, created and ended."""
+        return allowance(self.settings, self.s3, self.infrastructure.lock_bucket, patience)
 
     def submit(
         self, environment: Environment, prepare: Callable[[str], dict[str, Any]], report: Callable[[str], None]
@@ -185,16 +183,17 @@ class Clusters:
             FruitsError: The budget does not allow another cluster, AWS refuses a request, or the new cluster
                 cannot have end schedules and is ended at once.
         """
-        with self.locked():
+        with self.locked() as allowed:
             ending: set[str] = set()
             while True:
                 active = [one for one in self.active() if one.id not in ending]
-                cluster = reusable(active, self.settings, environment, datetime.now(UTC))
+                cluster = reusable(active, self.settings, environment, clock.now())
                 if cluster and cluster.ends_by:
                     report(f"cluster {cluster.id} is there ({cluster.state.lower()})")
                     # The process that created it may have ended before it had made them.
                     self.schedules.create(cluster.id, cluster.ends_by)
-                cluster_id = cluster.id if cluster else self._create(environment, {one.id for one in active}, report)
+                before = {one.id for one in active}
+                cluster_id = cluster.id if cluster else self._create(allowed, environment, before, report)
                 step_id = self._add(cluster_id, prepare(cluster_id))
                 if step_id:
                     return cluster_id, step_id
@@ -218,11 +217,12 @@ class Clusters:
                     return None
                 raise
 
-    def _create(self, environment: Environment, before: Collection[str], report: Callable[[str], None]) -> str:
+    def _create(
+        self, allowed: Allowance, environment: Environment, before: Collection[str], report: Callable[[str], None]
+    ) -> str:
         settings = self.settings
-        prices = read_prices(settings)
-        worst = worst_case_eur(settings, prices)
-        check_budget(account_spend(settings, prices, datetime.now(UTC), self.emr), worst, settings.budget_eur)
+        worst = worst_case_eur(settings, read_prices(settings))
+        allowed.ask(worst, CLUSTER)
         request = cluster_request(settings, self.infrastructure, environment, worst)
 
         def create() -> str:
@@ -231,21 +231,15 @@ class Clusters:
         def created() -> str | None:
             return next((one.id for one in self.active() if one.id not in before), None)
 
+        allowed.check_held()
         with translate_errors("create a cluster"):
             cluster_id = call_at_most_once(create, created)
+        allowed.created(cluster_id)
         try:
             age = timedelta(minutes=settings.max_age_minutes)
             self.schedules.create(cluster_id, self.describe(cluster_id)[0].created + age)
         except FruitsError as error:
             raise FruitsError(f"{self._end_at_once(cluster_id)} {error}") from error
-        try:
-            # The lock is that of this stack; another stack may have looked at the budget at the same moment.
-            spend = account_spend(settings, prices, datetime.now(UTC), self.emr)
-            check_budget_again(spend, cluster_id, worst, settings.budget_eur)
-        except FruitsError:
-            self.terminate([cluster_id])
-            self.schedules.remove(cluster_id, report)
-            raise
         report(
             f"cluster {cluster_id} is being created: 1 + {settings.core_nodes} {settings.instance_type}, about 7 min; "
             f"at most {worst:.2f} EUR, for it is ended at an age of {settings.max_age_minutes} minutes"
@@ -326,7 +320,7 @@ class Clusters:
     ) -> bool:
         steps = self.steps(cluster.id)
         since = idle_since(cluster, steps, ignored)
-        if since is None or datetime.now(UTC) - since < grace:
+        if since is None or clock.now() - since < grace:
             return False
         finished = [step for step in steps if step.ended]
         return not finished or is_ours(last_run(steps) or "")

@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from fruits_assets.aws import clock
 from fruits_assets.aws.sessions import error_code, translate_errors
 from spark_steps.errors import FruitsError
 
@@ -83,7 +84,7 @@ class EndSchedules:
             )
 
     def _remove(self, cluster_id: str) -> None:
-        for name, *_ in _calls(cluster_id, datetime.now(UTC)):
+        for name, *_ in _calls(cluster_id, clock.now()):
             with translate_errors(f"delete the schedule {self.group}/{name}"):
                 try:
                     self.scheduler.delete_schedule(Name=name, GroupName=self.group)

@@ -4,22 +4,24 @@ import gzip
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
 from dagster_aws.emr import EmrJobRunner
 from dagster_aws.emr.pyspark_step_launcher import EMR_SPARK_HOME
 
+from fruits_assets.aws import clock
 from fruits_assets.aws.environment import ENVIRONMENT_PYTHON
 from fruits_assets.aws.sessions import console_link, last_modified, read_object, translate_errors
 from fruits_assets.engines import step_failures
-from fruits_assets.engines.emr.cluster import LOCK_PATIENCE, Clusters
+from fruits_assets.engines.emr.cluster import Clusters
 from fruits_assets.engines.emr.failures import WORDS, Evidence
 from fruits_assets.engines.emr.steps import CANCELLING, UNFINISHED_STEPS, Step
 from fruits_assets.engines.engine import Job, JobRef, JobRequest, JobState, Limit, Report
 from fruits_assets.engines.spark_conf import spark_conf
 from fruits_assets.engines.staging import CODE, DOCUMENT, StepStaging
+from fruits_assets.money.allowance import LOCK_PATIENCE
 from fruits_assets.money.budget import worst_case_eur
 from fruits_assets.money.prices import read_prices
 from fruits_assets.settings import Settings
@@ -172,7 +174,7 @@ class EmrEngine:
             log=self._logs(folder, patience, status.get("Timeline", {}).get("EndDateTime")),
             # By EMR's timeline: a step may start and end between two requests for its state.
             waiting="StartDateTime" not in status.get("Timeline", {}),
-            aged=cluster.ends_by is not None and datetime.now(UTC) > cluster.ends_by,
+            aged=cluster.ends_by is not None and clock.now() > cluster.ends_by,
             log_uri=log_uri,
         ).in_general()
 

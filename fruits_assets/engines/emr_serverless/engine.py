@@ -2,33 +2,26 @@
 
 import gzip
 import time
-from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
-from fruits_assets.aws import s3_lock
-from fruits_assets.aws.infrastructure import Infrastructure
-from fruits_assets.aws.sessions import client, read_object, s3_resource, translate_errors
+from fruits_assets.aws.sessions import client, read_object, translate_errors
 from fruits_assets.engines.emr_serverless.failures import WORDS, known_cause
 from fruits_assets.engines.emr_serverless.job_request import LOGS, job_request
-from fruits_assets.engines.engine import Job, JobRef, JobRequest, JobState, Limit, Report, run_of
+from fruits_assets.engines.engine import Job, JobRef, JobRequest, JobState, Report, run_of
+from fruits_assets.engines.jobs_of_stack import JobsOfStack
 from fruits_assets.engines.step_failures import Evidence
-from fruits_assets.money.account import account_spend
-from fruits_assets.money.budget import JOB, check_budget
+from fruits_assets.money.budget import JOB
 from fruits_assets.money.jobs import workers
 from fruits_assets.money.jobs.prices import read_worker_prices
 from fruits_assets.money.jobs.spend import used_eur
 from fruits_assets.money.jobs.workers import WorkerCostModel
-from fruits_assets.money.prices import read_prices
 from fruits_assets.money.spend import ENDED_JOBS
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 
-LOCK = "locks/serverless.json"
-# Longer than it takes for the lock of a killed process to become stale.
-_LOCK_PATIENCE = s3_lock.STALE_SECONDS + 30.0
 _STATES = {
     "SUBMITTED": JobState.QUEUED,
     "QUEUED": JobState.QUEUED,
@@ -44,49 +37,28 @@ _UNFINISHED = [state for state in _STATES if state not in ENDED_JOBS]
 # Logs come within seconds of a job's end, where the job wrote any.
 _LOG_SECONDS = 60.0
 _LOG_CHARACTERS = 20_000
-_REMEDY = "Make it: fruits deploy --environment-only --serverless"
 
 
-class ServerlessEngine:
+class ServerlessEngine(JobsOfStack):
     """The application of a stack, as an engine.
 
     Attributes:
         settings: The platform's settings.
         infrastructure: The outputs of the stack.
         words: How messages name the service's things.
-        tells_billed: The service tells what each job was billed.
     """
 
     words = WORDS
-    tells_billed = True
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.infrastructure = Infrastructure.of_stack(settings.stack, settings.region)
-        with translate_errors("open a client of s3"):
-            self._s3 = s3_resource(settings.region).get_client()
+        super().__init__(settings)
         # Retried as it is: the client token makes StartJobRun idempotent, and CancelJobRun is so by itself.
         self.service = client("emr-serverless", settings.region)
-
-    @property
-    def s3(self) -> Any:
-        """boto3's client of S3."""
-        return self._s3
-
-    @property
-    def staging_bucket(self) -> str:
-        """The stack's staging bucket."""
-        return self.infrastructure.staging_bucket
 
     @property
     def application(self) -> str:
         """The id of the stack's application."""
         return self.infrastructure.serverless_application
-
-    @property
-    def waiting_limit(self) -> Limit:
-        """A job waits no longer than it may run."""
-        return Limit(self.settings.step_minutes, "FRUITS_STEP_MINUTES")
 
     def worst_case_eur(self) -> float:
         """Returns the most that a job may cost."""
@@ -95,28 +67,27 @@ class ServerlessEngine:
     def submit(self, request: JobRequest, report: Report) -> JobRef:
         """Stages a step, and starts it as a job, after a look at the budget.
 
-        One lock covers both: of two runs of the stack that start together, the second sees the job of the first.
+        The account's lock covers all of it: of two processes that send a request, or start jobs together, the second
+        sees the job of the first.
         """
-        if not request.environment.standalone:
-            raise FruitsError(
-                f"There is no Python environment with its own interpreter in s3://{self.staging_bucket}, which EMR "
-                f"Serverless needs. {_REMEDY}"
-            )
+        self.check_interpreter(request, "EMR Serverless", "fruits deploy --environment-only --serverless")
         prices = read_worker_prices(self.settings)
         costs = WorkerCostModel.of_job(self.settings, prices, f"application {self.application}")
         worst = self.worst_case_eur()
-        with s3_lock.held(self._s3, self.staging_bucket, LOCK, _LOCK_PATIENCE) as check_held:
-            spend = account_spend(self.settings, read_prices(self.settings), datetime.now(UTC))
-            check_budget(spend, worst, self.settings.budget_eur, JOB)
+        with self.locked() as allowed:
+            if found := next((one["id"] for one in self._unfinished() if one.get("name") == request.name), None):
+                return self._ref(found)
+            allowed.ask(worst, JOB)
             request.stage(costs)
-            check_held()
+            allowed.check_held()
             with translate_errors("start a job of EMR Serverless"):
-                started = self.service.start_job_run(**job_request(request, self.infrastructure, worst))
+                job_id = self.service.start_job_run(**job_request(request, self.infrastructure, worst))["jobRunId"]
+            allowed.created(job_id)
         report(
-            f"job {started['jobRunId']} is submitted: up to {self.settings.max_executors} executors, about 2 min until "
+            f"job {job_id} is submitted: up to {self.settings.max_executors} executors, about 2 min until "
             f"it runs; at most {worst:.2f} EUR, for it is ended after {workers.timeout_minutes(self.settings)} minutes"
         )
-        return self._ref(started["jobRunId"])
+        return self._ref(job_id)
 
     def state(self, job: JobRef) -> JobState:
         """Returns the state of a job."""
@@ -160,27 +131,16 @@ class ServerlessEngine:
 
     def unfinished_jobs(self) -> list[Job]:
         """Returns the jobs of the application that are not over."""
+        return [
+            Job(self._ref(job["id"]), _STATES[job["state"]], run_of(job.get("name", ""))) for job in self._unfinished()
+        ]
+
+    def _unfinished(self) -> list[Mapping[str, Any]]:
         with translate_errors(f"list the jobs of {self.application}"):
             pages = self.service.get_paginator("list_job_runs").paginate(
                 applicationId=self.application, states=_UNFINISHED
             )
-            listed = [job for page in pages for job in page["jobRuns"]]
-        return [Job(self._ref(job["id"]), _STATES[job["state"]], run_of(job.get("name", ""))) for job in listed]
-
-    def is_waiting_for_work(self) -> bool:
-        """Returns False: an application without a job costs nothing, and stops by itself."""
-        return False
-
-    def release(
-        self,
-        report: Report,
-        *,
-        is_ours: Callable[[str], bool],
-        ignored: Collection[JobRef],
-        grace: timedelta = timedelta(0),
-        patience: float | None = None,
-    ) -> None:
-        """Does nothing: an application without a job costs nothing, and stops by itself."""
+            return [job for page in pages for job in page["jobRuns"]]
 
     def _ref(self, job_id: str) -> JobRef:
         return JobRef(self.application, job_id, f"Job {job_id} of application {self.application}")

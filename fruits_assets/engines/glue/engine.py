@@ -1,40 +1,33 @@
 """AWS Glue as an engine: a job of the launcher is a run of the stack's Glue job."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 from botocore.exceptions import ClientError
 
-from fruits_assets.aws import s3_lock
-from fruits_assets.aws.infrastructure import RUN_ARGUMENT, Infrastructure
+from fruits_assets.aws.infrastructure import RUN_ARGUMENT
 from fruits_assets.aws.sessions import (
     NEVER_TWICE,
     call_at_most_once,
     client,
     error_code,
-    s3_resource,
     translate_errors,
 )
-from fruits_assets.engines.engine import Job, JobRef, JobRequest, JobState, Limit, Report, run_of
+from fruits_assets.engines.engine import Job, JobRef, JobRequest, JobState, Report, run_of
 from fruits_assets.engines.glue.failures import WORDS, known_cause
 from fruits_assets.engines.glue.run_request import run_request
 from fruits_assets.engines.glue.runs import Runs
+from fruits_assets.engines.jobs_of_stack import JobsOfStack
 from fruits_assets.engines.step_failures import Evidence
-from fruits_assets.money.account import account_spend
-from fruits_assets.money.budget import JOB, check_budget
+from fruits_assets.money.budget import JOB
 from fruits_assets.money.dpus import workers
 from fruits_assets.money.dpus.prices import read_dpu_prices
 from fruits_assets.money.dpus.workers import DpuCostModel
-from fruits_assets.money.prices import read_prices
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 
-LOCK = "locks/glue.json"
-# Longer than it takes for the lock of a killed process to become stale.
-_LOCK_PATIENCE = s3_lock.STALE_SECONDS + 30.0
 _STATES = {
     "WAITING": JobState.QUEUED,
     "STARTING": JobState.STARTING,
@@ -50,44 +43,23 @@ _STATES = {
 # Seconds between two attempts to start a run of a job that has as many as it may.
 _TURN_SECONDS = 15.0
 _LOG_SECONDS = 60.0
-_REMEDY = "Make it: fruits deploy --environment-only --glue"
 
 
-class GlueEngine:
+class GlueEngine(JobsOfStack):
     """The Glue job of a stack, as an engine.
 
     Attributes:
         settings: The platform's settings.
         infrastructure: The outputs of the stack.
         words: How messages name Glue's things.
-        tells_billed: Glue tells the DPU-seconds of each run.
     """
 
     words = WORDS
-    tells_billed = True
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.infrastructure = Infrastructure.of_stack(settings.stack, settings.region)
-        with translate_errors("open a client of s3"):
-            self._s3 = s3_resource(settings.region).get_client()
+        super().__init__(settings)
         self.runs = Runs(self.infrastructure.glue_job, self.infrastructure.glue_logs, settings.region)
         self._starter = client("glue", settings.region, NEVER_TWICE)
-
-    @property
-    def s3(self) -> Any:
-        """boto3's client of S3."""
-        return self._s3
-
-    @property
-    def staging_bucket(self) -> str:
-        """The stack's staging bucket."""
-        return self.infrastructure.staging_bucket
-
-    @property
-    def waiting_limit(self) -> Limit:
-        """A run waits no longer than it may run."""
-        return Limit(self.settings.step_minutes, "FRUITS_STEP_MINUTES")
 
     def worst_case_eur(self) -> float:
         """Returns the most that a run may cost."""
@@ -99,11 +71,7 @@ class GlueEngine:
         Where the job has as many runs as it may, its turn is waited for: Glue refuses one more, and queues runs only
         for the account's own quotas.
         """
-        if not request.environment.standalone:
-            raise FruitsError(
-                f"There is no Python environment with its own interpreter in s3://{self.staging_bucket}, which Glue "
-                f"needs. {_REMEDY}"
-            )
+        self.check_interpreter(request, "Glue", "fruits deploy --environment-only --glue")
         deadline, waits = time.monotonic() + self.waiting_limit.minutes * 60, False
         while (run_id := self._start(request)) is None:
             if time.monotonic() > deadline:
@@ -126,21 +94,20 @@ class GlueEngine:
     def _start(self, request: JobRequest) -> str | None:
         """Starts the run of a request, or finds it; None where the job has as many runs as it may.
 
-        One lock covers all of it: of two processes that send a request, or start runs together, the second sees the
-        run of the first.
+        The account's lock covers all of it: of two processes that send a request, or start runs together, the second
+        sees the run of the first.
         """
         costs = DpuCostModel.of_run(self.settings, read_dpu_prices(self.settings), f"Glue job {self.runs.job}")
-        with s3_lock.held(self._s3, self.staging_bucket, LOCK, _LOCK_PATIENCE) as check_held:
+        with self.locked() as allowed:
             if found := self.runs.named(request.name):
                 return found
-            spend = account_spend(self.settings, read_prices(self.settings), datetime.now(UTC))
-            check_budget(spend, self.worst_case_eur(), self.settings.budget_eur, JOB)
+            allowed.ask(self.worst_case_eur(), JOB)
             request.stage(costs)
             asked = run_request(request, self.infrastructure)
-            check_held()
+            allowed.check_held()
             with translate_errors(f"start a run of the Glue job {self.runs.job}"):
                 try:
-                    return call_at_most_once(
+                    run_id = call_at_most_once(
                         lambda: str(self._starter.start_job_run(**asked)["JobRunId"]),
                         lambda: self.runs.named(request.name),
                     )
@@ -148,6 +115,8 @@ class GlueEngine:
                     if error_code(error) != "ConcurrentRunsExceededException":
                         raise
                     return None
+            allowed.created(run_id)
+            return run_id
 
     def state(self, job: JobRef) -> JobState:
         """Returns the state of a run."""
@@ -198,18 +167,3 @@ class GlueEngine:
             for run, state in listed
             if not state.is_over
         ]
-
-    def is_waiting_for_work(self) -> bool:
-        """Returns False: a job without a run costs nothing."""
-        return False
-
-    def release(
-        self,
-        report: Report,
-        *,
-        is_ours: Callable[[str], bool],
-        ignored: Collection[JobRef],
-        grace: timedelta = timedelta(0),
-        patience: float | None = None,
-    ) -> None:
-        """Does nothing: a job without a run costs nothing."""

@@ -1,11 +1,11 @@
 """The price of a DPU for an hour: from AWS's Price List API, or from the dated table."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cache
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from fruits_assets.aws import clock
 from fruits_assets.aws.sessions import error_code
 from fruits_assets.money.costs import EuroRate
 from fruits_assets.money.jobs.prices import USAGE_PREFIXES
@@ -46,7 +46,7 @@ def read_dpu_prices(settings: Settings) -> DpuPrices:
     Args:
         settings: Region and exchange rate.
     """
-    prices = _of_the_day(settings.region, datetime.now(UTC).date().isoformat())
+    prices = _of_the_day(settings.region, clock.now().date().isoformat())
     return replace(prices, rate=EuroRate.of(settings))
 
 

@@ -1,11 +1,11 @@
 """The price of a serverless worker's vCPU and memory: from AWS's Price List API, or from the dated table."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cache
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from fruits_assets.aws import clock
 from fruits_assets.aws.sessions import error_code
 from fruits_assets.money.costs import EuroRate
 from fruits_assets.money.price_table import GIGABYTE_USD_PER_HOUR, TABLE_REGION, VCPU_USD_PER_HOUR
@@ -57,7 +57,7 @@ def read_worker_prices(settings: Settings) -> WorkerPrices:
     Args:
         settings: Region and exchange rate.
     """
-    prices = _of_the_day(settings.region, datetime.now(UTC).date().isoformat())
+    prices = _of_the_day(settings.region, clock.now().date().isoformat())
     return replace(prices, rate=EuroRate.of(settings))
 
 

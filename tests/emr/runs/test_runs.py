@@ -10,7 +10,6 @@ import pytest
 
 from fruits_assets.aws.environment import read_environment
 from fruits_assets.engines.emr.cluster import Clusters
-from fruits_assets.engines.emr.cluster_request import cluster_request
 from fruits_assets.jobs.erasure_service import ErasureRequest, erase
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
@@ -21,7 +20,6 @@ from tests.support.aws.emr_runs import (
     DATA,
     clusters,
     in_background,
-    wait_until,
 )
 from tests.support.pipeline import run_pipeline
 from tests.support.project import PROJECT
@@ -80,31 +78,6 @@ def test_two_runs_that_start_together_take_one_cluster(aws: Emulator, emr: Setti
     assert len(taken) == 4
     assert len(set(taken)) == 1
     assert len(clusters(aws)) == before + 1
-
-
-@pytest.mark.usefixtures("no_other_cluster", "clusters_without_spark")
-def test_of_two_stacks_that_look_at_the_budget_at_the_same_moment_one_ends_its_cluster_again(
-    aws: Emulator, emr: Settings
-) -> None:
-    before = {cluster["id"] for cluster in clusters(aws)}
-    found = Clusters(emr.model_copy(update={"budget_eur": 4.0}))
-    environment = read_environment(found.s3, found.infrastructure.staging_bucket)
-    tags = {"fruits-stack": "colleagues", "fruits-max-age-minutes": "120", "fruits-worst-case-eur": "3.5000"}
-    by_colleague = {
-        **cluster_request(emr, found.infrastructure, environment, 3.5),
-        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
-    }
-
-    def colleague_is_faster(**_: object) -> None:
-        aws.client("emr").run_job_flow(**by_colleague)
-
-    # After this stack has looked at the budget, and before its own request goes out.
-    found._emr_once.meta.events.register_first("before-call.emr.RunJobFlow", colleague_is_faster)
-    with pytest.raises(FruitsError, match=r"at the same moment, so j-.* is ended again.*1 running cluster may still"):
-        found.submit(environment, lambda _: {}, lambda _: None)
-    new = {cluster["tags"]["fruits-stack"]: cluster for cluster in clusters(aws) if cluster["id"] not in before}
-    wait_until(lambda: aws.state()["clusters"][new["fruits"]["id"]]["state"].startswith("TERMINAT"))
-    assert not new["colleagues"]["state"].startswith("TERMINAT")
 
 
 def test_without_credentials_there_is_one_clear_sentence(emr: Settings, tmp_path: Path) -> None:

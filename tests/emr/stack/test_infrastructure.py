@@ -103,7 +103,7 @@ def test_only_those_who_must_write_what_is_executed_even_if_their_own_policies_a
     context = {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:{principal}", "aws:SecureTransport": "true"}
     assert permitted(statements, "s3:PutObject", "arn:aws:s3:::staging/steps/x", **context) == steps
     assert permitted(statements, "s3:PutObject", "arn:aws:s3:::staging/environment/x", **context) == environment
-    assert permitted(statements, "s3:PutObject", "arn:aws:s3:::staging/locks/x", **context)
+    assert permitted(statements, "s3:PutObject", "arn:aws:s3:::staging/logs/x", **context)
 
 
 def test_the_launcher_creates_only_clusters_with_the_stacks_tag_in_its_region(launcher: list[dict[str, Any]]) -> None:
@@ -220,7 +220,9 @@ ACCESS = [
     ("staging", "environment/current.json", "rw-", "r--"),
     ("staging", "environment/bootstrap-0.sh", "rw-", "r--"),
     ("staging", "environment/fruits-python3.11-0.tar.gz", "rwd", "r--"),
-    ("staging", "locks/cluster.json", "rwd", "---"),
+    ("locks", "locks/money.json", "rwd", "---"),
+    ("locks", "elsewhere", "---", "---"),
+    ("staging", "locks/money.json", "---", "---"),
     ("staging", "logs/j-1/steps/stderr.gz", "r--", "-w-"),
     ("staging", "notebooks/one.ipynb", "---", "rwd"),
     ("staging", "jupyter/jovyan/one.ipynb", "---", "rwd"),
@@ -290,7 +292,7 @@ def test_moto_enforces_the_same_on_the_launcher(living_stack: Infrastructure) ->
         s3.list_objects_v2(Bucket=stack.data_bucket)
         s3.put_object(Bucket=stack.data_bucket, Key="Results/x", Body=b"")
         s3.delete_object(Bucket=stack.data_bucket, Key="Results/x")
-        s3.put_object(Bucket=stack.staging_bucket, Key="locks/cluster.json", Body=b"")
+        s3.put_object(Bucket=stack.staging_bucket, Key="steps/x", Body=b"")
         for bucket, key in ((stack.data_bucket, "Test/x"), (stack.staging_bucket, "logs/x")):
             with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
                 s3.put_object(Bucket=bucket, Key=key, Body=b"")

@@ -79,7 +79,6 @@ def test_the_roles_of_the_stack_are_those_that_are_asked_here(policies: Policies
         ("steps/run/step/0/events/000001.json", STEPS),
         ("environment/current.json", {"LauncherRole"}),
         ("environment/bootstrap-0.sh", {"LauncherRole"}),
-        ("locks/cluster.json", {"LauncherRole"}),
         ("logs/j-1/steps/stderr.gz", {"NodeRole"}),
         ("logs/serverless/applications/a/jobs/j/SPARK_DRIVER/stderr.gz", {"NodeRole", "JobRole"}),
         ("elsewhere", set()),
@@ -89,6 +88,13 @@ def test_nobody_else_writes_what_nodes_execute_and_launchers_read(
     key: str, wanted: set[str], policies: Policies
 ) -> None:
     assert writers(policies, "s3:PutObject", f"{STAGING}/{key}") == wanted
+
+
+def test_nobody_but_the_launcher_takes_the_lock_of_all_stacks(policies: Policies) -> None:
+    locks = f"arn:aws:s3:::fruits-locks-{ACCOUNT}-{REGION}"
+    for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"):
+        assert writers(policies, action, f"{locks}/locks/money.json") == {"LauncherRole"}
+    assert writers(policies, "s3:ListBucket", locks) == {"LauncherRole"}
 
 
 def test_nobody_but_the_launcher_gives_clusters_work(policies: Policies) -> None:

@@ -63,6 +63,9 @@ class Nodes(ClusterState):
         return directory
 
     def _start_spark(self) -> None:
+        if self.world.in_driver:
+            self.master = self.world.master(self.world.executors)
+            return
         node = self.living_instances("MASTER")[0]
         output = self._node(node) / "spark-master.log"
         spark_class = str(self.world.spark_home / "bin" / "spark-class")

@@ -71,10 +71,16 @@ class World:
     with_spark: bool = True
     # Of each step, and so many workers has a cluster.
     executors: int = 2
+    # Their tasks run in the driver's process.
+    in_driver: bool = False
     # Spot instances that a cluster can have.
     spot_capacity: int = 1_000
     # Cancelled steps go on until it is false again.
     holds_cancels: bool = False
+
+    def master(self, executors: int) -> str:
+        """Returns the URL of Spark's master for a job with so many executors of its own."""
+        return f"local[{executors}]" if self.in_driver else f"local-cluster[{executors},1,1024]"
 
     def spark_environment(self, directory: Path) -> dict[str, str]:
         """Returns what every process of Spark's finds in its environment; nothing of this process's own.

@@ -178,7 +178,7 @@ class GlueRun:
         defaults.write_text(
             spark_defaults(world.endpoint, self.region, self.id, java_options(world.spark_home), world.executors)
         )
-        master = f"local-cluster[{self.executors},1,1024]"
+        master = world.master(self.executors)
         python = str(work / _FOLDER / "bin" / "python" if work else interpreter())
         given = shlex.split(f"--conf {arguments['--conf']}") if "--conf" in arguments else []
         files = ["--py-files", arguments["--extra-py-files"]] if "--extra-py-files" in arguments else []

@@ -69,7 +69,7 @@ class Plan:
         defaults = job.directory / "spark-defaults.conf"
         java = java_options(world.spark_home)
         defaults.write_text(spark_defaults(world.endpoint, job.region, job.id, java, world.executors))
-        master = f"local-cluster[{min(world.executors, self.max_executors)},1,1024]"
+        master = world.master(min(world.executors, self.max_executors))
         submit = [str(world.spark_home / "bin" / "spark-submit"), "--master", master]
         command = rewrite_command(
             [*submit, "--properties-file", str(defaults), *given, *self.entry], world.spark_home, master, work

@@ -6,6 +6,7 @@ from fruits_assets.aws.infrastructure import Infrastructure
 INFRASTRUCTURE = Infrastructure(
     data_bucket="data",
     staging_bucket="staging",
+    lock_bucket="locks",
     service_role="service",
     instance_profile="nodes",
     launcher_role_arn="arn:aws:iam::123456789012:role/launcher",

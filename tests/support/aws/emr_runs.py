@@ -17,7 +17,7 @@ from fruits_assets.settings import Settings
 from spark_steps.store.store import Store
 from tests.emr_emulator import Emulator
 
-DATA, STAGING = "fruits-data-123456789012-eu-west-3", "fruits-staging-123456789012-eu-west-3"
+DATA, STAGING, LOCKS = (f"fruits-{kind}-123456789012-eu-west-3" for kind in ("data", "staging", "locks"))
 
 
 # What fits the emulator's workers; the defaults are those of an m5.xlarge.

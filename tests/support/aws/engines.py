@@ -3,11 +3,15 @@
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 
 from fruits_assets.assets import raw_images
+from fruits_assets.aws.environment import read_environment
+from fruits_assets.engines.engine import Engine, JobRequest
+from fruits_assets.engines.registry import LOCAL
+from fruits_assets.engines.staging import StepStaging
 from fruits_assets.instance.partitions import IMAGE_FOLDERS
 from fruits_assets.resources import resources_of
 from fruits_assets.settings import Settings, read_settings
@@ -48,10 +52,12 @@ class Bench:
         """Uploads photos, and returns settings for them and a new store."""
         mark = uuid.uuid4().hex[:8]
         upload(self.aws, photos, f"Test/{mark}")
-        places = {"images": f"s3://{DATA}/Test/{mark}", "store": f"s3://{DATA}/stores/{mark}"}
-        return read_settings(
-            deployment=self.deployment, weights=str(network_file), **{**places, **SMALL, "max_executors": 1, **given}
-        )
+        return self.settings_for(f"s3://{DATA}/Test/{mark}", f"s3://{DATA}/stores/{mark}", network_file, **given)
+
+    def settings_for(self, images: str, store: str, network_file: Path, **given: Any) -> Settings:
+        """Returns settings for photos and a store in the bucket, with sizes that this machine has."""
+        places: dict[str, Any] = {"images": images, "store": store, "weights": str(network_file)}
+        return read_settings(deployment=self.deployment, **{**places, **SMALL, "max_executors": 1, **given})
 
     def jobs(self) -> list[dict[str, Any]]:
         """Returns the jobs, each with its id, name and state."""
@@ -109,6 +115,14 @@ class Bench:
         )
 
 
+def empty_request(engine: Engine, settings: Settings, run_id: str = "a-run") -> JobRequest:
+    """Returns a request of a step that does nothing, for tests of what happens around a job."""
+    bucket = engine.staging_bucket
+    staging = StepStaging(engine.s3, bucket, run_id, "a_step", 0)
+    document: dict[str, Any] = {"entry_point": "nothing:at_all", "image_folders": []}
+    return JobRequest("a_step", run_id, 0, settings, read_environment(engine.s3, bucket), staging, document)
+
+
 def benches(aws: Emulator) -> dict[str, Bench]:
     """Returns every engine, by its name in the settings."""
     found = [
@@ -119,4 +133,5 @@ def benches(aws: Emulator) -> dict[str, Bench]:
     return {one.deployment: one for one in found}
 
 
-ENGINES = ("emr", "emr-serverless", "glue")
+# All of the settings: one without a bench fails in every test of the suite.
+ENGINES = tuple(one for one in get_args(Settings.model_fields["deployment"].annotation) if one != LOCAL)

@@ -2,21 +2,24 @@
 
 import re
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from fruits_assets.engines.step_failures import Evidence, Words, explain, explain_error
-from fruits_assets.settings import Settings
 from tests.support.project import PROJECT
 
 OF_ONE_ENGINE = re.compile(r"\bemr|emr\b|emr_|yarn|cluster|serverless|glue|databricks|dataproc", re.IGNORECASE)
 SHARED = sorted((PROJECT / "fruits_assets" / "engines").glob("*.py"))
-# Engines that have no cluster. Clusters are what the platform began with, so their words are everywhere.
-OF_A_SERVICE = re.compile(r"serverless|glue|databricks|dataproc", re.IGNORECASE)
-# Where an engine may be named besides its own folder and the settings: what is billed, what the stack makes, and the
-# commands that make, check, price and list that. In all other rooms nothing may depend on where a step runs.
+# Clusters are what the platform began with, so that word is everywhere.
+OF_A_SERVICE = re.compile(r"\bemr\b|emr_|serverless|glue|\bdpus?\b|databricks|dataproc", re.IGNORECASE)
+# Where an engine may be named besides its own folder: what is billed, what the stack makes, and the commands that make,
+# check, price and list that. In all other rooms nothing may depend on where a step runs.
 NAMED = ("engines/", "settings/", "money/", "aws/", "commands/aws/")
+# Words that are one engine's alone, and the folders that are its own. Beside them no file of an engine may have them.
+OWN_WORDS = {
+    "emr-serverless": (re.compile(r"serverless", re.IGNORECASE), ("engines/emr_serverless/", "money/jobs/")),
+    "glue": (re.compile(r"glue|\bdpus?\b", re.IGNORECASE), ("engines/glue/", "money/dpus/")),
+}
 
 
 @pytest.mark.parametrize("source", SHARED, ids=lambda source: str(source.name))
@@ -38,10 +41,9 @@ def elsewhere() -> list[Path]:
     return sorted([*files, *(PROJECT / "spark_steps").rglob("*.py")])
 
 
-def named_in(text: str) -> list[str]:
-    """Returns the lines that name a service, without those that only list the choices of --deployment."""
-    choices = re.compile(r"type=click\.Choice\(\[.*\]\),")
-    return [line for line in text.splitlines() if OF_A_SERVICE.search(line) and not choices.search(line)]
+def named_in(text: str, words: re.Pattern[str] = OF_A_SERVICE) -> list[str]:
+    """Returns the lines that name a service."""
+    return [line for line in text.splitlines() if words.search(line)]
 
 
 def test_no_room_besides_those_of_engines_money_and_the_stack_names_a_service() -> None:
@@ -50,11 +52,27 @@ def test_no_room_besides_those_of_engines_money_and_the_stack_names_a_service() 
     assert {str(file): named_in(file.read_text()) for file in files if named_in(file.read_text())} == {}
 
 
+def test_no_folder_of_an_engine_has_a_word_of_another() -> None:
+    package = PROJECT / "fruits_assets"
+    own = {folder for _, folders in OWN_WORDS.values() for folder in folders} | {"engines/emr/"}
+    found: dict[tuple[str, str], list[str]] = {}
+    for deployment, (words, folders) in OWN_WORDS.items():
+        files = [file for folder in own - set(folders) for file in (package / folder).glob("*.py")]
+        assert len(files) > 10
+        assert any(named_in(file.read_text(), words) for folder in folders for file in (package / folder).glob("*.py"))
+        found |= {(deployment, str(file)): named for file in files if (named := named_in(file.read_text(), words))}
+    assert found == {}
+
+
+def test_each_engine_with_a_folder_has_words_that_are_watched() -> None:
+    folders = {file.parent.name for file in (PROJECT / "fruits_assets" / "engines").glob("*/entry.py")}
+    assert folders == {"emr", *(deployment.replace("-", "_") for deployment in OWN_WORDS)}
+
+
 def test_a_service_that_is_named_is_seen() -> None:
-    assert named_in('if settings.deployment == "glue":') != []
-    assert named_in("# EMR Serverless needs it") != []
-    choices = ", ".join(f'"{one}"' for one in get_args(Settings.model_fields["deployment"].annotation))
-    assert named_in(f"    type=click.Choice([{choices}]),") == []
+    for line in ('if settings.deployment == "glue":', "# EMR Serverless needs it", 'deployment="emr"', "a DPU-hour"):
+        assert named_in(line) != [], line
+    assert named_in("a number of dpuses, and a memrise") == []
 
 
 def test_the_same_failure_is_told_in_the_words_of_each_engine() -> None:

@@ -1,13 +1,11 @@
 """Budgets: what may still be spent, and what does not fit."""
 
-from dataclasses import replace
-
 import pytest
 
-from fruits_assets.money.budget import check_budget, check_budget_again, rest_eur, worst_case_eur
+from fruits_assets.money.budget import check_budget, rest_eur, worst_case_eur
 from fruits_assets.settings import read_settings
 from spark_steps.errors import FruitsError
-from tests.support.aws.money import NOW, ROUND, spend_of, spent
+from tests.support.aws.money import ROUND, spend_of, spent
 
 
 def test_the_worst_case_is_the_most_nodes_for_the_greatest_age_and_ten_minutes_of_boot_and_end() -> None:
@@ -53,25 +51,6 @@ def test_what_a_colleagues_cluster_may_still_cost_is_what_its_own_tag_says() -> 
     assert rest_eur(larger, 2.5) == 8.0
     with pytest.raises(FruitsError, match=r"\+ 8\.00 EUR that 1 running cluster may still cost"):
         check_budget(spend_of(larger), 2.5, 10.0)
-
-
-def test_of_two_clusters_created_at_the_same_moment_the_later_gives_way() -> None:
-    first = replace(spent(0.0, "STARTING", worst=3.0), id="j-2")
-    second = replace(spent(0.0, "STARTING", stack="colleagues", worst=3.0), created=NOW)
-    same = replace(first, id="j-3")
-    check_budget_again(spend_of(second, first), "j-2", 3.0, budget_eur=5.0)
-    with pytest.raises(FruitsError, match=r"j-1 is ended again.*3\.00 EUR that 1 running cluster"):
-        check_budget_again(spend_of(second, first), "j-1", 3.0, budget_eur=5.0)
-    check_budget_again(spend_of(second, first), "j-1", 3.0, budget_eur=6.0)
-    # Of the same millisecond, one of the two goes on.
-    check_budget_again(spend_of(same, first), "j-2", 3.0, budget_eur=5.0)
-    with pytest.raises(FruitsError, match="j-3 is ended again"):
-        check_budget_again(spend_of(same, first), "j-3", 3.0, budget_eur=5.0)
-
-
-def test_a_new_cluster_that_is_not_listed_yet_gives_way_to_all_others() -> None:
-    with pytest.raises(FruitsError, match="j-9 is ended again"):
-        check_budget_again(spend_of(spent(0.0, "STARTING", worst=3.0)), "j-9", 3.0, budget_eur=5.0)
 
 
 def test_a_cluster_of_others_that_runs_counts_with_another_hour_and_one_that_ends_with_nothing() -> None:
