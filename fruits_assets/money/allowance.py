@@ -5,7 +5,7 @@ at the same moment, the second looks at the budget when the first has started wh
 it has just created some seconds late; for that time a note beside the lock tells of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,7 +42,7 @@ class Allowance:
     settings: Settings
     s3: Any
     bucket: str
-    held: Any
+    held: Callable[[], None]
     _worst_eur: float = 0.0
 
     def ask(self, worst_eur: float, subject: Subject) -> None:

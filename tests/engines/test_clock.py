@@ -44,7 +44,7 @@ def test_a_wrong_clock_doubles_no_step_and_leaves_nothing(
         result = engine.materialize(settings, instance)
     assert result.success, failure_of(result)
     assert len(engine.jobs()) == before + 1
-    assert all(cluster["state"].startswith("TERMINAT") for cluster in clusters(engine.aws))
+    wait_until(lambda: all(cluster["state"].startswith("TERMINAT") for cluster in clusters(engine.aws)), 10)
 
 
 @HOURS

@@ -76,11 +76,11 @@ def test_each_engine_after_the_other_writes_all_tables_of_one_store_as_a_run_on_
     role = aws.environ_of_role("arn:aws:iam::123456789012:role/fruits-launcher-eu-west-3")
     for name, value in role.items():
         monkeypatch.setenv(name, value)
-    reference, store, images = Store(here.store), Store(f"s3://{DATA}"), f"s3://{DATA}/Test"
+    reference, store, images = Store(here.store), Store(f"s3://{DATA}"), f"s3://{DATA}/Photos"
     with dg.DagsterInstance.ephemeral() as instance:
         for bench in benches(aws).values():
             # Photos that were written again are new to the next engine.
-            upload(aws, photos, "Test")
+            upload(aws, photos, "Photos")
             before, versions = {job["id"] for job in bench.jobs()}, versions_of(store)
             aws.enforce_iam(True)
             run_everything(bench.settings_for(images, store.root, network_file), instance)

@@ -320,7 +320,8 @@ class Clusters:
     ) -> bool:
         steps = self.steps(cluster.id)
         since = idle_since(cluster, steps, ignored)
-        if since is None or clock.now() - since < grace:
+        # A step may have ended within the second to which the time is known.
+        if since is None or max(clock.now() - since, timedelta(0)) < grace:
             return False
         finished = [step for step in steps if step.ended]
         return not finished or is_ours(last_run(steps) or "")

@@ -224,9 +224,10 @@ class EmrEngine:
     def _logs(self, folder: str, patience: float, ended: datetime | None) -> str:
         # The controller's log has the exit code. In client mode spark-submit sends Python's stderr to its own stdout.
         waits = {"controller": patience, "stdout": min(patience, _REST_OF_LOGS), "stderr": min(patience, _REST_OF_LOGS)}
-        return "\n".join(self._log(f"{folder}/{name}.gz", wait, ended) for name, wait in waits.items())
+        settled = time.monotonic() + _REST_OF_LOGS
+        return "\n".join(self._log(f"{folder}/{name}.gz", wait, ended, settled) for name, wait in waits.items())
 
-    def _log(self, key: str, patience: float, ended: datetime | None) -> str:
+    def _log(self, key: str, patience: float, ended: datetime | None, settled: float) -> str:
         """Returns the end of a log as EMR uploads it after the end of its step.
 
         An upload from before has no reason in it. It is returned, or an empty text, if there is no other in time.
@@ -234,8 +235,9 @@ class EmrEngine:
         deadline = time.monotonic() + patience
         while True:
             uploaded = last_modified(self.s3, self.staging_bucket, key)
-            # S3 tells whole seconds.
-            is_whole = uploaded and (ended is None or uploaded >= ended.replace(microsecond=0))
+            # S3 tells whole seconds: an upload of the same second may be from before the end, until none follows it.
+            since = ended.replace(microsecond=0) if ended and time.monotonic() > settled else ended
+            is_whole = uploaded and (since is None or uploaded >= since)
             if is_whole or time.monotonic() >= deadline:
                 packed = read_object(self.s3, self.staging_bucket, key)
                 return gzip.decompress(packed).decode(errors="replace")[-_LOG_CHARACTERS:] if packed else ""
