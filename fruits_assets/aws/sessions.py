@@ -21,6 +21,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
+from spark_steps import denials
 from spark_steps.errors import FruitsError
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ THROTTLED = {"Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowD
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 UNKNOWN_KEY = {"InvalidClientTokenId", "InvalidAccessKeyId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
 MISSING = {"404", "NoSuchKey", "NotFound"}
-DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
 
 
 def client(service: Any, region: str, config: Config = PATIENT) -> Any:
@@ -189,11 +189,8 @@ def explain(error: BotoCoreError | ClientError, what: str) -> str:
         return f"The AWS credentials have expired, so it was not possible to {what}. Sign in again (aws sso login)."
     if code in UNKNOWN_KEY:
         return f"AWS does not know these credentials, so it was not possible to {what}. Check AWS_PROFILE: {detail}"
-    if code in DENIED:
-        return (
-            f"AWS denies to {what}: {detail}. Work under the launcher role of the stack (fruits doctor names it), or "
-            "have its policy extended."
-        )
+    if denial := denials.denial_of(error):
+        return f"AWS denies to {what}: {denial}. {denials.REMEDY}"
     if code in THROTTLED:
         return f"AWS throttled every attempt to {what}: {detail}. Wait some minutes, and run fewer things at once."
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError | ReadTimeoutError):

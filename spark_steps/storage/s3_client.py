@@ -182,7 +182,9 @@ def delete_objects(bucket: str, objects: Iterable[dict[str, str]]) -> None:
             refused = _refused_deletions(bucket, again)
         if refused:
             first = refused[0]
-            raise FruitsError(sentence_of(f"{SCHEME}{bucket}/{first['Key']}", f"{first['Code']}: {first['Message']}"))
+            # In boto3's words for what is refused as a whole.
+            said = f"An error occurred ({first['Code']}) when calling the DeleteObjects operation: {first['Message']}"
+            raise FruitsError(sentence_of(f"{SCHEME}{bucket}/{first['Key']}", said))
 
 
 def _refused_deletions(bucket: str, objects: list[dict[str, str]]) -> list[dict[str, str]]:

@@ -17,11 +17,12 @@ from fruits_assets.aws.environment import (
     upload_environment,
 )
 from fruits_assets.aws.infrastructure import STACK_TAG, Infrastructure
-from fruits_assets.aws.sessions import DENIED, client, error_code, translate_errors
+from fruits_assets.aws.sessions import client, error_code, translate_errors
 from fruits_assets.engines.emr.cluster_request import ENVIRONMENT_TAG
 from fruits_assets.money.spend import LIVING_STATES, tags_of
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.problems import reports_problems
+from spark_steps.denials import denial_of
 from spark_steps.errors import FruitsError
 
 TEMPLATE = PROJECT / "infra" / "fruits.yaml"
@@ -208,7 +209,7 @@ def _check_bucket_names(settings: Settings, identity: Identity) -> None:
         except ClientError as error:
             if error_code(error) in ("404", "NoSuchBucket"):
                 continue
-            if error_code(error) not in DENIED:
+            if denial_of(error) is None:
                 raise
         raise FruitsError(
             f"The bucket {bucket} is there already: the data of a stack outlives it. Empty and delete the bucket, or "

@@ -15,11 +15,12 @@ from botocore.exceptions import ClientError
 from fruits_assets.aws.environment import PYTHON, differences, installed_versions, read_environment
 from fruits_assets.aws.infrastructure import Infrastructure
 from fruits_assets.aws.residency import check_bucket_region, check_residency, s3_places
-from fruits_assets.aws.sessions import DENIED, client, error_code, object_exists, translate_errors
+from fruits_assets.aws.sessions import client, error_code, object_exists, translate_errors
 from fruits_assets.commands.aws.deploy import who
 from fruits_assets.commands.aws.engine_checks import BY_HAND, check_application, check_glue_job
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.problems import reports_problems
+from spark_steps.denials import denial_of
 from spark_steps.errors import FruitsError
 from spark_steps.features.weights import IMAGENET, RANDOM_PREFIX, check_source
 from spark_steps.spark.session import find_java_home
@@ -149,7 +150,7 @@ def _checked(name: str, look: Callable[[], Check]) -> Check:
 
 
 def _failure(name: str, error: FruitsError) -> Check:
-    if error.__cause__ is not None and error_code(error.__cause__) in DENIED:
+    if denial_of(error) is not None:
         return Check(name, "not checked", f"{_MAY_NOT_LOOK}: {error}")
     return Check(name, "failed", str(error))
 
@@ -171,7 +172,7 @@ def _bucket(s3: Any, bucket: str, region: str, name: str) -> Check:
             try:
                 (seen if look(bucket) else wrong).append(what)
             except ClientError as error:
-                if error_code(error) not in DENIED:
+                if denial_of(error) is None:
                     raise
                 unknown.append(what)
     if wrong:
