@@ -79,7 +79,7 @@ def of_aws(action: str, resource: str, principal: str = LAUNCHER, end: str = "")
         (
             "org.apache.spark.SparkException: Job aborted\nCaused by: java.nio.file.AccessDeniedException: "
             "s3a://data/Test/Red apple/1.jpg: open s3a://data/Test/Red apple/1.jpg at 0 on "
-            "s3a://data/Test/Red apple/1.jpg: com.amazonaws.services.s3.model.AmazonS3Exception: Access Denied (Service: Amazon S3; Status Code: 403)",
+            "s3a://data/Test/Red apple/1.jpg: com.amazonaws.services.AmazonS3Exception: Access Denied (Service: S3)",
             Denial("s3:GetObject", "s3://data/Test/Red apple/1.jpg"),
         ),
         (

@@ -127,6 +127,7 @@ class Clusters:
     Attributes:
         settings: The platform's settings.
         infrastructure: The outputs of the stack.
+        created: Ids of the clusters that were created by this object and not ended by it, the oldest first.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -138,6 +139,7 @@ class Clusters:
         self._emr_once = client("emr", settings.region, NEVER_TWICE)
         role_arn = self.infrastructure.guard_role_arn
         self.schedules = EndSchedules(client("scheduler", settings.region), settings.stack, role_arn)
+        self.created: list[str] = []
 
     def active(self) -> list[Cluster]:
         """Returns the stack's clusters that have not ended and are not ending."""
@@ -233,14 +235,20 @@ class Clusters:
 
         with translate_errors("create a cluster"):
             cluster_id = call_at_most_once(create, created)
+        self.created.append(cluster_id)
         try:
             age = timedelta(minutes=settings.max_age_minutes)
             self.schedules.create(cluster_id, self.describe(cluster_id)[0].created + age)
         except FruitsError as error:
-            raise FruitsError(f"{self._end_at_once(cluster_id)} {error}") from error
+            why = "nothing outside of it would end it at its maximum age"
+            raise FruitsError(f"{self._end_at_once(cluster_id, why)} {error}") from error
         try:
             # The lock is that of this stack; another stack may have looked at the budget at the same moment.
             spend = account_spend(settings, prices, datetime.now(UTC), self.emr)
+        except FruitsError as error:
+            why = "the month's spend could not be read once more"
+            raise FruitsError(f"{self._end_at_once(cluster_id, why)} {error}") from error
+        try:
             check_budget_again(spend, cluster_id, worst, settings.budget_eur)
         except FruitsError:
             self.terminate([cluster_id])
@@ -252,17 +260,34 @@ class Clusters:
         )
         return cluster_id
 
-    def _end_at_once(self, cluster_id: str) -> str:
-        """Ends a cluster that has no end schedules; returns what was done as sentences."""
-        why = "nothing outside of it would end it at its maximum age"
+    def _end_at_once(self, cluster_id: str, why: str) -> str:
+        """Ends a cluster that has got no step; returns what was done as sentences."""
         try:
             self.terminate([cluster_id])
         except FruitsError as error:
-            return (
-                f"Cluster {cluster_id} could not be ended, although {why}: {error} Being idle, it is ended by EMR "
-                f"after {self.settings.idle_minutes} minutes; look with fruits clusters."
-            )
+            return f"Cluster {cluster_id} could not be ended, although {why}: {error} {self._until_idle()}"
         return f"Cluster {cluster_id} is ended at once, because {why}:"
+
+    def _until_idle(self) -> str:
+        return f"Being idle, it is ended by EMR after {self.settings.idle_minutes} minutes; look with fruits clusters."
+
+    def end_unseen(self, cluster_ids: Collection[str], why: FruitsError, report: Callable[[str], None]) -> None:
+        """Ends clusters without a look at what they do.
+
+        Args:
+            cluster_ids: Of clusters that no run of this Dagster instance needs.
+            why: Why they cannot be looked at.
+            report: Takes progress messages, a line at a time.
+
+        Raises:
+            FruitsError: A cluster cannot be ended; the message says what ends it.
+        """
+        for cluster_id in cluster_ids:
+            try:
+                self.terminate([cluster_id])
+            except FruitsError as error:
+                raise FruitsError(f"Cluster {cluster_id} could not be ended: {error} {self._until_idle()}") from error
+            report(f"cluster {cluster_id} is ended without a look whether it has more to do: {why}")
 
     def cost_model(self, cluster_id: str) -> ClusterCostModel:
         """Returns the cost model of a cluster: with its running core nodes, or the requested ones before any runs."""
@@ -288,6 +313,7 @@ class Clusters:
         """Ends clusters."""
         with translate_errors(f"terminate {', '.join(cluster_ids)}"):
             self.emr.terminate_job_flows(JobFlowIds=cluster_ids)
+        self.created = [one for one in self.created if one not in cluster_ids]
 
     def end_idle(
         self,

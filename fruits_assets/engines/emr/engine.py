@@ -23,6 +23,7 @@ from fruits_assets.engines.staging import CODE, DOCUMENT, StepStaging
 from fruits_assets.money.budget import worst_case_eur
 from fruits_assets.money.prices import read_prices
 from fruits_assets.settings import Settings
+from spark_steps.errors import FruitsError
 
 # EMR may report a step of a dead cluster as running for minutes, so the state of the cluster is requested too, once in
 # so many requests.
@@ -109,6 +110,11 @@ class EmrEngine:
     def staging_bucket(self) -> str:
         """The stack's staging bucket."""
         return self.clusters.infrastructure.staging_bucket
+
+    @property
+    def created(self) -> Sequence[str]:
+        """The clusters that this engine has created and not ended."""
+        return self.clusters.created
 
     @property
     def waiting_limit(self) -> Limit:
@@ -209,6 +215,10 @@ class EmrEngine:
         steps = {job.id for job in ignored}
         lock_patience = LOCK_PATIENCE if patience is None else patience
         self.clusters.end_idle(report, is_ours=is_ours, grace=grace, ignored=steps, patience=lock_patience)
+
+    def end_unseen(self, created: Sequence[str], why: FruitsError, report: Report) -> None:
+        """Ends clusters that cannot be looked at; their schedules stay, and do nothing to a cluster that has ended."""
+        self.clusters.end_unseen(created, why, report)
 
     def _unfinished(self, cluster_id: str) -> Sequence[Step]:
         return [step for step in self.clusters.steps(cluster_id) if step.state in UNFINISHED_STEPS]

@@ -2,7 +2,7 @@
 
 import gzip
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,10 +55,12 @@ class ServerlessEngine:
         infrastructure: The outputs of the stack.
         words: How messages name the service's things.
         tells_billed: The service tells what each job was billed.
+        created: Nothing is created for jobs but the jobs themselves.
     """
 
     words = WORDS
     tells_billed = True
+    created: Sequence[str] = ()
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -181,6 +183,9 @@ class ServerlessEngine:
         patience: float | None = None,
     ) -> None:
         """Does nothing: an application without a job costs nothing, and stops by itself."""
+
+    def end_unseen(self, created: Sequence[str], why: FruitsError, report: Report) -> None:
+        """Does nothing: nothing is created that costs money without a job."""
 
     def _ref(self, job_id: str) -> JobRef:
         return JobRef(self.application, job_id, f"Job {job_id} of application {self.application}")

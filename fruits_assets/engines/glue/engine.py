@@ -1,7 +1,7 @@
 """AWS Glue as an engine: a job of the launcher is a run of the stack's Glue job."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,10 +61,12 @@ class GlueEngine:
         infrastructure: The outputs of the stack.
         words: How messages name Glue's things.
         tells_billed: Glue tells the DPU-seconds of each run.
+        created: Nothing is created for runs but the runs themselves.
     """
 
     words = WORDS
     tells_billed = True
+    created: Sequence[str] = ()
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -213,3 +215,6 @@ class GlueEngine:
         patience: float | None = None,
     ) -> None:
         """Does nothing: a job without a run costs nothing."""
+
+    def end_unseen(self, created: Sequence[str], why: FruitsError, report: Report) -> None:
+        """Does nothing: nothing is created that costs money without a job."""
