@@ -155,7 +155,7 @@ class Engine(Protocol):
 
     @property
     def created(self) -> Sequence[str]:
-        """What this engine has created for jobs and not ended, such as clusters: it costs money also without a job."""
+        """What this engine has created for jobs and has not ended: it costs money also without a job."""
 
     def worst_case_eur(self) -> float:
         """Returns the most that the next job, or what is created for it, may cost."""

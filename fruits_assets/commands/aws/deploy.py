@@ -9,14 +9,13 @@ import click
 from botocore.exceptions import ClientError, WaiterError
 
 from fruits_assets.aws.environment import (
-    PROJECT,
     Environment,
     read_environment,
     read_requirements,
     remove_surplus,
     upload_environment,
 )
-from fruits_assets.aws.infrastructure import STACK_TAG, Infrastructure
+from fruits_assets.aws.infrastructure import STACK_TAG, TEMPLATE, Infrastructure
 from fruits_assets.aws.sessions import client, error_code, translate_errors
 from fruits_assets.engines.emr.cluster_request import ENVIRONMENT_TAG
 from fruits_assets.money.spend import LIVING_STATES, tags_of
@@ -25,7 +24,6 @@ from fruits_assets.terminal.problems import reports_problems
 from spark_steps.denials import denial_of
 from spark_steps.errors import FruitsError
 
-TEMPLATE = PROJECT / "infra" / "fruits.yaml"
 # CloudFormation has AWS::Budgets::Budget in these of the EU's regions; the template's condition is the same.
 BUDGET_REGIONS = ("eu-west-3", "eu-west-1", "eu-central-1")
 # EMR and Spot create these roles at their first use, which takes permissions that the launcher role does not have. So

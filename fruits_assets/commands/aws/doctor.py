@@ -18,6 +18,7 @@ from fruits_assets.aws.residency import check_bucket_region, check_residency, s3
 from fruits_assets.aws.sessions import client, error_code, object_exists, translate_errors
 from fruits_assets.commands.aws.deploy import who
 from fruits_assets.commands.aws.engine_checks import BY_HAND, check_application, check_glue_job
+from fruits_assets.commands.aws.permission_checks import check_permissions
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.problems import reports_problems
 from spark_steps.denials import denial_of
@@ -43,6 +44,7 @@ _OF_THE_STACK = (
     "application",
     "glue role",
     "glue job",
+    "permissions",
     "environment",
 )
 _OF_AWS = ("region", "stack", *_OF_THE_STACK, "locations", "conditional writes", "weights", "quota", "budget")
@@ -121,6 +123,7 @@ def _examine_stack(infrastructure: Infrastructure, settings: Settings) -> Iterat
         "application": lambda name: Check(name, *check_application(infrastructure.serverless_application, settings)),
         "glue role": partial(_role, lambda: iam.get_role(RoleName=glue_role)["Role"]["Arn"]),
         "glue job": lambda name: Check(name, *check_glue_job(infrastructure, settings)),
+        "permissions": lambda name: Check(name, *check_permissions(settings)),
         "environment": partial(_environment, s3, infrastructure.staging_bucket),
     }
     for name, look in looks.items():

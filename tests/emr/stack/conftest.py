@@ -21,6 +21,7 @@ from fruits_assets.aws.sessions import client
 from fruits_assets.commands.aws.deploy import Deployed, deploy
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
+from tests.emr_emulator.iam import simulation
 from tests.emr_emulator.quotas import get_service_quota
 from tests.support.aws.stack import BUCKET, REGION
 
@@ -46,6 +47,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         return get_service_quota({"ServiceCode": service_code, "QuotaCode": quota_code})["Quota"]
 
     monkeypatch.setattr(ServiceQuotasBackend, "get_service_quota", quota)
+    simulation.add_to_moto()
     with mock_aws():
         yield
 
@@ -68,6 +70,9 @@ def deployed(settings: Settings, requirements: str) -> Deployed:
     """A deployment with an environment that agrees with this machine."""
     done = deploy(settings, "you@example.org", requirements=requirements)
     s3 = client("s3", REGION)
+    # The template says so; moto's CloudFormation does not do it.
+    policy = "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"
+    client("iam", REGION).attach_role_policy(RoleName=done.infrastructure.service_role, PolicyArn=policy)
     here = installed_versions()
     agreeing = {"archive": done.environment.archive, "bootstrap": done.environment.bootstrap, "python": here["python"]}
     body = json.dumps({**agreeing, "packages": here}).encode()
