@@ -201,20 +201,15 @@ def test_each_permission_that_a_role_of_the_stack_lacks_is_named_with_the_remedy
     launcher, node = check.detail.split("; ")
     assert launcher.startswith("the launcher role lacks iam:PassRole on ")
     assert launcher.count("iam:PassRole on ") == 4
-    assert launcher.endswith(
-        f"scheduler:CreateSchedule on {schedule[:-6]}*, scheduler:DeleteSchedule on {schedule[:-6]}*"
-    )
+    assert launcher.endswith(f"scheduler:CreateSchedule on {schedules}, scheduler:DeleteSchedule on {schedules}")
     steps = f"arn:aws:s3:::{deployed.infrastructure.staging_bucket}/steps/*"
     assert node == f"the nodes' role lacks s3:PutObject on {steps}"
     assert check.remedy.startswith("Run fruits deploy as an administrator")
 
 
 def test_a_role_of_emr_without_the_policy_of_aws_is_named(deployed: Deployed, settings: Settings) -> None:
-    role, policy = (
-        deployed.infrastructure.service_role,
-        "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2",
-    )
-    client("iam", REGION).detach_role_policy(RoleName=role, PolicyArn=policy)
+    policy = "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"
+    client("iam", REGION).detach_role_policy(RoleName=deployed.infrastructure.service_role, PolicyArn=policy)
     check = states(settings)["permissions"]
     assert check.detail.startswith("EMR's role lacks ec2:CreateFleet on ")
     assert "ec2:RunInstances on " in check.detail
