@@ -11,7 +11,7 @@ from fruits_assets.commands.aws.deploy import Deployed, deploy
 from fruits_assets.commands.aws.doctor import Check, all_checks, doctor_command, examine
 from fruits_assets.settings import Settings, read_settings
 from tests.emr_emulator.quotas import VCPUS
-from tests.support.aws.stack import REGION
+from tests.support.aws.stack import MANAGED_POLICY, REGION
 
 # moto leaves out the bucket policies and the budget, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
@@ -208,8 +208,8 @@ def test_each_permission_that_a_role_of_the_stack_lacks_is_named_with_the_remedy
 
 
 def test_a_role_of_emr_without_the_policy_of_aws_is_named(deployed: Deployed, settings: Settings) -> None:
-    policy = "arn:aws:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2"
-    client("iam", REGION).detach_role_policy(RoleName=deployed.infrastructure.service_role, PolicyArn=policy)
+    role = deployed.infrastructure.service_role
+    client("iam", REGION).delete_role_policy(RoleName=role, PolicyName=MANAGED_POLICY)
     check = states(settings)["permissions"]
     assert check.detail.startswith("EMR's role lacks ec2:CreateFleet on ")
     assert "ec2:RunInstances on " in check.detail

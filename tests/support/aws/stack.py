@@ -14,6 +14,7 @@ from fruits_assets.aws.permissions import read_template
 from tests.emr_emulator.glue import job as job_of_cloudformation
 from tests.emr_emulator.serverless import application as application_of_cloudformation
 
+MANAGED_POLICY = "AmazonEMRServicePolicy_v2"
 REGION, STACK, ACCOUNT, BUCKET = "eu-west-3", "fruits", "123456789012", "staging"
 
 
