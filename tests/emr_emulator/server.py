@@ -258,6 +258,11 @@ class Application:
         """Turns the checks of permissions on or off."""
         self.authorization.enforced = on
 
+    def control_asked(self) -> dict[str, list[tuple[str, str, str]]]:
+        """Tells what roles were asked for since the last time: the role's name, the action and the resource."""
+        asked, self.authorization.asked = self.authorization.asked, set()
+        return {"asked": sorted(asked)}
+
     def control_root(self) -> dict[str, str]:
         """Tells the key that may do everything, also while permissions are enforced."""
         return {"key": self.world.root_key}
