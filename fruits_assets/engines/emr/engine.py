@@ -175,7 +175,9 @@ class EmrEngine:
             cluster=cluster.state,
             cluster_reason=reason,
             error=error,
-            log=self._logs(folder, patience, status.get("Timeline", {}).get("EndDateTime")),
+            log=self._bootstrap_log(job.place)
+            if reason.get("Code") == "BOOTSTRAP_FAILURE"
+            else self._logs(folder, patience, status.get("Timeline", {}).get("EndDateTime")),
             # By EMR's timeline: a step may start and end between two requests for its state.
             waiting="StartDateTime" not in status.get("Timeline", {}),
             aged=cluster.ends_by is not None and datetime.now(UTC) > cluster.ends_by,
@@ -233,6 +235,21 @@ class EmrEngine:
         # The controller's log has the exit code. In client mode spark-submit sends Python's stderr to its own stdout.
         waits = {"controller": patience, "stdout": min(patience, _REST_OF_LOGS), "stderr": min(patience, _REST_OF_LOGS)}
         return "\n".join(self._log(f"{folder}/{name}.gz", wait, ended) for name, wait in waits.items())
+
+    def _bootstrap_log(self, cluster_id: str) -> str:
+        """Returns what the bootstrap actions of a cluster have written to stderr, as far as EMR has uploaded it."""
+        with translate_errors(f"read the logs of {cluster_id}"):
+            pages = self.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.staging_bucket, Prefix=f"logs/{cluster_id}/node/"
+            )
+            keys = [one["Key"] for page in pages for one in page.get("Contents", [])]
+            packed = [
+                read_object(self.s3, self.staging_bucket, key)
+                for key in keys
+                if "/bootstrap-actions/" in key and key.endswith("/stderr.gz")
+            ]
+        texts = [gzip.decompress(one).decode(errors="replace") for one in packed if one]
+        return "\n".join(texts)[-_LOG_CHARACTERS:]
 
     def _log(self, key: str, patience: float, ended: datetime | None) -> str:
         """Returns the end of a log as EMR uploads it after the end of its step.

@@ -10,7 +10,14 @@ from fruits_assets.aws.permissions import Permission
 from tests.emr_emulator import Emulator
 from tests.emr_emulator.iam.policies import as_list, like
 
-_POLICIES = {"LauncherRole": "launcher", "NodeRole": "node", "ServiceRole": "pass-node-role"}
+_POLICIES = {
+    "LauncherRole": "launcher",
+    "NodeRole": "node",
+    "ServiceRole": "pass-node-role",
+    "GuardRole": "guard",
+    "JobRole": "job",
+    "GlueRole": "glue",
+}
 _DENIES = "denies"
 
 
