@@ -78,9 +78,7 @@ def _of_cluster(evidence: Evidence) -> Cause | None:
         return None
     code, message = evidence.cluster_reason.get("Code", ""), evidence.cluster_reason.get("Message", "")
     detail = f" EMR says {code}: {message}." if code or message else ""
-    if code in ("BOOTSTRAP_FAILURE", "VALIDATION_ERROR") and (
-        denial := denials.denial_in(f"{message}\n{evidence.log}")
-    ):
+    if code == "BOOTSTRAP_FAILURE" and (denial := denials.denial_in(f"{message}\n{evidence.log}")):
         of_nodes = replace(denial, principal=denial.principal or WORDS.role)
         return Cause(f"the cluster could not be set up. {denials.sentence_of(of_nodes)}")
     if code == "VALIDATION_ERROR":

@@ -72,6 +72,10 @@ def taken_away(aws: Emulator, permissions: Sequence[Permission], values: Mapping
 
 
 def _put(iam: Any, role: str, policy: str, document: Mapping[str, Any]) -> None:
+    if not document["Statement"]:
+        # IAM takes no policy without a statement.
+        iam.delete_role_policy(RoleName=role, PolicyName=policy)
+        return
     body = json.dumps({"Version": "2012-10-17", **document})
     iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=body)
 
