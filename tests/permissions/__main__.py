@@ -4,6 +4,7 @@
 that it can be ended at any time and taken up again (``--missing``).
 """
 
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -52,10 +53,10 @@ class Trial:
         asked = [one for one in permissions if f"{one.filled(self.runs.values).action} on " not in named]
         self.broken += [f"The doctor does not name {one.title} of {one.role}." for one in asked]
         known = table.read()
-        unasked = {
-            role: [one.title for one in permissions if one.role == role] for role in {p.role for p in permissions}
-        }
-        table.write(Table(known.rows, {**known.unasked, **unasked}))
+        unasked = {role: set(titles) for role, titles in known.unasked.items()}
+        for one in permissions:
+            unasked.setdefault(one.role, set()).add(one.title)
+        table.write(Table(known.rows, {role: sorted(titles) for role, titles in unasked.items()}))
 
     def without(self, permission: Permission) -> None:
         """Runs everything without a permission, and then with it."""
@@ -119,6 +120,8 @@ def _weights(directory: Path) -> Path:
 @click.option("--missing", is_flag=True, help="Only those that are not in the table.")
 def main(only: str, missing: bool) -> None:
     """Fill the table of docs/permissions.md."""
+    # A run that is ended from outside ends its emulator too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     known = table.read()
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
