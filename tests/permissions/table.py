@@ -11,6 +11,8 @@ from tests.support.project import PROJECT
 
 PAGE = PROJECT / "docs" / "permissions.md"
 _BEGIN, _END = "<!-- made by make permissions: -->", "<!-- until here -->"
+_UNASKED = "No run on EMR asks for these; without all of them together it is good:"
+_UNTRIED = "Not tried yet (`make permissions PERMISSIONS=--missing`):"
 _HEADS = "| permission | `fruits run` ends with | clusters left | `fruits doctor` |\n|---|---|---|---|"
 
 
@@ -43,8 +45,8 @@ class Table:
     rows: dict[str, list[Row]]
     unasked: dict[str, list[str]]
 
-    def names(self, permission: Permission) -> bool:
-        """Returns whether a permission has its place in the table."""
+    def has(self, permission: Permission) -> bool:
+        """Returns whether it is known what happens without a permission."""
         found = [row.permission for row in self.rows.get(permission.role, [])]
         return permission.title in [*found, *self.unasked.get(permission.role, [])]
 
@@ -62,39 +64,47 @@ def read(page: Path = PAGE) -> Table:
     """Reads the table from the page."""
     rows: dict[str, list[Row]] = {}
     unasked: dict[str, list[str]] = {}
-    role = ""
+    role, is_untried = "", False
     for line in page.read_text().partition(_BEGIN)[2].partition(_END)[0].splitlines():
         if line.startswith("### "):
             role = next(name for name, title in ROLES.items() if _heading(title) == line)
         elif line.startswith("| `"):
             cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
             rows.setdefault(role, []).append(Row(cells[0].strip("`"), *cells[1:]))
-        elif line.startswith("- `"):
+        elif line in (_UNASKED, _UNTRIED):
+            is_untried = line == _UNTRIED
+        elif line.startswith("- `") and not is_untried:
             unasked.setdefault(role, []).append(line[2:].strip("`"))
     return Table(rows, unasked)
 
 
 def write(table: Table, page: Path = PAGE) -> None:
     """Writes the table into the page, in the order of the template's permissions."""
-    text = page.read_text()
+    page.write_text(rewritten(table, page.read_text()))
+
+
+def rewritten(table: Table, text: str) -> str:
+    """Returns the text of the page with another table."""
     before, _, rest = text.partition(_BEGIN)
-    page.write_text(f"{before}{_BEGIN}\n{_parts(table)}\n{_END}{rest.partition(_END)[2]}")
+    return f"{before}{_BEGIN}\n{_parts(table)}\n{_END}{rest.partition(_END)[2]}"
 
 
 def _parts(table: Table) -> str:
-    order = [one.title for one in template_permissions()]
     parts: list[str] = []
     for role, title in ROLES.items():
-        rows = sorted(table.rows.get(role, []), key=lambda row: order.index(row.permission))
-        unasked = sorted(table.unasked.get(role, []), key=order.index)
-        if rows or unasked:
-            parts += ["", _heading(title)]
-        if rows:
-            parts += ["", _HEADS, *map(_line, rows)]
-        if unasked:
-            parts += ["", "No run on EMR asks for these; without all of them together it is good:", ""]
-            parts += [f"- `{one}`" for one in unasked]
+        permissions = [one for one in template_permissions() if one.role == role]
+        rows = {row.permission: row for row in table.rows.get(role, [])}
+        found = [rows[one.title] for one in permissions if one.title in rows]
+        parts += ["", _heading(title)]
+        if found:
+            parts += ["", _HEADS, *map(_line, found)]
+        parts += _listed(_UNASKED, [one.title for one in permissions if one.title in table.unasked.get(role, [])])
+        parts += _listed(_UNTRIED, [one.title for one in permissions if not table.has(one)])
     return "\n".join(parts)
+
+
+def _listed(why: str, titles: Sequence[str]) -> list[str]:
+    return ["", why, "", *(f"- `{one}`" for one in titles)] if titles else []
 
 
 def _heading(title: str) -> str:

@@ -51,7 +51,7 @@ class Outcome:
 
     @property
     def is_good(self) -> bool:
-        return not self.sentence and self.rows == dict.fromkeys(TABLES, len(FOLDERS) * PHOTOS)
+        return not self.sentence and DeniedRuns.is_complete(self.rows)
 
 
 class DeniedRuns:
@@ -110,6 +110,11 @@ class DeniedRuns:
             if not left or time.monotonic() > deadline:
                 return left
             time.sleep(0.5)
+
+    @staticmethod
+    def is_complete(rows: Mapping[str, int]) -> bool:
+        """Returns whether a store has every photo in every table, once."""
+        return rows == dict.fromkeys(TABLES, len(FOLDERS) * PHOTOS)
 
     def examine(self) -> list[Check]:
         """Returns what ``fruits doctor`` says under the launcher role."""
