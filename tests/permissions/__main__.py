@@ -20,8 +20,8 @@ from tests.permissions.table import Row, Table
 from tests.support.aws.denied import DeniedRuns, Outcome
 from tests.support.aws.permissions import are_asked_for
 
-# A run with all permissions, which takes a minute, follows after so many that got as far as a cluster: it has to make up
-# for what all of them have left.
+# After so many runs that got as far as a cluster there is one with all permissions, which takes a minute: it makes up
+# for what all of them have left undone.
 _CLUSTERS_PER_GOOD_RUN = 4
 
 
