@@ -124,6 +124,11 @@ def explain(evidence: Evidence) -> Cause:
     return found
 
 
+def is_unnamed_denial(text: str) -> bool:
+    """Returns whether a text says that AWS denied something, and not what: a log has to tell that."""
+    return bool(_DENIED.search(text)) and denials.denial_in(text) is None
+
+
 def explain_error(text: str, words: Words | None = None) -> Cause | None:
     """Returns why a step failed that reported an error caused by where it ran; None for any other error.
 
@@ -175,7 +180,7 @@ def _of_losses(message: str, text: str, evidence: Evidence, tail: str) -> Cause:
     if denial := denials.denial_in(text):
         of_step = replace(denial, principal=denial.principal or words.role)
         return Cause(f"{denials.sentence_of(of_step)}{_where_the_log_is(evidence)}")
-    if _DENIED.search(text):
+    if is_unnamed_denial(text):
         return Cause(f"AWS denied something to {words.role}. fruits doctor compares it with the stack's.{tail}")
     if message:
         return Cause(f"it failed with {message}{tail}")

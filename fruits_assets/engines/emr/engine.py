@@ -162,7 +162,8 @@ class EmrEngine:
         log_uri = f"s3://{self.staging_bucket}/{folder}/"
         # EMR uploads logs every 5 minutes, which the cluster costs meanwhile: waited for only where nothing else tells
         # the reason.
-        known = error or details.get("Message")
+        message = details.get("Message", "")
+        known = error or (message and not step_failures.is_unnamed_denial(message))
         patience = 0.0 if known or cluster.state.startswith("TERMINAT") else self.settings.log_minutes * 60.0
         if patience:
             report(

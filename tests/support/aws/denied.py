@@ -77,7 +77,7 @@ class DeniedRuns:
             images=f"s3://{DATA}/Test",
             store=f"s3://{DATA}",
             weights=str(network_file),
-            **{**SMALL, "log_minutes": 0, "budget_eur": 1000.0, "step_retries": 0},
+            **{**SMALL, "log_minutes": 1, "budget_eur": 1000.0, "step_retries": 0},
         )
         with as_key(aws.root_environ):
             self.values = values_of_stack(self.settings.stack, REGION)

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from fruits_assets.engines.step_failures import Evidence, Words, explain, explain_error
+from fruits_assets.engines.step_failures import Evidence, Words, explain, explain_error, is_unnamed_denial
 from fruits_assets.settings import Settings
 from tests.support.project import PROJECT
 
@@ -84,3 +84,11 @@ def test_a_steps_own_sentence_goes_before_what_its_trace_holds() -> None:
     assert not found.is_transient
     slow = explain(Evidence(error, "botocore.exceptions.ClientError: SlowDown"))
     assert slow.is_transient
+
+
+def test_a_denial_that_does_not_say_what_is_denied_leaves_that_to_the_log() -> None:
+    caused = "Caused by: AmazonS3Exception: Error (Service: Amazon S3; Status Code: 403; Error Code: 403 Error)"
+    assert is_unnamed_denial(caused)
+    named = "AccessDeniedException: s3://b/steps/a b/code.zip: getFileStatus on s3://b/steps/a b/code.zip"
+    assert not is_unnamed_denial(f"{named}\n{caused}")
+    assert not is_unnamed_denial("ValueError: 403 is no weight")
