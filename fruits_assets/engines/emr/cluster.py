@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from fruits_assets.engines.emr.cluster_request import (
     cluster_request,
 )
 from fruits_assets.engines.emr.end_schedules import EndSchedules
+from fruits_assets.engines.emr.failures import cause_of_end
 from fruits_assets.engines.emr.steps import (
     UNFINISHED_STEPS,
     Step,
@@ -184,8 +186,8 @@ class Clusters:
             Ids of the cluster and of the step.
 
         Raises:
-            FruitsError: The budget does not allow another cluster, AWS refuses a request, or the new cluster
-                cannot have end schedules and is ended at once.
+            FruitsError: The budget does not allow another cluster, AWS refuses a request, the new cluster cannot
+                have end schedules and is ended at once, or EMR cannot launch it.
         """
         with self.locked():
             ending: set[str] = set()
@@ -200,6 +202,9 @@ class Clusters:
                 step_id = self._add(cluster_id, prepare(cluster_id))
                 if step_id:
                     return cluster_id, step_id
+                if cluster is None:
+                    # EMR accepts a request first, and may find then that it cannot launch it: so it would another.
+                    raise FruitsError(self._why_it_ended(cluster_id))
                 report(f"cluster {cluster_id} is ending; another is taken")
                 ending.add(cluster_id)
 
@@ -259,6 +264,13 @@ class Clusters:
             f"at most {worst:.2f} EUR, for it is ended at an age of {settings.max_age_minutes} minutes"
         )
         return cluster_id
+
+    def _why_it_ended(self, cluster_id: str) -> str:
+        """Returns why EMR has ended a new cluster, and forgets it."""
+        self.created.remove(cluster_id)
+        with suppress(FruitsError):
+            self.schedules.remove(cluster_id)
+        return f"Cluster {cluster_id} has ended before it got a step: {cause_of_end(self.describe(cluster_id)[1])}"
 
     def _end_at_once(self, cluster_id: str, why: str) -> str:
         """Ends a cluster that has got no step; returns what was done as sentences."""

@@ -73,6 +73,12 @@ def explain_error(text: str) -> Cause | None:
     return step_failures.explain_error(text, WORDS)
 
 
+def cause_of_end(reason: Mapping[str, str]) -> str:
+    """Returns why a cluster has ended, by the reason that EMR gives for its state."""
+    cause = _of_cluster(Evidence("", {}, "TERMINATED", reason, None, ""))
+    return cause.message if cause else ""
+
+
 def _of_cluster(evidence: Evidence) -> Cause | None:
     if not evidence.cluster.startswith("TERMINAT"):
         return None
