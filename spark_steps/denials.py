@@ -103,7 +103,7 @@ def _as_aws_says(text: str) -> Denial | None:
     found = re.search(
         r"(?:User: (?P<principal>\S+) )?is not authorized to perform: (?P<action>[\w-]+:\w+)"
         r'(?: on resource: (?:"(?P<quoted>[^"\n]*)"|(?P<resource>[^\n]*?)))?'
-        r"(?=$|\n| because | with an explicit deny|</Message>| \(Service:|: [a-z]\w+\.amazonaws)",
+        r"(?=$|\n| because | with an explicit deny|</Message>| \((?:Service|Request ID): |: [a-z]\w+\.amazonaws)",
         text,
     )
     if found is None:

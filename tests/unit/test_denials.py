@@ -44,6 +44,11 @@ def of_aws(action: str, resource: str, principal: str = LAUNCHER, end: str = "")
             f"{of_aws('s3:PutObject', '&quot;arn:aws:s3:::data/Results/a&amp;b c&quot;', NODE)}</Message></Error>",
             Denial("s3:PutObject", "arn:aws:s3:::data/Results/a&b c", NODE),
         ),
+        # pyarrow adds the request's id.
+        (
+            f"{of_aws('s3:ListBucket', 'arn:aws:s3:::data')} (Request ID: 1A2B)",
+            Denial("s3:ListBucket", "arn:aws:s3:::data", LAUNCHER),
+        ),
         (
             f"Traceback (most recent call last):\n  File x\nClientError: {of_aws('s3:PutObject', KEY)}\n  File y",
             Denial("s3:PutObject", KEY, LAUNCHER),
