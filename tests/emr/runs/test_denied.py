@@ -41,6 +41,17 @@ def test_where_nothing_can_be_created_one_sentence_names_the_action_and_nothing_
     assert found["permissions"].detail == "the launcher role lacks elasticmapreduce:ListClusters on *"
 
 
+def test_a_cluster_that_emrs_role_cannot_launch_is_not_followed_by_another(denied_runs: DeniedRuns) -> None:
+    with denied_runs.without(permission("ServiceRole", "iam:PassRole on NodeRole")):
+        outcome = denied_runs.run(new=True)
+    assert (
+        "has ended before it got a step: EMR could not create the cluster. EMR says VALIDATION_ERROR"
+        in outcome.sentence
+    )
+    assert "insufficient EC2 permissions: iam:PassRole on arn:aws:iam::" in outcome.sentence
+    assert (outcome.created, outcome.left) == (1, [])
+
+
 def test_a_cluster_whose_steps_may_not_be_looked_at_is_ended_with_its_run(denied_runs: DeniedRuns) -> None:
     with denied_runs.without(permission("LauncherRole", "elasticmapreduce:ListSteps on *")):
         outcome = denied_runs.run(new=True)
