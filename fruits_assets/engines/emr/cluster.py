@@ -295,6 +295,10 @@ class Clusters:
             FruitsError: A cluster cannot be ended; the message says what ends it.
         """
         for cluster_id in cluster_ids:
+            with suppress(FruitsError):
+                # If that is permitted, and steps are what may not be looked at.
+                if self.describe(cluster_id)[0].state not in ACTIVE_STATES:
+                    continue
             try:
                 self.terminate([cluster_id])
             except FruitsError as error:
