@@ -16,7 +16,7 @@ from fruits_assets.aws.environment import (
     upload_environment,
 )
 from fruits_assets.aws.infrastructure import STACK_TAG, TEMPLATE, Infrastructure
-from fruits_assets.aws.sessions import client, error_code, translate_errors
+from fruits_assets.aws.sessions import client, error_code, explain, translate_errors
 from fruits_assets.engines.emr.cluster_request import ENVIRONMENT_TAG
 from fruits_assets.money.spend import LIVING_STATES, tags_of
 from fruits_assets.settings import Settings, read_settings
@@ -256,7 +256,8 @@ def _make_service_linked_roles(region: str, report: Callable[[str], None]) -> No
             if error_code(error) in ("InvalidInput", "InvalidInputException", "EntityAlreadyExists"):
                 continue
             report(
-                f"The role that {service} needs could not be made: {error}. The first cluster may be refused for that."
+                f"The role that {service} needs could not be made: {explain(error, 'make it')} The first cluster may be "
+                "refused for that."
             )
 
 
