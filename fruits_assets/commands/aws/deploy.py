@@ -256,8 +256,8 @@ def _make_service_linked_roles(region: str, report: Callable[[str], None]) -> No
             if error_code(error) in ("InvalidInput", "InvalidInputException", "EntityAlreadyExists"):
                 continue
             report(
-                f"The role that {service} needs could not be made: {explain(error, 'make it')} The first cluster may be "
-                "refused for that."
+                f"The role that {service} needs could not be made: {explain(error, 'make it')} The first cluster may "
+                "be refused for that."
             )
 
 
