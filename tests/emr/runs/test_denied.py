@@ -44,10 +44,7 @@ def test_where_nothing_can_be_created_one_sentence_names_the_action_and_nothing_
 def test_a_cluster_that_emrs_role_cannot_launch_is_not_followed_by_another(denied_runs: DeniedRuns) -> None:
     with denied_runs.without(permission("ServiceRole", "iam:PassRole on NodeRole")):
         outcome = denied_runs.run(new=True)
-    assert (
-        "has ended before it got a step: EMR could not create the cluster. EMR says"
-        in outcome.sentence
-    )
+    assert "has ended before it got a step: EMR could not create the cluster. EMR says" in outcome.sentence
     assert "insufficient EC2 permissions: iam:PassRole on arn:aws:iam::" in outcome.sentence
     assert (outcome.created, outcome.left) == (1, [])
 
