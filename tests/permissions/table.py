@@ -57,7 +57,7 @@ def short(sentence: str) -> str:
     text = re.sub(r"The run [0-9a-f-]{36} of (\w+) failed\.", r"The run of \1 failed.", text)
     text = re.sub(r"(applications)/\w{10,}", r"\1/...", text)
     text = re.sub(r"\b(j|s|subnet|sg)-\w{8,}", r"\1-...", text)
-    text = re.sub(r"\b[0-9a-f]{32}\b|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "...", text)
+    text = re.sub(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "...", text)
     return re.sub(r"-\d{12}-eu-west-3|\b\d{12}\b", "", text).replace("|", "\\|")
 
 

@@ -361,7 +361,10 @@ class Clusters:
             report(f"cluster {cluster_id} has nothing more to do and is ended")
             # One that EMR does not list as ending keeps them until it is.
             if cluster_id not in left:
-                self.schedules.remove(cluster_id)
+                try:
+                    self.schedules.remove(cluster_id)
+                except FruitsError as error:
+                    report(f"the schedules of cluster {cluster_id} are left, and have nothing to end: {error}")
 
     def _is_idle(
         self, cluster: Cluster, is_ours: Callable[[str], bool], grace: timedelta, ignored: Collection[str]
