@@ -6,7 +6,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 # Every command here starts Python processes that import much: each would compile all of it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test test-unit test-spark test-services test-emr test-engines test-s3 test-ui test-serve test-benchmarks connectors chaos ui notebook audit lint bench bench-small emr-emulator clean
+.PHONY: setup run test test-unit test-spark test-services test-emr test-engines test-s3 test-ui test-serve test-benchmarks connectors chaos permissions ui notebook audit lint bench bench-small emr-emulator clean
 
 setup: .venv/.locked
 
@@ -60,6 +60,11 @@ connectors: setup
 # Faults on purpose for so many minutes, and a comparison with undisturbed runs: make chaos SEED=1 MINUTES=10 (docs/faults.md).
 chaos: setup
 	.venv/bin/python -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10) $(CHAOS)
+
+# The table of docs/permissions.md: each permission is taken away once, which takes most of an hour. What is not in the table:
+# make permissions PERMISSIONS=--missing
+permissions: setup connectors
+	.venv/bin/python -m tests.permissions $(PERMISSIONS)
 
 # Known vulnerabilities of all that is locked. It asks PyPI, so that it fails where that cannot be reached, and is no part of
 # make test, which sees that each file is locked with its hash (docs/security.md).

@@ -161,12 +161,19 @@ def check_python(wanted: str) -> None:
 
 
 def described(error: BaseException) -> dict[str, Any]:
-    """Returns an error as a JSON object: its innermost cause, and the end of the stack trace."""
-    cause = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    """Returns an error as a JSON object, with the end of the stack trace.
+
+    It is the outermost error of the platform, whose message is a sentence with a remedy; else the innermost cause.
+    """
+    chain = [error]
+    while (inner := chain[-1].__cause__) is not None:
+        chain.append(inner)
+    # By its name: this program imports nothing of the project, and the error may be that nothing can be imported.
+    ours = [one for one in chain if any(kind.__name__ == "FruitsError" for kind in type(one).__mro__)]
+    cause = next(iter(ours), chain[-1])
     trace = "".join(traceback.format_exception(error))
     return {
+        "is_ours": bool(ours),
         "type": type(cause).__name__,
         "message": str(cause)[-_TRACE_CHARACTERS:],
         "module": getattr(cause, "name", None) if isinstance(cause, ImportError) else None,

@@ -1,10 +1,12 @@
 """The names of the CloudFormation stack's resources, read from its outputs; they are defined nowhere else."""
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from fruits_assets.aws.sessions import client, error_code, translate_errors
 from spark_steps.errors import FruitsError
 
+TEMPLATE = Path(__file__).parent.parent.parent / "infra" / "fruits.yaml"
 STACK_TAG = "fruits-stack"
 # Tags of a cluster with its greatest age, and with the most that it costs from its creation to its end, in euros.
 MAX_AGE_TAG, WORST_CASE_TAG = "fruits-max-age-minutes", "fruits-worst-case-eur"

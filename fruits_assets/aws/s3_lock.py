@@ -15,10 +15,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fruits_assets.aws import clock
 from fruits_assets.aws.sessions import MISSING, error_code, read_object, translate_errors
+from spark_steps.denials import denial_of
 from spark_steps.errors import FruitsError
 from spark_steps.storage.s3_address import SCHEME
 from spark_steps.storage.s3_client import THERE_ALREADY, check_conditional_writes
 
+# The owner of a lock that its last holder has freed and was not allowed to delete.
+_NOBODY = ""
 # Several renewals, so that one which S3 throttles loses no lock.
 STALE_SECONDS = 300
 RENEWED_AFTER_SECONDS = 60
@@ -67,7 +70,17 @@ def held(s3: Any, bucket: str, key: str, patience: float) -> Iterator[Callable[[
         # What was done under the lock is done; a lock that cannot be freed frees itself.
         with suppress(BotoCoreError, ClientError):
             if _owner(s3, bucket, key) == owner:
-                s3.delete_object(Bucket=bucket, Key=key)
+                _free(s3, bucket, key)
+
+
+def _free(s3: Any, bucket: str, key: str) -> None:
+    try:
+        s3.delete_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if denial_of(error) is None:
+            raise
+        # Else the next holder would wait until it is stale.
+        _put(s3, bucket, key, _body(_NOBODY))
 
 
 def _renew(s3: Any, bucket: str, key: str, owner: str, ended: threading.Event) -> None:
@@ -99,16 +112,21 @@ def _body(owner: str) -> bytes:
 def _taken(s3: Any, bucket: str, key: str, owner: str) -> bool:
     body = _body(owner)
     # A put whose answer was lost is sent again, and meets what it has put itself.
-    if _put(s3, bucket, key, body, IfNoneMatch="*") or _owner(s3, bucket, key) == owner:
+    if _put(s3, bucket, key, body, IfNoneMatch="*"):
         return True
     try:
-        standing = s3.head_object(Bucket=bucket, Key=key)
+        # Owner and ETag by one request: another may take it between two.
+        standing = s3.get_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if error_code(error) in MISSING:
             return False
         raise
+    with closing(standing["Body"]) as standing_body:
+        holder = json.loads(standing_body.read())["owner"]
+    if holder == owner:
+        return True
     stale = seconds_since(standing["LastModified"], standing) > STALE_SECONDS
-    return stale and _put(s3, bucket, key, body, IfMatch=standing["ETag"])
+    return (stale or holder == _NOBODY) and _put(s3, bucket, key, body, IfMatch=standing["ETag"])
 
 
 def seconds_since(moment: datetime, answer: Mapping[str, Any]) -> float:

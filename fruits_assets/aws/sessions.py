@@ -22,6 +22,7 @@ from botocore.exceptions import (
 )
 
 from fruits_assets.aws import clock
+from spark_steps import denials
 from spark_steps.errors import FruitsError
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ UNKNOWN_KEY = {"InvalidClientTokenId", "InvalidAccessKeyId", "UnrecognizedClient
 MISSING = {"404", "NoSuchKey", "NotFound"}
 # Signatures hold for minutes, by the clock of AWS.
 _WRONG_CLOCK = ("RequestTimeTooSkewed", "Signature expired", "Signature not yet current")
-DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
 
 
 def client(service: Any, region: str, config: Config = PATIENT) -> Any:
@@ -196,11 +196,8 @@ def explain(error: BotoCoreError | ClientError, what: str) -> str:
         return f"The AWS credentials have expired, so it was not possible to {what}. Sign in again (aws sso login)."
     if code in UNKNOWN_KEY:
         return f"AWS does not know these credentials, so it was not possible to {what}. Check AWS_PROFILE: {detail}"
-    if code in DENIED:
-        return (
-            f"AWS denies to {what}: {detail}. Work under the launcher role of the stack (fruits doctor names it), or "
-            "have its policy extended."
-        )
+    if denial := denials.denial_of(error):
+        return f"AWS denies to {what}: {denial}. {denials.REMEDY}"
     if code == "NoSuchBucket":
         return f"There is no bucket to {what}: {detail}. fruits deploy makes those of a stack, and that of all locks."
     if code in THROTTLED:

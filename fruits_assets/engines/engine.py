@@ -1,6 +1,6 @@
 """The contract between the step launcher and the places where steps run: what an engine does with a job."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
@@ -11,6 +11,7 @@ from fruits_assets.engines.staging import StepStaging
 from fruits_assets.engines.step_failures import Evidence, Words
 from fruits_assets.money.costs import COST_VARIABLE, CostModel
 from fruits_assets.settings import Settings
+from spark_steps.errors import FruitsError
 
 if TYPE_CHECKING:
     # The commands that only look at jobs do without it: it takes seconds to import.
@@ -152,6 +153,10 @@ class Engine(Protocol):
     def waiting_limit(self) -> Limit:
         """How long a job may wait for its turn."""
 
+    @property
+    def created(self) -> Sequence[str]:
+        """What this engine has created for jobs and has not ended: it costs money also without a job."""
+
     def worst_case_eur(self) -> float:
         """Returns the most that the next job, or what is created for it, may cost."""
 
@@ -207,4 +212,13 @@ class Engine(Protocol):
             ignored: Jobs that have sent their last event, or are being cancelled.
             grace: How long something may have been idle.
             patience: Seconds to wait for other processes; None for as long as it takes.
+        """
+
+    def end_unseen(self, created: Sequence[str], why: FruitsError, report: Report) -> None:
+        """Ends what was created, without a look at what it does; called when no run of this instance needs it.
+
+        Args:
+            created: What to end, as ``created`` names it.
+            why: Why it cannot be looked at.
+            report: Takes progress messages, a line at a time.
         """

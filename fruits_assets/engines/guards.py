@@ -12,11 +12,13 @@ from datetime import timedelta
 import dagster as dg
 
 from fruits_assets.engines.engine import Engine, Job, JobRef, JobState
-from fruits_assets.engines.in_flight import others_in_flight, runs_of
+from fruits_assets.engines.in_flight import others_in_flight, places_of_runs, runs_of
 from fruits_assets.engines.registry import LOCAL, entry_of
+from fruits_assets.engines.unseen import end_unseen
 from fruits_assets.instance.internals import FINISHED_STATUSES
 from fruits_assets.instance.tags import KEEP_TAG
 from fruits_assets.settings import Settings
+from spark_steps.denials import denial_of
 from spark_steps.errors import FruitsError
 
 # Seconds pass between two runs of one fruits run: what is idle for less time may be between such runs.
@@ -94,9 +96,23 @@ def kept_between_runs(
         yield {KEEP_TAG: "true"}
     finally:
         try:
-            _release_when_idle(entry_of(settings.deployment).make_engine(settings), settings, instance, report)
+            _release_in_the_end(settings, instance, report)
         except FruitsError as error:
             report(f"  warning: what the steps ran on is not ended now: {error}")
+
+
+def _release_in_the_end(settings: Settings, instance: dg.DagsterInstance, report: Callable[[str], None]) -> None:
+    try:
+        engine = entry_of(settings.deployment).make_engine(settings)
+    except FruitsError as error:
+        # Runs that were denied the same have sent no step anywhere.
+        if denial_of(error) is None or any(places_of_runs(instance, timedelta(minutes=settings.max_age_minutes))):
+            raise
+        return
+    try:
+        _release_when_idle(engine, settings, instance, report)
+    except FruitsError as error:
+        end_unseen(engine, instance, settings, error, lambda line: report(f"  {line}"))
 
 
 def _release_when_idle(

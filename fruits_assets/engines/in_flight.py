@@ -7,6 +7,7 @@ import dagster as dg
 
 from fruits_assets.instance.internals import NOT_FINISHED_STATUSES, BulkActionsFilter, BulkActionStatus
 from fruits_assets.instance.partitions import WHOLE_PIPELINE_JOB
+from fruits_assets.instance.tags import CREATED_TAG, PLACE_TAG
 
 
 def runs_of(instance: dg.DagsterInstance) -> Callable[[str], bool]:
@@ -30,3 +31,15 @@ def others_in_flight(instance: dg.DagsterInstance, longest: timedelta, run_id: s
         return True
     under_way = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
     return bool(instance.get_backfills(BulkActionsFilter(statuses=under_way), limit=1))
+
+
+def places_of_runs(instance: dg.DagsterInstance, longest: timedelta) -> tuple[set[str], set[str]]:
+    """Returns where the steps of an instance's runs were sent to, and what was created for them, by their tags.
+
+    Args:
+        instance: The Dagster instance.
+        longest: How long that can be there; older runs do not count.
+    """
+    runs = instance.get_runs(dg.RunsFilter(updated_after=datetime.now(UTC) - longest))
+    used = {run.tags[PLACE_TAG] for run in runs if PLACE_TAG in run.tags}
+    return used, {name for run in runs for name in run.tags.get(CREATED_TAG, "").split()}

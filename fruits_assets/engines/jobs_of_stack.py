@@ -1,6 +1,6 @@
 """What engines have in common that run each job on a thing of the stack, which is free without a job."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
@@ -20,9 +20,11 @@ class JobsOfStack:
         settings: The platform's settings.
         infrastructure: The outputs of the stack.
         tells_billed: The service tells what each job was billed.
+        created: Nothing is created for jobs but the jobs themselves.
     """
 
     tells_billed = True
+    created: Sequence[str] = ()
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -77,3 +79,6 @@ class JobsOfStack:
         patience: float | None = None,
     ) -> None:
         """Does nothing: nothing costs money without a job."""
+
+    def end_unseen(self, created: Sequence[str], why: FruitsError, report: Report) -> None:
+        """Does nothing: nothing is created that costs money without a job."""

@@ -18,8 +18,9 @@ from fruits_assets.engines.relay import EventRelay
 from fruits_assets.engines.remote import describe_step
 from fruits_assets.engines.staging import StepStaging
 from fruits_assets.engines.step_failures import Cause, StepError, explain, explain_error
+from fruits_assets.engines.unseen import end_unseen
 from fruits_assets.instance.failures import sentence_first
-from fruits_assets.instance.tags import BILLED_TAG, KEEP_TAG
+from fruits_assets.instance.tags import BILLED_TAG, CREATED_TAG, KEEP_TAG, PLACE_TAG
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 
@@ -80,7 +81,7 @@ class LaunchesSteps:
         # Before the step starts: its data version comes from the versions that its inputs have now.
         step_context.fetch_external_input_asset_version_info()
         self._launched = True
-        job = engine.submit(request, log.info)
+        job = self._submit(request, step_context)
         links = engine.links(job)
         where = next((link.value for link in links.values() if isinstance(link, dg.UrlMetadataValue)), "")
         log.info(f"{request.step_key}: {job}, {where}")
@@ -96,6 +97,18 @@ class LaunchesSteps:
                     engine.cancel(job)
                 except FruitsError as error:
                     log.warning(f"{job} is not cancelled: {error} {engine.words.when_not_cancelled}")
+
+    def _submit(self, request: JobRequest, step_context: dg.StepExecutionContext) -> JobRef:
+        """Starts a job, and tags the run with its place, and with what was created even if the job was not started."""
+        tags = {}
+        try:
+            job = self._engine.submit(request, step_context.log.info)
+            tags = {PLACE_TAG: job.place}
+        finally:
+            tags |= {CREATED_TAG: " ".join(self._engine.created)} if self._engine.created else {}
+            if tags:
+                step_context.instance.add_run_tags(request.run_id, tags)
+        return job
 
     def _request(self, step_context: dg.StepExecutionContext) -> JobRequest:
         engine = self._engine
@@ -174,8 +187,11 @@ class LaunchesSteps:
         if KEEP_TAG in run.tags:
             return
         if not others_in_flight(instance, timedelta(minutes=self._settings.max_age_minutes), run.run_id):
-            self._wait_for_processes()
-            self._engine.release(log.info, is_ours=runs_of(instance), ignored=self._finished)
+            try:
+                self._wait_for_processes()
+                self._engine.release(log.info, is_ours=runs_of(instance), ignored=self._finished)
+            except FruitsError as error:
+                end_unseen(self._engine, instance, self._settings, error, log.info, run.run_id)
 
     def _wait_for_processes(self) -> None:
         """Waits for the processes of finished steps: else a step that succeeded would be reported as cancelled."""

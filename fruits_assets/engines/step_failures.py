@@ -5,9 +5,10 @@ The functions are pure: each engine collects the evidence, and words what only i
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from spark_steps import denials
 from spark_steps.errors import FruitsError
 
 # Lines of the log at the end of the message.
@@ -116,7 +117,16 @@ def explain(evidence: Evidence) -> Cause:
     # The log may contain a stack trace, whose lines name modules. So an import error is searched in the message where
     # there is one, and the log is searched for patterns that no line of a trace matches by accident.
     text = "\n".join([message, evidence.message, evidence.log])
-    return _of_text(message, text, evidence)
+    found = _of_text(message, text, evidence)
+    if evidence.error and evidence.error.get("is_ours"):
+        # Its own sentence, which names the remedy; whether another attempt may succeed is told by what caused it.
+        return replace(found, message=f"{evidence.error['message']}{_where_the_log_is(evidence)}")
+    return found
+
+
+def is_unnamed_denial(text: str) -> bool:
+    """Returns whether a text says that AWS denied something, and not what: a log has to tell that."""
+    return bool(_DENIED.search(text)) and denials.denial_in(text) is None
 
 
 def explain_error(text: str, words: Words | None = None) -> Cause | None:
@@ -167,7 +177,10 @@ def _of_losses(message: str, text: str, evidence: Evidence, tail: str) -> Cause:
             f"FRUITS_MEGABYTES_AHEAD, or raise FRUITS_EXECUTOR_OVERHEAD.{tail}",
             is_transient=True,
         )
-    if _DENIED.search(text):
+    if denial := denials.denial_in(text):
+        of_step = replace(denial, principal=denial.principal or words.role)
+        return Cause(f"{denials.sentence_of(of_step)}{_where_the_log_is(evidence)}")
+    if is_unnamed_denial(text):
         return Cause(f"AWS denied something to {words.role}. fruits doctor compares it with the stack's.{tail}")
     if message:
         return Cause(f"it failed with {message}{tail}")
@@ -180,9 +193,12 @@ def _of_losses(message: str, text: str, evidence: Evidence, tail: str) -> Cause:
     return Cause(f"the driver was lost without a word. Another attempt may go better.{tail}", is_transient=True)
 
 
+def _where_the_log_is(evidence: Evidence) -> str:
+    note = "" if evidence.log or evidence.error else evidence.log_note
+    return f" Its log: {evidence.log_uri}.{note}" if evidence.log_uri else ""
+
+
 def _tail(evidence: Evidence) -> str:
     trace = evidence.error["trace"] if evidence.error else evidence.log
     lines = [line for line in trace.strip().splitlines() if line.strip() and not line.startswith("INFO")]
-    note = "" if evidence.log or evidence.error else evidence.log_note
-    log = f" Its log: {evidence.log_uri}.{note}" if evidence.log_uri else ""
-    return log + ("\n" + "\n".join(lines[-_LINES_SHOWN:]) if lines else "")
+    return _where_the_log_is(evidence) + ("\n" + "\n".join(lines[-_LINES_SHOWN:]) if lines else "")

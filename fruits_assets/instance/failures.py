@@ -1,5 +1,6 @@
 """Failures of steps as one sentence, shown before the stack trace, in the UI and at the terminal."""
 
+import errno
 import functools
 import inspect
 import itertools
@@ -11,7 +12,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 import dagster as dg
 
 from fruits_assets.terminal.problems import damaged, of_the_system
-from spark_steps.errors import FruitsError
+from spark_steps import denials
+from spark_steps.errors import own_error
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,6 +24,13 @@ _SPARK_IS_GONE = re.compile(r"\s*(?:py4j\.protocol\.Py4JNetworkError|ConnectionR
 # into the text of its own error.
 _OURS = re.compile(r"(?:^Failure|FruitsError|CalledWronglyError|TableChangedError|DamagedFileError): (.+)")
 _OF_THE_SYSTEM = re.compile(r"\w+Error: (?P<said>\[Errno (?P<number>\d+)\] .+)")
+# A file that may not be opened, in the words of Python, of Java, and of Hadoop, wherever Spark has put them.
+_DENIED_BY_THE_SYSTEM = re.compile(
+    r"PermissionError: \[Errno (?:1|13)\] [^\n]*?'(?P<python>[^'\n]+)'"
+    r"|AccessDeniedException: (?:file:)?(?P<java>/[^\n]+)"
+    r"|FileNotFoundException: (?:file:)?(?P<io>/[^\n]+?) \(Permission denied\)"
+    r"|AccessControlException: Permission denied: [^\n]*inode=\"(?P<hadoop>[^\"\n]+)"
+)
 # The messages of pyarrow and of Spark about a file that is not Parquet.
 _NO_PARQUET = re.compile(r"ArrowInvalid: (.*Parquet.*)|RuntimeException: (?:file:)?(.+ is not a Parquet file.*)")
 _NO_REASON = "Dagster has recorded no reason."
@@ -67,16 +76,27 @@ def sentence_first(*, allow_retries: bool = True) -> Iterator[None]:
     """
     try:
         yield
+    except (dg.Failure, dg.RetryRequested):
+        raise
     except Exception as error:
-        if (sentence := _sentence_of(error)) is None:
+        denial = denials.denial_of(error)
+        if (sentence := _sentence_of(error, denial)) is None:
             raise
-        raise Failure(sentence, allow_retries=allow_retries).with_traceback(error.__traceback__) from error.__cause__
+        failure = Failure(sentence, metadata=_metadata_of(denial), allow_retries=allow_retries)
+        raise failure.with_traceback(error.__traceback__) from error.__cause__
 
 
-def _sentence_of(error: Exception) -> str | None:
-    if isinstance(error, FruitsError):
-        return str(error)
-    return own_sentence(f"{type(error).__module__}.{type(error).__qualname__}: {error}".removeprefix("builtins."))
+def _sentence_of(error: Exception, denial: denials.Denial | None) -> str | None:
+    if own := own_error(error):
+        return str(own)
+    text = f"{type(error).__module__}.{type(error).__qualname__}: {error}".removeprefix("builtins.")
+    return own_sentence(text) or (denials.sentence_of(denial) if denial else None)
+
+
+def _metadata_of(denial: denials.Denial | None) -> dict[str, str]:
+    """Returns what AWS has denied as metadata of a failure, which the UI shows and scripts can read."""
+    named = {"denied_action": denial.action, "denied_on": denial.resource, "denied_to": denial.who} if denial else {}
+    return {name: value for name, value in named.items() if value}
 
 
 def own_sentence(message: str) -> str | None:
@@ -121,8 +141,19 @@ def reason(events: Sequence[dg.DagsterEvent]) -> str:
 
 def _reason_of(error: Any) -> str | None:
     chain = _chain(error)
-    own = (sentence for message in chain if (sentence := own_sentence(message)))
-    return next(own, None) or (readable(chain[-1]) if chain else None)
+    for parse in (own_sentence, _denied):
+        if sentence := next((found for message in chain if (found := parse(message))), None):
+            return sentence
+    return readable(chain[-1]) if chain else None
+
+
+def _denied(message: str) -> str | None:
+    """Returns a sentence where AWS or the operating system has denied something; None for any other message."""
+    if denial := denials.denial_in(message):
+        return denials.sentence_of(denial)
+    if system := _DENIED_BY_THE_SYSTEM.search(message):
+        return of_the_system(errno.EACCES, f"Permission denied: {next(filter(None, system.groups()))}")
+    return None
 
 
 def _chain(error: Any) -> list[str]:
@@ -137,8 +168,8 @@ def readable(message: str) -> str:
         message: The error as Dagster records it, ``module.Name: text``; Java's causes and traces follow on lines of
             their own.
     """
-    if own := own_sentence(message):
-        return own
+    if sentence := own_sentence(message) or _denied(message):
+        return sentence
     if system := _OF_THE_SYSTEM.match(message):
         return of_the_system(int(system["number"]), system["said"].rstrip("."))
     if no_parquet := _NO_PARQUET.search(message):

@@ -16,6 +16,8 @@ PIPELINE_TAG = "fruits/pipeline"
 CHECK_FAILED_TAG = "fruits/check-failed"
 # Of runs that follow each other, such as those of fruits run: what their steps run on is kept between them.
 KEEP_TAG = "fruits/keep-cluster"
+# Where the steps of a run were sent to, such as a cluster; and what was created for them, with spaces between.
+PLACE_TAG, CREATED_TAG = "fruits/ran-on", "fruits/created"
 # What the engine has billed for the jobs of a run, in euros.
 BILLED_TAG = "fruits/billed-eur"
 

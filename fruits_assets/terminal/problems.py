@@ -1,6 +1,8 @@
 """Errors of commands as messages with a remedy, with an exit code and without a stack trace."""
 
 import errno
+import getpass
+import os
 import re
 import sqlite3
 from collections.abc import Callable
@@ -10,10 +12,12 @@ from typing import ParamSpec
 import click
 
 from fruits_assets.terminal.interrupts import INTERRUPTS
-from spark_steps.errors import CalledWronglyError, FruitsError
+from spark_steps.denials import denial_of, sentence_of
+from spark_steps.errors import CalledWronglyError, FruitsError, chain_of, own_error
 
 P = ParamSpec("P")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_PERMITTED = (errno.EACCES, errno.EPERM)
 
 
 def printable(text: str) -> str:
@@ -44,11 +48,19 @@ def reports_problems(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def message_of(error: BaseException) -> str | None:
-    """Returns a sentence about an error of the operating system or of a damaged file; None for any other error."""
+    """Returns a sentence about an error that the platform, the operating system, AWS or a damaged file has caused.
+
+    The platform's own sentence goes before that of its cause, whatever has wrapped it. None for any other error.
+    """
     if (full := disk_is_full(error)) is not None:
         return full
-    if isinstance(error, OSError) and error.filename is not None:
-        return of_the_system(error.errno, f"{error.strerror}: {error.filename}")
+    if (own := own_error(error)) is not None:
+        return str(own)
+    for one in chain_of(error):
+        if isinstance(one, OSError) and one.filename is not None:
+            return of_the_system(one.errno, f"{one.strerror}: {one.filename}")
+    if (denial := denial_of(error)) is not None:
+        return sentence_of(denial)
     if type(error).__module__.startswith("pyarrow") and "Parquet" in str(error):
         return damaged(str(error))
     return None
@@ -63,7 +75,18 @@ def of_the_system(number: int | None, message: str) -> str:
     """
     if number in _NO_ROOM:
         return f"A disk is full, of the store, of DAGSTER_HOME or of /tmp: {message}. Make room, and run again."
+    if number in _NOT_PERMITTED:
+        return f"{message}. {denied_to()} may not do that there: check the path, its owner and its mode (ls -ld)."
     return f"{message}. Check the path, and whether you may write there."
+
+
+def denied_to() -> str:
+    """Returns whom the operating system denies something to: the user of this process."""
+    try:
+        return f"The user {getpass.getuser()}"
+    except (KeyError, OSError):
+        # A container may run under a number without a name.
+        return f"The user {os.geteuid()}"
 
 
 def damaged(message: str) -> str:

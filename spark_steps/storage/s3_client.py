@@ -8,6 +8,7 @@ from typing import Any
 
 from pyarrow import fs
 
+from spark_steps import denials
 from spark_steps.errors import FruitsError
 from spark_steps.storage import s3_address
 from spark_steps.storage.parallel import files_at_a_time
@@ -182,7 +183,13 @@ def delete_objects(bucket: str, objects: Iterable[dict[str, str]]) -> None:
             refused = _refused_deletions(bucket, again)
         if refused:
             first = refused[0]
-            raise FruitsError(sentence_of(f"{SCHEME}{bucket}/{first['Key']}", f"{first['Code']}: {first['Message']}"))
+            said = f"{first['Code']}: {first['Message']}"
+            if first["Code"] in denials.CODES:
+                # In boto3's words for a request that is denied as a whole, which name the request.
+                said = (
+                    f"An error occurred ({first['Code']}) when calling the DeleteObjects operation: {first['Message']}"
+                )
+            raise FruitsError(sentence_of(f"{SCHEME}{bucket}/{first['Key']}", said))
 
 
 def _refused_deletions(bucket: str, objects: list[dict[str, str]]) -> list[dict[str, str]]:

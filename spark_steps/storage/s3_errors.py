@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from spark_steps import denials
 from spark_steps.errors import FruitsError
 from spark_steps.storage.s3_address import is_s3
 
@@ -77,6 +78,9 @@ _BROKE_OFF = re.compile("HTTP error: (?:request or response body error|error sen
 _TRIED_AGAIN = re.compile(r"after \d+ retries")
 
 
+_DENIED = "ACCESS_DENIED|AccessDenied|403"
+
+
 _REMEDIES = (
     (
         r"NO_SUCH_BUCKET|NoSuchBucket",
@@ -93,7 +97,7 @@ _REMEDIES = (
         "the bucket lies in another region. Set FRUITS_REGION to that of the bucket.",
     ),
     (
-        r"ACCESS_DENIED|AccessDenied|403",
+        _DENIED,
         "AWS denies access. Check AWS_PROFILE, and that its role may read there, and write where the store is.",
     ),
     (
@@ -121,6 +125,7 @@ def sentence_of(location: str, detail: str) -> str:
     """Returns what S3 answered about a location, with the remedy."""
     for pattern, remedy in _REMEDIES:
         if _says(pattern, detail):
-            return f"{location}: {remedy}"
+            denial = denials.denial_in(detail) if pattern is _DENIED else None
+            return f"{location}: {denials.sentence_of(denial) if denial else remedy}"
     # obstore tells how long each attempt took, and two runs should give the same reason.
     return f"{location}: S3 refused. {re.sub(r' in [0-9.]+[mµn]?s(?=[ ,])', '', detail)}"

@@ -173,6 +173,10 @@ class Emulator:
         """Turns the checks of permissions on or off, for all services."""
         self._ask("enforce-iam", on=on)
 
+    def asked(self) -> list[tuple[str, str, str]]:
+        """Returns which role was asked for which action on which resource since the last time, where it is enforced."""
+        return [(role, action, resource) for role, action, resource in self._ask("asked")["asked"]]
+
     def fired(self) -> dict[str, str]:
         """Returns the schedules that have made their call, each with the error, or nothing."""
         fired: dict[str, str] = self.state()["fired"]

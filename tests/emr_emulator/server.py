@@ -21,6 +21,7 @@ from tests.emr_emulator.glue.api import Glue
 from tests.emr_emulator.glue.requests import OWN as OF_GLUE
 from tests.emr_emulator.glue.requests import SERVICE as GLUE
 from tests.emr_emulator.glue.requests import TARGET
+from tests.emr_emulator.iam import simulation
 from tests.emr_emulator.iam.authorization import Authorization
 from tests.emr_emulator.iam.calls import Call, read_call
 from tests.emr_emulator.prices import get_products
@@ -51,6 +52,7 @@ class Application:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        simulation.add_to_moto()
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.authorization = Authorization(world.root_key)
         self.emr = ElasticMapReduce(world, self.authorization.launch_problem)
@@ -259,6 +261,11 @@ class Application:
     def control_enforce_iam(self, on: bool) -> None:
         """Turns the checks of permissions on or off."""
         self.authorization.enforced = on
+
+    def control_asked(self) -> dict[str, list[tuple[str, str, str]]]:
+        """Tells what roles were asked for since the last time: the role's name, the action and the resource."""
+        asked, self.authorization.asked = self.authorization.asked, set()
+        return {"asked": sorted(asked)}
 
     def control_root(self) -> dict[str, str]:
         """Tells the key that may do everything, also while permissions are enforced."""

@@ -9,23 +9,22 @@ import click
 from botocore.exceptions import ClientError, WaiterError
 
 from fruits_assets.aws.environment import (
-    PROJECT,
     Environment,
     read_environment,
     read_requirements,
     remove_surplus,
     upload_environment,
 )
-from fruits_assets.aws.infrastructure import STACK_TAG, Infrastructure
+from fruits_assets.aws.infrastructure import STACK_TAG, TEMPLATE, Infrastructure
 from fruits_assets.aws.lock_bucket import put_lock_bucket
-from fruits_assets.aws.sessions import DENIED, client, error_code, translate_errors
+from fruits_assets.aws.sessions import client, error_code, explain, translate_errors
 from fruits_assets.engines.emr.cluster_request import ENVIRONMENT_TAG
 from fruits_assets.money.spend import LIVING_STATES, tags_of
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.problems import reports_problems
+from spark_steps.denials import denial_of
 from spark_steps.errors import FruitsError
 
-TEMPLATE = PROJECT / "infra" / "fruits.yaml"
 # CloudFormation has AWS::Budgets::Budget in these of the EU's regions; the template's condition is the same.
 BUDGET_REGIONS = ("eu-west-3", "eu-west-1", "eu-central-1")
 # EMR and Spot create these roles at their first use, which takes permissions that the launcher role does not have. So
@@ -216,7 +215,7 @@ def _check_bucket_names(settings: Settings, identity: Identity) -> None:
         except ClientError as error:
             if error_code(error) in ("404", "NoSuchBucket"):
                 continue
-            if error_code(error) not in DENIED:
+            if denial_of(error) is None:
                 raise
         raise FruitsError(
             f"The bucket {bucket} is there already: the data of a stack outlives it. Empty and delete the bucket, or "
@@ -265,7 +264,8 @@ def _make_service_linked_roles(region: str, report: Callable[[str], None]) -> No
             if error_code(error) in ("InvalidInput", "InvalidInputException", "EntityAlreadyExists"):
                 continue
             report(
-                f"The role that {service} needs could not be made: {error}. The first cluster may be refused for that."
+                f"The role that {service} needs could not be made: {explain(error, 'make it')} The first cluster may "
+                "be refused for that."
             )
 
 

@@ -15,7 +15,7 @@ from fruits_assets.aws import clock
 from fruits_assets.aws.environment import PYTHON, differences, installed_versions, read_environment
 from fruits_assets.aws.infrastructure import Infrastructure
 from fruits_assets.aws.residency import check_bucket_region, check_residency, s3_places
-from fruits_assets.aws.sessions import DENIED, client, error_code, object_exists, translate_errors
+from fruits_assets.aws.sessions import client, error_code, object_exists, translate_errors
 from fruits_assets.commands.aws.deploy import who
 from fruits_assets.commands.aws.engine_checks import (
     BY_HAND,
@@ -24,8 +24,10 @@ from fruits_assets.commands.aws.engine_checks import (
     check_guard_role,
     check_schedule_group,
 )
+from fruits_assets.commands.aws.permission_checks import check_permissions
 from fruits_assets.settings import Settings, read_settings
 from fruits_assets.terminal.problems import reports_problems
+from spark_steps.denials import denial_of
 from spark_steps.errors import FruitsError
 from spark_steps.features.names import IMAGENET, RANDOM_PREFIX
 from spark_steps.features.weights import check_source
@@ -51,6 +53,7 @@ _OF_THE_STACK = (
     "application",
     "glue role",
     "glue job",
+    "permissions",
     "environment",
 )
 _OF_AWS = ("region", "stack", *_OF_THE_STACK, "locations", "conditional writes", "weights", "quota", "budget")
@@ -131,6 +134,7 @@ def _examine_stack(infrastructure: Infrastructure, settings: Settings) -> Iterat
         "application": lambda name: Check(name, *check_application(infrastructure.serverless_application, settings)),
         "glue role": partial(_role, lambda: iam.get_role(RoleName=glue_role)["Role"]["Arn"]),
         "glue job": lambda name: Check(name, *check_glue_job(infrastructure, settings)),
+        "permissions": lambda name: Check(name, *check_permissions(settings)),
         "environment": partial(_environment, s3, infrastructure.staging_bucket),
     }
     for name, look in looks.items():
@@ -160,7 +164,7 @@ def _checked(name: str, look: Callable[[], Check]) -> Check:
 
 
 def _failure(name: str, error: FruitsError) -> Check:
-    if error.__cause__ is not None and error_code(error.__cause__) in DENIED:
+    if denial_of(error) is not None:
         return Check(name, "not checked", f"{_MAY_NOT_LOOK}: {error}")
     return Check(name, "failed", str(error))
 
@@ -182,7 +186,7 @@ def _bucket(s3: Any, bucket: str, region: str, name: str) -> Check:
             try:
                 (seen if look(bucket) else wrong).append(what)
             except ClientError as error:
-                if error_code(error) not in DENIED:
+                if denial_of(error) is None:
                     raise
                 unknown.append(what)
     if wrong:

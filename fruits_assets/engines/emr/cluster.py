@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from fruits_assets.engines.emr.cluster_request import (
     cluster_request,
 )
 from fruits_assets.engines.emr.end_schedules import EndSchedules
+from fruits_assets.engines.emr.failures import cause_of_end
 from fruits_assets.engines.emr.steps import (
     UNFINISHED_STEPS,
     Step,
@@ -125,6 +126,7 @@ class Clusters:
     Attributes:
         settings: The platform's settings.
         infrastructure: The outputs of the stack.
+        created: Ids of the clusters that were created by this object and not ended by it, the oldest first.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -136,6 +138,7 @@ class Clusters:
         self._emr_once = client("emr", settings.region, NEVER_TWICE)
         role_arn = self.infrastructure.guard_role_arn
         self.schedules = EndSchedules(client("scheduler", settings.region), settings.stack, role_arn)
+        self.created: list[str] = []
 
     def active(self) -> list[Cluster]:
         """Returns the stack's clusters that have not ended and are not ending."""
@@ -180,8 +183,8 @@ class Clusters:
             Ids of the cluster and of the step.
 
         Raises:
-            FruitsError: The budget does not allow another cluster, AWS refuses a request, or the new cluster
-                cannot have end schedules and is ended at once.
+            FruitsError: The budget does not allow another cluster, AWS refuses a request, the new cluster cannot
+                have end schedules and is ended at once, or EMR cannot launch it.
         """
         with self.locked() as allowed:
             ending: set[str] = set()
@@ -197,6 +200,9 @@ class Clusters:
                 step_id = self._add(cluster_id, prepare(cluster_id))
                 if step_id:
                     return cluster_id, step_id
+                if cluster is None:
+                    # EMR accepts a request first, and may find then that it cannot launch it: so it would another.
+                    raise FruitsError(self._why_it_ended(cluster_id, report))
                 report(f"cluster {cluster_id} is ending; another is taken")
                 ending.add(cluster_id)
 
@@ -234,29 +240,58 @@ class Clusters:
         allowed.check_held()
         with translate_errors("create a cluster"):
             cluster_id = call_at_most_once(create, created)
+        self.created.append(cluster_id)
         allowed.created(cluster_id)
         try:
             age = timedelta(minutes=settings.max_age_minutes)
             self.schedules.create(cluster_id, self.describe(cluster_id)[0].created + age)
         except FruitsError as error:
-            raise FruitsError(f"{self._end_at_once(cluster_id)} {error}") from error
+            why = "nothing outside of it would end it at its maximum age"
+            raise FruitsError(f"{self._end_at_once(cluster_id, why)} {error}") from error
         report(
             f"cluster {cluster_id} is being created: 1 + {settings.core_nodes} {settings.instance_type}, about 7 min; "
             f"at most {worst:.2f} EUR, for it is ended at an age of {settings.max_age_minutes} minutes"
         )
         return cluster_id
 
-    def _end_at_once(self, cluster_id: str) -> str:
-        """Ends a cluster that has no end schedules; returns what was done as sentences."""
-        why = "nothing outside of it would end it at its maximum age"
+    def _why_it_ended(self, cluster_id: str, report: Callable[[str], None]) -> str:
+        """Returns why EMR has ended a new cluster, and forgets it."""
+        self.created.remove(cluster_id)
+        self.schedules.remove(cluster_id, report)
+        return f"Cluster {cluster_id} has ended before it got a step: {cause_of_end(self.describe(cluster_id)[1])}"
+
+    def _end_at_once(self, cluster_id: str, why: str) -> str:
+        """Ends a cluster that has got no step; returns what was done as sentences."""
         try:
             self.terminate([cluster_id])
         except FruitsError as error:
-            return (
-                f"Cluster {cluster_id} could not be ended, although {why}: {error} Being idle, it is ended by EMR "
-                f"after {self.settings.idle_minutes} minutes; look with fruits clusters."
-            )
+            return f"Cluster {cluster_id} could not be ended, although {why}: {error} {self._until_idle()}"
         return f"Cluster {cluster_id} is ended at once, because {why}:"
+
+    def _until_idle(self) -> str:
+        return f"Being idle, it is ended by EMR after {self.settings.idle_minutes} minutes; look with fruits clusters."
+
+    def end_unseen(self, cluster_ids: Collection[str], why: FruitsError, report: Callable[[str], None]) -> None:
+        """Ends clusters without a look at what they do.
+
+        Args:
+            cluster_ids: Of clusters that no run of this Dagster instance needs.
+            why: Why they cannot be looked at.
+            report: Takes progress messages, a line at a time.
+
+        Raises:
+            FruitsError: A cluster cannot be ended; the message says what ends it.
+        """
+        for cluster_id in cluster_ids:
+            with suppress(FruitsError):
+                # If that is permitted, and steps are what may not be looked at.
+                if self.describe(cluster_id)[0].state not in ACTIVE_STATES:
+                    continue
+            try:
+                self.terminate([cluster_id])
+            except FruitsError as error:
+                raise FruitsError(f"Cluster {cluster_id} could not be ended: {error} {self._until_idle()}") from error
+            report(f"cluster {cluster_id} is ended without a look whether it has more to do: {why}")
 
     def cost_model(self, cluster_id: str) -> ClusterCostModel:
         """Returns the cost model of a cluster: with its running core nodes, or the requested ones before any runs."""
@@ -282,6 +317,7 @@ class Clusters:
         """Ends clusters."""
         with translate_errors(f"terminate {', '.join(cluster_ids)}"):
             self.emr.terminate_job_flows(JobFlowIds=cluster_ids)
+        self.created = [one for one in self.created if one not in cluster_ids]
 
     def end_idle(
         self,

@@ -25,6 +25,7 @@ from fruits_assets.money.allowance import LOCK_PATIENCE
 from fruits_assets.money.budget import worst_case_eur
 from fruits_assets.money.prices import read_prices
 from fruits_assets.settings import Settings
+from spark_steps.errors import FruitsError
 
 # EMR may report a step of a dead cluster as running for minutes, so the state of the cluster is requested too, once in
 # so many requests.
@@ -113,6 +114,11 @@ class EmrEngine:
         return self.clusters.infrastructure.staging_bucket
 
     @property
+    def created(self) -> Sequence[str]:
+        """The clusters that this engine has created and not ended."""
+        return self.clusters.created
+
+    @property
     def waiting_limit(self) -> Limit:
         """A step waits as long as its cluster may live."""
         return Limit(self.settings.max_age_minutes, "FRUITS_MAX_AGE_MINUTES")
@@ -158,7 +164,8 @@ class EmrEngine:
         log_uri = f"s3://{self.staging_bucket}/{folder}/"
         # EMR uploads logs every 5 minutes, which the cluster costs meanwhile: waited for only where nothing else tells
         # the reason.
-        known = error or details.get("Message")
+        message = details.get("Message", "")
+        known = error or (message and not step_failures.is_unnamed_denial(message))
         patience = 0.0 if known or cluster.state.startswith("TERMINAT") else self.settings.log_minutes * 60.0
         if patience:
             report(
@@ -171,7 +178,9 @@ class EmrEngine:
             cluster=cluster.state,
             cluster_reason=reason,
             error=error,
-            log=self._logs(folder, patience, status.get("Timeline", {}).get("EndDateTime")),
+            log=self._bootstrap_log(job.place)
+            if reason.get("Code") == "BOOTSTRAP_FAILURE"
+            else self._logs(folder, patience, status.get("Timeline", {}).get("EndDateTime")),
             # By EMR's timeline: a step may start and end between two requests for its state.
             waiting="StartDateTime" not in status.get("Timeline", {}),
             aged=cluster.ends_by is not None and clock.now() > cluster.ends_by,
@@ -212,6 +221,10 @@ class EmrEngine:
         lock_patience = LOCK_PATIENCE if patience is None else patience
         self.clusters.end_idle(report, is_ours=is_ours, grace=grace, ignored=steps, patience=lock_patience)
 
+    def end_unseen(self, created: Sequence[str], why: FruitsError, report: Report) -> None:
+        """Ends clusters that cannot be looked at; their schedules stay, and do nothing to a cluster that has ended."""
+        self.clusters.end_unseen(created, why, report)
+
     def _unfinished(self, cluster_id: str) -> Sequence[Step]:
         return [step for step in self.clusters.steps(cluster_id) if step.state in UNFINISHED_STEPS]
 
@@ -226,6 +239,21 @@ class EmrEngine:
         waits = {"controller": patience, "stdout": min(patience, _REST_OF_LOGS), "stderr": min(patience, _REST_OF_LOGS)}
         settled = time.monotonic() + _REST_OF_LOGS
         return "\n".join(self._log(f"{folder}/{name}.gz", wait, ended, settled) for name, wait in waits.items())
+
+    def _bootstrap_log(self, cluster_id: str) -> str:
+        """Returns what the bootstrap actions of a cluster have written to stderr, as far as EMR has uploaded it."""
+        with translate_errors(f"read the logs of {cluster_id}"):
+            pages = self.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.staging_bucket, Prefix=f"logs/{cluster_id}/node/"
+            )
+            keys = [one["Key"] for page in pages for one in page.get("Contents", [])]
+            packed = [
+                read_object(self.s3, self.staging_bucket, key)
+                for key in keys
+                if "/bootstrap-actions/" in key and key.endswith("/stderr.gz")
+            ]
+        texts = [gzip.decompress(one).decode(errors="replace") for one in packed if one]
+        return "\n".join(texts)[-_LOG_CHARACTERS:]
 
     def _log(self, key: str, patience: float, ended: datetime | None, settled: float) -> str:
         """Returns the end of a log as EMR uploads it after the end of its step.

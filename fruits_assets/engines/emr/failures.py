@@ -1,11 +1,12 @@
 """What EMR knows about a step that failed: the states of the step and of its cluster, and the words for them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fruits_assets.engines import step_failures
 from fruits_assets.engines.step_failures import CANCELLED, Cause, Words
+from spark_steps import denials
 
 WORDS = Words(
     place="on the cluster",
@@ -72,11 +73,22 @@ def explain_error(text: str) -> Cause | None:
     return step_failures.explain_error(text, WORDS)
 
 
+def cause_of_end(reason: Mapping[str, str]) -> str:
+    """Returns why a cluster has ended, by the reason that EMR gives for its state."""
+    cause = _of_cluster(Evidence("", {}, "TERMINATED", reason, None, ""))
+    return cause.message if cause else ""
+
+
 def _of_cluster(evidence: Evidence) -> Cause | None:
     if not evidence.cluster.startswith("TERMINAT"):
         return None
     code, message = evidence.cluster_reason.get("Code", ""), evidence.cluster_reason.get("Message", "")
     detail = f" EMR says {code}: {message}." if code or message else ""
+    if code == "BOOTSTRAP_FAILURE" and (denial := denials.denial_in(f"{message}\n{evidence.log}")):
+        of_nodes = replace(denial, principal=denial.principal or WORDS.role)
+        return Cause(f"the cluster could not be set up. {denials.sentence_of(of_nodes)}")
+    if code == "VALIDATION_ERROR":
+        return Cause(f"EMR could not create the cluster.{detail} {denials.REMEDY}")
     if code == "BOOTSTRAP_FAILURE":
         return Cause(
             f"the cluster could not be set up.{detail} Look at the bootstrap action's log below node/ in the log "

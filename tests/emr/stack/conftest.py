@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.servicequotas.models import ServiceQuotasBackend
 
 from fruits_assets.aws.environment import (
@@ -21,8 +22,9 @@ from fruits_assets.aws.sessions import client
 from fruits_assets.commands.aws.deploy import Deployed, deploy
 from fruits_assets.settings import Settings, read_settings
 from spark_steps.errors import FruitsError
+from tests.emr_emulator.iam import simulation
 from tests.emr_emulator.quotas import get_service_quota
-from tests.support.aws.stack import BUCKET, REGION
+from tests.support.aws.stack import BUCKET, MANAGED_POLICY, REGION
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +48,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         return get_service_quota({"ServiceCode": service_code, "QuotaCode": quota_code})["Quota"]
 
     monkeypatch.setattr(ServiceQuotasBackend, "get_service_quota", quota)
+    simulation.add_to_moto()
     with mock_aws():
         yield
 
@@ -68,6 +71,10 @@ def deployed(settings: Settings, requirements: str) -> Deployed:
     """A deployment with an environment that agrees with this machine."""
     done = deploy(settings, "you@example.org", requirements=requirements)
     s3 = client("s3", REGION)
+    # The template attaches AWS' own policy; moto's CloudFormation does not, and here moto has none of AWS' policies.
+    document = json.dumps(json.loads(aws_managed_policies_data)[MANAGED_POLICY]["Document"])
+    role = done.infrastructure.service_role
+    client("iam", REGION).put_role_policy(RoleName=role, PolicyName=MANAGED_POLICY, PolicyDocument=document)
     here = installed_versions()
     agreeing = {"archive": done.environment.archive, "bootstrap": done.environment.bootstrap, "python": here["python"]}
     body = json.dumps({**agreeing, "packages": here}).encode()

@@ -11,7 +11,7 @@ from fruits_assets.commands.aws.deploy import Deployed, deploy
 from fruits_assets.commands.aws.doctor import Check, all_checks, doctor_command, examine
 from fruits_assets.settings import Settings, read_settings
 from tests.emr_emulator.quotas import VCPUS
-from tests.support.aws.stack import REGION
+from tests.support.aws.stack import MANAGED_POLICY, REGION
 
 # moto leaves out the bucket policies and the budget, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
@@ -23,7 +23,7 @@ def test_without_credentials_the_first_line_says_so_and_the_rest_of_aws_is_not_c
     first, *others = done.stdout.splitlines()
     assert first.startswith("✗ credentials")
     assert "aws sso login" in first
-    assert [line[0] for line in others] == ["-"] * 19 + ["✓"] * 4
+    assert [line[0] for line in others] == ["-"] * 20 + ["✓"] * 4
 
 
 def states(settings: Settings) -> dict[str, Check]:
@@ -33,7 +33,7 @@ def states(settings: Settings) -> dict[str, Check]:
 def test_a_good_deployment_passes_every_check(deployed: Deployed, settings: Settings) -> None:
     checks = states(settings)
     assert {name: check for name, check in checks.items() if check.state != "ok"} == {}
-    assert len(checks) == 23
+    assert len(checks) == 24
     done = CliRunner().invoke(doctor_command, ["--json"])
     assert done.exit_code == 0
     assert [check["name"] for check in json.loads(done.stdout)] == [*checks, "settings"]
@@ -203,3 +203,40 @@ def test_wrong_settings_are_one_of_the_checks(
     (check,) = [check for check in all_checks() if check.name == "settings"]
     assert check.state == "failed"
     assert message in check.detail
+
+
+def change_policy(role: str, policy: str, *statements: dict[str, object], without: str = "") -> None:
+    """Adds statements to the policy of a role of the stack, and leaves out the one of a Sid."""
+    iam, name = client("iam", REGION), f"fruits-{role}-{REGION}"
+    document = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+    kept = [one for one in document["Statement"] if one.get("Sid") != without]
+    assert len(kept) == len(document["Statement"]) - bool(without)
+    changed = json.dumps({**document, "Statement": [*kept, *statements]})
+    iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=changed)
+
+
+def test_each_permission_that_a_role_of_the_stack_lacks_is_named_with_the_remedy(
+    deployed: Deployed, settings: Settings
+) -> None:
+    account = deployed.infrastructure.launcher_role_arn.split(":")[4]
+    change_policy("launcher", "launcher", without="ScheduleTheEnd")
+    change_policy("launcher", "launcher", {"Effect": "Deny", "Action": "iam:PassRole", "Resource": "*"})
+    change_policy("node", "node", {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::*/steps/*"})
+    check = states(settings)["permissions"]
+    schedules = f"arn:aws:scheduler:{REGION}:{account}:schedule/fruits/*"
+    assert check.state == "failed"
+    launcher, node = check.detail.split("; ")
+    assert launcher.startswith("the launcher role lacks iam:PassRole on ")
+    assert launcher.count("iam:PassRole on ") == 4
+    assert launcher.endswith(f"scheduler:CreateSchedule on {schedules}, scheduler:DeleteSchedule on {schedules}")
+    steps = f"arn:aws:s3:::{deployed.infrastructure.staging_bucket}/steps/*"
+    assert node == f"the nodes' role lacks s3:PutObject on {steps}"
+    assert check.remedy.startswith("Run fruits deploy as an administrator")
+
+
+def test_a_role_of_emr_without_the_policy_of_aws_is_named(deployed: Deployed, settings: Settings) -> None:
+    role = deployed.infrastructure.service_role
+    client("iam", REGION).delete_role_policy(RoleName=role, PolicyName=MANAGED_POLICY)
+    check = states(settings)["permissions"]
+    assert check.detail.startswith("EMR's role lacks ec2:CreateFleet on ")
+    assert "ec2:RunInstances on " in check.detail

@@ -5,18 +5,16 @@ from typing import Any
 
 import boto3
 import pytest
-import yaml
 from moto.core import set_initial_no_auth_action_count
 
 from fruits_assets.aws.infrastructure import Infrastructure
-from fruits_assets.commands.aws.deploy import TEMPLATE
+from fruits_assets.aws.permissions import read_template
 from tests.support.aws.stack import (
     ACCOUNT,
     CLUSTER,
     REGION,
     STACK,
     Made,
-    TemplateLoader,
     bucket_statements,
     create_stack,
     permitted,
@@ -58,7 +56,7 @@ def node(made: Made) -> list[dict[str, Any]]:
 
 
 def test_the_nodes_answer_session_manager_only_where_a_parameter_says_so(node: list[dict[str, Any]]) -> None:
-    template = yaml.load(TEMPLATE.read_text(), TemplateLoader)  # noqa: S506
+    template = read_template()
     assert template["Parameters"]["SessionManager"]["Default"] == "false"
     policy = template["Resources"]["SessionManagerPolicy"]
     assert policy["Condition"] == "HasSessionManager"

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import yaml
 
-from fruits_assets.aws.infrastructure import MANAGED_POLICIES_TAG
-from fruits_assets.commands.aws.deploy import BUDGET_REGIONS, TEMPLATE
+from fruits_assets.aws.infrastructure import MANAGED_POLICIES_TAG, TEMPLATE
+from fruits_assets.aws.permissions import read_template
+from fruits_assets.commands.aws.deploy import BUDGET_REGIONS
 from fruits_assets.settings import EU_REGIONS
-from tests.support.aws.stack import TemplateLoader, resources
+from tests.support.aws.stack import resources
 
 
 def test_cfn_lint_has_nothing_to_say_in_any_region_of_the_eu() -> None:
@@ -28,7 +29,7 @@ def test_the_template_fits_into_a_request() -> None:
 
 
 def test_a_region_outside_the_eu_is_refused() -> None:
-    template = yaml.load(TEMPLATE.read_text(), TemplateLoader)  # noqa: S506
+    template = read_template()
     (assertion,) = template["Rules"]["EuropeanUnion"]["Assertions"]
     regions, region = assertion["Assert"]["Fn::Contains"]
     assert tuple(regions) == EU_REGIONS
@@ -37,7 +38,7 @@ def test_a_region_outside_the_eu_is_refused() -> None:
 
 
 def test_the_budget_is_made_where_cloudformation_has_budgets() -> None:
-    template = yaml.load(TEMPLATE.read_text(), TemplateLoader)  # noqa: S506
+    template = read_template()
     _, regions = template["Conditions"]["HasAlarm"]["Fn::And"]
     assert tuple(one["Fn::Equals"][1] for one in regions["Fn::Or"]) == BUDGET_REGIONS
     (budget,) = resources("AWS::Budgets::Budget").values()
@@ -117,7 +118,7 @@ def test_the_guards_role_ends_clusters_of_its_stack_for_scheduler_in_its_account
 
 
 def test_photos_expire_only_where_somebody_has_said_when_and_former_versions_always() -> None:
-    parameters = yaml.load(TEMPLATE.read_text(), TemplateLoader)["Parameters"]  # noqa: S506
+    parameters = read_template()["Parameters"]
     assert {name: parameters[name]["Default"] for name in ("PhotoDays", "FormerVersionDays", "PhotosPrefix")} == {
         "PhotoDays": 0,
         "FormerVersionDays": 30,

@@ -140,3 +140,9 @@ def test_a_policy_of_somebody_else_that_allows_everything_is_not_enough(policies
         for key in ("steps/run/step/0/code.zip", "environment/current.json"):
             asked = Question("s3:PutObject", f"{STAGING}/{key}", context)
             assert decide([everything, *policies["staging"]], asked) == "deny"
+
+
+def test_the_launcher_alone_asks_what_the_roles_of_the_stack_may_do_and_no_others(policies: Policies) -> None:
+    for role in ROLES:
+        assert writers(policies, "iam:SimulatePrincipalPolicy", arn_of(role)) == {"LauncherRole"}
+    assert writers(policies, "iam:SimulatePrincipalPolicy", f"arn:aws:iam::{ACCOUNT}:role/other") == set()

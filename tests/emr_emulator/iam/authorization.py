@@ -33,6 +33,8 @@ class Authorization:
         self.root_key = root_key
         self.enforced = False
         self.bucket_policies: dict[str, dict[str, Any]] = {}
+        # What roles were asked for, while it was enforced: the role's name, the action and the resource.
+        self.asked: set[tuple[str, str, str]] = set()
 
     def check(self, call: Call, emr: ElasticMapReduce) -> None:
         """Refuses what the caller may not do.
@@ -44,6 +46,7 @@ class Authorization:
             return
         principal, documents = self._principal(call)
         for question in questions_of(call, emr, _iam_arn(principal)):
+            self.asked.add((_iam_arn(principal).rpartition("/")[2], question.action, question.resource))
             if not self._permits(call, principal, documents, question):
                 code = {"s3": "AccessDenied", "ec2": "UnauthorizedOperation"}.get(call.service, "AccessDenied")
                 raise ApiError(
@@ -85,6 +88,7 @@ class Authorization:
             questions += [Question(action, f"{ec2}:{kind}/{name}", {**context, **own}) for action in actions]
         documents = policies_of_role(service.rpartition("/")[2])
         for question in questions:
+            self.asked.add((service.rpartition("/")[2], question.action, question.resource))
             if decide(documents, question) != "allow":
                 return (
                     f"Service role {service} has insufficient EC2 permissions: {question.action} on {question.resource}"

@@ -7,14 +7,14 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import boto3
-import yaml
 from moto import mock_aws
 
-from fruits_assets.aws.infrastructure import Infrastructure
-from fruits_assets.commands.aws.deploy import TEMPLATE
+from fruits_assets.aws.infrastructure import TEMPLATE, Infrastructure
+from fruits_assets.aws.permissions import read_template
 from tests.emr_emulator.glue import job as job_of_cloudformation
 from tests.emr_emulator.serverless import application as application_of_cloudformation
 
+MANAGED_POLICY = "AmazonEMRServicePolicy_v2"
 REGION, STACK, ACCOUNT, BUCKET = "eu-west-3", "fruits", "123456789012", "staging"
 
 
@@ -24,27 +24,9 @@ CLUSTER = f"arn:aws:elasticmapreduce:{REGION}:{ACCOUNT}:cluster/j-1"
 BOSS = f"arn:aws:iam::{ACCOUNT}:role/*/Boss"
 
 
-class TemplateLoader(yaml.SafeLoader):
-    """YAML with CloudFormation's short functions, each as the dictionary of its long form."""
-
-
-def _long_form(loader: TemplateLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        value: Any = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
-    return {suffix if suffix == "Ref" else f"Fn::{suffix}": value}
-
-
-TemplateLoader.add_multi_constructor("!", _long_form)
-
-
 def resources(kind: str) -> dict[str, dict[str, Any]]:
     """Returns the template's resources of a kind by their names."""
-    template = yaml.load(TEMPLATE.read_text(), TemplateLoader)  # noqa: S506
-    return {name: one for name, one in template["Resources"].items() if one["Type"] == kind}
+    return {name: one for name, one in read_template()["Resources"].items() if one["Type"] == kind}
 
 
 def permitted(statements: Sequence[Mapping[str, Any]], action: str, resource: str, **context: str) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fruits_assets.engines.step_failures import Evidence, Words, explain, explain_error
+from fruits_assets.engines.step_failures import Evidence, Words, explain, explain_error, is_unnamed_denial
 from tests.support.project import PROJECT
 
 OF_ONE_ENGINE = re.compile(r"\bemr|emr\b|emr_|yarn|cluster|serverless|glue|databricks|dataproc", re.IGNORECASE)
@@ -84,3 +84,29 @@ def test_the_same_failure_is_told_in_the_words_of_each_engine() -> None:
     assert "or fly higher" in memory.message
     denied = explain(Evidence(None, "AmazonS3Exception: Status Code: 403; AccessDenied", words=words))
     assert "AWS denied something to the pilot's role" in denied.message
+
+
+def test_a_denial_names_the_action_and_the_engines_role_and_shows_no_lines_of_a_trace() -> None:
+    words = Words(role="the pilot's role")
+    log = "Traceback:\nbotocore.exceptions.ClientError: An error occurred (403) when calling the HeadObject operation"
+    denied = explain(Evidence(None, log, words=words, log_uri="s3://b/logs/"))
+    assert denied.message.startswith("AWS denies access: the pilot's role lacks s3:GetObject. Check AWS_PROFILE;")
+    assert denied.message.endswith(" Its log: s3://b/logs/.")
+
+
+def test_a_steps_own_sentence_goes_before_what_its_trace_holds() -> None:
+    error = {"is_ours": True, "type": "FruitsError", "message": "S3 was slow. Wait.", "trace": "ClientError: SlowDown"}
+    found = explain(Evidence(error, "", log_uri="s3://b/logs/"))
+    assert found.message == "S3 was slow. Wait. Its log: s3://b/logs/."
+    # What caused it tells that another attempt may succeed.
+    assert not found.is_transient
+    slow = explain(Evidence(error, "botocore.exceptions.ClientError: SlowDown"))
+    assert slow.is_transient
+
+
+def test_a_denial_that_does_not_say_what_is_denied_leaves_that_to_the_log() -> None:
+    caused = "Caused by: AmazonS3Exception: Error (Service: Amazon S3; Status Code: 403; Error Code: 403 Error)"
+    assert is_unnamed_denial(caused)
+    named = "AccessDeniedException: s3://b/steps/a b/code.zip: getFileStatus on s3://b/steps/a b/code.zip"
+    assert not is_unnamed_denial(f"{named}\n{caused}")
+    assert not is_unnamed_denial("ValueError: 403 is no weight")

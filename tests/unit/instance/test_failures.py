@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from botocore.exceptions import ClientError
 
 from fruits_assets.assets import ALL_ASSETS
 from fruits_assets.assets.audit_checks import ALL_AUDIT_CHECKS
@@ -88,6 +89,50 @@ def test_an_error_of_others_stays_what_it_is() -> None:
         reports_failures(broken)()
     result, _, _ = ran(broken)
     assert reason(result.all_events) == "ValueError: no sentence"
+
+
+SAID = (
+    "User: arn:aws:iam::1:role/fruits-node is not authorized to perform: s3:PutObject on resource: arn:aws:s3:::d/a b"
+)
+DENIED = "AWS denies access: the role fruits-node lacks s3:PutObject on arn:aws:s3:::d/a b. Check AWS_PROFILE; "
+
+
+def test_a_denial_that_nobody_has_translated_is_a_sentence_with_what_is_denied_in_the_failures_metadata() -> None:
+    @reports_failures
+    def writes() -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": SAID}}, "PutObject")
+
+    result, message, _ = ran(writes)
+    assert message.startswith(f"Failure: {DENIED}")
+    assert reason(result.all_events).startswith(DENIED)
+    (failed,) = result.get_step_failure_events()
+    told = failed.step_failure_data.user_failure_data
+    assert told is not None
+    assert told.metadata == {
+        "denied_action": dg.MetadataValue.text("s3:PutObject"),
+        "denied_on": dg.MetadataValue.text("arn:aws:s3:::d/a b"),
+        "denied_to": dg.MetadataValue.text("the role fruits-node"),
+    }
+
+
+@pytest.mark.parametrize(
+    "before", ["botocore.exceptions.ClientError: ", "Py4JJavaError: An error\n: a.SparkException: "]
+)
+def test_a_denial_below_an_op_that_translates_nothing_is_a_sentence_too(before: str) -> None:
+    def writes() -> None:
+        raise RuntimeError(f"{before}An error occurred (AccessDenied) when calling the PutObject operation: {SAID}")
+
+    result, _, _ = ran(writes)
+    assert reason(result.all_events).startswith(DENIED)
+
+
+def test_a_request_for_another_attempt_stays_one() -> None:
+    @reports_failures
+    def asks() -> None:
+        raise dg.RetryRequested(1) from FruitsError(SENTENCE)
+
+    with pytest.raises(dg.RetryRequested):
+        asks()
 
 
 # A step launcher raises the Failure itself, so that Dagster takes no description from it.
