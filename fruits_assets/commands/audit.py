@@ -36,7 +36,7 @@ def _setting(name: str, kind: click.ParamType[Any], about: str) -> Callable[[Cal
 @store_option
 @click.option(
     "--deployment",
-    type=click.Choice(["local", "emr", "emr-serverless", "glue"]),
+    type=click.Choice(["local", "emr", "emr-serverless", "glue", "databricks"]),
     help="Where the audit runs.  [env: FRUITS_DEPLOYMENT; default: local]",
 )
 @_setting(

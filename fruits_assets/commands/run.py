@@ -44,7 +44,7 @@ RANDOM_WEIGHTS = "random:0"
 @store_option
 @click.option(
     "--deployment",
-    type=click.Choice(["local", "emr", "emr-serverless", "glue"]),
+    type=click.Choice(["local", "emr", "emr-serverless", "glue", "databricks"]),
     help="Where the steps run.  [env: FRUITS_DEPLOYMENT; default: local]",
 )
 @click.option(

@@ -57,7 +57,9 @@ class Settings(AuditOptions, ServingOptions, AwsOptions, BaseSettings):
     )
 
     # Where the steps run
-    deployment: Literal["local", "emr", "emr-serverless", "glue"] = Field("local", description="Where the steps run.")
+    deployment: Literal["local", "emr", "emr-serverless", "glue", "databricks"] = Field(
+        "local", description="Where the steps run."
+    )
 
     # Photos
     images: Place = Field(
@@ -175,6 +177,11 @@ class Settings(AuditOptions, ServingOptions, AwsOptions, BaseSettings):
         """Returns the environment variables that make the same settings elsewhere; there is no secret among them."""
         given = {name: value for name, value in self.model_dump().items() if value is not None}
         return {f"FRUITS_{name.upper()}": str(value) for name, value in given.items()}
+
+    @property
+    def uses_databricks(self) -> bool:
+        """Whether the Databricks workspace is looked at; where it is not, no request goes there."""
+        return self.databricks or self.deployment == "databricks"
 
     @property
     def decode_limits(self) -> DecodeLimits:
