@@ -39,19 +39,18 @@ tar -xzf "$scratch/environment.tar.gz" -C "$scratch/site-packages"
 # several packages share, such as google, have no __init__.py, and keep what is in them besides.
 doing="put the packages into $packages"
 replace() {
-    local from=$1 to=$2 entry name
+    local from=$1 to=$2 entry name gone=() new=()
     for entry in "$from"/*; do
-        name=$(basename "$entry")
+        name=${entry##*/}
         if [[ -d $entry && ! -L $entry && -d $to/$name && ! -L $to/$name && ! -e $entry/__init__.py ]] &&
             [[ $name != *.dist-info && $name != *.libs ]]; then
             replace "$entry" "$to/$name"
             continue
         fi
-        [[ $name != *.dist-info ]] || rm -rf "$to/${name%%-*}"-*.dist-info
-        rm -rf "${to:?}/$name"
-        mv "$entry" "$to/$name"
+        [[ $name != *.dist-info ]] || gone+=("$to/${name%%-*}"-*.dist-info)
+        gone+=("$to/$name")
+        new+=("$entry")
     done
+    [[ ${#new[@]} -eq 0 ]] || { rm -rf "${gone[@]}" && mv "${new[@]}" "$to"; }
 }
 replace "$scratch/site-packages" "$packages"
-doing="start with the packages"
-"$python" -c 'import dagster, numpy, pyarrow'

@@ -26,6 +26,8 @@ def engine(request: pytest.FixtureRequest, aws: Emulator, monkeypatch: pytest.Mo
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(launcher, "_SECONDS_TO_RETRY", 1)
     bench = benches(aws)[request.param]
+    for name, value in bench.environ.items():
+        monkeypatch.setenv(name, value)
     bench.clean()
     yield bench
     aws.enforce_iam(False)

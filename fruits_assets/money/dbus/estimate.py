@@ -1,4 +1,4 @@
-"""Estimated time and cost of a number of photos as runs of a Databricks workspace, a run and its cluster for each step."""
+"""Estimated time and cost of a number of photos on Databricks, a run and its cluster for each step."""
 
 from fruits_assets.money.dbus.prices import DbuPrices
 from fruits_assets.money.dbus.workers import DbuCostModel, cores_of, size_of, worst_case_eur

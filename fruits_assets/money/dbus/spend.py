@@ -1,9 +1,9 @@
 """What runs of a Databricks workspace have cost in a month, from their times and the nodes of their clusters.
 
-Databricks' own table of what was billed is hours late, which is too late for a budget check. A run counts with all nodes
-of its cluster from its submission to its end: an upper bound, because the nodes come minutes later. A run that is under
-way counts with its whole worst case, by its own time limit. Clusters that are no run's own, such as those of notebooks,
-are not counted.
+Databricks' own table of what was billed is hours late, which is too late for a budget check. A run counts with all
+nodes of its cluster from its submission to its end: an upper bound, because the nodes come minutes later. A run that is
+under way counts with its whole worst case, by its own time limit. Clusters that are no run's own, such as those of
+notebooks, are not counted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
