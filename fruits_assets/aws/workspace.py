@@ -47,6 +47,8 @@ def workspace() -> "WorkspaceClient":
         def _resolve_host_metadata(self) -> None:
             return
 
+    # The SDK looks for its attributes in the class alone that it is first asked for.
+    Config.attributes()
     given: dict[str, Any] = {"host": host, "token": token, "auth_type": "pat", "product": "fruits"}
     given |= {"http_timeout_seconds": _REQUEST_SECONDS, "retry_timeout_seconds": _RETRY_SECONDS}
     return WorkspaceClient(config=ConfigAsGiven(**given))
@@ -68,8 +70,9 @@ def region_of(client: "WorkspaceClient") -> str:
     zones = [zone for zone in [*(told.zones or []), told.default_zone or ""] if zone]
     regions = {match[1] for zone in zones if (match := re.fullmatch(r"([a-z]+(?:-[a-z]+)+-\d)[a-z]?", zone))}
     if len(regions) != 1:
+        named = ", ".join(zones) or "none"
         raise FruitsError(
-            f"The workspace {address(client)} does not name the zones of one AWS region ({', '.join(zones) or 'none'}). "
+            f"The workspace {address(client)} does not name the zones of one AWS region ({named}). "
             f"Steps run on Databricks on AWS alone: set {HOST} to such a workspace."
         )
     return regions.pop()
