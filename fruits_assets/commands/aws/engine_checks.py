@@ -6,13 +6,18 @@ from botocore.exceptions import ClientError
 
 from fruits_assets.aws.infrastructure import Infrastructure
 from fruits_assets.aws.sessions import client, error_code, translate_errors
+from fruits_assets.aws.workspace import address, check_workspace_region, workspace
+from fruits_assets.engines.databricks.policy import RUNTIME, definition_of, has_instance_profile, policy_of
+from fruits_assets.engines.databricks.policy import problems as problems_of_policy
 from fruits_assets.engines.emr_serverless import application
 from fruits_assets.engines.glue import job
 from fruits_assets.settings import Settings
 
 # The remedy for changes by hand: CloudFormation compares templates only, so an update does not repair them.
 BY_HAND = "Somebody has changed that by hand, which fruits deploy does not undo: mend it in the console"
-Outcome = tuple[Literal["ok", "failed"], str, str]
+Outcome = tuple[Literal["ok", "failed", "not checked"], str, str]
+_DEPLOY_DATABRICKS = "As an administrator of the workspace: fruits deploy --databricks"
+_NO_WORKSPACE = "no workspace is used (FRUITS_DEPLOYMENT=databricks or FRUITS_DATABRICKS=true)"
 
 
 def check_application(application_id: str, settings: Settings) -> Outcome:
@@ -41,6 +46,31 @@ def check_glue_job(infrastructure: Infrastructure, settings: Settings) -> Outcom
         return "failed", "; ".join(wrong), BY_HAND
     runs = found["ExecutionProperty"]["MaxConcurrentRuns"]
     return "ok", f"{name}, Glue {found['GlueVersion']}, {runs} runs at a time at most", ""
+
+
+def check_workspace(settings: Settings) -> Outcome:
+    """Checks that the workspace answers, that it is on AWS in the European Union, and where the buckets are."""
+    if not settings.uses_databricks:
+        return "not checked", _NO_WORKSPACE, ""
+    there = workspace()
+    region = check_workspace_region(there, settings.region)
+    return "ok", f"{address(there)}, its zones in {region}", ""
+
+
+def check_cluster_policy(infrastructure: Infrastructure, settings: Settings) -> Outcome:
+    """Checks that the stack's cluster policy bounds clusters as the settings do, and that its profile is known."""
+    if not settings.uses_databricks:
+        return "not checked", _NO_WORKSPACE, ""
+    there = workspace()
+    policy = policy_of(there, settings.stack)
+    if policy is None:
+        return "failed", f"the workspace has no policy {settings.stack} that this token may use", _DEPLOY_DATABRICKS
+    if wrong := problems_of_policy(policy[1], definition_of(settings, infrastructure)):
+        return "failed", "; ".join(wrong), _DEPLOY_DATABRICKS
+    if not has_instance_profile(there, infrastructure):
+        arn = infrastructure.databricks_profile_arn
+        return "failed", f"the workspace does not know the instance profile {arn}", _DEPLOY_DATABRICKS
+    return "ok", f"{settings.stack}, {RUNTIME}, job clusters alone", ""
 
 
 def _not_there(error: ClientError, code: str) -> Outcome:
