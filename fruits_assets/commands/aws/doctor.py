@@ -49,14 +49,12 @@ _OF_THE_STACK = (
     "glue role",
     "glue job",
     "databricks role",
-    "cluster policy",
     "environment",
 )
 _OF_AWS = (
     "region",
     "stack",
     *_OF_THE_STACK,
-    "workspace",
     "locations",
     "conditional writes",
     "weights",
@@ -111,7 +109,11 @@ def _examine_aws(settings: Settings) -> Iterator[Check]:
     if infrastructure is not None:
         yield Check("stack", "ok", f"{settings.stack}, all outputs")
         yield from _examine_stack(infrastructure, settings)
-    yield _checked("workspace", lambda: Check("workspace", *check_workspace(settings)))
+    if settings.uses_databricks:
+        yield _checked("workspace", lambda: Check("workspace", *check_workspace(settings)))
+        if infrastructure is not None:
+            policy = partial(check_cluster_policy, infrastructure, settings)
+            yield _checked("cluster policy", lambda: Check("cluster policy", *policy()))
     yield _checked("locations", lambda: _places(settings, infrastructure))
     yield _checked("conditional writes", lambda: _conditional_writes(settings, "conditional writes"))
     yield _checked("weights", lambda: _weights(settings))
@@ -141,7 +143,6 @@ def _examine_stack(infrastructure: Infrastructure, settings: Settings) -> Iterat
         "glue role": partial(_role, lambda: iam.get_role(RoleName=glue_role)["Role"]["Arn"]),
         "glue job": lambda name: Check(name, *check_glue_job(infrastructure, settings)),
         "databricks role": partial(_role, lambda: iam.get_role(RoleName=databricks_role)["Role"]["Arn"]),
-        "cluster policy": lambda name: Check(name, *check_cluster_policy(infrastructure, settings)),
         "environment": partial(_environment, s3, infrastructure.staging_bucket),
     }
     for name, look in looks.items():

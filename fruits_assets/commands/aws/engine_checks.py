@@ -15,9 +15,8 @@ from fruits_assets.settings import Settings
 
 # The remedy for changes by hand: CloudFormation compares templates only, so an update does not repair them.
 BY_HAND = "Somebody has changed that by hand, which fruits deploy does not undo: mend it in the console"
-Outcome = tuple[Literal["ok", "failed", "not checked"], str, str]
+Outcome = tuple[Literal["ok", "failed"], str, str]
 _DEPLOY_DATABRICKS = "As an administrator of the workspace: fruits deploy --databricks"
-_NO_WORKSPACE = "no workspace is used (FRUITS_DEPLOYMENT=databricks or FRUITS_DATABRICKS=true)"
 
 
 def check_application(application_id: str, settings: Settings) -> Outcome:
@@ -50,8 +49,6 @@ def check_glue_job(infrastructure: Infrastructure, settings: Settings) -> Outcom
 
 def check_workspace(settings: Settings) -> Outcome:
     """Checks that the workspace answers, that it is on AWS in the European Union, and where the buckets are."""
-    if not settings.uses_databricks:
-        return "not checked", _NO_WORKSPACE, ""
     there = workspace()
     region = check_workspace_region(there, settings.region)
     return "ok", f"{address(there)}, its zones in {region}", ""
@@ -59,8 +56,6 @@ def check_workspace(settings: Settings) -> Outcome:
 
 def check_cluster_policy(infrastructure: Infrastructure, settings: Settings) -> Outcome:
     """Checks that the stack's cluster policy bounds clusters as the settings do, and that its profile is known."""
-    if not settings.uses_databricks:
-        return "not checked", _NO_WORKSPACE, ""
     there = workspace()
     policy = policy_of(there, settings.stack)
     if policy is None:

@@ -85,8 +85,8 @@ def comparison(
         f"  glue: {runs.jobs} runs of a driver and {runs.executors} executors, each on a worker of "
         f"{runs.executor.vcpus} vCPU and {runs.executor.gigabytes} GB, all of them busy to the end; their start-up of "
         f"{RUN_START_UP_SECONDS:g} s each is assumed, and counted as billed.",
-        f"  databricks: {clusters.jobs} runs, each on a cluster of 1 + {clusters.executors} {settings.instance_type} of its "
-        f"own; {settings.databricks_dbu_usd:g} USD a DBU (FRUITS_DATABRICKS_DBU_USD) besides what AWS bills; their "
+        f"  databricks: {clusters.jobs} runs, each on a cluster of 1 + {clusters.executors} {settings.instance_type}; "
+        f"{settings.databricks_dbu_usd:g} USD a DBU (FRUITS_DATABRICKS_DBU_USD) besides what AWS bills; their "
         f"start-up of {CLUSTER_START_UP_SECONDS:g} s each is assumed, and counted as billed.",
     ]
     return "\n".join(lines)

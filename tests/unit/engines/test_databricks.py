@@ -174,7 +174,7 @@ def test_where_databricks_tells_nothing_output_and_logs_have_to() -> None:
 class Answers(BaseHTTPRequestHandler):
     """Answers every request with what its server was given."""
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self.server.asked.append(self.path)  # type: ignore[attr-defined]
         status, document = self.server.answer  # type: ignore[attr-defined]
         body = json.dumps(document).encode()
