@@ -28,8 +28,8 @@ def host(file: str, arguments: list[str]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    told = host(sys.argv[2], sys.argv[3:])
-    Path(sys.argv[1]).write_text(json.dumps(told))
+    result, file, *arguments = sys.argv[1:]
+    Path(result).write_text(json.dumps(host(file, arguments)))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
