@@ -84,8 +84,7 @@ def main() -> None:
         endpoint, directory, new_emulator_id(), "ROOT" + secrets.token_hex(8).upper(), spark_home, stand_in,
         arguments.startup_seconds, clock, arguments.log_seconds, not arguments.without_spark, arguments.executors,
     )  # fmt: skip
-    application = Application(world)
-    server.app = application
+    server.app = application = Application(world)
     reaper = processes.start_reaper(world.emulator, PROJECT)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -115,12 +115,11 @@ def test_a_backfill_from_the_ui_under_the_launcher_role_takes_one_cluster_at_mos
     with dg.DagsterInstance.ephemeral() as local:
         run_pipeline(settings, local, say=lambda _: None)
     upload(aws, Path(settings.images), "Test")
-    role = aws.environ_of_role("arn:aws:iam::123456789012:role/fruits-launcher-eu-west-3")
+    role = aws.environ_of_role("arn:aws:iam::123456789012:role/fruits-launcher-eu-west-3") | engine.environ
     monkeypatch.setenv("DAGSTER_HOME", "")
     place = Place(tmp_path / "emr", network_file)
     place.use(
         role
-        | engine.environ
         | {
             "FRUITS_DEPLOYMENT": engine.deployment,
             "FRUITS_MAX_EXECUTORS": "2",
@@ -150,8 +149,7 @@ def test_a_backfill_from_the_ui_under_the_launcher_role_takes_one_cluster_at_mos
     with place.instance() as instance:
         check_metadata(instance, folders, engine)
     # Of the role that launched: in the Dagster home with its logs, in what was staged, and in what the steps wrote.
-    secrets = [role[name].encode() for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
-    secrets += [value.encode() for name, value in engine.environ.items() if name.endswith("_TOKEN")]
+    secrets = [value.encode() for name, value in role.items() if name.endswith(("SECRET_ACCESS_KEY", "_TOKEN"))]
     left = contents_below(tmp_path / "emr" / "home") | contents_of_buckets(aws) | engine.logs_elsewhere()
     assert {name.rpartition("/")[2] for name in left} >= {"code.zip", "step.json", "000001.json"}
     assert [name for name in left if name.endswith(("stdout.gz", "-driver", "driver/stdout"))] != []

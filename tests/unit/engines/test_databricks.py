@@ -2,19 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from fruits_assets.aws import workspace as workspace_module
-from fruits_assets.aws.sessions import is_transient
-from fruits_assets.aws.workspace import check_workspace_region, translate_workspace_errors, workspace
 from fruits_assets.engines.databricks.failures import known_cause
 from fruits_assets.engines.databricks.policy import definition_of, problems
 from fruits_assets.engines.databricks.run_request import idempotency_token, run_request
@@ -22,7 +14,6 @@ from fruits_assets.engines.databricks.runs import state_of
 from fruits_assets.engines.engine import JobRequest, JobState, run_of
 from fruits_assets.engines.staging import StepStaging
 from fruits_assets.settings import Settings, read_settings
-from spark_steps.errors import FruitsError
 from spark_steps.step_main import code_of, given
 from tests.emr_emulator.databricks.policies import problem
 from tests.support.aws.cluster import ENVIRONMENT, INFRASTRUCTURE
@@ -78,13 +69,6 @@ def test_a_step_fetches_its_code_itself_and_finds_its_document() -> None:
     assert given(parameters) == (f"{folder}/step.json", "eu-west-3")
     assert code_of(parameters) == f"{folder}/code.zip"
     assert code_of(["s3://staging/steps/step.json", "eu-west-3"]) == ""
-
-
-def test_a_request_is_one_of_the_sdks_own_model() -> None:
-    from databricks.sdk.service.jobs import SubmitTask
-
-    (task,) = asked_for()["tasks"]
-    assert SubmitTask.from_dict(task).as_dict() == task
 
 
 def test_the_same_attempt_has_the_same_token_and_the_next_one_another() -> None:
@@ -169,99 +153,3 @@ def test_what_databricks_tells_of_a_failure_is_told_with_a_remedy(
 
 def test_where_databricks_tells_nothing_output_and_logs_have_to() -> None:
     assert known_cause("RUN_EXECUTION_ERROR", "Workload failed, see run output for details.", 45) is None
-
-
-class Answers(BaseHTTPRequestHandler):
-    """Answers every request with what its server was given."""
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)  # type: ignore[attr-defined]
-        status, document = self.server.answer  # type: ignore[attr-defined]
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing."""
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A server that stands for a workspace, whose answer a test sets."""
-    made: Any = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    made.asked, made.answer = [], (200, {})
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    monkeypatch.setenv("DATABRICKS_HOST", f"http://127.0.0.1:{made.server_port}")
-    monkeypatch.setenv("DATABRICKS_TOKEN", "secret")
-    monkeypatch.setattr(workspace_module, "_RETRY_SECONDS", 1)
-    yield made
-    made.shutdown()
-    made.server_close()
-
-
-def zones_of(region: str) -> tuple[int, dict[str, Any]]:
-    return 200, {"zones": [f"{region}a", f"{region}b"], "default_zone": f"{region}a"}
-
-
-def test_a_client_is_made_without_a_request_and_the_zones_tell_where_the_workspace_lies(server: Any) -> None:
-    client = workspace()
-    assert server.asked == []
-    server.answer = zones_of("eu-west-3")
-    assert check_workspace_region(client, "eu-west-3") == "eu-west-3"
-    assert server.asked == ["/api/2.1/clusters/list-zones"]
-
-
-def test_a_workspace_outside_the_eu_or_elsewhere_than_the_buckets_is_refused(server: Any) -> None:
-    server.answer = zones_of("us-east-1")
-    with pytest.raises(FruitsError, match="lies in us-east-1, outside the European Union"):
-        check_workspace_region(workspace(), "eu-west-3")
-    server.answer = zones_of("eu-west-1")
-    with pytest.raises(FruitsError, match="Set FRUITS_REGION=eu-west-1"):
-        check_workspace_region(workspace(), "eu-west-3")
-    server.answer = (200, {"zones": []})
-    with pytest.raises(FruitsError, match="Databricks on AWS alone"):
-        check_workspace_region(workspace(), "eu-west-3")
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "told", "passes"),
-    [
-        (401, "UNAUTHENTICATED", "does not accept DATABRICKS_TOKEN", False),
-        (403, "PERMISSION_DENIED", "denies to look.*administrator", False),
-        (429, "REQUEST_LIMIT_EXCEEDED", "throttled every attempt to look", True),
-        (500, "INTERNAL_ERROR", "Databricks failed to look", True),
-        (400, "INVALID_PARAMETER_VALUE", "refused to look", False),
-    ],
-)
-def test_an_error_of_the_workspace_is_a_sentence_with_a_remedy(
-    server: Any, status: int, code: str, told: str, passes: bool
-) -> None:
-    server.answer = (status, {"error_code": code, "message": "no"})
-    with pytest.raises(FruitsError, match=told) as refusal, translate_workspace_errors("look"):
-        workspace().clusters.list_zones()
-    assert is_transient(refusal.value) is passes
-    assert "secret" not in str(refusal.value)
-
-
-def test_a_workspace_that_cannot_be_reached_or_is_not_named_is_told(
-    server: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DATABRICKS_HOST", "http://127.0.0.1:9")
-    with (
-        pytest.raises(FruitsError, match="could not be reached to look") as refusal,
-        translate_workspace_errors("look"),
-    ):
-        workspace().clusters.list_zones()
-    assert is_transient(refusal.value)
-    monkeypatch.delenv("DATABRICKS_TOKEN")
-    with pytest.raises(FruitsError, match="DATABRICKS_HOST and DATABRICKS_TOKEN are not set"):
-        workspace()
-
-
-def test_the_sdk_is_imported_by_nobody_who_uses_no_workspace() -> None:
-    modules = "fruits_assets.definitions, fruits_assets.commands.cli, fruits_assets.money.account"
-    code = f"import sys, {modules}; print('databricks.sdk' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "False"
