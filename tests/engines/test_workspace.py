@@ -9,10 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from fruits_assets.aws import workspace as workspace_module
 from fruits_assets.aws.sessions import is_transient
 from fruits_assets.aws.workspace import check_workspace_region, translate_workspace_errors, workspace
+from fruits_assets.commands.aws.deploy import deploy_command
 from spark_steps.errors import FruitsError
 
 
@@ -110,3 +112,14 @@ def test_the_sdk_is_imported_by_nobody_who_uses_no_workspace() -> None:
     code = f"import sys, {modules}; print('databricks.sdk' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "False"
+
+
+def test_deploying_to_a_workspace_that_is_not_named_says_so_before_anything_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("DATABRICKS_HOST", raising=False)
+    # Nobody answers there: nothing of AWS is asked for.
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    done = CliRunner().invoke(deploy_command, ["--databricks", "--yes"])
+    assert done.exit_code == 1
+    assert "DATABRICKS_HOST and DATABRICKS_TOKEN are not set" in done.output
