@@ -182,7 +182,7 @@ def test_what_a_task_printed_and_its_trace_tell_why_it_failed(databricks: Bench,
         "aws_attributes": {"instance_profile_arn": profile, "zone_id": "auto"},
         "custom_tags": {"fruits-stack": "fruits", "Project": "fruits"},
         "init_scripts": [script],
-        "spark_conf": {},
+        "spark_conf": {"spark.default.parallelism": "1"},
     }
     task = {
         "task_key": "a",
