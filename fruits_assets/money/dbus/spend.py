@@ -57,12 +57,12 @@ def sizes_of_run(run: Mapping[str, Any]) -> list[Size]:
     Args:
         run: The run as GetRun describes it, with its tasks.
     """
-    return [
-        Size(str(asked["node_type_id"]), 1 + int(asked.get("autoscale", asked).get(name, 0)))
-        for asked in _clusters(run)
-        if asked.get("node_type_id")
-        for name in ("max_workers" if "autoscale" in asked else "num_workers",)
-    ]
+    return [_size(asked) for asked in _clusters(run) if asked.get("node_type_id")]
+
+
+def _size(asked: Mapping[str, Any]) -> Size:
+    workers = asked["autoscale"]["max_workers"] if "autoscale" in asked else asked.get("num_workers", 0)
+    return Size(str(asked["node_type_id"]), 1 + int(workers))
 
 
 def _clusters(run: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
