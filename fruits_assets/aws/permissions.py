@@ -19,11 +19,14 @@ ROLES = {
     "GuardRole": "the guard's role",
     "JobRole": "the role of EMR Serverless' jobs",
     "GlueRole": "the role of Glue's runs",
+    "DatabricksRole": "the role of Databricks' nodes",
 }
 SIMULATE = "iam:SimulatePrincipalPolicy"
 # What EMR's role needs of AWS' own policy to get a cluster's nodes; the rest of that policy is AWS' business.
 _OF_MANAGED_POLICIES = {"AmazonEMRServicePolicy_v2": ("ec2:CreateFleet", "ec2:RunInstances")}
 _PLACE = re.compile(r"^arn:aws:[\w-]+:\$\{AWS::Region\}:\$\{AWS::AccountId\}:")
+# No resource of a stack: all stacks of the account share it.
+_LOCK_BUCKET = "arn:aws:s3:::fruits-locks-${AWS::AccountId}-${AWS::Region}"
 _VARIABLE = re.compile(r"\$\{([\w.:]+)\}")
 
 
@@ -72,7 +75,7 @@ class Permission:
     @property
     def title(self) -> str:
         """The action and a short name of the resource, such as ``s3:PutObject on DataBucket/Results/*``."""
-        short = _VARIABLE.sub(_short_name, _PLACE.sub("", self.resource))
+        short = _VARIABLE.sub(_short_name, _PLACE.sub("", self.resource).replace(_LOCK_BUCKET, "LockBucket"))
         return f"{self.action} on {short}"
 
 

@@ -51,6 +51,10 @@ MISSING = {"404", "NoSuchKey", "NotFound"}
 _WRONG_CLOCK = ("RequestTimeTooSkewed", "Signature expired", "Signature not yet current")
 
 
+class TransientError(FruitsError):
+    """A problem of a service or of the network that may pass by itself."""
+
+
 def client(service: Any, region: str, config: Config = PATIENT) -> Any:
     """Returns a boto3 client; ``AWS_ENDPOINT_URL`` and the profile come from the environment, as boto3 reads it.
 
@@ -66,7 +70,9 @@ def client(service: Any, region: str, config: Config = PATIENT) -> Any:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Returns whether an error is transient: throttling, a server error of AWS, or a network failure."""
+    """Returns whether an error is transient: throttling, a server error of a service, or a network failure."""
+    if isinstance(error, TransientError):
+        return True
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return error_code(error) in THROTTLED or status >= 500

@@ -149,7 +149,8 @@ class LaunchesSteps:
                 events = staging.new_events()
             except FruitsError as error:
                 away_since = away_since or time.monotonic()
-                if not is_transient(error.__cause__ or error) or time.monotonic() - away_since > _AWAY_PATIENCE:
+                passes = is_transient(error) or is_transient(error.__cause__ or error)
+                if not passes or time.monotonic() - away_since > _AWAY_PATIENCE:
                     raise
                 log.warning(f"{job} is not heard of for now: {error}")
                 continue

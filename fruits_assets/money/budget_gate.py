@@ -5,6 +5,8 @@ from typing import Protocol
 from fruits_assets.aws import clock
 from fruits_assets.money.account import account_spend, next_worst_case
 from fruits_assets.money.budget import check_budget
+from fruits_assets.money.dbus.estimate import estimate_workspace
+from fruits_assets.money.dbus.prices import read_dbu_prices
 from fruits_assets.money.dpus.estimate import estimate_runs
 from fruits_assets.money.dpus.prices import read_dpu_prices
 from fruits_assets.money.estimate import BYTES_PER_MEGAPIXEL, estimate
@@ -55,6 +57,8 @@ def check_automatic_run(settings: Settings, images: int = 0, image_bytes: float 
         expected = estimate(images, settings.core_nodes, prices, settings, megapixels)
     elif settings.deployment == "glue":
         expected = estimate_runs(images, read_dpu_prices(settings), settings, megapixels)
+    elif settings.deployment == "databricks":
+        expected = estimate_workspace(images, read_dbu_prices(settings), settings, megapixels)
     else:
         expected = estimate_jobs(images, read_worker_prices(settings), settings, megapixels)
     left = settings.budget_eur - spend.total_eur

@@ -21,3 +21,7 @@ VCPU_USD_PER_HOUR = 0.06318
 GIGABYTE_USD_PER_HOUR = 0.00689
 # Glue, for a DPU-hour of a Spark job, as public tools of 2026 quote it for most regions.
 DPU_USD_PER_HOUR = 0.44
+# DBUs that an m5.xlarge takes in an hour without Photon, as Databricks' public calculator shows them. That other nodes
+# take them in proportion to their size is assumed.
+DBUS_DATE = "2026-09"
+DBUS_PER_XLARGE = 0.69

@@ -44,7 +44,7 @@ def _weights(source: str) -> str:
 
 
 Place = Annotated[str, AfterValidator(_place)]
-Deployment = Literal["local", "emr", "emr-serverless", "glue"]
+Deployment = Literal["local", "emr", "emr-serverless", "glue", "databricks"]
 DEPLOYMENTS: tuple[str, ...] = get_args(Deployment)
 
 
@@ -188,6 +188,11 @@ class Settings(AuditOptions, ServingOptions, AwsOptions, BaseSettings):
         """Returns the environment variables that make the same settings elsewhere; there is no secret among them."""
         given = {name: value for name, value in self.model_dump().items() if value is not None}
         return {f"FRUITS_{name.upper()}": str(value) for name, value in given.items()}
+
+    @property
+    def uses_databricks(self) -> bool:
+        """Whether the Databricks workspace is looked at; where it is not, no request goes there."""
+        return self.databricks or self.deployment == "databricks"
 
     @property
     def decode_limits(self) -> DecodeLimits:

@@ -46,7 +46,10 @@ class AwsOptions(BaseModel):
         description="Core nodes that managed scaling may reach.",
     )
     max_executors: int = Field(
-        3, ge=1, le=32, description="Executors that a job of EMR Serverless or Glue may have, besides its driver."
+        3,
+        ge=1,
+        le=32,
+        description="Executors that a job of EMR Serverless, Glue or Databricks may have, besides its driver.",
     )
     spot: bool = Field(False, description="Spot instances for the core nodes; never for the master.")
     provisioning_minutes: int = Field(
@@ -76,6 +79,11 @@ class AwsOptions(BaseModel):
         description="How long to wait for the log of a step that ended without a reason; EMR uploads logs every 5 "
         "minutes.",
     )
+    databricks: bool = Field(
+        False,
+        description="Look at the Databricks workspace of DATABRICKS_HOST, for its part of the month's spend and in "
+        "fruits doctor, whichever engine runs the steps.",
+    )
     step_minutes: int = Field(60, ge=1, le=1440, description="A step that runs for longer is cancelled.")
     step_retries: int = Field(
         1, ge=0, le=5, description="Times that a step is tried again which was lost with its driver, nodes or cluster."
@@ -83,6 +91,12 @@ class AwsOptions(BaseModel):
 
     # Money
     budget_eur: float = Field(10.0, ge=0, description="Most that clusters may cost in a calendar month.")
+    databricks_dbu_usd: float = Field(
+        0.20,
+        gt=0,
+        description="Dollars for a DBU of Databricks' jobs compute, by the contract; the default is the list price of "
+        "its dearest plan.",
+    )
     usd_to_eur: float = Field(0.92, gt=0, description="Euros for a dollar, for prices quoted in dollars.")
     vat_percent: float = Field(
         20.0,

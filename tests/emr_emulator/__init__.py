@@ -1,4 +1,4 @@
-"""An emulator of AWS whose EMR, EMR Serverless and Glue really run the steps, on Spark's processes of this machine."""
+"""An emulator of AWS and Databricks that really runs the steps, on Spark's processes of this machine."""
 
 from tests.emr_emulator.client import Emulator
 

@@ -20,6 +20,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
 from tests.emr_emulator import processes
+from tests.emr_emulator.client import TOKEN
 from tests.emr_emulator.cluster.world import Clock, World, end_everything, new_emulator_id
 from tests.emr_emulator.server import Application
 from tests.emr_emulator.spark import ARCHIVE, make_class_archive, make_environment, make_spark_home
@@ -85,7 +86,7 @@ def main() -> None:
         arguments.startup_seconds, clock, arguments.log_seconds, not arguments.without_spark, arguments.executors,
         arguments.in_driver,
     )  # fmt: skip
-    server.app = Application(world)
+    server.app = application = Application(world)
     reaper = processes.start_reaper(world.emulator, PROJECT)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -96,6 +97,8 @@ def main() -> None:
             logging.getLogger("emr_emulator").info("archiving Spark's classes, once on this machine: about a minute")
             make_class_archive(spark_home, directory, endpoint, world.root_key)
         outputs = make_stack(world, PROJECT) if arguments.stack else {}
+        if outputs:
+            application.databricks.prepare(STACK)
         if arguments.photos:
             put_photos(world, outputs["DataBucket"])
         sys.stdout.write(json.dumps({"endpoint": endpoint}) + "\n")
@@ -126,6 +129,8 @@ export FRUITS_IMAGES=s3://{bucket}/Test FRUITS_STORE=s3://{bucket}
 and then, say: .venv/bin/fruits run --weights random:0
 or, as jobs of EMR Serverless: .venv/bin/fruits run --weights random:0 --deployment emr-serverless
 or, as runs of a Glue job: .venv/bin/fruits run --weights random:0 --deployment glue
+or, on Databricks: export DATABRICKS_HOST={endpoint} DATABRICKS_TOKEN={TOKEN}
+    .venv/bin/fruits run --weights random:0 --deployment databricks
 
 """
     )

@@ -13,6 +13,8 @@ from typing import Any, Literal
 from tests.support.project import PROJECT
 
 REGION = "eu-west-3"
+# Of the emulated workspace of Databricks.
+TOKEN = "dapi-of-the-emulator"  # noqa: S105
 
 
 class Emulator:
@@ -84,6 +86,11 @@ class Emulator:
             "AWS_DEFAULT_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+
+    @property
+    def workspace_environ(self) -> dict[str, str]:
+        """What a process needs besides to meet the emulated workspace of Databricks."""
+        return {"DATABRICKS_HOST": self.endpoint, "DATABRICKS_TOKEN": TOKEN}
 
     @property
     def root_environ(self) -> dict[str, str]:
@@ -164,6 +171,10 @@ class Emulator:
     def bill_after(self, seconds: float) -> None:
         """Has jobs of EMR Serverless billed so long after their end."""
         self._ask("billing-seconds", seconds=seconds)
+
+    def move_workspace(self, region: str) -> None:
+        """Has the workspace of Databricks lie in another region."""
+        self._ask("workspace-region", region=region)
 
     def keep_busy(self, cluster: str, busy: bool = True) -> None:
         """Has a live notebook keep a cluster from counting as idle."""

@@ -1,4 +1,4 @@
-"""One WSGI application: EMR, Glue and prices of our own, the control API, and moto for all else."""
+"""One WSGI application: EMR, Glue, Databricks and prices of our own, the control API, and moto for all else."""
 
 import json
 import logging
@@ -17,6 +17,9 @@ from tests.emr_emulator.api import ElasticMapReduce
 from tests.emr_emulator.checks import ApiError
 from tests.emr_emulator.cluster.life import Cluster
 from tests.emr_emulator.cluster.world import ENDED, World
+from tests.emr_emulator.databricks.api import PATHS as OF_DATABRICKS
+from tests.emr_emulator.databricks.api import SERVICE as DATABRICKS
+from tests.emr_emulator.databricks.api import Databricks, action_of
 from tests.emr_emulator.glue.api import Glue
 from tests.emr_emulator.glue.requests import OWN as OF_GLUE
 from tests.emr_emulator.glue.requests import SERVICE as GLUE
@@ -58,6 +61,7 @@ class Application:
         self.emr = ElasticMapReduce(world, self.authorization.launch_problem)
         self.serverless = EmrServerless(world, self.authorization.trust_problem)
         self.glue = Glue(world, partial(self.authorization.trust_problem, service=GLUE, resource="job/a"))
+        self.databricks = Databricks(world)
         self.scheduler = Scheduler(world, self.emr)
         self.scheduler.start()
         self.throttled: dict[str, Fault] = {}
@@ -67,6 +71,8 @@ class Application:
         """Answers one request."""
         if environ["PATH_INFO"].startswith(CONTROL):
             return self._control(environ, start_response)
+        if environ["PATH_INFO"].startswith(OF_DATABRICKS):
+            return self._databricks(environ, start_response)
         call = read_call(environ)
         try:
             self.emr.calls[call.name] += 1
@@ -95,12 +101,32 @@ class Application:
             complete_stacks(self.authorization, call.region)
         return answer_of_moto
 
-    def _throttle(self, call: Call) -> None:
+    def _databricks(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        action = action_of(environ)
+        self.emr.calls[f"{DATABRICKS}:{action}"] += 1
+        try:
+            if self._has_fault(action):
+                raise ApiError("REQUEST_LIMIT_EXCEEDED", "Too many requests", 429)
+            return _json(start_response, 200, self.databricks.call(action, environ))
+        except ApiError as error:
+            log.info("%s: %s: %s", action, error.code, error.message)
+            return _json(start_response, error.status, {"error_code": error.code, "message": error.message})
+        except Exception as error:
+            log.exception("%s failed", action)
+            return _json(start_response, 500, {"error_code": "INTERNAL_ERROR", "message": repr(error)})
+
+    def _has_fault(self, *names: str) -> bool:
+        """Tells whether the next call of one of these names is throttled, and counts it."""
         with self.lock:
-            fault = self.throttled.get(call.action) or self.throttled.get(call.name)
+            fault = next((found for name in names if (found := self.throttled.get(name))), None)
             if fault is None or fault.left <= 0:
-                return
+                return False
             fault.left -= 1
+        return True
+
+    def _throttle(self, call: Call) -> None:
+        if not self._has_fault(call.action, call.name):
+            return
         if call.service == "s3":
             raise ApiError("SlowDown", "Please reduce your request rate.", 503)
         raise ApiError("ThrottlingException", "Rate exceeded")
@@ -127,7 +153,7 @@ class Application:
             "clusters": {one.id: {**self._state_of(one), "processes": alive[one.id]} for one in clusters},
             "calls": dict(self.emr.calls),
             "fired": dict(self.scheduler.fired),
-            "jobs": {**self._serverless_jobs(), **self._glue_runs()},
+            "jobs": {**self._serverless_jobs(), **self._glue_runs(), **self._databricks_runs()},
         }
 
     def _serverless_jobs(self) -> dict[str, dict[str, Any]]:
@@ -158,6 +184,20 @@ class Application:
                 "directory": str(run.directory),
             }
             for run in list(self.glue.runs.values())
+        }
+
+    def _databricks_runs(self) -> dict[str, dict[str, Any]]:
+        return {
+            str(run.id): {
+                "service": DATABRICKS,
+                "name": run.request.get("run_name", ""),
+                "state": run.result,
+                "details": run.message,
+                "request": run.request,
+                "processes": len(processes.living(run.marks)),
+                "directory": str(run.directory),
+            }
+            for run in list(self.databricks.runs.values())
         }
 
     def _state_of(self, cluster: Cluster) -> dict[str, Any]:
@@ -253,6 +293,10 @@ class Application:
     def control_billing_seconds(self, seconds: float) -> None:
         """Sets how long after its end a job of EMR Serverless is billed."""
         self.serverless.billing_seconds = seconds
+
+    def control_workspace_region(self, region: str) -> None:
+        """Has the workspace of Databricks lie in another region."""
+        self.databricks.region = region
 
     def control_keep_busy(self, cluster: str, busy: bool = True) -> None:
         """Has a live notebook or an open web interface keep a cluster from counting as idle."""

@@ -142,6 +142,11 @@ esac
 """
 
 
+def tar_of(stand_in: Path) -> str:
+    """Returns the command that lays down an environment instead of unpacking one."""
+    return _TAR.format(environment=stand_in)
+
+
 def make_shims(directory: Path, region: str, stand_in: Path | None) -> Path:
     """Writes the commands of a cluster's nodes.
 
@@ -164,7 +169,7 @@ def make_shims(directory: Path, region: str, stand_in: Path | None) -> Path:
         "aws": _AWS.format(python=sys.executable, region=region),
     }
     if stand_in is not None:
-        commands["tar"] = _TAR.format(environment=stand_in)
+        commands["tar"] = tar_of(stand_in)
     for name, text in commands.items():
         (shims / name).write_text(text)
         (shims / name).chmod(0o755)

@@ -9,7 +9,7 @@ from moto.cloudformation.models import cloudformation_backends
 from moto.cloudformation.parsing import clean_json
 from moto.scheduler.models import scheduler_backends
 
-from fruits_assets.aws.environment import BOOTSTRAP, CURRENT, PYTHON, installed_versions
+from fruits_assets.aws.environment import BOOTSTRAP, CURRENT, INIT_SCRIPT, PYTHON, installed_versions
 from fruits_assets.aws.lock_bucket import put_lock_bucket
 from fruits_assets.sample_photos import write_sample
 from tests.emr_emulator.cluster.world import ACCOUNT, World
@@ -56,6 +56,8 @@ def stage_environment(s3: Any, bucket: str) -> None:
     standalone = f"environment/fruits-standalone-python{PYTHON}-stand-in.tar.gz"
     current = {"archive": archive, "bootstrap": bootstrap, "python": PYTHON, "packages": installed_versions()}
     current["standalone"] = standalone
+    current["init_script"] = "environment/databricks.sh"
+    s3.put_object(Bucket=bucket, Key=current["init_script"], Body=INIT_SCRIPT.read_bytes())
     s3.put_object(Bucket=bucket, Key=standalone, Body=b"unpacked by nobody")
     s3.put_object(Bucket=bucket, Key=archive, Body=b"unpacked by nobody")
     s3.put_object(Bucket=bucket, Key=bootstrap, Body=BOOTSTRAP.read_bytes())

@@ -35,6 +35,8 @@ def engine(request: pytest.FixtureRequest, aws: Emulator, monkeypatch: pytest.Mo
     for name, value in aws.environ.items():
         monkeypatch.setenv(name, value)
     bench = benches(aws)[request.param]
+    for name, value in bench.environ.items():
+        monkeypatch.setenv(name, value)
     bench.clean()
     yield bench
     aws.enforce_iam(False)

@@ -18,6 +18,8 @@ from fruits_assets.aws.environment import (
 from fruits_assets.aws.infrastructure import STACK_TAG, TEMPLATE, Infrastructure
 from fruits_assets.aws.lock_bucket import put_lock_bucket
 from fruits_assets.aws.sessions import client, error_code, explain, translate_errors
+from fruits_assets.aws.workspace import check_workspace_region, workspace
+from fruits_assets.engines.databricks.policy import put_instance_profile, put_policy
 from fruits_assets.engines.emr.cluster_request import ENVIRONMENT_TAG
 from fruits_assets.money.spend import LIVING_STATES, tags_of
 from fruits_assets.settings import Settings, read_settings
@@ -269,6 +271,25 @@ def _make_service_linked_roles(region: str, report: Callable[[str], None]) -> No
             )
 
 
+def deploy_to_workspace(settings: Settings, infrastructure: Infrastructure, report: Callable[[str], None]) -> None:
+    """Makes what runs on Databricks need: the instance profile is added to the workspace, and the policy is made.
+
+    Args:
+        settings: Stack, region, instance type and number of executors.
+        infrastructure: The outputs of the stack.
+        report: Takes progress messages, a line at a time.
+
+    Raises:
+        FruitsError: The workspace lies elsewhere, or the token may not do so.
+    """
+    there = workspace()
+    check_workspace_region(there, settings.region)
+    report(put_instance_profile(there, infrastructure))
+    report(put_policy(there, settings, infrastructure))
+    role = infrastructure.databricks_role_arn
+    report(f"The role with which Databricks starts machines in this account needs iam:PassRole on {role}.")
+
+
 def exports(settings: Settings, infrastructure: Infrastructure, deployment: str = "emr") -> dict[str, str]:
     """Returns the settings of a deployment on AWS, by environment variable."""
     return {
@@ -301,9 +322,16 @@ def launcher_profile(settings: Settings, infrastructure: Infrastructure) -> str:
     "--serverless", is_flag=True, help="Pack an interpreter with the packages too, which EMR Serverless needs."
 )
 @click.option("--glue", is_flag=True, help="The same for Glue, which needs it too.")
+@click.option(
+    "--databricks",
+    is_flag=True,
+    help="Make the cluster policy in the workspace of DATABRICKS_HOST too, and add the instance profile.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @reports_problems
-def deploy_command(email: str | None, environment_only: bool, serverless: bool, glue: bool, yes: bool) -> None:
+def deploy_command(
+    email: str | None, environment_only: bool, serverless: bool, glue: bool, databricks: bool, yes: bool
+) -> None:
     """Create or update what runs on AWS need, and upload the clusters' Python packages.
 
     FRUITS_STACK and FRUITS_REGION name the stack and its region; FRUITS_BUDGET_EUR is the budget of the alarm. A
@@ -318,6 +346,9 @@ def deploy_command(email: str | None, environment_only: bool, serverless: bool, 
     # As for the local deployment, independent of FRUITS_DEPLOYMENT: the emr deployment requires locations in buckets
     # that do not exist before this command has made them.
     settings = read_settings(deployment="local")
+    if databricks:
+        # Before anything is made: a workspace that is missing, or lies elsewhere, cannot be used.
+        check_workspace_region(workspace(), settings.region)
     if not (yes or environment_only):
         account = who(settings.region).account
         click.confirm(
@@ -333,7 +364,10 @@ def deploy_command(email: str | None, environment_only: bool, serverless: bool, 
         report=lambda line: click.echo(line, err=True),
         with_interpreter=serverless or glue,
     )
-    deployment = "emr-serverless" if serverless else "glue" if glue else "emr"
+    if databricks:
+        deploy_to_workspace(settings, deployed.infrastructure, lambda line: click.echo(line, err=True))
+    asked = {"emr-serverless": serverless, "glue": glue, "databricks": databricks}
+    deployment = next((name for name, wanted in asked.items() if wanted), "emr")
     for name, value in exports(settings, deployed.infrastructure, deployment).items():
         click.echo(f"export {name}={value}")
     click.echo("# To work under the launcher role, with no more rights than it needs, add to ~/.aws/config:")

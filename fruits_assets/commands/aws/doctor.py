@@ -20,9 +20,11 @@ from fruits_assets.commands.aws.deploy import who
 from fruits_assets.commands.aws.engine_checks import (
     BY_HAND,
     check_application,
+    check_cluster_policy,
     check_glue_job,
     check_guard_role,
     check_schedule_group,
+    check_workspace,
 )
 from fruits_assets.commands.aws.permission_checks import check_permissions
 from fruits_assets.settings import Settings, read_settings
@@ -53,10 +55,20 @@ _OF_THE_STACK = (
     "application",
     "glue role",
     "glue job",
+    "databricks role",
     "permissions",
     "environment",
 )
-_OF_AWS = ("region", "stack", *_OF_THE_STACK, "locations", "conditional writes", "weights", "quota", "budget")
+_OF_AWS = (
+    "region",
+    "stack",
+    *_OF_THE_STACK,
+    "locations",
+    "conditional writes",
+    "weights",
+    "quota",
+    "budget",
+)
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,11 @@ def _examine_aws(settings: Settings) -> Iterator[Check]:
     if infrastructure is not None:
         yield Check("stack", "ok", f"{settings.stack}, all outputs")
         yield from _examine_stack(infrastructure, settings)
+    if settings.uses_databricks:
+        yield _checked("workspace", lambda: Check("workspace", *check_workspace(settings)))
+        if infrastructure is not None:
+            policy = partial(check_cluster_policy, infrastructure, settings)
+            yield _checked("cluster policy", lambda: Check("cluster policy", *policy()))
     yield _checked("locations", lambda: _places(settings, infrastructure))
     yield _checked("conditional writes", lambda: _conditional_writes(settings, "conditional writes"))
     yield _checked("weights", lambda: _weights(settings))
@@ -117,6 +134,7 @@ def _examine_stack(infrastructure: Infrastructure, settings: Settings) -> Iterat
     launcher_role = infrastructure.launcher_role_arn.rsplit("/", 1)[1]
     job_role = infrastructure.job_role_arn.rsplit("/", 1)[1]
     glue_role = infrastructure.glue_role_arn.rsplit("/", 1)[1]
+    databricks_role = infrastructure.databricks_role_arn.rsplit("/", 1)[1]
     looks: dict[str, Callable[[str], Check]] = {
         "data bucket": partial(_bucket, s3, infrastructure.data_bucket, settings.region),
         "staging bucket": partial(_bucket, s3, infrastructure.staging_bucket, settings.region),
@@ -134,6 +152,7 @@ def _examine_stack(infrastructure: Infrastructure, settings: Settings) -> Iterat
         "application": lambda name: Check(name, *check_application(infrastructure.serverless_application, settings)),
         "glue role": partial(_role, lambda: iam.get_role(RoleName=glue_role)["Role"]["Arn"]),
         "glue job": lambda name: Check(name, *check_glue_job(infrastructure, settings)),
+        "databricks role": partial(_role, lambda: iam.get_role(RoleName=databricks_role)["Role"]["Arn"]),
         "permissions": lambda name: Check(name, *check_permissions(settings)),
         "environment": partial(_environment, s3, infrastructure.staging_bucket),
     }
@@ -230,7 +249,9 @@ def _role(look: Callable[[], str], name: str) -> Check:
 def _environment(s3: Any, staging_bucket: str, name: str) -> Check:
     environment = read_environment(s3, staging_bucket)
     upload = "Upload it: fruits deploy --environment-only"
-    for key in filter(None, (environment.archive, environment.bootstrap, environment.standalone)):
+    for key in filter(
+        None, (environment.archive, environment.bootstrap, environment.standalone, environment.init_script)
+    ):
         with translate_errors(f"look at s3://{staging_bucket}/{key}"):
             if not object_exists(s3, staging_bucket, key):
                 return Check(name, "failed", f"s3://{staging_bucket}/{key} is not there", upload)

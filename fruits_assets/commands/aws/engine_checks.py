@@ -6,6 +6,9 @@ from botocore.exceptions import ClientError
 
 from fruits_assets.aws.infrastructure import Infrastructure
 from fruits_assets.aws.sessions import client, error_code, translate_errors
+from fruits_assets.aws.workspace import address, check_workspace_region, workspace
+from fruits_assets.engines.databricks.policy import RUNTIME, definition_of, has_instance_profile, policy_of
+from fruits_assets.engines.databricks.policy import problems as problems_of_policy
 from fruits_assets.engines.emr_serverless import application
 from fruits_assets.engines.glue import job
 from fruits_assets.settings import Settings
@@ -15,6 +18,7 @@ BY_HAND = "Somebody has changed that by hand, which fruits deploy does not undo:
 _SCHEDULER = "scheduler.amazonaws.com"
 _ENDING = ("elasticmapreduce:TerminateJobFlows", "elasticmapreduce:SetTerminationProtection")
 Outcome = tuple[Literal["ok", "failed"], str, str]
+_DEPLOY_DATABRICKS = "As an administrator of the workspace: fruits deploy --databricks"
 
 
 def check_application(application_id: str, settings: Settings) -> Outcome:
@@ -43,6 +47,27 @@ def check_glue_job(infrastructure: Infrastructure, settings: Settings) -> Outcom
         return "failed", "; ".join(wrong), BY_HAND
     runs = found["ExecutionProperty"]["MaxConcurrentRuns"]
     return "ok", f"{name}, Glue {found['GlueVersion']}, {runs} runs at a time at most", ""
+
+
+def check_workspace(settings: Settings) -> Outcome:
+    """Checks that the workspace answers, that it is on AWS in the European Union, and where the buckets are."""
+    there = workspace()
+    region = check_workspace_region(there, settings.region)
+    return "ok", f"{address(there)}, its zones in {region}", ""
+
+
+def check_cluster_policy(infrastructure: Infrastructure, settings: Settings) -> Outcome:
+    """Checks that the stack's cluster policy bounds clusters as the settings do, and that its profile is known."""
+    there = workspace()
+    policy = policy_of(there, settings.stack)
+    if policy is None:
+        return "failed", f"the workspace has no policy {settings.stack} that this token may use", _DEPLOY_DATABRICKS
+    if wrong := problems_of_policy(policy[1], definition_of(settings, infrastructure)):
+        return "failed", "; ".join(wrong), _DEPLOY_DATABRICKS
+    if not has_instance_profile(there, infrastructure):
+        arn = infrastructure.databricks_profile_arn
+        return "failed", f"the workspace does not know the instance profile {arn}", _DEPLOY_DATABRICKS
+    return "ok", f"{settings.stack}, {RUNTIME}, job clusters alone", ""
 
 
 def check_guard_role(role_arn: str, settings: Settings) -> Outcome:

@@ -6,6 +6,8 @@ import math
 import click
 
 from fruits_assets.money.costs import MINUTES_BEYOND_AGE, EuroRate
+from fruits_assets.money.dbus.estimate import CLUSTER_START_UP_SECONDS, estimate_workspace
+from fruits_assets.money.dbus.prices import read_dbu_prices, table_dbu_prices
 from fruits_assets.money.dpus.estimate import RUN_START_UP_SECONDS, estimate_runs
 from fruits_assets.money.dpus.prices import read_dpu_prices, table_dpu_prices
 from fruits_assets.money.estimate import MOST_CORE_NODES, PRACTICAL_FOLDERS, SMALL_MEGAPIXELS, Estimate, estimate
@@ -48,13 +50,16 @@ def as_text(estimated: Estimate, settings: Settings) -> str:
     return "\n".join(lines)
 
 
-def comparison(estimated: Estimate, jobs: JobsEstimate, runs: JobsEstimate, settings: Settings) -> str:
+def comparison(
+    estimated: Estimate, jobs: JobsEstimate, runs: JobsEstimate, clusters: JobsEstimate, settings: Settings
+) -> str:
     """Returns the engines beside each other, a line each.
 
     Args:
         estimated: The photos on a cluster.
         jobs: The same photos as serverless jobs.
         runs: The same photos as runs of a Glue job.
+        clusters: The same photos as runs of a Databricks workspace, each on a cluster of its own.
         settings: The settings that all were made with.
     """
     rows = [
@@ -69,6 +74,7 @@ def comparison(estimated: Estimate, jobs: JobsEstimate, runs: JobsEstimate, sett
         ),
         _row("emr-serverless", jobs, "job"),
         _row("glue", runs, "run"),
+        _row("databricks", clusters, "run"),
     ]
     size = f"{jobs.executors} executors of {jobs.executor.vcpus} vCPU and {jobs.executor.gigabytes} GB"
     lines = [
@@ -79,6 +85,9 @@ def comparison(estimated: Estimate, jobs: JobsEstimate, runs: JobsEstimate, sett
         f"  glue: {runs.jobs} runs of a driver and {runs.executors} executors, each on a worker of "
         f"{runs.executor.vcpus} vCPU and {runs.executor.gigabytes} GB, all of them busy to the end; their start-up of "
         f"{RUN_START_UP_SECONDS:g} s each is assumed, and counted as billed.",
+        f"  databricks: {clusters.jobs} runs, each on a cluster of 1 + {clusters.executors} {settings.instance_type}; "
+        f"{settings.databricks_dbu_usd:g} USD a DBU (FRUITS_DATABRICKS_DBU_USD) besides what AWS bills; their "
+        f"start-up of {CLUSTER_START_UP_SECONDS:g} s each is assumed, and counted as billed.",
     ]
     return "\n".join(lines)
 
@@ -175,8 +184,11 @@ def estimate_command(
     jobs = estimate_jobs(images, workers, settings, megapixels, images_per_second_per_core, folders)
     dpus = read_dpu_prices(settings) if live_prices else table_dpu_prices(prices.rate, settings.region)
     runs = estimate_runs(images, dpus, settings, megapixels, images_per_second_per_core, folders)
+    dbus = read_dbu_prices(settings) if live_prices else table_dbu_prices(settings)
+    clusters = estimate_workspace(images, dbus, settings, megapixels, images_per_second_per_core, folders)
     if as_json:
-        document = {**told.as_json(), "emr_serverless": jobs.as_json(), "glue": runs.as_json()}
+        engines = {"emr_serverless": jobs, "glue": runs, "databricks": clusters}
+        document = {**told.as_json(), **{name: one.as_json() for name, one in engines.items()}}
         click.echo(json.dumps(document, indent=2))
     else:
-        click.echo(f"{as_text(told, settings)}\n\n{comparison(told, jobs, runs, settings)}")
+        click.echo(f"{as_text(told, settings)}\n\n{comparison(told, jobs, runs, clusters, settings)}")

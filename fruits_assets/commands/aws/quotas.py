@@ -52,6 +52,10 @@ def needs(settings: Settings) -> list[Need]:
     if settings.deployment == "glue" or not _STANDARD_FAMILY.match(settings.instance_type):
         return []
     each = math.ceil(CORES_PER_NODE * xlarges(settings.instance_type))
+    if settings.deployment == "databricks":
+        # Its nodes are instances of the account too.
+        nodes = (1 + settings.max_executors) * each
+        return [Need(ON_DEMAND, "On-Demand", nodes, nodes)]
     core, most = settings.core_nodes * each, settings.max_core_nodes * each
     if settings.spot:
         # The master is on demand.

@@ -23,7 +23,7 @@ def test_without_credentials_the_first_line_says_so_and_the_rest_of_aws_is_not_c
     first, *others = done.stdout.splitlines()
     assert first.startswith("✗ credentials")
     assert "aws sso login" in first
-    assert [line[0] for line in others] == ["-"] * 20 + ["✓"] * 4
+    assert [line[0] for line in others] == ["-"] * 21 + ["✓"] * 4
 
 
 def states(settings: Settings) -> dict[str, Check]:
@@ -33,7 +33,7 @@ def states(settings: Settings) -> dict[str, Check]:
 def test_a_good_deployment_passes_every_check(deployed: Deployed, settings: Settings) -> None:
     checks = states(settings)
     assert {name: check for name, check in checks.items() if check.state != "ok"} == {}
-    assert len(checks) == 24
+    assert len(checks) == 25
     done = CliRunner().invoke(doctor_command, ["--json"])
     assert done.exit_code == 0
     assert [check["name"] for check in json.loads(done.stdout)] == [*checks, "settings"]

@@ -131,7 +131,9 @@ def test_what_is_uploaded_is_what_a_launcher_reads(requirements: str, s3: Any) -
     assert read_environment(s3, BUCKET) == environment
     assert environment.python == "3.11"
     assert environment.packages == packages_of(requirements)
-    assert sorted(keys(s3, BUCKET)) == sorted([environment.archive, environment.bootstrap, CURRENT])
+    assert sorted(keys(s3, BUCKET)) == sorted(
+        [environment.archive, environment.bootstrap, environment.init_script, CURRENT]
+    )
 
 
 def test_an_environment_that_is_there_is_not_packed_again(requirements: str, s3: Any) -> None:

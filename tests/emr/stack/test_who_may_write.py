@@ -14,8 +14,8 @@ from tests.support.aws.stack import ACCOUNT, REGION, bucket_statements, create_s
 # moto leaves out the bucket policies and the budget, and says so.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
 STAGING, DATA = (f"arn:aws:s3:::fruits-{bucket}-{ACCOUNT}-{REGION}" for bucket in ("staging", "data"))
-ROLES = ("LauncherRole", "NodeRole", "JobRole", "GlueRole", "ServiceRole", "GuardRole")
-STEPS = {"LauncherRole", "NodeRole", "JobRole", "GlueRole"}
+ROLES = ("LauncherRole", "NodeRole", "JobRole", "GlueRole", "DatabricksRole", "ServiceRole", "GuardRole")
+STEPS = {"LauncherRole", "NodeRole", "JobRole", "GlueRole", "DatabricksRole"}
 Policies = dict[str, list[dict[str, Any]]]
 
 
@@ -49,7 +49,7 @@ def policies() -> Iterator[Policies]:
 
 def arn_of(role: str) -> str:
     names = {"LauncherRole": "launcher", "NodeRole": "node", "JobRole": "job", "ServiceRole": "emr"}
-    name = {**names, "GlueRole": "glue", "GuardRole": "guard"}[role]
+    name = {**names, "GlueRole": "glue", "DatabricksRole": "databricks", "GuardRole": "guard"}[role]
     return f"arn:aws:iam::{ACCOUNT}:role/fruits-{name}-{REGION}"
 
 
@@ -81,6 +81,7 @@ def test_the_roles_of_the_stack_are_those_that_are_asked_here(policies: Policies
         ("environment/bootstrap-0.sh", {"LauncherRole"}),
         ("logs/j-1/steps/stderr.gz", {"NodeRole"}),
         ("logs/serverless/applications/a/jobs/j/SPARK_DRIVER/stderr.gz", {"NodeRole", "JobRole"}),
+        ("logs/databricks/run/step/0/cluster/driver/stderr", {"NodeRole", "DatabricksRole"}),
         ("elsewhere", set()),
     ],
 )

@@ -20,6 +20,8 @@ INFRASTRUCTURE = Infrastructure(
     glue_job="fruits",
     glue_role_arn="arn:aws:iam::123456789012:role/glue",
     glue_logs="/fruits/glue",
+    databricks_profile_arn="arn:aws:iam::123456789012:instance-profile/databricks",
+    databricks_role_arn="arn:aws:iam::123456789012:role/databricks",
 )
 
 

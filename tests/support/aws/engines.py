@@ -21,9 +21,10 @@ from tests.support.aws.emr_runs import DATA, SMALL, end_clusters, steps, upload,
 OVER = {
     *("COMPLETED", "SUCCESS", "FAILED", "CANCELLED", "INTERRUPTED"),
     *("SUCCEEDED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"),
+    *("CANCELED", "TIMEDOUT"),
 }
 # The states, in the words of each API, of a job that did its work, and of one that was cancelled.
-DONE, CANCELLED = ("COMPLETED", "SUCCESS", "SUCCEEDED"), ("CANCELLED", "STOPPED")
+DONE, CANCELLED = ("COMPLETED", "SUCCESS", "SUCCEEDED"), ("CANCELLED", "STOPPED", "CANCELED")
 _LOGS_IN_S3 = "s3://fruits-staging-123456789012-eu-west-3/logs/"
 
 
@@ -38,6 +39,8 @@ class Bench:
         refusal: How the budget's refusal begins.
         console: The name of the metadata that lead to its console.
         log: How the places of its logs begin.
+        console_at: How the links to its console begin.
+        service: Who throttles, in messages.
     """
 
     deployment: str
@@ -47,6 +50,13 @@ class Bench:
     refusal: str
     console: str
     log: str = _LOGS_IN_S3
+    console_at: str = "https://eu-west-3.console.aws.amazon.com/"
+    service: str = "AWS"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a process needs in its environment for this engine, besides the way to AWS."""
+        return self.aws.workspace_environ if self.deployment == "databricks" else {}
 
     def settings(self, photos: Path, network_file: Path, **given: Any) -> Settings:
         """Uploads photos, and returns settings for them and a new store."""
@@ -129,6 +139,16 @@ def benches(aws: Emulator) -> dict[str, Bench]:
         Bench("emr", aws, "RunJobFlow", "DescribeStep", "No cluster is created", "emr_console"),
         Bench("emr-serverless", aws, "StartJobRun", "GetJobRun", "No job is started", "emr_serverless_console"),
         Bench("glue", aws, "StartJobRun", "GetJobRun", "No job is started", "glue_console", "/fruits/glue/"),
+        Bench(
+            "databricks",
+            aws,
+            "post/jobs/runs/submit",
+            "get/jobs/runs/get",
+            "No job is started",
+            "databricks_console",
+            console_at=f"{aws.endpoint}/jobs/runs/",
+            service="Databricks",
+        ),
     ]
     return {one.deployment: one for one in found}
 

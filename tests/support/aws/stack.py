@@ -100,6 +100,7 @@ def bucket_statements(bucket: str, stack: Infrastructure) -> list[dict[str, Any]
     node_role = f"arn:aws:iam::{ACCOUNT}:role/fruits-node-{REGION}"
     known = {"LauncherRole.Arn": stack.launcher_role_arn, "NodeRole.Arn": node_role}
     known |= {"JobRole.Arn": stack.job_role_arn, "GlueRole.Arn": stack.glue_role_arn}
+    known |= {"DatabricksRole.Arn": stack.databricks_role_arn}
     known |= {"DataBucket.Arn": "arn:aws:s3:::data", "StagingBucket.Arn": "arn:aws:s3:::staging"}
 
     def filled(value: Any) -> Any:

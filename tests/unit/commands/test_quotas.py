@@ -57,3 +57,9 @@ def test_only_the_quota_that_is_too_small_is_asked_for() -> None:
     assert "5 vCPUs On-Demand (L-1216C47A), a cluster takes 4;" in found
     assert SPOT in remedy
     assert ON_DEMAND not in remedy
+
+
+def test_the_nodes_of_databricks_are_instances_of_the_account() -> None:
+    (need,) = needs(read_settings(deployment="databricks", images="s3://data/Test", store="s3://data"))
+    # A driver and three workers of four vCPUs.
+    assert (need.quota, need.at_start, need.at_most) == (ON_DEMAND, 16, 16)

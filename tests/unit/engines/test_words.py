@@ -19,6 +19,7 @@ NAMED = ("engines/", "settings/", "money/", "aws/", "commands/aws/")
 OWN_WORDS = {
     "emr-serverless": (re.compile(r"serverless", re.IGNORECASE), ("engines/emr_serverless/", "money/jobs/")),
     "glue": (re.compile(r"glue|\bdpus?\b", re.IGNORECASE), ("engines/glue/", "money/dpus/")),
+    "databricks": (re.compile(r"databricks|\bdbus?\b", re.IGNORECASE), ("engines/databricks/", "money/dbus/")),
 }
 
 

@@ -173,7 +173,7 @@ def test_the_command_needs_no_aws_and_prints_its_assumptions() -> None:
         assert part in result.output
     assert "as commonly quoted" in result.output
     engines = [line.split()[0] for line in result.output.partition("By engine")[2].splitlines()[2:] if line.strip()]
-    assert engines[:3] == ["emr", "emr-serverless", "glue"]
+    assert engines[:4] == ["emr", "emr-serverless", "glue", "databricks"]
 
 
 def test_the_command_speaks_json() -> None:
@@ -181,7 +181,7 @@ def test_the_command_speaks_json() -> None:
     told = json.loads(result.output)
     assert (told["images"], told["nodes"], told["fits"]) == (10_000, 5, True)
     assert told["total_eur"] == pytest.approx(told["cluster_eur"] + told["requests_eur"])
-    assert told["glue"]["jobs"] == told["emr_serverless"]["jobs"] == 5
+    assert told["glue"]["jobs"] == told["emr_serverless"]["jobs"] == told["databricks"]["jobs"] == 5
 
 
 def test_the_command_names_what_it_has_no_price_for(monkeypatch: pytest.MonkeyPatch) -> None:
