@@ -90,12 +90,8 @@ def main() -> None:
     reaper = processes.start_reaper(world.emulator, PROJECT)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        if world.with_spark and not (spark_home / ARCHIVE).exists():
-            world.client("s3", REGION).create_bucket(
-                Bucket="class-archive", CreateBucketConfiguration={"LocationConstraint": REGION}
-            )
-            logging.getLogger("emr_emulator").info("archiving Spark's classes, once on this machine: about a minute")
-            make_class_archive(spark_home, directory, endpoint, world.root_key)
+        if world.with_spark:
+            archive_classes(world)
         outputs = make_stack(world, PROJECT) if arguments.stack else {}
         if outputs:
             application.databricks.prepare(STACK)
@@ -112,6 +108,16 @@ def main() -> None:
         end_everything(world)
         if reaper.stdin is not None:
             reaper.stdin.close()
+
+
+def archive_classes(world: World) -> None:
+    """Archives the classes that Spark loads where that was not done on this machine."""
+    if (world.spark_home / ARCHIVE).exists():
+        return
+    bucket = {"LocationConstraint": REGION}
+    world.client("s3", REGION).create_bucket(Bucket="class-archive", CreateBucketConfiguration=bucket)
+    logging.getLogger("emr_emulator").info("archiving Spark's classes, once on this machine: about a minute")
+    make_class_archive(world.spark_home, world.directory, world.endpoint, world.root_key)
 
 
 def tell_a_person(endpoint: str, bucket: str) -> None:

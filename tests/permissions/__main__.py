@@ -148,8 +148,7 @@ def main(only: str, missing: bool) -> None:
                 for one in template_permissions()
                 if only in f"{one.role} {one.title}" and not (missing and known.has(one))
             ]
-            # What no run asks for is known where that was written once.
-            asked = wanted if missing and known.unasked else trial.asked_for()
+            asked = trial.asked_for() if wanted else []
             if unasked := [one for one in wanted if one not in asked]:
                 trial.without_all(unasked)
             for one in wanted:

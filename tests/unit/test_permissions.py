@@ -18,7 +18,7 @@ VALUES = {
 def test_the_template_is_read_with_each_action_of_each_statement_on_each_resource() -> None:
     found = {(one.role, one.title): one for one in template_permissions()}
     assert set(ROLES) == {role for role, _ in found}
-    assert ("LauncherRole", "s3:PutObject on StagingBucket/locks/*") in found
+    assert ("LauncherRole", "s3:PutObject on LockBucket/locks/*") in found
     assert ("NodeRole", "s3:GetObject on DataBucket/*") in found
     assert ("ServiceRole", "ec2:RunInstances on subnet/Subnet") in found
     add = found["LauncherRole", "elasticmapreduce:AddJobFlowSteps on cluster/*"].filled(VALUES)
@@ -29,22 +29,22 @@ def test_the_template_is_read_with_each_action_of_each_statement_on_each_resourc
 
 
 def test_one_permission_is_taken_away_and_no_other() -> None:
-    (locks,) = [
+    (steps,) = [
         one
         for one in template_permissions()
-        if (one.role, one.title) == ("LauncherRole", "s3:PutObject on StagingBucket/locks/*")
+        if (one.role, one.title) == ("LauncherRole", "s3:PutObject on StagingBucket/steps/*")
     ]
-    resources = [f"arn:aws:s3:::staging/{prefix}/*" for prefix in ("locks", "steps")]
+    resources = [f"arn:aws:s3:::staging/{prefix}/*" for prefix in ("environment", "steps")]
     policy = {"Statement": [{"Effect": "Allow", "Action": ["s3:PutObject", "s3:DeleteObject"], "Resource": resources}]}
-    left = without(policy, locks.filled(VALUES))
+    left = without(policy, steps.filled(VALUES))
 
     def may(action: str, key: str) -> bool:
         return decide([left], Question(action, f"arn:aws:s3:::staging/{key}")) == "allow"
 
-    assert not may("s3:PutObject", "locks/cluster.json")
-    assert may("s3:DeleteObject", "locks/cluster.json")
-    assert may("s3:PutObject", "steps/run/1")
+    assert not may("s3:PutObject", "steps/run/1")
     assert may("s3:DeleteObject", "steps/run/1")
+    assert may("s3:PutObject", "environment/current.json")
+    assert may("s3:DeleteObject", "environment/current.json")
 
 
 def test_the_page_names_every_permission_of_the_template_and_no_other() -> None:

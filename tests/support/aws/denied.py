@@ -164,6 +164,6 @@ def as_key(environ: Mapping[str, str]) -> Iterator[None]:
 
 
 def permission(role: str, title: str) -> Permission:
-    """Returns the permission of the template with a title, such as ``s3:PutObject on StagingBucket/locks/*``."""
+    """Returns the permission of the template with a title, such as ``s3:PutObject on StagingBucket/steps/*``."""
     (found,) = [one for one in template_permissions() if (one.role, one.title) == (role, title)]
     return found

@@ -17,6 +17,7 @@ _POLICIES = {
     "GuardRole": "guard",
     "JobRole": "job",
     "GlueRole": "glue",
+    "DatabricksRole": "databricks",
 }
 _DENIES = "denies"
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import click
@@ -16,7 +17,7 @@ from tests.support.aws.engines import ENGINES, benches
 from tests.support.project import PROJECT
 
 DEPLOYMENTS = get_args(Settings.model_fields["deployment"].annotation)
-NO_EMULATOR: Any = None
+NO_EMULATOR: Any = SimpleNamespace(endpoint="http://nowhere")
 ELSEWHERE = [one for one in DEPLOYMENTS if one != LOCAL]
 
 
