@@ -50,6 +50,8 @@ def test_of_two_stacks_that_start_at_once_with_a_budget_for_one_the_other_is_ref
     worst = make(settings).worst_case_eur()
     budget = {"budget_eur": spent + 1.5 * worst}
     given = [settings.model_copy(update={**budget, "stack": stack}) for stack in (settings.stack, second_stack)]
+    for one in given:
+        engine.prepare(one)
     engines = [make(one) for one in given]
     requests = [empty_request(one, own, own.stack) for one, own in zip(engines, given, strict=True)]
     before, started, refused = engine.created(), list[JobRef](), list[str]()

@@ -19,6 +19,7 @@ from fruits_assets.engines.engine import JobState
 from fruits_assets.money.account import account_spend
 from fruits_assets.money.dbus.prices import read_dbu_prices
 from fruits_assets.money.prices import read_prices
+from fruits_assets.money.spend import JobSpend
 from fruits_assets.settings import Settings
 from spark_steps.errors import FruitsError
 from tests.emr_emulator import Emulator
@@ -52,16 +53,21 @@ def checks_of(settings: Settings) -> dict[str, tuple[str, str]]:
     return {check.name: (check.state, check.detail) for check in examine(settings) if check.name in wanted}
 
 
+def runs_counted(settings: Settings) -> list[JobSpend]:
+    """Returns the runs of the workspace that count in the month's spend."""
+    spend = account_spend(settings, read_prices(settings), datetime.now(UTC))
+    return [job for job in spend.jobs if job.kind == "workspace"]
+
+
 def test_a_run_whose_time_is_up_is_ended_by_databricks_told_and_counted_in_the_month(
     databricks: Bench, settings: Settings, instance: dg.DagsterInstance
 ) -> None:
     counted: list[float] = []
+    before = {job.id for job in runs_counted(settings)}
 
     def hurry() -> None:
         databricks.running_job()
-        (running,) = [
-            job for job in account_spend(settings, read_prices(settings), datetime.now(UTC)).jobs if job.running
-        ]
+        (running,) = [job for job in runs_counted(settings) if job.running]
         counted.append(running.eur + running.rest_eur)
         databricks.aws.set_clock_speed(3_000.0)
 
@@ -73,11 +79,11 @@ def test_a_run_whose_time_is_up_is_ended_by_databricks_told_and_counted_in_the_m
     assert databricks.processes() == 0
     # Two nodes for 20 minutes, and 5 for their end.
     assert counted == [pytest.approx(2 * read_dbu_prices(settings).node_hour("m5.xlarge").total * 25 / 60, rel=0.01)]
-    spend = account_spend(settings, read_prices(settings), datetime.now(UTC))
-    assert [(job.stack, job.running, job.rest_eur) for job in spend.jobs] == [("fruits", False, 0.0)]
+    new = [job for job in runs_counted(settings) if job.id not in before]
+    assert [(job.stack, job.running, job.rest_eur) for job in new] == [("fruits", False, 0.0)]
     asked = databricks.aws.state()["calls"]["databricks:get/jobs/runs/list"]
     other = settings.model_copy(update={"deployment": "emr"})
-    assert account_spend(other, read_prices(other), datetime.now(UTC)).jobs == ()
+    assert runs_counted(other) == []
     assert databricks.aws.state()["calls"]["databricks:get/jobs/runs/list"] == asked
 
 

@@ -152,7 +152,8 @@ class DatabricksRun:
         code = self._follow(file, node, files)
         self.become("TERMINATING")
         self._write_logs({f"driver/{name}": path for name, path in files.items()})
-        self.logs = "".join(path.read_text(errors="replace") for path in files.values())
+        # Spark's own lines, which come first, are in stderr.
+        self.logs = "".join(files[name].read_text(errors="replace") for name in ("stderr", "stdout"))
         return self._outcome(code)
 
     def _outcome(self, code: int) -> tuple[str, str]:

@@ -9,6 +9,9 @@ import dagster as dg
 
 from fruits_assets.assets import raw_images
 from fruits_assets.aws.environment import read_environment
+from fruits_assets.aws.infrastructure import Infrastructure
+from fruits_assets.aws.workspace import workspace
+from fruits_assets.engines.databricks.policy import put_instance_profile, put_policy
 from fruits_assets.engines.engine import Engine, JobRequest
 from fruits_assets.engines.registry import LOCAL
 from fruits_assets.engines.staging import StepStaging
@@ -57,6 +60,13 @@ class Bench:
     def environ(self) -> dict[str, str]:
         """What a process needs in its environment for this engine, besides the way to AWS."""
         return self.aws.workspace_environ if self.deployment == "databricks" else {}
+
+    def prepare(self, settings: Settings) -> None:
+        """Does what ``fruits deploy`` does outside of the stack for an engine."""
+        if self.deployment == "databricks":
+            infrastructure = Infrastructure.of_stack(settings.stack, settings.region)
+            put_instance_profile(workspace(), infrastructure)
+            put_policy(workspace(), settings, infrastructure)
 
     def settings(self, photos: Path, network_file: Path, **given: Any) -> Settings:
         """Uploads photos, and returns settings for them and a new store."""
