@@ -79,6 +79,8 @@ def test_each_engine_after_the_other_writes_all_tables_of_one_store_as_a_run_on_
     reference, store, images = Store(here.store), Store(f"s3://{DATA}"), f"s3://{DATA}/Photos"
     with dg.DagsterInstance.ephemeral() as instance:
         for bench in benches(aws).values():
+            for name, value in bench.environ.items():
+                monkeypatch.setenv(name, value)
             # Photos that were written again are new to the next engine.
             upload(aws, photos, "Photos")
             before, versions = {job["id"] for job in bench.jobs()}, versions_of(store)
