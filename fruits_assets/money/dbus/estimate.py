@@ -32,14 +32,10 @@ def estimate_workspace(
     """
     work = work_of_jobs(images, cores_of(settings), settings, megapixels, images_per_second_per_core, folders)
     start_up = work.jobs * CLUSTER_START_UP_SECONDS
-    return JobsEstimate(
-        images=images,
-        jobs=work.jobs,
-        parts=work.parts,
-        executors=settings.max_executors,
-        executor=size_of(settings).worker,
+    return work.estimate(
+        settings,
+        size_of(settings).worker,
         start_up_seconds=start_up,
-        work_seconds=work.seconds,
         jobs_eur=(start_up + work.seconds) * DbuCostModel.of_run(settings, prices, "").per_hour.total / 3600,
         requests_eur=work.requests.usd * prices.rate.eur_per_usd,
         worst_case_eur=worst_case_eur(settings, prices),

@@ -33,14 +33,10 @@ def estimate_runs(
     work = work_of_jobs(images, cores_of(settings), settings, megapixels, images_per_second_per_core, folders)
     start_up = work.jobs * RUN_START_UP_SECONDS
     billed = max(work.seconds + start_up, work.jobs * LEAST_SECONDS)
-    return JobsEstimate(
-        images=images,
-        jobs=work.jobs,
-        parts=work.parts,
-        executors=settings.max_executors,
-        executor=size_of(settings).worker,
+    return work.estimate(
+        settings,
+        size_of(settings).worker,
         start_up_seconds=start_up,
-        work_seconds=work.seconds,
         jobs_eur=billed * DpuCostModel.of_run(settings, prices, "").eur_per_hour / 3600,
         requests_eur=work.requests.usd * prices.rate.eur_per_usd,
         worst_case_eur=worst_case_eur(settings, prices),

@@ -90,14 +90,10 @@ def estimate_jobs(
     cores = settings.max_executors * executor.vcpus
     work = work_of_jobs(images, cores, settings, megapixels, images_per_second_per_core, folders)
     model = workers.WorkerCostModel.of_job(settings, prices, "")
-    return JobsEstimate(
-        images=images,
-        jobs=work.jobs,
-        parts=work.parts,
-        executors=settings.max_executors,
-        executor=executor,
+    return work.estimate(
+        settings,
+        executor,
         start_up_seconds=work.jobs * JOB_START_UP_SECONDS,
-        work_seconds=work.seconds,
         jobs_eur=max(work.seconds, work.jobs * 60.0) * model.eur_per_hour / 3600,
         requests_eur=work.requests.usd * prices.rate.eur_per_usd,
         worst_case_eur=workers.worst_case_eur(settings, prices),
@@ -109,16 +105,36 @@ class JobsWork:
     """The work of a number of photos, cut into jobs.
 
     Attributes:
+        images: Number of photos.
         jobs: Number of jobs.
         parts: Ranges of folders that raw_images and mobilenet_features are to be run in.
         seconds: Time of all jobs together, without their start-up.
         requests: Requests to S3.
     """
 
+    images: int
     jobs: int
     parts: int
     seconds: float
     requests: Requests
+
+    def estimate(self, settings: Settings, executor: workers.Worker, **of_the_engine: float) -> JobsEstimate:
+        """Returns the estimate of an engine.
+
+        Args:
+            settings: Number of executors.
+            executor: Their size.
+            **of_the_engine: The rest of a ``JobsEstimate``: start-up and costs, which each engine has of its own.
+        """
+        return JobsEstimate(
+            images=self.images,
+            jobs=self.jobs,
+            parts=self.parts,
+            executors=settings.max_executors,
+            executor=executor,
+            work_seconds=self.seconds,
+            **of_the_engine,
+        )
 
 
 def work_of_jobs(
@@ -146,4 +162,4 @@ def work_of_jobs(
     longest = max(work["folders_and_files"], work["mobilenet_features"])
     parts = math.ceil(longest / max(1.0, settings.step_minutes * 60 - STEP_OVERHEAD_SECONDS)) or 1
     jobs = _STEPS_OF_FOLDERS * parts + _WHOLE_STEPS
-    return JobsWork(jobs, parts, sum(work.values()) + jobs * STEP_OVERHEAD_SECONDS, requests)
+    return JobsWork(images, jobs, parts, sum(work.values()) + jobs * STEP_OVERHEAD_SECONDS, requests)
