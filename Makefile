@@ -22,7 +22,10 @@ run: setup
 	.venv/bin/fruits demo
 
 # Files, not tests, are shared out: their fixtures take longer than most tests.
-PYTEST := .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST_OF = .venv/bin/pytest -n $(1) --dist loadfile --no-loadscope-reorder
+PYTEST := $(call PYTEST_OF,2)
+# One process more than cores: these tests wait for other processes for a fifth of their time.
+PYTEST_THAT_WAITS := $(call PYTEST_OF,3)
 # Browsers, servers and processes may be late on a busy machine: their tests have more time, are run once more, and the summary
 # names those.
 RERUNS := --reruns 1 -raR --timeout 600
@@ -46,12 +49,12 @@ test-spark: setup connectors
 
 test-services: setup connectors
 	@echo "== Stage: benchmarks, ui, serve, emr, engines, s3 =="
-	$(PYTEST) $(RERUNS) tests/benchmarks tests/ui tests/serve tests/emr tests/engines tests/s3
+	$(PYTEST_THAT_WAITS) $(RERUNS) tests/benchmarks tests/ui tests/serve tests/emr tests/engines tests/s3
 
 # Each of them alone.
 test-emr test-engines test-s3 test-ui test-serve test-benchmarks: setup connectors
 	@echo "== Stage: $(@:test-%=%) =="
-	$(PYTEST) $(RERUNS) tests/$(@:test-%=%)
+	$(PYTEST_THAT_WAITS) $(RERUNS) tests/$(@:test-%=%)
 
 # The emulator's connector for S3 and that of Delta Lake are fetched before, because Ivy is not made for two at once.
 connectors: setup

@@ -7,7 +7,7 @@ import hashlib
 import os
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
     from fruits_assets.settings import Settings
     from spark_steps.features.weights import MobileNetModel
+    from tests.emr_emulator import Emulator
 
 PILLOWS_LIMIT = Image.MAX_IMAGE_PIXELS
 # Which of the two pyproject.toml asks for depends on the machine.
 TENSORFLOW = next(name for name in ("tensorflow", "tensorflow-cpu") if any(distributions(name=name)))
+LONGEST = "test_stores.py"
 STAGES = {
     "unit": "unit",
     "spark": "spark",
@@ -59,8 +61,9 @@ def pytest_pycollect_makemodule(module_path: Path) -> None:
         settings.load_profile("fruits")
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Marks each test with the stage of its folder."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks each test with the stage of its folder, and puts the longest first: a process would end with it alone."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
     for item in items:
         folder = item.path.relative_to(PROJECT / "tests").parts[0]
         item.add_marker(STAGES[folder])
@@ -210,6 +213,39 @@ def s3_endpoint() -> Iterator[str]:
     """The address of an S3 in a process of its own."""
     with moto_server() as endpoint:
         yield endpoint
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Emulator]":
+    """AWS with the stack and a workspace of Databricks, one for all tests of a process.
+
+    Tasks run in the driver of a step, which starts sooner; with the fixture ``executors`` in processes of their own.
+    """
+    from tests.emr_emulator import Emulator
+
+    started = Emulator.start(
+        tmp_path_factory.mktemp("aws"), stack=True, startup_seconds=0.5, log_seconds=3, executors=1, in_driver=True
+    )
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def executors(aws: "Emulator") -> Iterator[None]:
+    """Executors that are processes of their own, for the tests of what runs there."""
+    aws.run_in_driver(False)
+    yield
+    aws.run_in_driver(True)
+
+
+@pytest.fixture
+def no_other_cluster(aws: "Emulator") -> Iterator[None]:
+    """No cluster but those of the test; without it, a test may take one that another test has left."""
+    from tests.support.aws.emr_runs import end_clusters
+
+    end_clusters(aws)
+    yield
+    end_clusters(aws)
 
 
 @pytest.fixture

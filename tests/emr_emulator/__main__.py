@@ -16,6 +16,7 @@ from tests.support.project import PROJECT
 # Before moto is imported: the roles of the stack refer to AWS's own policies.
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 
+from filelock import FileLock
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
@@ -112,8 +113,14 @@ def main() -> None:
 
 def archive_classes(world: World) -> None:
     """Archives the classes that Spark loads where that was not done on this machine."""
-    if (world.spark_home / ARCHIVE).exists():
-        return
+    # Emulators that start at once wait for the first one: the work of each would take as long as that of all.
+    with FileLock(world.spark_home / f"{ARCHIVE}.lock"):
+        if not (world.spark_home / ARCHIVE).exists():
+            make_archive(world)
+
+
+def make_archive(world: World) -> None:
+    """Archives them."""
     bucket = {"LocationConstraint": REGION}
     world.client("s3", REGION).create_bucket(Bucket="class-archive", CreateBucketConfiguration=bucket)
     logging.getLogger("emr_emulator").info("archiving Spark's classes, once on this machine: about a minute")

@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,7 +96,11 @@ class Emulator:
     @property
     def root_environ(self) -> dict[str, str]:
         """The same with a key that may do everything, also while permissions are enforced."""
-        return {**self.environ, "AWS_ACCESS_KEY_ID": self._ask("root")["key"]}
+        return {**self.environ, "AWS_ACCESS_KEY_ID": self._root_key}
+
+    @cached_property
+    def _root_key(self) -> str:
+        return str(self._ask("root")["key"])
 
     def client(self, service: Any, region: str = REGION, environ: dict[str, str] | None = None) -> Any:
         """Returns a boto3 client of the emulator.

@@ -11,16 +11,6 @@ from tests.emr_emulator import Emulator
 from tests.support.aws.engines import ENGINES, Bench, benches
 
 
-@pytest.fixture(scope="session")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """One emulator for all tests; the tasks of its jobs run in their drivers, as no executor is asked for anything."""
-    started = Emulator.start(
-        tmp_path_factory.mktemp("emulator"), stack=True, log_seconds=3, executors=1, in_driver=True
-    )
-    yield started
-    started.stop()
-
-
 @pytest.fixture(autouse=True)
 def launchers_that_look_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has launchers of this process ask more often than AWS would be asked: jobs here take seconds."""
@@ -41,14 +31,6 @@ def engine(request: pytest.FixtureRequest, aws: Emulator, monkeypatch: pytest.Mo
     yield bench
     aws.enforce_iam(False)
     bench.clean()
-
-
-@pytest.fixture
-def executors(aws: Emulator) -> Iterator[None]:
-    """Executors that are processes of their own, for the tests of what runs there."""
-    aws.run_in_driver(False)
-    yield
-    aws.run_in_driver(True)
 
 
 @pytest.fixture

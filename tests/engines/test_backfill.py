@@ -60,7 +60,6 @@ def wait_until_nothing_runs(engine: Bench, before: set[str]) -> None:
     wait_until(lambda: all(job["state"] in OVER for job in engine.jobs()))
 
 
-@pytest.mark.usefixtures("executors")
 @pytest.mark.timeout(600)
 def test_a_backfill_from_the_ui_under_the_launcher_role_leaves_no_cluster_and_no_secret(
     engine: Bench, settings: Settings, tmp_path: Path, network_file: Path, monkeypatch: pytest.MonkeyPatch

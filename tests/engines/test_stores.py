@@ -18,7 +18,7 @@ from fruits_assets.settings import Settings, read_settings
 from spark_steps.audit.version import audit_is_outdated
 from spark_steps.store.store import Store
 from tests.emr_emulator import Emulator
-from tests.support.aws.emr_runs import DATA, failure_of, rows, upload
+from tests.support.aws.emr_runs import DATA, empty_data_bucket, failure_of, rows, upload
 from tests.support.aws.engines import benches
 
 EVERYTHING = Runs(full_refresh=True)
@@ -76,6 +76,7 @@ def test_each_engine_after_the_other_writes_all_tables_of_one_store_as_a_run_on_
     role = aws.environ_of_role("arn:aws:iam::123456789012:role/fruits-launcher-eu-west-3")
     for name, value in role.items():
         monkeypatch.setenv(name, value)
+    empty_data_bucket(aws)
     reference, store, images = Store(here.store), Store(f"s3://{DATA}"), f"s3://{DATA}/Photos"
     with dg.DagsterInstance.ephemeral() as instance:
         for bench in benches(aws).values():

@@ -1,4 +1,4 @@
-"""The emulator with the stack, and settings for steps that run there."""
+"""Settings for steps that run there."""
 
 import uuid
 from collections.abc import Iterator
@@ -9,20 +9,7 @@ import pytest
 from fruits_assets.engines import launcher
 from fruits_assets.settings import Settings, read_settings
 from tests.emr_emulator import Emulator
-from tests.support.aws.emr_runs import (
-    DATA,
-    SMALL,
-    end_clusters,
-    upload,
-)
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """An emulator for the tests of a module, whose steps have one executor."""
-    started = Emulator.start(tmp_path_factory.mktemp("emulator"), stack=True, log_seconds=3, executors=1)
-    yield started
-    started.stop()
+from tests.support.aws.emr_runs import DATA, SMALL, upload
 
 
 @pytest.fixture(autouse=True)
@@ -30,14 +17,6 @@ def permissions_are_not_enforced(request: pytest.FixtureRequest) -> Iterator[Non
     yield
     if "aws" in request.fixturenames:
         request.getfixturevalue("aws").enforce_iam(False)
-
-
-@pytest.fixture
-def no_other_cluster(aws: Emulator) -> Iterator[None]:
-    """No cluster but those of the test; without it, a test may take one that another test has left."""
-    end_clusters(aws)
-    yield
-    end_clusters(aws)
 
 
 @pytest.fixture

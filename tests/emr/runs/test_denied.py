@@ -11,17 +11,24 @@ import pytest
 from spark_steps.denials import REMEDY
 from tests.emr_emulator import Emulator
 from tests.support.aws.denied import DeniedRuns, permission
+from tests.support.aws.emr_runs import empty_data_bucket, end_clusters
 
 pytestmark = pytest.mark.timeout(600)
 CLUSTER = "arn:aws:elasticmapreduce:eu-west-3:123456789012:cluster/"
 
 
 @pytest.fixture(scope="module")
-def denied_runs(tmp_path_factory: pytest.TempPathFactory, network_file: Path) -> Iterator[DeniedRuns]:
-    aws = Emulator.start(tmp_path_factory.mktemp("denied"), stack=True, log_seconds=3, executors=1, startup_seconds=0.2)
+def denied_runs(aws: Emulator, network_file: Path) -> DeniedRuns:
+    end_clusters(aws)
+    empty_data_bucket(aws)
+    return DeniedRuns(aws, network_file)
+
+
+@pytest.fixture(autouse=True)
+def permissions_are_enforced(aws: Emulator) -> Iterator[None]:
     aws.enforce_iam(True)
-    yield DeniedRuns(aws, network_file)
-    aws.stop()
+    yield
+    aws.enforce_iam(False)
 
 
 def test_where_nothing_can_be_created_one_sentence_names_the_action_and_nothing_is_said_of_a_cluster(

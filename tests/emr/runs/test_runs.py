@@ -16,18 +16,14 @@ from spark_steps.errors import FruitsError
 from spark_steps.storage import locations
 from spark_steps.store.store import Store
 from tests.emr_emulator import Emulator
-from tests.support.aws.emr_runs import (
-    DATA,
-    clusters,
-    in_background,
-)
+from tests.support.aws.emr_runs import DATA, clusters, empty_data_bucket, in_background
 from tests.support.pipeline import run_pipeline
 from tests.support.project import PROJECT
 from tests.support.small_store import make_photos, write_photos, write_rows
 from tests.support.ways_in import BIN
 
 
-@pytest.mark.usefixtures("no_other_cluster")
+@pytest.mark.usefixtures("no_other_cluster", "executors")
 def test_fruits_run_takes_one_cluster_for_its_three_runs_and_ends_it(
     aws: Emulator, emr: Settings, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,6 +93,7 @@ def test_the_launcher_role_may_erase_a_photo_for_good_and_deletes_no_receipt(
 ) -> None:
     for name, value in aws.root_environ.items():
         monkeypatch.setenv(name, value)
+    empty_data_bucket(aws)
     store, photos = Store(f"s3://{DATA}"), make_photos(f"s3://{DATA}/Test", ["Aardvark"], 2)
     write_photos([*photos, *photos])
     write_rows(store, photos, model=False)

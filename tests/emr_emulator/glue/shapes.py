@@ -1,8 +1,10 @@
 """What a request to Glue must be like: botocore's model of the service."""
 
+from functools import cache
 from typing import Any
 
 import botocore.session
+from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from tests.emr_emulator.checks import ApiError
@@ -18,9 +20,13 @@ def check_shape(action: str, request: dict[str, Any]) -> None:
     Raises:
         ApiError: InvalidInputException.
     """
-    model = botocore.session.get_session().get_service_model("glue")
-    shape = model.operation_model(action).input_shape
+    shape = _model().operation_model(action).input_shape
     assert shape is not None
     report = ParamValidator().validate(request, shape)
     if report.has_errors():
         raise ApiError("InvalidInputException", report.generate_report())
+
+
+@cache
+def _model() -> ServiceModel:
+    return botocore.session.get_session().get_service_model("glue")

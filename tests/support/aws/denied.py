@@ -19,7 +19,7 @@ from spark_steps.errors import FruitsError
 from spark_steps.store.store import Store
 from tests.emr_emulator import Emulator
 from tests.emr_emulator.client import REGION
-from tests.support.aws.emr_runs import DATA, SMALL, clusters, end_clusters
+from tests.support.aws.emr_runs import DATA, SMALL, clusters, delete_versions, end_clusters
 from tests.support.aws.permissions import taken_away
 from tests.support.pipeline import run_pipeline
 
@@ -128,12 +128,8 @@ class DeniedRuns:
             return {name: len(tables[name].arrow(["folder"])) for name in TABLES}
 
     def empty_store(self) -> None:
-        s3 = self.aws.client("s3")
         for prefix in ("Results/", "PCA_Results/"):
-            pages = s3.get_paginator("list_object_versions").paginate(Bucket=DATA, Prefix=prefix)
-            found = [one for page in pages for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]]
-            for one in found:
-                s3.delete_object(Bucket=DATA, Key=one["Key"], VersionId=one["VersionId"])
+            delete_versions(self.aws, prefix)
 
     @contextmanager
     def without(self, *permissions: Permission) -> Iterator[None]:

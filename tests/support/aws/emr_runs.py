@@ -30,6 +30,20 @@ def upload(aws: Emulator, photos: Path, prefix: str) -> None:
         s3.upload_file(str(file), DATA, f"{prefix}/{file.relative_to(photos)}")
 
 
+def empty_data_bucket(aws: Emulator) -> None:
+    """Deletes every version of every object there: a store at the bucket's root is that of one test."""
+    delete_versions(aws, "")
+
+
+def delete_versions(aws: Emulator, prefix: str) -> None:
+    """Deletes every version of the data bucket's objects below a prefix."""
+    s3 = aws.client("s3")
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=DATA, Prefix=prefix):
+        found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        if versions := [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]:
+            s3.delete_objects(Bucket=DATA, Delete={"Objects": versions})
+
+
 def keys(aws: Emulator, bucket: str) -> list[str]:
     pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return [item["Key"] for page in pages for item in page.get("Contents", []) if "environment/" not in item["Key"]]
