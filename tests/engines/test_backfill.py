@@ -14,8 +14,10 @@ from tests.emr_emulator import Emulator
 from tests.support.aws.emr_runs import (
     DATA,
     LOCKS,
+    OF_STORE,
     STAGING,
     clusters,
+    empty_data_bucket,
     keys,
     unpacked,
     wait_until,
@@ -67,6 +69,7 @@ def test_a_backfill_from_the_ui_under_the_launcher_role_leaves_no_cluster_and_no
     aws = engine.aws
     role = aws.environ_of_role("arn:aws:iam::123456789012:role/fruits-launcher-eu-west-3") | engine.environ
     monkeypatch.setenv("DAGSTER_HOME", "")
+    empty_data_bucket(aws, OF_STORE)
     place = Place(tmp_path / "emr", network_file)
     # Only below Results the role of a job may write.
     place.use(role | settings.model_copy(update={"store": f"s3://{DATA}"}).as_environment())

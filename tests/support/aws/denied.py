@@ -19,7 +19,7 @@ from spark_steps.errors import FruitsError
 from spark_steps.store.store import Store
 from tests.emr_emulator import Emulator
 from tests.emr_emulator.client import REGION
-from tests.support.aws.emr_runs import DATA, SMALL, clusters, delete_versions, end_clusters
+from tests.support.aws.emr_runs import DATA, OF_STORE, SMALL, clusters, empty_data_bucket, end_clusters
 from tests.support.aws.permissions import taken_away
 from tests.support.pipeline import run_pipeline
 
@@ -89,7 +89,7 @@ class DeniedRuns:
             new: Whether to run it on a store without anything.
         """
         if new:
-            self.empty_store()
+            empty_data_bucket(self.aws, OF_STORE)
         before = {one["id"] for one in clusters(self.aws)}
         said: list[str] = []
         sentence = ""
@@ -126,10 +126,6 @@ class DeniedRuns:
         with as_key(self.aws.root_environ):
             tables = Store(self.settings.store).tables
             return {name: len(tables[name].arrow(["folder"])) for name in TABLES}
-
-    def empty_store(self) -> None:
-        for prefix in ("Results/", "PCA_Results/"):
-            delete_versions(self.aws, prefix)
 
     @contextmanager
     def without(self, *permissions: Permission) -> Iterator[None]:

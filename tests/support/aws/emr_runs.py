@@ -18,6 +18,7 @@ from spark_steps.store.store import Store
 from tests.emr_emulator import Emulator
 
 DATA, STAGING, LOCKS = (f"fruits-{kind}-123456789012-eu-west-3" for kind in ("data", "staging", "locks"))
+OF_STORE = ("Results/", "PCA_Results/")
 
 
 # What fits the emulator's workers; the defaults are those of an m5.xlarge.
@@ -30,18 +31,19 @@ def upload(aws: Emulator, photos: Path, prefix: str) -> None:
         s3.upload_file(str(file), DATA, f"{prefix}/{file.relative_to(photos)}")
 
 
-def empty_data_bucket(aws: Emulator) -> None:
-    """Deletes every version of every object there: a store at the bucket's root is that of one test."""
-    delete_versions(aws, "")
+def empty_data_bucket(aws: Emulator, prefixes: tuple[str, ...] = ("",)) -> None:
+    """Deletes every version of the objects there: what tests share at the bucket's root is that of one after the other.
 
-
-def delete_versions(aws: Emulator, prefix: str) -> None:
-    """Deletes every version of the data bucket's objects below a prefix."""
+    Args:
+        aws: The emulator.
+        prefixes: Those below which to delete; ``OF_STORE`` leaves the photos.
+    """
     s3 = aws.client("s3")
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=DATA, Prefix=prefix):
-        found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        if versions := [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]:
-            s3.delete_objects(Bucket=DATA, Delete={"Objects": versions})
+    for prefix in prefixes:
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=DATA, Prefix=prefix):
+            found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            if versions := [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]:
+                s3.delete_objects(Bucket=DATA, Delete={"Objects": versions})
 
 
 def keys(aws: Emulator, bucket: str) -> list[str]:
