@@ -11,7 +11,7 @@ from pyarrow import fs
 from spark_steps.errors import FruitsError
 
 _PIECE_BYTES = 1 << 20
-_LISTINGS = 5
+_LISTINGS = 50
 
 
 class PyarrowBackend:

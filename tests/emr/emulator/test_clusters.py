@@ -178,7 +178,7 @@ def test_nothing_outlives_an_emulator_that_was_killed(tmp_path: Path) -> None:
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(service))
     iam.create_instance_profile(InstanceProfileName="emulated-nodes")
     iam.add_role_to_instance_profile(InstanceProfileName="emulated-nodes", RoleName="emulated-nodes")
-    identity = Account(short_lived, emr, s3).run("forgotten")
+    identity = Account(short_lived, emr, s3).run("forgotten", Steps=[shell("sleep 1000 & sleep 1000 & wait")])
     marks = {processes.CLUSTER: identity}
     until(lambda: len(processes.living(marks)) >= 3)
     os.kill(short_lived.process.pid, signal.SIGKILL)

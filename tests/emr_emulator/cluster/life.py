@@ -49,8 +49,6 @@ class Cluster(Nodes):
             for instance in self.instances:
                 instance.become("BOOTSTRAPPING")
         self.become("BOOTSTRAPPING")
-        if self.world.with_spark:
-            self._start_spark()
         self._bootstrap()
         self._wait(self.world.startup_seconds / 2)
         if self.ending:
@@ -141,7 +139,8 @@ class Cluster(Nodes):
                 return
             self._provision()
             new = self.living_instances("CORE")[-1]
-        self._start_worker(new)
+        if self.workers:
+            self._start_worker(new)
         new.become("RUNNING")
 
     def reboot(self, instance: Instance) -> None:
@@ -161,10 +160,10 @@ class Cluster(Nodes):
             )
         )
         node = next(one for one in self.instances if one.role == "MASTER")
+        if Path(step.args[0]).name == "spark-submit":
+            self._start_spark()
         # One path for driver and executors, as they have one machine: that of the master's own environment.
         command = rewrite_command(step.args, self.world.spark_home, self.master, self._opt(node))
-        for file in files.values():
-            file.touch()
         with files["controller"].open("w") as controller:
             controller.write(f"INFO startExec {json.dumps(step.args)}\nINFO emulated as {json.dumps(command)}\n")
         environment = {
@@ -181,14 +180,16 @@ class Cluster(Nodes):
     def _run_step(self, step: Step) -> None:
         directory = self.directory / "steps" / step.id
         files = {name: directory / name for name in ("stdout", "stderr", "controller")}
-        command, environment = self._prepare_step(step, files)
-        self.unpushed[step] = files
         work = directory / "work"
-        work.mkdir()
+        work.mkdir(parents=True)
+        for file in files.values():
+            file.touch()
+        self.unpushed[step] = files
         try:
+            command, environment = self._prepare_step(step, files)
             process = processes.start(command, environment, work, files["stdout"], files["stderr"])
             code = self._follow(step, process)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             files["stderr"].write_text(f"Exception in thread main java.lang.RuntimeException: {error}\n")
             code = 127
         processes.kill({**self.marks, processes.STEP: step.id})

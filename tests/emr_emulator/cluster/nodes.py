@@ -63,9 +63,16 @@ class Nodes(ClusterState):
         return directory
 
     def _start_spark(self) -> None:
-        if self.world.in_driver:
-            self.master = self.world.master(self.world.executors)
-            return
+        """Starts master and workers for the first step that needs them: most clusters of the tests never do."""
+        with self.starting:
+            if self.master:
+                return
+            if self.world.in_driver:
+                self.master = self.world.master(self.world.executors)
+            else:
+                self._start_daemons()
+
+    def _start_daemons(self) -> None:
         node = self.living_instances("MASTER")[0]
         output = self._node(node) / "spark-master.log"
         spark_class = str(self.world.spark_home / "bin" / "spark-class")
@@ -75,13 +82,16 @@ class Nodes(ClusterState):
             self._environment(node),
             self.directory, output, output,
         )  # fmt: skip
-        until = time.monotonic() + 60
-        while not self.master and not self.ending:
+        until, master = time.monotonic() + 60, ""
+        while not master and not self.ending:
             if match := re.search(r"Starting Spark master at (spark://\S+)", output.read_text(errors="replace")):
-                self.master = match.group(1)
+                master = match.group(1)
             elif time.monotonic() > until or process.poll() is not None:
                 raise RuntimeError(f"Spark's master did not start: {output.read_text(errors='replace')[-1000:]}")
             time.sleep(0.05)
+        if not master:
+            return
+        self.master, self.workers = master, True
         for worker in range(self.world.executors):
             cores = self.living_instances("CORE") or [node]
             self._start_worker(cores[min(worker, len(cores) - 1)])

@@ -43,7 +43,9 @@ class ClusterState:
         self.groups = groups_of(request["Instances"])
         self.instances: list[Instance] = []
         self.steps = [Step(config) for config in request.get("Steps", [])]
-        self.master = ""
+        # Spark's, once a step has needed it; whether its workers are processes of their own.
+        self.master, self.workers = "", False
+        self.starting = threading.Lock()
         self.unpushed: dict[Step, dict[str, Path]] = {}
         self.pushed = time.time()
         self.credentials: dict[str, str] = {}

@@ -39,7 +39,7 @@ def rows_of(table: int) -> list[list[str]]:
     return [[cell.strip("|` ") for cell in row] for row in cells]
 
 
-def tests_of_engines() -> dict[str, set[str]]:
+def suite_of_engines() -> dict[str, set[str]]:
     """Returns the arguments of each test in the suite of all engines."""
     files = (PROJECT / "tests" / "engines").glob("test_*.py")
     functions = [
@@ -64,7 +64,7 @@ def test_the_suite_of_engines_the_command_and_the_documentation_know_them_all() 
 
 
 def test_each_row_of_what_engines_do_names_a_test_that_takes_each_of_them_and_each_such_test_has_a_row() -> None:
-    tests, rows = tests_of_engines(), rows_of(1)[1:]
+    tests, rows = suite_of_engines(), rows_of(1)[1:]
     for_each = {name for name, arguments in tests.items() if "engine" in arguments} | TAKES_ALL
     assert {row[-1] for row in rows} == for_each
     for row in rows:
