@@ -38,7 +38,7 @@ test: setup
 	@$(MAKE) --no-print-directory test-spark
 	@$(MAKE) --no-print-directory test-services
 
-# Under a minute.
+# About a minute.
 test-unit: setup
 	@echo "== Stage: unit =="
 	$(PYTEST) tests/unit

@@ -18,10 +18,12 @@ class EngineEntry:
     Attributes:
         make_engine: Makes the engine; requests may be made then.
         make_launcher: Makes its step launcher from the settings and the names of the jobs; no request is made.
+        runs_jobs_alone: Whether a job runs on nothing that outlives it, so that it is ended by itself.
     """
 
     make_engine: Callable[[Settings], Engine]
     make_launcher: Callable[[Settings, Sequence[str]], LaunchesSteps]
+    runs_jobs_alone: bool = True
 
 
 def entry_of(deployment: str) -> EngineEntry:
@@ -33,3 +35,8 @@ def entry_of(deployment: str) -> EngineEntry:
     module = import_module(f"fruits_assets.engines.{deployment.replace('-', '_')}.entry")
     entry: EngineEntry = module.ENTRY
     return entry
+
+
+def runs_jobs_alone(deployment: str) -> bool:
+    """Returns whether a deployment has an engine, and one whose jobs run on nothing that outlives them."""
+    return deployment != LOCAL and entry_of(deployment).runs_jobs_alone

@@ -18,6 +18,8 @@ from pyarrow import fs
 from spark_steps.errors import FruitsError
 from spark_steps.storage.registry import REMEDY, backend_of, has_backend
 
+# A slash is missing: what begins so was meant for S3, and would be made as a folder.
+MISTYPED = ("s3:", "S3:")
 # user:password@host, a colon that begins no port, and the parameters of a signed URL. No bucket has such a name.
 _SECRET = re.compile(r"^[^/?#]*(?:@|:(?!\d+(?:[/?#]|$)))|[?&](?:X-Amz-|sig=|token=)", re.IGNORECASE)
 
@@ -34,8 +36,9 @@ def normalise(location: str) -> str:
         location: A path, relative or absolute, a ``file:`` URI, or another URI such as ``s3://bucket/prefix``.
 
     Raises:
-        FruitsError: The location is empty or not UTF-8, a ``file:`` URI names another host, or another URI is of no
-            kind that can be read here, names nothing, or holds a secret, which is not repeated.
+        FruitsError: The location is empty or not UTF-8, begins with ``s3:`` and lacks a slash, a ``file:`` URI names
+            another host, or another URI is of no kind that can be read here, names nothing, or holds a secret, which is
+            not repeated.
     """
     # Python decodes other bytes of a command's arguments to surrogates, which neither pyarrow nor a table can take.
     if (name := location.encode(errors="surrogateescape").decode(errors="backslashreplace")) != location:
@@ -58,6 +61,8 @@ def normalise(location: str) -> str:
         if not location.partition("://")[2].strip("/"):
             raise FruitsError(f"{location!r} names no bucket: write s3://bucket/prefix.")
         return location.rstrip("/")
+    if location.startswith(MISTYPED):
+        raise FruitsError(f"{location!r} is taken for no folder: write s3://bucket/prefix, or ./{location}.")
     # abspath takes out "..", as Hadoop does in the paths it lists. Not resolve(): a link is a name somebody chose,
     # and the paths in the tables should be the ones people know.
     location = os.path.abspath(with_home(location))  # noqa: PTH100

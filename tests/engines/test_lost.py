@@ -9,8 +9,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
 from fruits_assets.assets import raw_images
+from fruits_assets.commands.aws.clusters import clusters_command
 from fruits_assets.engines.guards import guard_sensor
 from fruits_assets.engines.registry import entry_of
 from fruits_assets.instance.liveness import end_runs_of_killed_processes
@@ -92,3 +94,21 @@ def test_a_request_that_is_sent_again_gives_the_same_job(engine: Bench, settings
     wait_until(lambda: there.state(first).is_over, 60)
     # Cancelled once more, nothing is said.
     there.cancel(first)
+
+
+@pytest.mark.usefixtures("without_spark")
+@pytest.mark.timeout(120)
+def test_the_command_that_ends_clusters_ends_a_job_that_nobody_waits_for(
+    engine: Bench, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings.as_environment().items():
+        monkeypatch.setenv(name, value)
+    there = entry_of(settings.deployment).make_engine(settings)
+    job = there.submit(empty_request(there, settings, uuid.uuid4().hex), lambda _: None)
+    what = job.place if engine.deployment == "emr" else job.id
+    told = CliRunner().invoke(clusters_command, ["--terminate", "--yes"])
+    assert told.exit_code == 0, told.output
+    assert f"{what} is being ended" in told.output
+    wait_until(lambda: there.state(job).is_over, 60)
+    again = CliRunner().invoke(clusters_command, ["--terminate", "--yes"])
+    assert "nothing to end" in again.output, again.output

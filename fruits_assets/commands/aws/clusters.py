@@ -1,4 +1,4 @@
-"""The command ``fruits clusters``: lists clusters with their costs, and ends clusters."""
+"""The command ``fruits clusters``: lists clusters and jobs with their costs, and ends them."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,8 @@ from fruits_assets.aws.sessions import client, console_link, error_code, transla
 from fruits_assets.engines.emr.cluster import Cluster, idle_since
 from fruits_assets.engines.emr.end_schedules import EndSchedules
 from fruits_assets.engines.emr.steps import steps_of
+from fruits_assets.engines.engine import Engine, Job, JobState
+from fruits_assets.engines.registry import entry_of, runs_jobs_alone
 from fruits_assets.money.account import account_spend
 from fruits_assets.money.prices import read_prices
 from fruits_assets.money.spend import ENDED_STATES, LIVING_STATES, ClusterSpend, JobSpend, Spend, tags_of
@@ -183,19 +185,22 @@ def check_exist(emr: Any, ids: Iterable[str], region: str) -> None:
                 if error_code(error) not in ("InvalidRequestException", "ValidationException"):
                     raise
                 raise FruitsError(
-                    f"There is no cluster {cluster_id} in {region}. fruits clusters lists those that run."
+                    f"There is no cluster {cluster_id} in {region}. fruits clusters lists those that run. A job is "
+                    "ended where FRUITS_DEPLOYMENT is its engine."
                 ) from error
 
 
 @click.command("clusters")
-@click.argument("cluster_ids", metavar="[CLUSTER_ID]...", nargs=-1)
+@click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="This month's that have ended too.")
-@click.option("--terminate", is_flag=True, help="End the stack's clusters, or those of the ids given.")
+@click.option("--terminate", is_flag=True, help="End the stack's clusters and jobs, or what has these ids.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @reports_problems
-def clusters_command(cluster_ids: tuple[str, ...], everything: bool, terminate: bool, yes: bool, as_json: bool) -> None:
+def clusters_command(ids: tuple[str, ...], everything: bool, terminate: bool, yes: bool, as_json: bool) -> None:
     """List the clusters of the region with age and cost so far, or end them.
+
+    Jobs are those of the deployment (FRUITS_DEPLOYMENT), where it has jobs without a cluster that stays.
 
     \b
     Examples:
@@ -203,12 +208,12 @@ def clusters_command(cluster_ids: tuple[str, ...], everything: bool, terminate: 
       fruits clusters --terminate
       fruits clusters --terminate j-2AXXXXXXGAPLF --yes
     """
-    if cluster_ids and not terminate:
-        raise click.UsageError("Cluster ids go with --terminate.")
+    if ids and not terminate:
+        raise click.UsageError("Ids go with --terminate.")
     settings = read_settings()
     emr = client("emr", settings.region)
     if terminate:
-        _terminate(emr, cluster_ids, settings, yes, as_json)
+        _terminate(emr, ids, settings, yes, as_json)
         return
     spend = account_spend(settings, read_prices(settings), clock.now(), emr)
     shown = describe(emr, spend, settings.region, everything)
@@ -226,27 +231,59 @@ def clusters_command(cluster_ids: tuple[str, ...], everything: bool, terminate: 
 
 
 def _terminate(emr: Any, wanted: Sequence[str], settings: Settings, yes: bool, as_json: bool) -> None:
+    engine, jobs = _jobs_to_end(settings, wanted)
+    of_clusters = [one for one in dict.fromkeys(wanted) if one not in {job.ref.id for job in jobs}]
     running = running_clusters(emr)
-    unknown = [one for one in dict.fromkeys(wanted) if one not in {cluster.id for cluster in running}]
+    unknown = [one for one in of_clusters if one not in {cluster.id for cluster in running}]
     check_exist(emr, unknown, settings.region)
     for cluster_id in unknown:
         click.echo(f"{cluster_id} has ended already.", err=True)
     chosen, others = choose(running, wanted, settings.stack)
     for one in others:
         click.echo(f"{one} is left alone. Give its id to end it.", err=True)
-    if chosen and not yes:
-        click.echo("\n".join(str(one) for one in chosen), err=True)
-        question = "End this cluster" if len(chosen) == 1 else f"End these {len(chosen)} clusters"
-        click.confirm(f"{question}, and what runs there", abort=True, err=True)
+    if not yes:
+        _ask([*map(str, chosen), *(str(job.ref) for job in jobs)])
     ended, problems = _end(emr, chosen, settings.region)
+    if engine:
+        cancelled, refused = _cancel(engine, jobs)
+        ended, problems = ended + cancelled, problems + refused
     if as_json:
         click.echo(json.dumps({"terminated": ended}, indent=2))
-    elif not chosen:
-        click.echo(f"No cluster of stack {settings.stack} runs in {settings.region}: nothing to end.")
+    elif not chosen and not jobs:
+        what = "cluster and no job" if engine else "cluster"
+        click.echo(f"No {what} of stack {settings.stack} runs in {settings.region}: nothing to end.")
     elif ended:
         click.echo(f"{', '.join(ended)} {'is' if len(ended) == 1 else 'are'} being ended; it takes a minute or two.")
     if problems:
         raise FruitsError("\n".join(problems))
+
+
+def _jobs_to_end(settings: Settings, wanted: Sequence[str]) -> tuple[Engine | None, list[Job]]:
+    """Returns the deployment's engine, where its jobs do not end with a cluster, and the jobs that are to be ended."""
+    if not runs_jobs_alone(settings.deployment):
+        return None, []
+    engine = entry_of(settings.deployment).make_engine(settings)
+    living = [job for job in engine.unfinished_jobs() if job.state != JobState.ENDING]
+    return engine, [job for job in living if not wanted or job.ref.id in wanted]
+
+
+def _ask(chosen: Sequence[str]) -> None:
+    if chosen:
+        click.echo("\n".join(chosen), err=True)
+        question = "End this" if len(chosen) == 1 else f"End these {len(chosen)}"
+        click.confirm(f"{question}, and what runs there", abort=True, err=True)
+
+
+def _cancel(engine: Engine, jobs: Sequence[Job]) -> tuple[list[str], list[str]]:
+    """Cancels jobs, and returns the ids of those that are being ended, and what went wrong."""
+    ended, problems = [], []
+    for job in jobs:
+        try:
+            engine.cancel(job.ref)
+            ended.append(job.ref.id)
+        except FruitsError as error:
+            problems.append(str(error))
+    return ended, problems
 
 
 def _end(emr: Any, chosen: Sequence[Running], region: str) -> tuple[list[str], list[str]]:
