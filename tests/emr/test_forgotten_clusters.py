@@ -273,6 +273,18 @@ def test_idle_clusters_are_ended_whose_schedules_the_launcher_may_not_delete_and
         )
 
 
+def test_an_idle_cluster_that_emr_does_not_end_keeps_no_other_from_its_end(forgotten: Forgotten) -> None:
+    aws, said = forgotten.aws, list[str]()
+    with as_role(aws, LAUNCHER):
+        ids = [submit_and_finish(aws, core_nodes=nodes) for nodes in (2, 3)]
+        aws.client("emr").set_termination_protection(JobFlowIds=ids[:1], TerminationProtected=True)
+        with pytest.raises(FruitsError, match=f"terminate {ids[0]}.*termination protected"):
+            Clusters(settings()).end_idle(said.append, is_ours=lambda _: True)
+        aws.client("emr").set_termination_protection(JobFlowIds=ids[:1], TerminationProtected=False)
+    assert [line for line in said if ids[1] in line] == [f"cluster {ids[1]} has nothing more to do and is ended"]
+    assert not [name for name in schedules(aws) if name.startswith(ids[1])]
+
+
 def submit_and_finish(aws: Emulator, **given: Any) -> str:
     """Gives a cluster of its own a step that ends at once, and waits until it has nothing to do."""
     clusters = Clusters(settings(**given))

@@ -1,7 +1,7 @@
 """The life cycle of a cluster: found if one is active, created if there is none, given steps, and ended when idle."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -338,18 +338,34 @@ class Clusters:
             grace: How long a cluster may be idle.
             ignored: Ids of steps that have sent their last event, or are being cancelled.
             patience: Seconds to wait for the lock.
+
+        Raises:
+            FruitsError: EMR refuses to end one of them, such as for its termination protection; the others are ended.
         """
         with self.locked(patience):
             idle = [one.id for one in self.active() if self._is_idle(one, is_ours, grace, ignored)]
-            left = set[str]()
-            if idle:
-                self.terminate(idle)
-                left = self._wait_until_ending(idle)
-        for cluster_id in idle:
+            ended, refused = self._terminate_each(idle)
+            left = self._wait_until_ending(ended) if ended else set[str]()
+        for cluster_id in ended:
             report(f"cluster {cluster_id} has nothing more to do and is ended")
             # One that EMR does not list as ending keeps them until it is.
             if cluster_id not in left:
                 self.schedules.remove(cluster_id, report)
+        for problem in refused[1:]:
+            report(str(problem))
+        if refused:
+            raise refused[0]
+
+    def _terminate_each(self, cluster_ids: Sequence[str]) -> tuple[list[str], list[FruitsError]]:
+        """Ends clusters by a request each, and returns those that end and what went wrong with the others."""
+        ended, refused = list[str](), list[FruitsError]()
+        for cluster_id in cluster_ids:
+            try:
+                self.terminate([cluster_id])
+                ended.append(cluster_id)
+            except FruitsError as error:
+                refused.append(error)
+        return ended, refused
 
     def _is_idle(
         self, cluster: Cluster, is_ours: Callable[[str], bool], grace: timedelta, ignored: Collection[str]
