@@ -104,6 +104,19 @@ def test_terminate_ends_the_clusters_of_the_stack_and_leaves_those_of_others(emr
     assert f"{ours} is being ended" in result.output
 
 
+def test_a_cluster_is_ended_also_where_the_jobs_of_the_deployment_cannot_be_listed(
+    emr: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = started(emr, **OURS)
+    for name, value in {"DEPLOYMENT": "glue", "IMAGES": "s3://data/Test", "STORE": "s3://data"}.items():
+        monkeypatch.setenv(f"FRUITS_{name}", value)
+    result = fruits_clusters("--terminate", "--yes")
+    assert result.exit_code == 1
+    assert f"{ours} is being ended" in result.output
+    assert "There is no stack fruits in eu-west-3" in result.output
+    assert state(emr, ours) == "TERMINATED"
+
+
 def test_nothing_is_ended_without_a_yes(emr: Any) -> None:
     ours = started(emr, **OURS)
     result = fruits_clusters("--terminate", answer="n\n")

@@ -231,10 +231,10 @@ def clusters_command(ids: tuple[str, ...], everything: bool, terminate: bool, ye
 
 
 def _terminate(emr: Any, wanted: Sequence[str], settings: Settings, yes: bool, as_json: bool) -> None:
-    engine, jobs = _jobs_to_end(settings, wanted)
-    of_clusters = [one for one in dict.fromkeys(wanted) if one not in {job.ref.id for job in jobs}]
     running = running_clusters(emr)
-    unknown = [one for one in of_clusters if one not in {cluster.id for cluster in running}]
+    elsewhere = [one for one in dict.fromkeys(wanted) if one not in {cluster.id for cluster in running}]
+    engine, jobs, problems = _jobs_to_end(settings, elsewhere) if elsewhere or not wanted else (None, [], [])
+    unknown = [one for one in elsewhere if one not in {job.ref.id for job in jobs}]
     check_exist(emr, unknown, settings.region)
     for cluster_id in unknown:
         click.echo(f"{cluster_id} has ended already.", err=True)
@@ -243,7 +243,8 @@ def _terminate(emr: Any, wanted: Sequence[str], settings: Settings, yes: bool, a
         click.echo(f"{one} is left alone. Give its id to end it.", err=True)
     if not yes:
         _ask([*map(str, chosen), *(str(job.ref) for job in jobs)])
-    ended, problems = _end(emr, chosen, settings.region)
+    ended, refused = _end(emr, chosen, settings.region)
+    problems += refused
     if engine:
         cancelled, refused = _cancel(engine, jobs)
         ended, problems = ended + cancelled, problems + refused
@@ -258,13 +259,19 @@ def _terminate(emr: Any, wanted: Sequence[str], settings: Settings, yes: bool, a
         raise FruitsError("\n".join(problems))
 
 
-def _jobs_to_end(settings: Settings, wanted: Sequence[str]) -> tuple[Engine | None, list[Job]]:
-    """Returns the deployment's engine, where its jobs do not end with a cluster, and the jobs that are to be ended."""
+def _jobs_to_end(settings: Settings, wanted: Sequence[str]) -> tuple[Engine | None, list[Job], list[str]]:
+    """Returns the deployment's engine, where its jobs do not end with a cluster, the jobs to end, and what went wrong.
+
+    Where jobs cannot be listed, clusters are ended all the same.
+    """
     if not runs_jobs_alone(settings.deployment):
-        return None, []
-    engine = entry_of(settings.deployment).make_engine(settings)
-    living = [job for job in engine.unfinished_jobs() if job.state != JobState.ENDING]
-    return engine, [job for job in living if not wanted or job.ref.id in wanted]
+        return None, [], []
+    try:
+        engine = entry_of(settings.deployment).make_engine(settings)
+        living = [job for job in engine.unfinished_jobs() if job.state != JobState.ENDING]
+    except FruitsError as error:
+        return None, [], [str(error)]
+    return engine, [job for job in living if not wanted or job.ref.id in wanted], []
 
 
 def _ask(chosen: Sequence[str]) -> None:
