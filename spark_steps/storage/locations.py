@@ -19,7 +19,7 @@ from spark_steps.errors import FruitsError
 from spark_steps.storage.registry import REMEDY, backend_of, has_backend
 
 # A slash is missing: what begins so was meant for S3, and would be made as a folder.
-MISTYPED = ("s3:", "S3:")
+MISTYPED = ("s3:/", "S3:/")
 # user:password@host, a colon that begins no port, and the parameters of a signed URL. No bucket has such a name.
 _SECRET = re.compile(r"^[^/?#]*(?:@|:(?!\d+(?:[/?#]|$)))|[?&](?:X-Amz-|sig=|token=)", re.IGNORECASE)
 
@@ -36,7 +36,7 @@ def normalise(location: str) -> str:
         location: A path, relative or absolute, a ``file:`` URI, or another URI such as ``s3://bucket/prefix``.
 
     Raises:
-        FruitsError: The location is empty or not UTF-8, begins with ``s3:`` and lacks a slash, a ``file:`` URI names
+        FruitsError: The location is empty or not UTF-8, begins with ``s3:/`` and lacks a slash, a ``file:`` URI names
             another host, or another URI is of no kind that can be read here, names nothing, or holds a secret, which is
             not repeated.
     """

@@ -68,7 +68,7 @@ def test_names_with_hash_and_question_mark_survive_a_file_uri_and_slashes_collap
         ({"serve_token": 1}, r"FRUITS_SERVE_TOKEN\) = \*\*\*"),
         ({"images": "file://host/x"}, "three slashes"),
         ({"images": "s3:/bucket/Test"}, "FRUITS_IMAGES.*write s3://bucket/prefix, or ./s3:/bucket/Test"),
-        ({"store": "s3:bucket"}, "FRUITS_STORE.*write s3://bucket/prefix"),
+        ({"store": "s3:/bucket"}, "FRUITS_STORE.*write s3://bucket/prefix"),
         ({"cores": "two"}, "FRUITS_CORES"),
         ({"deployment": "moon"}, "FRUITS_DEPLOYMENT"),
         ({"vat_percent": -1}, "FRUITS_VAT_PERCENT"),
