@@ -239,13 +239,11 @@ def executors(aws: "Emulator") -> Iterator[None]:
 
 
 @pytest.fixture
-def no_other_cluster(aws: "Emulator") -> Iterator[None]:
-    """No cluster but those of the test; without it, a test may take one that another test has left."""
-    from tests.support.aws.emr_runs import end_clusters
-
-    end_clusters(aws)
+def without_spark(aws: "Emulator") -> Iterator[None]:
+    """Clusters that are there sooner, for tests that run no step of an asset."""
+    aws.give_clusters_spark(False)
     yield
-    end_clusters(aws)
+    aws.give_clusters_spark(True)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-# With 10,000 photos an export has not taken all the memory that it takes with any number. The many have 154 MB more.
-FEW, MANY, BYTES_OF_PHOTO = 20_000, 50_000, 1280 * 4
+# With 10,000 photos an export has not taken all the memory that it takes with any number. The many have 410 MB more.
+FEW, MANY, BYTES_OF_PHOTO = 20_000, 100_000, 1280 * 4
 
 
 @pytest.mark.timeout(600)
@@ -23,5 +23,5 @@ def test_an_export_of_many_photos_takes_no_more_memory_than_one_of_few(tmp_path:
     peaks = {(one["kind"], one["photos"]): one["resident_bytes"] for one in outcomes}
     assert len(peaks) == 8
     grown = {kind: peaks[kind, MANY] - peaks[kind, FEW] for kind, photos in peaks if photos == MANY}
-    assert {kind: more for kind, more in grown.items() if more > (MANY - FEW) * BYTES_OF_PHOTO / 2} == {}
+    assert {kind: more for kind, more in grown.items() if more > (MANY - FEW) * BYTES_OF_PHOTO / 4} == {}
     assert all(one["written_bytes"] > one["photos"] * BYTES_OF_PHOTO for one in outcomes)

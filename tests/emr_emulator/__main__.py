@@ -113,18 +113,14 @@ def main() -> None:
 
 def archive_classes(world: World) -> None:
     """Archives the classes that Spark loads where that was not done on this machine."""
-    # Emulators that start at once wait for the first one: the work of each would take as long as that of all.
+    # Of emulators that start at once the first one makes the archive, and the others wait for it.
     with FileLock(world.spark_home / f"{ARCHIVE}.lock"):
-        if not (world.spark_home / ARCHIVE).exists():
-            make_archive(world)
-
-
-def make_archive(world: World) -> None:
-    """Archives them."""
-    bucket = {"LocationConstraint": REGION}
-    world.client("s3", REGION).create_bucket(Bucket="class-archive", CreateBucketConfiguration=bucket)
-    logging.getLogger("emr_emulator").info("archiving Spark's classes, once on this machine: about a minute")
-    make_class_archive(world.spark_home, world.directory, world.endpoint, world.root_key)
+        if (world.spark_home / ARCHIVE).exists():
+            return
+        bucket = {"LocationConstraint": REGION}
+        world.client("s3", REGION).create_bucket(Bucket="class-archive", CreateBucketConfiguration=bucket)
+        logging.getLogger("emr_emulator").info("archiving Spark's classes, once on this machine: about a minute")
+        make_class_archive(world.spark_home, world.directory, world.endpoint, world.root_key)
 
 
 def tell_a_person(endpoint: str, bucket: str) -> None:

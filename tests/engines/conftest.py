@@ -34,14 +34,6 @@ def engine(request: pytest.FixtureRequest, aws: Emulator, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def without_spark(aws: Emulator) -> Iterator[None]:
-    """Clusters that are there sooner, for tests that run no step of an asset."""
-    aws.give_clusters_spark(False)
-    yield
-    aws.give_clusters_spark(True)
-
-
-@pytest.fixture
 def settings(engine: Bench, photos: Path, network_file: Path) -> Settings:
     """Settings for generated photos in the data bucket, and a new store there."""
     return engine.settings(photos, network_file)

@@ -1,4 +1,4 @@
-"""Settings for steps that run there."""
+"""Settings for steps that run on the emulated EMR, and an emulator without what another test has left."""
 
 import uuid
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 from fruits_assets.engines import launcher
 from fruits_assets.settings import Settings, read_settings
 from tests.emr_emulator import Emulator
-from tests.support.aws.emr_runs import DATA, SMALL, upload
+from tests.support.aws.emr_runs import DATA, SMALL, end_clusters, upload
 
 
 @pytest.fixture(autouse=True)
@@ -20,11 +20,11 @@ def permissions_are_not_enforced(request: pytest.FixtureRequest) -> Iterator[Non
 
 
 @pytest.fixture
-def clusters_without_spark(aws: Emulator) -> Iterator[None]:
-    """Clusters that are there sooner, for tests that run no step of an asset."""
-    aws.give_clusters_spark(False)
+def no_other_cluster(aws: Emulator) -> Iterator[None]:
+    """No cluster but those of the test; without it, a test may take one that another test has left."""
+    end_clusters(aws)
     yield
-    aws.give_clusters_spark(True)
+    end_clusters(aws)
 
 
 @pytest.fixture

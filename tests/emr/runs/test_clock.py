@@ -19,7 +19,7 @@ def state_of(aws: Emulator, cluster_id: str) -> str:
 
 
 @pytest.mark.parametrize("hours", [1, -1], ids=["ahead", "behind"])
-@pytest.mark.usefixtures("no_other_cluster", "clusters_without_spark")
+@pytest.mark.usefixtures("no_other_cluster", "without_spark")
 def test_a_wrong_clock_neither_makes_a_second_cluster_nor_ends_one_before_its_time_nor_keeps_it_longer(
     aws: Emulator, emr: Settings, instance: dg.DagsterInstance, hours: int
 ) -> None:

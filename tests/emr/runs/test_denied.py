@@ -3,7 +3,6 @@
 These stand for all permissions of the stack, which ``make permissions`` takes away one by one (docs/permissions.md).
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,10 +24,8 @@ def denied_runs(aws: Emulator, network_file: Path) -> DeniedRuns:
 
 
 @pytest.fixture(autouse=True)
-def permissions_are_enforced(aws: Emulator) -> Iterator[None]:
+def permissions_are_enforced(aws: Emulator) -> None:
     aws.enforce_iam(True)
-    yield
-    aws.enforce_iam(False)
 
 
 def test_where_nothing_can_be_created_one_sentence_names_the_action_and_nothing_is_said_of_a_cluster(

@@ -56,7 +56,7 @@ def test_fruits_run_takes_one_cluster_for_its_three_runs_and_ends_it(
     assert any("is being created" in line for line in told) or told
 
 
-@pytest.mark.usefixtures("no_other_cluster", "clusters_without_spark")
+@pytest.mark.usefixtures("no_other_cluster", "without_spark")
 def test_two_runs_that_start_together_take_one_cluster(aws: Emulator, emr: Settings) -> None:
     before = len(clusters(aws))
     taken: list[str] = []
