@@ -3,10 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from fruits_assets.engines.engine import Engine
-from fruits_assets.engines.launcher import LaunchesSteps
 from fruits_assets.settings import Settings
+
+if TYPE_CHECKING:
+    # It imports Dagster, which a command that asks for an engine does not need before it knows which.
+    from fruits_assets.engines.launcher import LaunchesSteps
 
 LOCAL = "local"
 
@@ -22,7 +26,7 @@ class EngineEntry:
     """
 
     make_engine: Callable[[Settings], Engine]
-    make_launcher: Callable[[Settings, Sequence[str]], LaunchesSteps]
+    make_launcher: Callable[[Settings, Sequence[str]], "LaunchesSteps"]
     runs_jobs_alone: bool = True
 
 
