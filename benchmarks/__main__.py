@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.cases import CASES, Case
+from benchmarks.cases import CASES, Case, in_turn
 from benchmarks.harness.harness import Bench, run_rounds
 from benchmarks.harness.machine import cores, describe_machine, describe_versions
 from benchmarks.harness.photos import find_originals
@@ -106,7 +106,7 @@ def _chosen(only: Sequence[str], photos: int | None, small: bool) -> list[tuple[
         if photos is not None and case.data in ("photos", "phone photos"):
             sizes = (photos,)
         chosen += [(case, size) for size in sizes]
-    return chosen
+    return in_turn(chosen)
 
 
 def _matches(name: str, wanted: str) -> bool:

@@ -289,6 +289,9 @@ def run_rounds(
         job = bench.job(case, size)
         if case.result is not None:
             reference_features(job.data, job.flatbuffer, bench.scratch, bench.cores)
+            # The first contender would read photos from the disk, which the others find in memory.
+            for photo in list_photos(job.data):
+                Path(photo).read_bytes()
     for number in range(1, rounds + 1):
         for case, size in cases:
             if len([run for run in runs if (run.case, run.size) == (case.name, size)]) >= number:

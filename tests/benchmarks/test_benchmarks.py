@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.cases import CASES, in_turn
 from benchmarks.contenders.features.pool import run
 from benchmarks.harness.agreement import compare_explained_variance, compare_features, reference_features
 from benchmarks.harness.job import Job
@@ -174,6 +176,15 @@ def first_run(used: UsedStore) -> None:
     for made, content in ((used.store / "table", "rows"), (used.home / "records", "of the first run")):
         made.parent.mkdir()
         made.write_text(content)
+
+
+def test_contenders_of_one_size_are_measured_one_after_the_other() -> None:
+    order = [(case.name, size) for case, size in in_turn((case, size) for case in CASES for size in case.sizes)]
+    compared = [(name.split("/")[0], size) for name, size in order]
+
+    assert len(order) == sum(len(case.sizes) for case in CASES)
+    assert [key for key, _ in groupby(compared)] == list(dict.fromkeys(compared))
+    assert order.index(("features/pool", 4000)) < order.index(("features/ours", 20_000))
 
 
 def test_runs_go_on_from_those_that_are_saved(tmp_path: Path) -> None:
