@@ -1,4 +1,4 @@
-"""Which processes the processor's time goes to: those of the platform, of a bare process pool, and of Daft.
+"""Which processes the processor's time goes to: those of the platform, of a bare process pool, of Daft and of Ray Data.
 
 ``python -m benchmarks.studies.cpu_profile --photos 20000`` runs each once, and with ``--discipline phone`` those of
 12 megapixels. It tells whether a run waits or computes, and what it computes besides the network; ``py-spy`` tells what
@@ -19,7 +19,7 @@ from benchmarks.harness.machine import cores
 from benchmarks.harness.photos import find_originals
 from benchmarks.harness.processes import Watch, is_spark_worker, processes_with
 
-_CONTENDERS = ("ours", "pool", "daft")
+_CONTENDERS = ("ours", "pool", "daft", "ray")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
